@@ -1,0 +1,149 @@
+-- A run: one execution of a workflow. Its arguments and its return value stay with the events that
+-- carry them; the positions say which.
+CREATE TABLE runs (
+  run_id TEXT NOT NULL PRIMARY KEY,
+  status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+  deployment_id TEXT NOT NULL,
+  workflow_name TEXT NOT NULL,
+  spec_version INTEGER NOT NULL,
+  execution_context TEXT,
+  input_position INTEGER,
+  output_position INTEGER,
+  error TEXT,
+  created_at_ms INTEGER NOT NULL,
+  updated_at_ms INTEGER NOT NULL,
+  started_at_ms INTEGER,
+  completed_at_ms INTEGER,
+  CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at_ms IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+-- runs.list by status.
+CREATE INDEX runs_by_status ON runs (status, run_id);
+-- runs.list by workflow.
+CREATE INDEX runs_by_workflow ON runs (workflow_name, run_id);
+
+-- The log. Clustered by run, so that a replay reads neighbouring pages.
+CREATE TABLE events (
+  run_id TEXT NOT NULL,
+  position INTEGER NOT NULL CHECK (position > 0),
+  event_type TEXT NOT NULL,
+  correlation_id TEXT,
+  created_at_ms INTEGER NOT NULL,
+  spec_version INTEGER NOT NULL,
+  data TEXT,
+  -- 1: bytes of the SDK's serialiser; 2: JSON text.
+  payload_format INTEGER CHECK (payload_format IN (1, 2)),
+  payload BLOB,
+  PRIMARY KEY (run_id, position),
+  CHECK ((payload_format IS NULL) = (payload IS NULL))
+) STRICT, WITHOUT ROWID;
+-- events.listByCorrelationId without a run. Only the event that opens an entity is listed, which
+-- names the run; so a resume does not pay for this index.
+CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
+  WHERE event_type IN ('step_created', 'hook_created', 'hook_conflict', 'wait_created');
+
+CREATE TABLE steps (
+  run_id TEXT NOT NULL,
+  step_id TEXT NOT NULL,
+  step_name TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed')),
+  created_position INTEGER NOT NULL,
+  output_position INTEGER,
+  error TEXT,
+  attempt INTEGER NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  updated_at_ms INTEGER NOT NULL,
+  started_at_ms INTEGER,
+  completed_at_ms INTEGER,
+  retry_after_ms INTEGER,
+  spec_version INTEGER NOT NULL,
+  PRIMARY KEY (run_id, step_id)
+) STRICT, WITHOUT ROWID;
+-- steps.get without a run.
+CREATE INDEX steps_by_id ON steps (step_id);
+
+CREATE TABLE hooks (
+  hook_number INTEGER PRIMARY KEY,
+  run_id TEXT NOT NULL,
+  hook_id TEXT NOT NULL,
+  token TEXT NOT NULL,
+  owner_id TEXT NOT NULL,
+  project_id TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  created_position INTEGER NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  disposed_at_ms INTEGER,
+  spec_version INTEGER NOT NULL,
+  is_webhook INTEGER NOT NULL CHECK (is_webhook IN (0, 1)),
+  UNIQUE (run_id, hook_id)
+) STRICT;
+-- A token names at most one live hook; also hooks.getByToken and the look-up of a resume.
+CREATE UNIQUE INDEX hooks_live_token ON hooks (token) WHERE disposed_at_ms IS NULL;
+-- hooks.get.
+CREATE INDEX hooks_by_id ON hooks (hook_id);
+
+CREATE TABLE waits (
+  run_id TEXT NOT NULL,
+  correlation_id TEXT NOT NULL,
+  resume_at_ms INTEGER NOT NULL,
+  completed_at_ms INTEGER,
+  created_at_ms INTEGER NOT NULL,
+  updated_at_ms INTEGER NOT NULL,
+  spec_version INTEGER NOT NULL,
+  PRIMARY KEY (run_id, correlation_id)
+) STRICT, WITHOUT ROWID;
+
+-- The queue. The id grows with time, so that a new message is appended at the end.
+CREATE TABLE messages (
+  message_id INTEGER PRIMARY KEY,
+  queue_name TEXT NOT NULL,
+  -- The run that a delivery replays; NULL for steps and health checks.
+  run_id TEXT,
+  -- 1: replays the run and carries nothing else, so pending ones coalesce.
+  is_wake_up INTEGER NOT NULL CHECK (is_wake_up IN (0, 1)),
+  body BLOB NOT NULL,
+  idempotency_key TEXT,
+  created_at_ms INTEGER NOT NULL,
+  available_at_ms INTEGER NOT NULL,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  lease_owner TEXT,
+  lease_token TEXT,
+  lease_expires_at_ms INTEGER,
+  last_error TEXT,
+  dead_at_ms INTEGER,
+  CHECK ((lease_owner IS NULL) = (lease_token IS NULL)),
+  CHECK ((lease_owner IS NULL) = (lease_expires_at_ms IS NULL)),
+  CHECK (lease_owner IS NULL OR dead_at_ms IS NULL),
+  CHECK (is_wake_up = 0 OR run_id IS NOT NULL)
+) STRICT;
+-- claim.
+CREATE INDEX messages_due ON messages (available_at_ms, message_id)
+  WHERE lease_token IS NULL AND dead_at_ms IS NULL;
+-- One replay of a run at a time.
+CREATE UNIQUE INDEX messages_one_replay ON messages (run_id)
+  WHERE lease_token IS NOT NULL AND run_id IS NOT NULL;
+-- Coalescing, and the end of a run.
+CREATE INDEX messages_by_run ON messages (run_id) WHERE run_id IS NOT NULL;
+-- A second message with the key is the first one, while the first is queued.
+CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)
+  WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NULL;
+-- Expired leases, and leases of dead owners.
+CREATE INDEX messages_leased ON messages (lease_expires_at_ms) WHERE lease_token IS NOT NULL;
+
+-- Streams exist on their own: a health check writes one under a run that never was.
+CREATE TABLE streams (
+  stream_number INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  run_id TEXT NOT NULL,
+  chunk_count INTEGER NOT NULL DEFAULT 0,
+  created_at_ms INTEGER NOT NULL,
+  closed_at_ms INTEGER
+) STRICT;
+-- listStreamsByRunId.
+CREATE INDEX streams_by_run ON streams (run_id);
+
+CREATE TABLE chunks (
+  stream_number INTEGER NOT NULL,
+  chunk_index INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
+  PRIMARY KEY (stream_number, chunk_index)
+) STRICT, WITHOUT ROWID;

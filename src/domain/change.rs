@@ -1,0 +1,43 @@
+//! Row-level effects of a decision: what a store writes, in this order, in one transaction.
+
+use super::event::Event;
+use super::hook::Hook;
+use super::id::{CorrelationId, RunId};
+use super::message::WakeUp;
+use super::run::Run;
+use super::step::Step;
+use super::wait::Wait;
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A new run.
+    InsertRun(Run),
+    /// The run as it is now.
+    UpdateRun(Run),
+    /// One more event at the end of its run's log.
+    AppendEvent(Event),
+    /// A new step.
+    InsertStep(Step),
+    /// The step as it is now.
+    UpdateStep(Step),
+    /// A new hook; its token is taken from now on.
+    InsertHook(Hook),
+    /// The hook ends and frees its token.
+    DisposeHook {
+        /// The run.
+        run_id: RunId,
+        /// The hook.
+        hook_id: CorrelationId,
+        /// When.
+        at_ms: i64,
+    },
+    /// A new wait.
+    InsertWait(Wait),
+    /// The wait as it is now.
+    UpdateWait(Wait),
+    /// The run has ended: its hooks (and so their tokens), its waits and its sleeping wake-ups go.
+    FreeRun(RunId),
+    /// A wake-up of the run, in this transaction: the outbox.
+    Enqueue(WakeUp),
+}

@@ -1,0 +1,226 @@
+//! Events: the facts of a run's log, the closed list of `@workflow/world` 4.5.0.
+
+use super::id::{CorrelationId, HookToken, Position, RunId};
+use super::payload::{Payload, StructuredError};
+
+/// The sixteen event types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are the SDK's and say it all
+pub enum EventType {
+    RunCreated,
+    RunStarted,
+    RunCompleted,
+    RunFailed,
+    RunCancelled,
+    StepCreated,
+    StepStarted,
+    StepCompleted,
+    StepFailed,
+    StepRetrying,
+    HookCreated,
+    HookReceived,
+    HookDisposed,
+    HookConflict,
+    WaitCreated,
+    WaitCompleted,
+}
+
+impl EventType {
+    /// Every event type.
+    pub const ALL: [EventType; 16] = [
+        EventType::RunCreated,
+        EventType::RunStarted,
+        EventType::RunCompleted,
+        EventType::RunFailed,
+        EventType::RunCancelled,
+        EventType::StepCreated,
+        EventType::StepStarted,
+        EventType::StepCompleted,
+        EventType::StepFailed,
+        EventType::StepRetrying,
+        EventType::HookCreated,
+        EventType::HookReceived,
+        EventType::HookDisposed,
+        EventType::HookConflict,
+        EventType::WaitCreated,
+        EventType::WaitCompleted,
+    ];
+
+    /// The SDK's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventType::RunCreated => "run_created",
+            EventType::RunStarted => "run_started",
+            EventType::RunCompleted => "run_completed",
+            EventType::RunFailed => "run_failed",
+            EventType::RunCancelled => "run_cancelled",
+            EventType::StepCreated => "step_created",
+            EventType::StepStarted => "step_started",
+            EventType::StepCompleted => "step_completed",
+            EventType::StepFailed => "step_failed",
+            EventType::StepRetrying => "step_retrying",
+            EventType::HookCreated => "hook_created",
+            EventType::HookReceived => "hook_received",
+            EventType::HookDisposed => "hook_disposed",
+            EventType::HookConflict => "hook_conflict",
+            EventType::WaitCreated => "wait_created",
+            EventType::WaitCompleted => "wait_completed",
+        }
+    }
+
+    /// Reads [`EventType::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event_type| event_type.as_str() == text)
+    }
+}
+
+/// What creates a run: on `run_created`, or on a `run_started` that finds none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCreation {
+    /// The code version that will own the run.
+    pub deployment_id: String,
+    /// The workflow's name.
+    pub workflow_name: String,
+    /// JSON object: see [`super::run::Run::execution_context`].
+    pub execution_context: Option<String>,
+}
+
+/// What a caller asks to append, as far as the rules read it. `hook_conflict` is absent: only the
+/// engine writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // the variants are the event types, the fields the SDK's
+pub enum EventBody {
+    RunCreated(RunCreation),
+    /// With creation data when the run may not exist yet (resilient start).
+    RunStarted(Option<RunCreation>),
+    RunCompleted,
+    RunFailed(StructuredError),
+    RunCancelled,
+    StepCreated {
+        step: CorrelationId,
+        step_name: String,
+    },
+    StepStarted {
+        step: CorrelationId,
+    },
+    StepCompleted {
+        step: CorrelationId,
+    },
+    StepFailed {
+        step: CorrelationId,
+        error: StructuredError,
+    },
+    StepRetrying {
+        step: CorrelationId,
+        error: StructuredError,
+        retry_after_ms: Option<i64>,
+    },
+    HookCreated {
+        hook: CorrelationId,
+        token: HookToken,
+        is_webhook: bool,
+    },
+    HookReceived {
+        hook: CorrelationId,
+        token: Option<HookToken>,
+    },
+    HookDisposed {
+        hook: CorrelationId,
+    },
+    WaitCreated {
+        wait: CorrelationId,
+        resume_at_ms: i64,
+    },
+    WaitCompleted {
+        wait: CorrelationId,
+    },
+}
+
+impl EventBody {
+    /// The event type that this body asks for.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            EventBody::RunCreated(_) => EventType::RunCreated,
+            EventBody::RunStarted(_) => EventType::RunStarted,
+            EventBody::RunCompleted => EventType::RunCompleted,
+            EventBody::RunFailed(_) => EventType::RunFailed,
+            EventBody::RunCancelled => EventType::RunCancelled,
+            EventBody::StepCreated { .. } => EventType::StepCreated,
+            EventBody::StepStarted { .. } => EventType::StepStarted,
+            EventBody::StepCompleted { .. } => EventType::StepCompleted,
+            EventBody::StepFailed { .. } => EventType::StepFailed,
+            EventBody::StepRetrying { .. } => EventType::StepRetrying,
+            EventBody::HookCreated { .. } => EventType::HookCreated,
+            EventBody::HookReceived { .. } => EventType::HookReceived,
+            EventBody::HookDisposed { .. } => EventType::HookDisposed,
+            EventBody::WaitCreated { .. } => EventType::WaitCreated,
+            EventBody::WaitCompleted { .. } => EventType::WaitCompleted,
+        }
+    }
+
+    /// The step, hook or wait that the event is about.
+    pub fn correlation_id(&self) -> Option<&CorrelationId> {
+        match self {
+            EventBody::RunCreated(_)
+            | EventBody::RunStarted(_)
+            | EventBody::RunCompleted
+            | EventBody::RunFailed(_)
+            | EventBody::RunCancelled => None,
+            EventBody::StepCreated { step: id, .. }
+            | EventBody::StepStarted { step: id }
+            | EventBody::StepCompleted { step: id }
+            | EventBody::StepFailed { step: id, .. }
+            | EventBody::StepRetrying { step: id, .. }
+            | EventBody::HookCreated { hook: id, .. }
+            | EventBody::HookReceived { hook: id, .. }
+            | EventBody::HookDisposed { hook: id }
+            | EventBody::WaitCreated { wait: id, .. }
+            | EventBody::WaitCompleted { wait: id } => Some(id),
+        }
+    }
+}
+
+/// A request to append one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRequest {
+    /// The run; `None` asks the engine to name a new one (`run_created` only).
+    pub run_id: Option<RunId>,
+    /// What the rules read.
+    pub body: EventBody,
+    /// The event contract that the caller speaks.
+    pub spec_version: u32,
+    /// JSON object: the caller's `eventData` without its payload, kept as it came.
+    pub data: Option<String>,
+    /// The value that the event carries.
+    pub payload: Option<Payload>,
+}
+
+/// One appended fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The run whose log it stands in.
+    pub run_id: RunId,
+    /// Where it stands.
+    pub position: Position,
+    /// What happened.
+    pub event_type: EventType,
+    /// To which step, hook or wait.
+    pub correlation_id: Option<CorrelationId>,
+    /// When. Never less than the event before it in the same log, even when the clock steps back.
+    pub created_at_ms: i64,
+    /// The event contract it was appended with.
+    pub spec_version: u32,
+    /// The spec version of its run, which decides how its public id is made.
+    pub run_spec_version: u32,
+    /// JSON object without the payload.
+    pub data: Option<String>,
+    /// The value it carries; absent when the reader did not ask for it.
+    pub payload: Option<Payload>,
+}
+
+impl Event {
+    /// Its public id.
+    pub fn event_id(&self) -> String {
+        super::id::event_id(self.run_spec_version, self.position, self.created_at_ms)
+    }
+}

@@ -1,0 +1,151 @@
+//! Messages: what the queue stores and delivers.
+
+use super::id::{LeaseToken, MessageId, RunId};
+
+/// Which handler of the SDK a queue name belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueueKind {
+    /// Replays a run: the flow route.
+    Workflow,
+    /// Executes one step: the step route.
+    Step,
+}
+
+impl QueueKind {
+    /// The kind of `__wkf_workflow_x`, `__ns_wkf_step_x` and so on; `None` for anything else.
+    pub fn of(queue_name: &str) -> Option<Self> {
+        let rest = queue_name.strip_prefix("__")?;
+        let rest = match rest.strip_prefix("wkf_") {
+            Some(rest) => rest,
+            None => {
+                let (namespace, rest) = rest.split_once("_wkf_")?;
+                let mut bytes = namespace.bytes();
+                let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+                if !starts_well || !bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+                    return None;
+                }
+                rest
+            }
+        };
+        let kinds = [("workflow_", Self::Workflow), ("step_", Self::Step)];
+        kinds.into_iter().find_map(|(prefix, kind)| {
+            rest.strip_prefix(prefix).filter(|name| !name.is_empty()).map(|_| kind)
+        })
+    }
+}
+
+/// What a message does to its run when it is delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Replays the run and carries nothing else: pending ones coalesce.
+    WakeUp(RunId),
+    /// Replays the run and carries something more, so it is never absorbed.
+    Replay(RunId),
+    /// Replays nothing: a step, a health check.
+    Other,
+}
+
+impl Purpose {
+    /// The run whose replay this is; of one run only one is delivered at a time.
+    pub fn replayed_run(&self) -> Option<&RunId> {
+        match self {
+            Purpose::WakeUp(run_id) | Purpose::Replay(run_id) => Some(run_id),
+            Purpose::Other => None,
+        }
+    }
+}
+
+/// A message on its way into the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// Which handler gets it.
+    pub queue_name: String,
+    /// What delivering it does.
+    pub purpose: Purpose,
+    /// JSON, opaque to the engine.
+    pub body: Vec<u8>,
+    /// A second message with the same key, while the first is queued, is the first one.
+    pub idempotency_key: Option<String>,
+    /// The earliest time at which it may be claimed.
+    pub available_at_ms: i64,
+}
+
+/// A claimed message: one attempt to hand it to a handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message; the same for every delivery of it.
+    pub message_id: MessageId,
+    /// Which handler gets it.
+    pub queue_name: String,
+    /// JSON, opaque to the engine.
+    pub body: Vec<u8>,
+    /// 1-based.
+    pub attempt: i64,
+    /// Proof of this claim.
+    pub lease_token: LeaseToken,
+}
+
+/// A wake-up that the engine itself writes, in the transaction of the event that causes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WakeUp {
+    /// The run.
+    pub run_id: RunId,
+    /// Its workflow, which names the queue.
+    pub workflow_name: String,
+    /// JSON object of the run; its `traceCarrier`, if any, links the delivery to the run's trace.
+    pub execution_context: Option<String>,
+}
+
+impl WakeUp {
+    /// The message as the SDK itself would enqueue it, due at once.
+    pub fn into_message(self, workflow_prefix: &str, now_ms: i64) -> NewMessage {
+        #[derive(serde::Deserialize)]
+        struct Context<'a> {
+            #[serde(borrow, rename = "traceCarrier")]
+            trace_carrier: Option<&'a serde_json::value::RawValue>,
+        }
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            run_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            trace_carrier: Option<&'a serde_json::value::RawValue>,
+        }
+        let context: Option<Context<'_>> =
+            self.execution_context.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        let trace_carrier = context.and_then(|context| context.trace_carrier);
+        let body = Body { run_id: self.run_id.as_str(), trace_carrier };
+        NewMessage {
+            queue_name: format!("{workflow_prefix}{}", self.workflow_name),
+            // Strings and checked JSON always serialise.
+            body: serde_json::to_vec(&body).unwrap_or_default(),
+            purpose: Purpose::WakeUp(self.run_id),
+            idempotency_key: None,
+            available_at_ms: now_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_name_tells_its_kind_with_and_without_namespace() {
+        assert_eq!(QueueKind::of("__wkf_workflow_a"), Some(QueueKind::Workflow));
+        assert_eq!(QueueKind::of("__wkf_step_a//b"), Some(QueueKind::Step));
+        assert_eq!(QueueKind::of("__app1_wkf_step_a"), Some(QueueKind::Step));
+        let foreign = [
+            "",
+            "__",
+            "wkf_step_a",
+            "__wkf_step_",
+            "__wkf_other_a",
+            "__1a_wkf_step_a",
+            "___wkf_step_a",
+        ];
+        for name in foreign {
+            assert_eq!(QueueKind::of(name), None, "{name}");
+        }
+    }
+}

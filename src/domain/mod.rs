@@ -1,0 +1,18 @@
+//! What a workflow run is and which events it allows: pure data and pure functions.
+//!
+//! Nothing here does IO, reads a clock or draws randomness; ids and times arrive in a
+//! [`transition::Stamp`]. The contract is the Workflow SDK's (`@workflow/world` 4.5.0); start at
+//! [`transition`] for the rules and at [`event`] for the closed list of events.
+
+pub mod change;
+pub mod event;
+pub mod hook;
+pub mod id;
+pub mod message;
+pub mod page;
+pub mod payload;
+pub mod refusal;
+pub mod run;
+pub mod step;
+pub mod transition;
+pub mod wait;

@@ -1,0 +1,56 @@
+//! Why an event may not happen. A refusal is decided before anything is written.
+
+use thiserror::Error;
+
+use super::id::{CorrelationId, RunId};
+use super::run::{RunStatus, WORLD_SPEC_VERSION};
+use super::step::StepStatus;
+
+/// The closed list of refusals; [`crate::error::WorldError`] gives each its code, and `ts/errors.ts`
+/// its class (`contract.md` 2.2 of the project, from the SDK's runtime).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum Refusal {
+    #[error("run \"{0}\" does not exist")]
+    RunNotFound(RunId),
+    #[error("run \"{0}\" exists already")]
+    RunExists(RunId),
+    #[error("{0}")]
+    RunIdUnacceptable(String),
+    #[error("this event needs a run id")]
+    RunIdMissing,
+    #[error("run \"{run_id}\" is {} already: it cannot change any more", .status.as_str())]
+    RunEnded { run_id: RunId, status: RunStatus },
+    #[error("run \"{run_id}\" is {} already: nothing can be started in it", .status.as_str())]
+    RunExpired { run_id: RunId, status: RunStatus },
+    #[error(
+        "the run uses spec version {0}, this engine executes up to {WORLD_SPEC_VERSION}: upgrade hookline"
+    )]
+    RunTooNew(u32),
+    #[error(
+        "{event_type} is not possible on run \"{run_id}\": it was made by an SDK older than the event log"
+    )]
+    RunTooOld { run_id: RunId, event_type: &'static str },
+    #[error("step \"{0}\" does not exist")]
+    StepNotFound(CorrelationId),
+    #[error("step \"{0}\" exists already")]
+    StepExists(CorrelationId),
+    #[error("step \"{step}\" is {} already", .status.as_str())]
+    StepEnded { step: CorrelationId, status: StepStatus },
+    #[error("step \"{step}\" may start again in {retry_after_s} s")]
+    TooEarly { step: CorrelationId, retry_after_s: i64 },
+    #[error("hook \"{0}\" does not exist")]
+    HookNotFound(CorrelationId),
+    #[error("hook \"{0}\" exists already")]
+    HookExists(CorrelationId),
+    #[error("hook \"{0}\" is disposed already")]
+    HookDisposed(CorrelationId),
+    #[error("a hook token must have 1 to {} characters", super::id::TOKEN_LENGTH_MAX)]
+    TokenUnacceptable,
+    #[error("wait \"{0}\" does not exist")]
+    WaitNotFound(CorrelationId),
+    #[error("wait \"{0}\" exists already")]
+    WaitExists(CorrelationId),
+    #[error("wait \"{0}\" is completed already")]
+    WaitCompleted(CorrelationId),
+}

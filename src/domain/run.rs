@@ -1,0 +1,96 @@
+//! A run: one execution of a workflow.
+
+use super::id::{Position, RunId};
+use super::payload::StructuredError;
+
+/// The highest spec version whose runs this engine executes (`SPEC_VERSION_CURRENT` of the SDK's
+/// 4.x line).
+pub const WORLD_SPEC_VERSION: u32 = 3;
+/// Runs up to this spec version predate the event log (`SPEC_VERSION_LEGACY`).
+pub const LEGACY_SPEC_VERSION: u32 = 1;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunStatus {
+    /// Created, not yet replayed.
+    Pending,
+    /// Started and not ended, also while it waits.
+    Running,
+    /// Ended with a return value.
+    Completed,
+    /// Ended with an error.
+    Failed,
+    /// Ended from outside.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// Every status, in the order of a run's life.
+    pub const ALL: [RunStatus; 5] = [
+        RunStatus::Pending,
+        RunStatus::Running,
+        RunStatus::Completed,
+        RunStatus::Failed,
+        RunStatus::Cancelled,
+    ];
+
+    /// The SDK's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Pending => "pending",
+            RunStatus::Running => "running",
+            RunStatus::Completed => "completed",
+            RunStatus::Failed => "failed",
+            RunStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads [`RunStatus::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether the run has ended.
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, RunStatus::Pending | RunStatus::Running)
+    }
+}
+
+/// A run as its log makes it. Payloads stay with the events that carry them: `input_position` and
+/// `output_position` say which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its id.
+    pub run_id: RunId,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// The code version that owns it.
+    pub deployment_id: String,
+    /// The workflow's name, as the SDK's compiler made it.
+    pub workflow_name: String,
+    /// The event contract it uses.
+    pub spec_version: u32,
+    /// JSON object: SDK version, trace carrier and features of the process that started it.
+    pub execution_context: Option<String>,
+    /// The event that carries the arguments.
+    pub input_position: Option<Position>,
+    /// The event that carries the return value.
+    pub output_position: Option<Position>,
+    /// Why it failed.
+    pub error: Option<StructuredError>,
+    /// When it was created.
+    pub created_at_ms: i64,
+    /// When it last changed.
+    pub updated_at_ms: i64,
+    /// When it was first started.
+    pub started_at_ms: Option<i64>,
+    /// When it ended.
+    pub completed_at_ms: Option<i64>,
+}
+
+impl Run {
+    /// Whether the run predates the event log.
+    pub fn is_legacy(&self) -> bool {
+        self.spec_version <= LEGACY_SPEC_VERSION
+    }
+}

@@ -1,0 +1,315 @@
+//! The state machine: what an event needs to see, and what it then does or why it may not.
+//!
+//! A store loads what [`needs`] names, calls [`decide`] in the same transaction, and writes the
+//! changes in their order. The rules are those of the SDK's 4.x contract (`@workflow/world` 4.5.0 and
+//! the observed behaviour of its runtime); one file per entity below.
+
+mod hook;
+mod run;
+mod step;
+mod wait;
+
+use super::change::Change;
+use super::event::{Event, EventBody, EventRequest, EventType};
+use super::hook::{Hook, Owner};
+use super::id::{CorrelationId, HookToken, Position, RunId};
+use super::payload::Payload;
+use super::refusal::Refusal;
+use super::run::{Run, WORLD_SPEC_VERSION};
+use super::step::Step;
+use super::wait::Wait;
+
+/// Rows that a decision reads, beside the run and the end of its log, which every one reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// A step of the run.
+    pub step: Option<CorrelationId>,
+    /// A hook of the run, disposed or not.
+    pub hook: Option<CorrelationId>,
+    /// The live hook of any run that holds this token.
+    pub token: Option<HookToken>,
+    /// A wait of the run.
+    pub wait: Option<CorrelationId>,
+}
+
+/// The rows that were asked for, as the transaction sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The run.
+    pub run: Option<Run>,
+    /// The last event of its log.
+    pub tail: Option<Tail>,
+    /// See [`Needs`].
+    pub step: Option<Step>,
+    /// See [`Needs`].
+    pub hook: Option<Hook>,
+    /// See [`Needs`].
+    pub token_holder: Option<Hook>,
+    /// See [`Needs`].
+    pub wait: Option<Wait>,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// The last event's position.
+    pub position: Position,
+    /// The last event's time.
+    pub created_at_ms: i64,
+}
+
+/// What the world around a decision contributes: time and fresh names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The store's clock.
+    pub now_ms: i64,
+    /// The name of a run that was created without one.
+    pub fresh_run_id: RunId,
+    /// Who new hooks belong to.
+    pub owner: Owner,
+}
+
+/// What is written, and which of the written things the caller is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Effects, in order.
+    pub changes: Vec<Change>,
+    /// The appended event that answers the caller; `None` when nothing was logged.
+    pub event: Option<Event>,
+    /// The entity that answers the caller.
+    pub entity: Entity,
+    /// Whether the caller is about to replay and wants the log along.
+    pub preload_events: bool,
+}
+
+/// Names the entity of a reply.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Entity {
+    /// None.
+    #[default]
+    Nothing,
+    /// The run of the event.
+    Run(RunId),
+    /// A step of it.
+    Step(RunId, CorrelationId),
+    /// A hook of it.
+    Hook(RunId, CorrelationId),
+    /// A wait of it.
+    Wait(RunId, CorrelationId),
+}
+
+/// Which rows [`decide`] will read.
+pub fn needs(body: &EventBody) -> Needs {
+    let mut needs = Needs::default();
+    match body {
+        EventBody::RunCreated(_)
+        | EventBody::RunStarted(_)
+        | EventBody::RunCompleted
+        | EventBody::RunFailed(_)
+        | EventBody::RunCancelled => {}
+        EventBody::StepCreated { step, .. }
+        | EventBody::StepStarted { step }
+        | EventBody::StepCompleted { step }
+        | EventBody::StepFailed { step, .. }
+        | EventBody::StepRetrying { step, .. } => needs.step = Some(step.clone()),
+        EventBody::HookCreated { hook, token, .. } => {
+            needs.hook = Some(hook.clone());
+            needs.token = Some(token.clone());
+        }
+        EventBody::HookReceived { hook, .. } | EventBody::HookDisposed { hook } => {
+            needs.hook = Some(hook.clone());
+        }
+        EventBody::WaitCreated { wait, .. } | EventBody::WaitCompleted { wait } => {
+            needs.wait = Some(wait.clone());
+        }
+    }
+    needs
+}
+
+/// Decides one event on the rows that were seen.
+///
+/// # Errors
+/// A [`Refusal`] when the event may not happen; then nothing is to be written.
+pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decision, Refusal> {
+    match request.body.clone() {
+        EventBody::RunCreated(creation) => run::create(seen, request, creation, stamp),
+        EventBody::RunStarted(creation) => run::start(seen, request, creation, stamp),
+        body => {
+            let mut log = Log::of_existing_run(seen, request, stamp)?;
+            if log.run.is_legacy() {
+                return decide_legacy(log, &body);
+            }
+            match body {
+                EventBody::RunCompleted => run::complete(&mut log)?,
+                EventBody::RunFailed(error) => run::fail(&mut log, error)?,
+                EventBody::RunCancelled => run::cancel(&mut log)?,
+                EventBody::StepCreated { step, step_name } => {
+                    step::create(&mut log, step, step_name)?
+                }
+                EventBody::StepStarted { step } => step::start(&mut log, step, stamp.now_ms)?,
+                EventBody::StepCompleted { step } => step::complete(&mut log, step)?,
+                EventBody::StepFailed { step, error } => step::fail(&mut log, step, error)?,
+                EventBody::StepRetrying { step, error, retry_after_ms } => {
+                    step::retry(&mut log, step, error, retry_after_ms)?;
+                }
+                EventBody::HookCreated { hook, token, is_webhook } => {
+                    hook::create(&mut log, hook, token, is_webhook, &stamp.owner)?;
+                }
+                EventBody::HookReceived { hook, token } => hook::receive(&mut log, hook, token)?,
+                EventBody::HookDisposed { hook } => hook::dispose(&mut log, hook)?,
+                EventBody::WaitCreated { wait, resume_at_ms } => {
+                    wait::create(&mut log, wait, resume_at_ms)?;
+                }
+                EventBody::WaitCompleted { wait } => wait::complete(&mut log, wait)?,
+                EventBody::RunCreated(_) | EventBody::RunStarted(_) => {
+                    unreachable!("handled above")
+                }
+            }
+            Ok(log.into_decision())
+        }
+    }
+}
+
+/// Runs of spec version 1 know three events: a cancellation changes the run and is not logged, a
+/// completed wait and a received payload are logged and change nothing.
+fn decide_legacy(mut log: Log, body: &EventBody) -> Result<Decision, Refusal> {
+    match body {
+        EventBody::RunCancelled => run::cancel_legacy(&mut log)?,
+        EventBody::WaitCompleted { .. } | EventBody::HookReceived { .. } => {
+            log.spec_version = WORLD_SPEC_VERSION;
+            log.append();
+            if matches!(body, EventBody::HookReceived { .. }) {
+                log.wake();
+            }
+        }
+        other => {
+            return Err(Refusal::RunTooOld {
+                run_id: log.run.run_id,
+                event_type: other.event_type().as_str(),
+            });
+        }
+    }
+    Ok(log.into_decision())
+}
+
+/// A run's log while one event is decided: what was seen, and the decision so far.
+struct Log {
+    run: Run,
+    step: Option<Step>,
+    hook: Option<Hook>,
+    token_holder: Option<Hook>,
+    wait: Option<Wait>,
+    /// The position and time that the next event gets.
+    next: Tail,
+    event_type: EventType,
+    correlation_id: Option<CorrelationId>,
+    spec_version: u32,
+    data: Option<String>,
+    payload: Option<Payload>,
+    decision: Decision,
+}
+
+impl Log {
+    fn of_existing_run(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Self, Refusal> {
+        let run_id = request.run_id.clone().ok_or(Refusal::RunIdMissing)?;
+        let run = seen.run.clone().ok_or(Refusal::RunNotFound(run_id))?;
+        Self::new(run, seen, request, stamp)
+    }
+
+    fn new(run: Run, seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Self, Refusal> {
+        if run.spec_version > WORLD_SPEC_VERSION {
+            return Err(Refusal::RunTooNew(run.spec_version));
+        }
+        let next = match seen.tail {
+            None => Tail { position: 1, created_at_ms: stamp.now_ms },
+            Some(tail) => Tail {
+                position: tail.position + 1,
+                created_at_ms: stamp.now_ms.max(tail.created_at_ms),
+            },
+        };
+        Ok(Self {
+            run,
+            step: seen.step,
+            hook: seen.hook,
+            token_holder: seen.token_holder,
+            wait: seen.wait,
+            next,
+            event_type: request.body.event_type(),
+            correlation_id: request.body.correlation_id().cloned(),
+            spec_version: request.spec_version,
+            data: request.data,
+            payload: request.payload,
+            decision: Decision::default(),
+        })
+    }
+
+    /// When the event happens.
+    fn now_ms(&self) -> i64 {
+        self.next.created_at_ms
+    }
+
+    /// Refuses to create anything in a run that has ended.
+    fn refuse_if_ended(&self) -> Result<(), Refusal> {
+        if self.run.status.is_terminal() {
+            return Err(Refusal::RunEnded {
+                run_id: self.run.run_id.clone(),
+                status: self.run.status,
+            });
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) {
+        self.decision.changes.push(change);
+    }
+
+    /// Appends the requested event; its payload moves along. Returns its position.
+    fn append(&mut self) -> Position {
+        let data = self.data.take();
+        let payload = self.payload.take();
+        self.append_as(self.event_type, data, payload)
+    }
+
+    fn append_as(
+        &mut self,
+        event_type: EventType,
+        data: Option<String>,
+        payload: Option<Payload>,
+    ) -> Position {
+        let position = self.next.position;
+        let event = Event {
+            run_id: self.run.run_id.clone(),
+            position,
+            event_type,
+            correlation_id: self.correlation_id.clone(),
+            created_at_ms: self.next.created_at_ms,
+            spec_version: self.spec_version,
+            run_spec_version: self.run.spec_version,
+            data,
+            payload,
+        };
+        self.next.position += 1;
+        self.decision.event = Some(Event { payload: None, ..event.clone() });
+        self.change(Change::AppendEvent(event));
+        position
+    }
+
+    /// Wakes the run: in this transaction, so the event and its wake-up are durable together.
+    fn wake(&mut self) {
+        if !self.run.status.is_terminal() {
+            self.change(Change::Enqueue(super::message::WakeUp {
+                run_id: self.run.run_id.clone(),
+                workflow_name: self.run.workflow_name.clone(),
+                execution_context: self.run.execution_context.clone(),
+            }));
+        }
+    }
+
+    fn answer(&mut self, entity: impl FnOnce(RunId) -> Entity) {
+        self.decision.entity = entity(self.run.run_id.clone());
+    }
+
+    fn into_decision(self) -> Decision {
+        self.decision
+    }
+}

@@ -1,0 +1,82 @@
+//! The only source of randomness: fresh ids and lease tokens.
+
+use std::fmt::Write;
+use std::sync::Mutex;
+
+use ulid::Ulid;
+
+use crate::domain::id::{LeaseToken, MessageId, RunId};
+
+/// Names things. Names of one process never repeat and, within their milliseconds, only grow.
+#[derive(Debug, Default)]
+pub struct Entropy {
+    last_message: Mutex<i64>,
+}
+
+impl Entropy {
+    /// A new run's name.
+    pub fn run_id(&self, now_ms: i64) -> RunId {
+        RunId::from_ulid(Ulid::from_parts(
+            now_ms.max(0) as u64,
+            u128::from_le_bytes(random_bytes()),
+        ))
+    }
+
+    /// A new message's name: the milliseconds, then a random start that only counts up, so that
+    /// two processes on one database hardly ever meet (and are told apart by the primary key).
+    pub fn message_id(&self, now_ms: i64) -> MessageId {
+        let random = i64::from(u32::from_le_bytes(random_bytes())) & ((1 << 16) - 1);
+        let fresh = (now_ms.max(0) << MessageId::SEQUENCE_BITS) | random;
+        let mut last = self.last_message.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *last = fresh.max(*last + 1);
+        MessageId::from_number(*last)
+    }
+
+    /// A new claim's proof: 128 bits, in hex.
+    pub fn lease_token(&self) -> LeaseToken {
+        LeaseToken::new(hex(&random_bytes::<16>()))
+    }
+
+    /// A new process's name among the owners of leases.
+    pub fn owner_name(&self) -> String {
+        format!("{}-{}", std::process::id(), hex(&random_bytes::<8>()))
+    }
+}
+
+/// A number from 0 (inclusive) to 1 (exclusive), for jitter.
+pub fn fraction() -> f64 {
+    f64::from(u32::from_le_bytes(random_bytes())) / (f64::from(u32::MAX) + 1.0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // The operating system's generator fails only where the process could not have started.
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_only_grow_even_when_the_clock_steps_back() {
+        let entropy = Entropy::default();
+        let ids: Vec<_> = [5, 5, 9, 3, 3, 10].map(|ms| entropy.message_id(ms)).to_vec();
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    }
+
+    #[test]
+    fn lease_tokens_and_owner_names_do_not_repeat() {
+        let entropy = Entropy::default();
+        assert_ne!(entropy.lease_token(), entropy.lease_token());
+        assert_ne!(entropy.owner_name(), entropy.owner_name());
+    }
+}

@@ -1,0 +1,198 @@
+//! The one error type of the engine: a closed list of kinds, each with a stable code.
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::domain::refusal::Refusal;
+
+/// What kind of error; `ts/errors.ts` makes a class of the SDK out of each code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No such run.
+    RunNotFound,
+    /// No live hook with this id or token.
+    HookNotFound,
+    /// No such step, wait, event or page.
+    NotFound,
+    /// The entity is not in a state that allows this: exists already, or has ended.
+    EntityConflict,
+    /// The run has ended.
+    RunExpired,
+    /// A step's `retryAfter` has not come yet.
+    TooEarly,
+    /// Too much is under way; try again after `retryAfter` seconds.
+    Throttled,
+    /// The run needs a newer engine.
+    RunNotSupported,
+    /// The caller passed something that cannot be.
+    Invalid,
+    /// Another process holds the database for longer than we wait.
+    Busy,
+    /// The disk is full.
+    StorageFull,
+    /// The database or its folder may not be written.
+    ReadOnly,
+    /// The database cannot be opened.
+    CannotOpen,
+    /// The database file is damaged.
+    Corrupt,
+    /// The file is something else, not a database of ours.
+    ForeignFile,
+    /// The database was written by a newer engine.
+    NewerDatabase,
+    /// The SQLite library has a known defect that loses data.
+    OldSqlite,
+    /// An option or environment variable is malformed.
+    BadConfig,
+    /// The world was closed.
+    Closed,
+    /// The operating system failed a read or a write.
+    Io,
+    /// A defect of ours.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The code that crosses into JavaScript; part of the contract with `ts/errors.ts`.
+    pub fn code(self) -> &'static str {
+        match self {
+            ErrorKind::RunNotFound => "RUN_NOT_FOUND",
+            ErrorKind::HookNotFound => "HOOK_NOT_FOUND",
+            ErrorKind::NotFound => "NOT_FOUND",
+            ErrorKind::EntityConflict => "ENTITY_CONFLICT",
+            ErrorKind::RunExpired => "RUN_EXPIRED",
+            ErrorKind::TooEarly => "TOO_EARLY",
+            ErrorKind::Throttled => "THROTTLED",
+            ErrorKind::RunNotSupported => "RUN_NOT_SUPPORTED",
+            ErrorKind::Invalid => "INVALID",
+            ErrorKind::Busy => "BUSY",
+            ErrorKind::StorageFull => "STORAGE_FULL",
+            ErrorKind::ReadOnly => "READ_ONLY",
+            ErrorKind::CannotOpen => "CANNOT_OPEN",
+            ErrorKind::Corrupt => "CORRUPT",
+            ErrorKind::ForeignFile => "FOREIGN_FILE",
+            ErrorKind::NewerDatabase => "NEWER_DATABASE",
+            ErrorKind::OldSqlite => "OLD_SQLITE",
+            ErrorKind::BadConfig => "BAD_CONFIG",
+            ErrorKind::Closed => "CLOSED",
+            ErrorKind::Io => "IO",
+            ErrorKind::Internal => "INTERNAL",
+        }
+    }
+
+    /// The HTTP-like status by which the SDK's runtime tells a passing fault (500 and above:
+    /// deliver again) from a final one; `None` where the class itself says it.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            ErrorKind::Invalid => Some(400),
+            ErrorKind::Busy | ErrorKind::Closed => Some(503),
+            ErrorKind::StorageFull => Some(507),
+            ErrorKind::ReadOnly
+            | ErrorKind::CannotOpen
+            | ErrorKind::Corrupt
+            | ErrorKind::ForeignFile
+            | ErrorKind::NewerDatabase
+            | ErrorKind::OldSqlite
+            | ErrorKind::BadConfig
+            | ErrorKind::Io
+            | ErrorKind::Internal => Some(500),
+            ErrorKind::RunNotFound
+            | ErrorKind::HookNotFound
+            | ErrorKind::NotFound
+            | ErrorKind::EntityConflict
+            | ErrorKind::RunExpired
+            | ErrorKind::TooEarly
+            | ErrorKind::Throttled
+            | ErrorKind::RunNotSupported => None,
+        }
+    }
+
+    /// Whether the storage failed, as opposed to an answer of the rules: then the whole batch that
+    /// the operation stood in is rolled back.
+    pub fn is_storage_fault(self) -> bool {
+        self.status().is_some_and(|status| status >= 500)
+    }
+}
+
+/// Why an operation did not happen. The message says what was wrong and what to do; it never holds
+/// a token, a payload or a key.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{message}")]
+pub struct WorldError {
+    /// What kind.
+    pub kind: ErrorKind,
+    /// For people.
+    pub message: String,
+    /// JSON object with the fields of the JavaScript error.
+    pub details: Value,
+}
+
+impl WorldError {
+    /// An error without further fields.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let details = match kind.status() {
+            Some(status) => json!({ "status": status }),
+            None => json!({}),
+        };
+        Self { kind, message: message.into(), details }
+    }
+
+    /// Adds a field.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details[name] = value.into();
+        self
+    }
+
+    /// A caller's argument that cannot be.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// The answer of an operation that a closed world did not do.
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the world is closed")
+    }
+
+    /// No such run.
+    pub fn run_not_found(run_id: &str) -> Self {
+        Self::new(ErrorKind::RunNotFound, format!("run \"{run_id}\" does not exist"))
+            .with("runId", run_id)
+    }
+
+    /// No live hook. `named_by` is what the caller itself named it by: an id, or the token, which
+    /// stands in the error's own field and never in its message.
+    pub fn hook_not_found(named_by: &str) -> Self {
+        Self::new(ErrorKind::HookNotFound, "Hook not found").with("token", named_by)
+    }
+}
+
+impl From<Refusal> for WorldError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        let of = |kind| Self::new(kind, message.clone());
+        match &refusal {
+            Refusal::RunNotFound(run_id) => Self::run_not_found(run_id.as_str()),
+            Refusal::HookNotFound(hook_id) => Self::hook_not_found(hook_id.as_str()),
+            Refusal::RunExists(_)
+            | Refusal::RunEnded { .. }
+            | Refusal::StepExists(_)
+            | Refusal::StepEnded { .. }
+            | Refusal::HookExists(_)
+            | Refusal::HookDisposed(_)
+            | Refusal::WaitExists(_)
+            | Refusal::WaitCompleted(_) => of(ErrorKind::EntityConflict),
+            Refusal::RunExpired { .. } => of(ErrorKind::RunExpired),
+            Refusal::TooEarly { retry_after_s, .. } => {
+                of(ErrorKind::TooEarly).with("retryAfter", *retry_after_s)
+            }
+            Refusal::RunTooNew(spec_version) => of(ErrorKind::RunNotSupported)
+                .with("runSpecVersion", *spec_version)
+                .with("worldSpecVersion", crate::domain::run::WORLD_SPEC_VERSION),
+            Refusal::StepNotFound(_) | Refusal::WaitNotFound(_) => of(ErrorKind::NotFound),
+            Refusal::RunIdUnacceptable(_)
+            | Refusal::RunIdMissing
+            | Refusal::RunTooOld { .. }
+            | Refusal::TokenUnacceptable => of(ErrorKind::Invalid),
+        }
+    }
+}

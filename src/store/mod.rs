@@ -1,0 +1,281 @@
+//! What a World needs from its database: every durable operation, as one object-safe trait.
+//!
+//! A store executes; [`crate::domain::transition`] decides. A [`Completion`] instead of a future lets
+//! the SQLite writer settle a JavaScript promise directly after its commit.
+
+pub mod completion;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+pub use completion::Completion;
+
+use crate::domain::event::{Event, EventRequest};
+use crate::domain::hook::Hook;
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::message::{Delivery, NewMessage};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::payload::Payload;
+use crate::domain::run::{Run, RunStatus};
+use crate::domain::step::Step;
+use crate::domain::wait::Wait;
+use crate::error::WorldError;
+
+/// A run with the payloads that a reader asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunView {
+    /// The run.
+    pub run: Run,
+    /// Its arguments.
+    pub input: Option<Payload>,
+    /// Its return value.
+    pub output: Option<Payload>,
+}
+
+/// A step with the payloads that a reader asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepView {
+    /// The step.
+    pub step: Step,
+    /// Its arguments.
+    pub input: Option<Payload>,
+    /// Its result.
+    pub output: Option<Payload>,
+}
+
+/// A hook with its metadata, where a reader asked for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HookView {
+    /// The hook.
+    pub hook: Hook,
+    /// Its metadata.
+    pub metadata: Option<Payload>,
+}
+
+/// What an appended event answers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventReply {
+    /// The event, without its payload, which the caller has; `None` when nothing was logged.
+    pub event: Option<Event>,
+    /// The run that it changed.
+    pub run: Option<RunView>,
+    /// The step that it changed.
+    pub step: Option<StepView>,
+    /// The hook that it made.
+    pub hook: Option<HookView>,
+    /// The wait that it changed.
+    pub wait: Option<Wait>,
+    /// The whole log, for a caller that is about to replay; absent when it is longer than a page.
+    pub events: Option<Page<Event>>,
+    /// The wake-up that the event wrote or was absorbed by.
+    pub wake_up: Option<MessageId>,
+}
+
+/// Filters of the list of runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunQuery {
+    /// Only runs of this workflow.
+    pub workflow_name: Option<String>,
+    /// Only runs in this status.
+    pub status: Option<RunStatus>,
+    /// Which part.
+    pub page: PageRequest,
+    /// Whether payloads are wanted.
+    pub resolve_data: bool,
+}
+
+/// Filters of the list of events: of one run, of one correlation id, or of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventQuery {
+    /// Only events of this run.
+    pub run_id: Option<RunId>,
+    /// Only events with this correlation id.
+    pub correlation_id: Option<CorrelationId>,
+    /// Which part.
+    pub page: PageRequest,
+    /// Whether payloads are wanted.
+    pub resolve_data: bool,
+}
+
+/// What a worker asks of the queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimRequest {
+    /// At most this many messages.
+    pub limit: usize,
+    /// Only queue names that begin with one of these.
+    pub prefixes: Vec<String>,
+    /// Who claims.
+    pub lease_owner: String,
+    /// How long the lease holds unless it is extended.
+    pub lease_ms: i64,
+}
+
+/// What a worker gets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claimed {
+    /// The messages, each leased.
+    pub deliveries: Vec<Delivery>,
+    /// When the next message that may not be claimed yet becomes due.
+    pub next_due_at_ms: Option<i64>,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Done: the message goes.
+    Ack,
+    /// The handler wants the same message again after this many milliseconds.
+    Reschedule {
+        /// From now.
+        delay_ms: i64,
+    },
+    /// The handler failed, or was not reached.
+    Release {
+        /// From now.
+        delay_ms: i64,
+        /// What went wrong, for people.
+        error: String,
+        /// Whether a handler was reached; otherwise the attempt does not count.
+        reached: bool,
+    },
+    /// Given up: the message stays, visible and undelivered.
+    Dead {
+        /// What went wrong, for people.
+        error: String,
+    },
+}
+
+/// A slice of a stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StreamSlice {
+    /// The index of the first chunk here, or the one to ask for next.
+    pub from: i64,
+    /// Chunks in order.
+    pub chunks: Vec<Vec<u8>>,
+    /// How many chunks the stream has.
+    pub count: i64,
+    /// Whether it is closed.
+    pub closed: bool,
+}
+
+/// What a commit made visible, told to [`CommitListener`]s.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CommitNews {
+    /// A message may have become claimable.
+    pub queue: bool,
+    /// These streams have new chunks or were closed.
+    pub streams: Vec<String>,
+    /// Another process committed: anything may have changed.
+    pub elsewhere: bool,
+}
+
+/// Is told after each commit that matters to somebody who waits; it must not block.
+pub type CommitListener = Arc<dyn Fn(&CommitNews) + Send + Sync>;
+
+/// Every durable operation. Methods with a [`Completion`] return at once; the others are point reads
+/// by key, quick enough for the calling thread.
+pub trait Store: Send + Sync + 'static {
+    /// Appends one event with all its effects, in one transaction.
+    fn append_event(&self, request: EventRequest, done: Completion<EventReply>);
+
+    /// The live hook with this token, with its metadata.
+    ///
+    /// # Errors
+    /// `HookNotFound` with the token.
+    fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError>;
+    /// The live hook with this token and its run, for a resume.
+    ///
+    /// # Errors
+    /// `HookNotFound` with the token, `RunNotFound`.
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError>;
+    /// A run without its payloads.
+    ///
+    /// # Errors
+    /// `RunNotFound`.
+    fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError>;
+
+    /// A run.
+    fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>);
+    /// Runs by id, which is by time of creation.
+    fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>);
+    /// A step, in the run if one is named.
+    fn step(
+        &self,
+        run_id: Option<RunId>,
+        step_id: CorrelationId,
+        resolve_data: bool,
+        done: Completion<StepView>,
+    );
+    /// The steps of a run in the order of their creation.
+    fn steps(
+        &self,
+        run_id: RunId,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<StepView>>,
+    );
+    /// An event by its public id.
+    fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>);
+    /// Events in the order of their log.
+    fn events(&self, query: EventQuery, done: Completion<Page<Event>>);
+    /// A live hook by its id.
+    fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>);
+    /// Live hooks, of one run or of all, in the order of their creation.
+    fn hooks(
+        &self,
+        run_id: Option<RunId>,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<HookView>>,
+    );
+
+    /// Puts a message into the queue; `delay_ms` counts from now. Settles with the id of the message
+    /// that will be delivered, which may be an older one.
+    fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>);
+    /// Leases due messages.
+    fn claim(&self, request: ClaimRequest, done: Completion<Claimed>);
+    /// Prolongs leases; settles with the messages whose lease is lost.
+    fn extend(
+        &self,
+        leases: Vec<(MessageId, LeaseToken)>,
+        lease_ms: i64,
+        done: Completion<Vec<MessageId>>,
+    );
+    /// Ends a delivery; settles with whether the lease still held, else nothing changed.
+    fn settle_delivery(
+        &self,
+        message_id: MessageId,
+        lease_token: LeaseToken,
+        outcome: Outcome,
+        done: Completion<bool>,
+    );
+    /// Frees the leases of owners that are no longer alive; settles with how many.
+    fn free_dead_leases(&self, done: Completion<usize>);
+    /// Whether this lease of this message holds.
+    ///
+    /// # Errors
+    /// Storage faults only.
+    fn lease_holds(
+        &self,
+        message_id: MessageId,
+        lease_token: &LeaseToken,
+    ) -> Result<bool, WorldError>;
+
+    /// Appends chunks to a stream; a closed stream ignores them.
+    fn write_stream(&self, name: String, run_id: RunId, chunks: Vec<Vec<u8>>, done: Completion<()>);
+    /// Closes a stream.
+    fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>);
+    /// Chunks from an index on (negative: from the end), at most `limit`.
+    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>);
+    /// The names of a run's streams in the order of their creation.
+    fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>);
+
+    /// The name under which this process holds leases.
+    fn lease_owner(&self) -> &str;
+    /// Adds a listener.
+    fn on_commit(&self, listener: CommitListener);
+    /// Asks to be told of commits of other processes, or no longer; calls are counted.
+    fn watch_elsewhere(&self, watch: bool);
+    /// Finishes what was accepted and lets go of the database. Idempotent; blocks.
+    fn close(&self);
+}

@@ -1,0 +1,128 @@
+//! One event inside the open transaction: load what the rules need, decide, write the changes.
+
+use rusqlite::{Connection, Result};
+
+use super::{events, hooks, queue, runs, steps, waits};
+use crate::clock::Clock;
+use crate::domain::change::Change;
+use crate::domain::event::EventRequest;
+use crate::domain::hook::Owner;
+use crate::domain::id::{MessageId, RunId};
+use crate::domain::page::LIMIT_MAX;
+use crate::domain::transition::{self, Decision, Entity, Needs, Seen, Stamp};
+use crate::entropy::Entropy;
+use crate::error::WorldError;
+use crate::store::{CommitNews, EventReply};
+
+/// What an operation works with while the writer's transaction is open.
+pub(super) struct Tx<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) entropy: &'a Entropy,
+    pub(super) owner: &'a Owner,
+    /// Begins the queue names of flow messages.
+    pub(super) workflow_prefix: &'a str,
+    /// What the commit will make visible.
+    pub(super) news: &'a mut CommitNews,
+}
+
+pub(super) fn append_event(
+    tx: &mut Tx<'_>,
+    request: EventRequest,
+) -> std::result::Result<EventReply, WorldError> {
+    let now_ms = tx.clock.now_ms();
+    let stamp = Stamp { now_ms, fresh_run_id: tx.entropy.run_id(now_ms), owner: tx.owner.clone() };
+    let needs = transition::needs(&request.body);
+    let seen = load(tx.connection, request.run_id.as_ref(), &needs)?;
+    let decision = transition::decide(seen, request, &stamp)?;
+    let mut wake_up = None;
+    let Decision { changes, event, entity, preload_events } = decision;
+    for change in changes {
+        if let Some(message_id) = write(tx, change, now_ms)? {
+            wake_up = Some(message_id);
+        }
+    }
+    let mut reply = answer(tx.connection, entity, preload_events)?;
+    reply.event = event;
+    reply.wake_up = wake_up;
+    Ok(reply)
+}
+
+fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen> {
+    let mut seen = Seen::default();
+    if let Some(token) = &needs.token {
+        seen.token_holder = hooks::by_token(connection, token)?;
+    }
+    let Some(run_id) = run_id else { return Ok(seen) };
+    seen.run = runs::by_id(connection, run_id)?;
+    seen.tail = events::tail(connection, run_id)?;
+    if let Some(step_id) = &needs.step {
+        seen.step = steps::by_id(connection, run_id, step_id)?;
+    }
+    if let Some(hook_id) = &needs.hook {
+        seen.hook = hooks::of_run(connection, run_id, hook_id)?;
+    }
+    if let Some(wait) = &needs.wait {
+        seen.wait = waits::by_id(connection, run_id, wait)?;
+    }
+    Ok(seen)
+}
+
+/// Writes one change; returns the message of a wake-up.
+fn write(tx: &mut Tx<'_>, change: Change, now_ms: i64) -> Result<Option<MessageId>> {
+    let connection = tx.connection;
+    match change {
+        Change::InsertRun(run) => runs::insert(connection, &run)?,
+        Change::UpdateRun(run) => runs::update(connection, &run)?,
+        Change::AppendEvent(event) => events::insert(connection, &event)?,
+        Change::InsertStep(step) => steps::insert(connection, &step)?,
+        Change::UpdateStep(step) => steps::update(connection, &step)?,
+        Change::InsertHook(hook) => hooks::insert(connection, &hook)?,
+        Change::DisposeHook { run_id, hook_id, at_ms } => {
+            hooks::dispose(connection, &run_id, &hook_id, at_ms)?;
+        }
+        Change::InsertWait(wait) => waits::insert(connection, &wait)?,
+        Change::UpdateWait(wait) => waits::update(connection, &wait)?,
+        Change::FreeRun(run_id) => {
+            hooks::delete_of_run(connection, &run_id)?;
+            waits::delete_of_run(connection, &run_id)?;
+            queue::delete_wake_ups(connection, &run_id)?;
+        }
+        Change::Enqueue(wake_up) => {
+            let message = wake_up.into_message(tx.workflow_prefix, now_ms);
+            let fresh_id = || tx.entropy.message_id(now_ms);
+            let message_id = queue::enqueue(connection, &message, fresh_id, now_ms)?;
+            tx.news.queue = true;
+            return Ok(Some(message_id));
+        }
+    }
+    Ok(None)
+}
+
+/// The entity as the transaction left it, with its payloads.
+fn answer(connection: &Connection, entity: Entity, preload_events: bool) -> Result<EventReply> {
+    let mut reply = EventReply::default();
+    match entity {
+        Entity::Nothing => {}
+        Entity::Run(run_id) => {
+            if let Some(run) = runs::by_id(connection, &run_id)? {
+                reply.run = Some(runs::view(connection, run, true)?);
+            }
+            if preload_events {
+                reply.events = events::whole_log(connection, &run_id, LIMIT_MAX)?;
+            }
+        }
+        Entity::Step(run_id, step_id) => {
+            if let Some(step) = steps::by_id(connection, &run_id, &step_id)? {
+                reply.step = Some(steps::view(connection, step, true)?);
+            }
+        }
+        Entity::Hook(run_id, hook_id) => {
+            if let Some(hook) = hooks::of_run(connection, &run_id, &hook_id)? {
+                reply.hook = Some(hooks::view(connection, hook, true)?);
+            }
+        }
+        Entity::Wait(run_id, wait) => reply.wait = waits::by_id(connection, &run_id, &wait)?,
+    }
+    Ok(reply)
+}

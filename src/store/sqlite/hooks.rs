@@ -1,0 +1,132 @@
+//! Table `hooks`.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::events::payload_at;
+use crate::domain::hook::{Hook, Owner};
+use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::store::HookView;
+
+const COLUMNS: &str = "run_id, hook_id, token, owner_id, project_id, environment, \
+     created_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
+
+fn hook_of(row: &Row<'_>) -> Result<Hook> {
+    Ok(Hook {
+        run_id: RunId::new(row.get::<_, String>(0)?),
+        hook_id: CorrelationId::new(row.get::<_, String>(1)?),
+        token: HookToken::new(row.get::<_, String>(2)?),
+        owner: Owner { owner_id: row.get(3)?, project_id: row.get(4)?, environment: row.get(5)? },
+        created_position: row.get(6)?,
+        created_at_ms: row.get(7)?,
+        disposed_at_ms: row.get(8)?,
+        spec_version: row.get(9)?,
+        is_webhook: row.get(10)?,
+    })
+}
+
+pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
+    const INSERT: &str = "INSERT INTO hooks (run_id, hook_id, token, owner_id, project_id, \
+         environment, created_position, created_at_ms, disposed_at_ms, spec_version, is_webhook) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    connection.prepare_cached(INSERT)?.execute(params![
+        hook.run_id.as_str(),
+        hook.hook_id.as_str(),
+        hook.token.expose(),
+        hook.owner.owner_id,
+        hook.owner.project_id,
+        hook.owner.environment,
+        hook.created_position,
+        hook.created_at_ms,
+        hook.disposed_at_ms,
+        hook.spec_version,
+        hook.is_webhook,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn dispose(
+    connection: &Connection,
+    run_id: &RunId,
+    hook_id: &CorrelationId,
+    at_ms: i64,
+) -> Result<()> {
+    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ? WHERE run_id = ? AND hook_id = ?";
+    connection.prepare_cached(DISPOSE)?.execute(params![
+        at_ms,
+        run_id.as_str(),
+        hook_id.as_str()
+    ])?;
+    Ok(())
+}
+
+pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<()> {
+    const DELETE_OF_RUN: &str = "DELETE FROM hooks WHERE run_id = ?";
+    connection.prepare_cached(DELETE_OF_RUN)?.execute([run_id.as_str()])?;
+    Ok(())
+}
+
+/// The hook of this run, disposed or not.
+pub(super) fn of_run(
+    connection: &Connection,
+    run_id: &RunId,
+    hook_id: &CorrelationId,
+) -> Result<Option<Hook>> {
+    let sql = format!("SELECT {COLUMNS} FROM hooks WHERE run_id = ? AND hook_id = ?");
+    connection
+        .prepare_cached(&sql)?
+        .query_row([run_id.as_str(), hook_id.as_str()], hook_of)
+        .optional()
+}
+
+/// The live hook that holds this token.
+pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
+    const BY_TOKEN: &str = "SELECT run_id, hook_id, token, owner_id, project_id, environment, \
+         created_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
+         FROM hooks WHERE token = ? AND disposed_at_ms IS NULL";
+    connection.prepare_cached(BY_TOKEN)?.query_row([token.expose()], hook_of).optional()
+}
+
+/// The live hook with this id.
+pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<Option<Hook>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM hooks WHERE hook_id = ? AND disposed_at_ms IS NULL LIMIT 1");
+    connection.prepare_cached(&sql)?.query_row([hook_id.as_str()], hook_of).optional()
+}
+
+/// The hook with its metadata, if it is wanted.
+pub(super) fn view(connection: &Connection, hook: Hook, resolve_data: bool) -> Result<HookView> {
+    let metadata = match resolve_data {
+        true => payload_at(connection, &hook.run_id, hook.created_position)?,
+        false => None,
+    };
+    Ok(HookView { hook, metadata })
+}
+
+/// Live hooks in the order of their creation.
+pub(super) fn list(
+    connection: &Connection,
+    run_id: Option<&RunId>,
+    page: &PageRequest,
+    resolve_data: bool,
+) -> Result<Page<HookView>> {
+    let (comparison, direction, edge) = match page.order {
+        SortOrder::Ascending => (">", "ASC", 0),
+        SortOrder::Descending => ("<", "DESC", i64::MAX),
+    };
+    let after: i64 = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(edge);
+    let of_run = if run_id.is_some() { "run_id = ?1" } else { "?1 IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM hooks WHERE {of_run} AND disposed_at_ms IS NULL \
+         AND hook_number {comparison} ?2 ORDER BY hook_number {direction} LIMIT ?3"
+    );
+    let hooks: Vec<(Hook, i64)> = connection
+        .prepare_cached(&sql)?
+        .query_map(params![run_id.map(RunId::as_str), after, (page.limit + 1) as i64], |row| {
+            Ok((hook_of(row)?, row.get(11)?))
+        })?
+        .collect::<Result<_>>()?;
+    let page = Page::from_lookahead(hooks, page.limit, |(_, number)| number.to_string());
+    let views = page.items.into_iter().map(|(hook, _)| view(connection, hook, resolve_data));
+    Ok(Page { items: views.collect::<Result<_>>()?, cursor: page.cursor, has_more: page.has_more })
+}

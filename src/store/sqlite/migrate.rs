@@ -1,0 +1,199 @@
+//! The schema: numbered, checksummed migrations, embedded and run on opening, forward only.
+
+use rusqlite::Connection;
+
+use crate::error::{ErrorKind, WorldError};
+
+/// SQLite's mark of whose file this is: "Hkln".
+pub const APPLICATION_ID: i32 = 0x486b_6c6e;
+
+/// Older libraries can lose pages when a commit resets the WAL while another connection checkpoints
+/// (sqlite.org/wal.html#walresetbug); we use WAL with several connections.
+pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+struct Migration {
+    subject: &'static str,
+    sql: &'static str,
+}
+
+/// In order; the number of a migration is its place, from 1.
+const MIGRATIONS: &[Migration] = &[Migration {
+    subject: "initial",
+    sql: include_str!("../../../migrations/sqlite/0001_initial.sql"),
+}];
+
+/// Refuses a SQLite library with a known defect.
+///
+/// # Errors
+/// `OldSqlite`.
+pub fn check_library(version_number: i32) -> Result<(), WorldError> {
+    if version_number >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    Err(WorldError::new(
+        ErrorKind::OldSqlite,
+        format!(
+            "the SQLite library is {version_number}, but versions before {SQLITE_VERSION_MIN} can lose \
+             data in WAL mode: build hookline with its bundled SQLite"
+        ),
+    ))
+}
+
+/// Brings the schema up to date, in one transaction.
+///
+/// # Errors
+/// `ForeignFile` for somebody else's database, `NewerDatabase` for one of a newer engine, `Corrupt`
+/// when its history is not ours, and storage faults.
+pub fn migrate(connection: &mut Connection, now_ms: i64) -> Result<(), WorldError> {
+    if is_current(connection)? {
+        return Ok(());
+    }
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let done = check_history(&transaction)?;
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        transaction.execute_batch(migration.sql)?;
+        transaction.execute(
+            "INSERT INTO migrations (number, subject, checksum, applied_at_ms) VALUES (?, ?, ?, ?)",
+            (index as i64 + 1, migration.subject, checksum(migration.sql), now_ms),
+        )?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether nothing is to be done, without taking the write lock.
+fn is_current(connection: &Connection) -> Result<bool, WorldError> {
+    if pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {
+        return Ok(false);
+    }
+    Ok(check_history(connection)? == MIGRATIONS.len())
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, WorldError> {
+    Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
+}
+
+/// How many of our migrations have been run; makes the table on an empty file.
+fn check_history(connection: &Connection) -> Result<usize, WorldError> {
+    let application_id = pragma(connection, "application_id")?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application_id == 0 && tables == 0 {
+        connection.execute_batch(
+            "CREATE TABLE migrations (
+               number INTEGER PRIMARY KEY,
+               subject TEXT NOT NULL,
+               checksum TEXT NOT NULL,
+               applied_at_ms INTEGER NOT NULL
+             ) STRICT",
+        )?;
+        return Ok(0);
+    }
+    if application_id != i64::from(APPLICATION_ID) {
+        return Err(WorldError::new(
+            ErrorKind::ForeignFile,
+            "the file is a SQLite database of another program; choose another path",
+        ));
+    }
+    let mut statement =
+        connection.prepare("SELECT number, checksum FROM migrations ORDER BY number")?;
+    let history: Vec<(i64, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    compare_history(&history)
+}
+
+fn compare_history(history: &[(i64, String)]) -> Result<usize, WorldError> {
+    if history.len() > MIGRATIONS.len() {
+        return Err(WorldError::new(
+            ErrorKind::NewerDatabase,
+            format!(
+                "the database was written by a newer hookline (schema {}, this one knows {}); \
+                 upgrade hookline, or open another file",
+                history.len(),
+                MIGRATIONS.len()
+            ),
+        ));
+    }
+    for (index, (number, sum)) in history.iter().enumerate() {
+        if *number != index as i64 + 1 || *sum != checksum(MIGRATIONS[index].sql) {
+            return Err(WorldError::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "migration {number} of the database is not the one that this hookline ships; \
+                     it was made by a modified build: restore a backup or open another file"
+                ),
+            ));
+        }
+    }
+    Ok(history.len())
+}
+
+/// FNV-1a, 64 bits: enough to notice an edited migration, which is no attack.
+fn checksum(sql: &str) -> String {
+    let hash = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn migrated() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, 1).unwrap();
+        connection
+    }
+
+    #[test]
+    fn an_empty_file_becomes_ours_and_stays_as_it_is_the_second_time() {
+        let mut connection = migrated();
+        migrate(&mut connection, 2).unwrap();
+        let applied: i64 = connection
+            .query_row("SELECT max(applied_at_ms) FROM migrations", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(applied, 1);
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused_and_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert_eq!(migrate(&mut connection, 1).unwrap_err().kind, ErrorKind::ForeignFile);
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 1);
+    }
+
+    #[test]
+    fn a_database_of_a_newer_engine_is_refused() {
+        let mut connection = migrated();
+        connection
+            .execute(
+                "INSERT INTO migrations VALUES (?, 'later', 'x', 1)",
+                [MIGRATIONS.len() as i64 + 1],
+            )
+            .unwrap();
+        let error = migrate(&mut connection, 1).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NewerDatabase);
+        assert!(error.message.contains("upgrade hookline"), "{}", error.message);
+    }
+
+    #[test]
+    fn an_edited_history_is_refused() {
+        let mut connection = migrated();
+        connection.execute("UPDATE migrations SET checksum = 'x' WHERE number = 1", []).unwrap();
+        assert_eq!(migrate(&mut connection, 1).unwrap_err().kind, ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_library_that_can_lose_data_is_refused() {
+        assert_eq!(check_library(3_051_002).unwrap_err().kind, ErrorKind::OldSqlite);
+        assert_eq!(check_library(rusqlite::version_number()), Ok(()));
+    }
+}

@@ -1,0 +1,398 @@
+//! The SQLite store: one file, one writer that commits in groups, a few readers.
+//!
+//! It loads and writes rows; what they mean is decided in [`crate::domain::transition`]. One file per
+//! table; a statement stands above the function that runs it.
+
+mod apply;
+mod events;
+mod fault;
+mod hooks;
+pub mod migrate;
+mod open;
+mod owners;
+mod queue;
+mod reader;
+mod rows;
+mod runs;
+mod steps;
+mod streams;
+mod waits;
+mod writer;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+
+pub use open::Location;
+
+use self::open::Patience;
+use self::owners::Owners;
+use self::reader::{PointReader, Readers};
+use self::writer::{Durability, Writer, WriterState};
+use super::{
+    ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply, HookView, Outcome,
+    RunQuery, RunView, StepView, Store, StreamSlice,
+};
+use crate::clock::Clock;
+use crate::domain::event::{Event, EventRequest};
+use crate::domain::hook::Owner;
+use crate::domain::id::{
+    CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
+};
+use crate::domain::message::NewMessage;
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::run::Run;
+use crate::entropy::Entropy;
+use crate::error::{ErrorKind, WorldError};
+
+/// Threads that serve lists.
+const READER_THREADS: usize = 2;
+
+/// How to open a store.
+pub struct SqliteOptions {
+    /// Where.
+    pub location: Location,
+    /// Whether commits that carry events are synced to the disk.
+    pub full_durability: bool,
+    /// Begins the queue names of flow messages.
+    pub workflow_prefix: String,
+    /// Who new hooks belong to.
+    pub owner: Owner,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A World's database in one SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    point: PointReader,
+    owners: Arc<Owners>,
+    listeners: Arc<RwLock<Vec<CommitListener>>>,
+    watchers: Arc<AtomicUsize>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteStore {
+    /// Opens the database; makes it, readable by its owner only, when there is none. Blocks.
+    ///
+    /// # Errors
+    /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
+    /// `Corrupt`, `OldSqlite`, `Busy`, `StorageFull`, `Io`.
+    pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
+        let path = options.location.shown();
+        Self::open_at(options).map_err(|error| fault::at(error, &path))
+    }
+
+    fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
+        migrate::check_library(rusqlite::version_number())?;
+        let location = &options.location;
+        if let Location::File(path) = location {
+            open::prepare_file(path)?;
+        }
+        let mut connection = open::connect(location, Patience::Long)?;
+        // Refuses a foreign file before anything in it is changed, also before its journal mode.
+        migrate::migrate(&mut connection, options.clock.now_ms())?;
+        open::enable_wal(&connection, location)?;
+        let reading = |patience| {
+            let connection = open::connect(location, patience)?;
+            open::make_read_only(&connection)?;
+            Ok::<_, WorldError>(connection)
+        };
+        let reading_connections: Vec<_> =
+            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
+        let path = location.shown();
+        let point = PointReader::new(reading(Patience::Short)?, path.clone());
+        let entropy = Arc::new(Entropy::default());
+        let file = match location {
+            Location::File(path) => Some(path),
+            Location::Memory(_) => None,
+        };
+        let owners = Arc::new(Owners::new(file, entropy.owner_name()));
+        let listeners = Arc::new(RwLock::new(Vec::new()));
+        let watchers = Arc::new(AtomicUsize::new(0));
+        let no_thread = |error: std::io::Error| {
+            WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
+        };
+        let writer = Writer::start(WriterState {
+            connection,
+            path: path.clone(),
+            clock: Arc::clone(&options.clock),
+            entropy,
+            owner: options.owner,
+            workflow_prefix: options.workflow_prefix,
+            full_durability: options.full_durability,
+            listeners: Arc::clone(&listeners),
+            watchers: Arc::clone(&watchers),
+        })
+        .map_err(no_thread)?;
+        let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
+        Ok(Self { writer, readers, point, owners, listeners, watchers, clock: options.clock })
+    }
+}
+
+fn number_key(page: &PageRequest) -> Result<(), WorldError> {
+    match &page.after {
+        Some(key) if key.parse::<i64>().is_err() => Err(unreadable_cursor()),
+        _ => Ok(()),
+    }
+}
+
+fn unreadable_cursor() -> WorldError {
+    WorldError::invalid("the cursor is not one that this list gave out; start without a cursor")
+}
+
+impl Store for SqliteStore {
+    fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
+        self.writer
+            .submit(Durability::Durable, done, move |tx| apply::append_event(tx, request.clone()));
+    }
+
+    fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
+        self.point.read(|connection| {
+            let hook = hooks::by_token(connection, token)?
+                .ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
+            Ok(hooks::view(connection, hook, true)?)
+        })
+    }
+
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
+        let view = self.hook_by_token(token)?;
+        let run = self.run_by_id(&view.hook.run_id)?;
+        Ok((view, run))
+    }
+
+    fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError> {
+        self.point.read(|connection| {
+            runs::by_id(connection, run_id)?
+                .ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
+        })
+    }
+
+    fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
+        self.readers.read(done, move |connection| {
+            let run = runs::by_id(connection, &run_id)?
+                .ok_or_else(|| WorldError::run_not_found(run_id.as_str()))?;
+            Ok(runs::view(connection, run, resolve_data)?)
+        });
+    }
+
+    fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
+        self.readers.read(done, move |connection| Ok(runs::list(connection, &query)?));
+    }
+
+    fn step(
+        &self,
+        run_id: Option<RunId>,
+        step_id: CorrelationId,
+        resolve_data: bool,
+        done: Completion<StepView>,
+    ) {
+        self.readers.read(done, move |connection| {
+            let step = match &run_id {
+                Some(run_id) => steps::by_id(connection, run_id, &step_id)?,
+                None => steps::by_id_in_any_run(connection, &step_id)?,
+            };
+            let step = step.ok_or_else(|| {
+                WorldError::new(ErrorKind::NotFound, format!("step \"{step_id}\" does not exist"))
+            })?;
+            Ok(steps::view(connection, step, resolve_data)?)
+        });
+    }
+
+    fn steps(
+        &self,
+        run_id: RunId,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<StepView>>,
+    ) {
+        self.readers.read(done, move |connection| {
+            number_key(&page)?;
+            Ok(steps::list(connection, &run_id, &page, resolve_data)?)
+        });
+    }
+
+    fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>) {
+        self.readers.read(done, move |connection| {
+            let missing = || {
+                let message = format!("event \"{event_id}\" of run \"{run_id}\" does not exist");
+                WorldError::new(ErrorKind::NotFound, message)
+            };
+            let run = runs::by_id(connection, &run_id)?.ok_or_else(missing)?;
+            let position = position_of_event_id(run.spec_version, &event_id).ok_or_else(missing)?;
+            events::at(connection, &run_id, position, resolve_data)?
+                .filter(|event| event.event_id() == event_id)
+                .ok_or_else(missing)
+        });
+    }
+
+    fn events(&self, query: EventQuery, done: Completion<Page<Event>>) {
+        self.readers.read(done, move |connection| match &query.page.after {
+            Some(key) if events::parse_key(key).is_none() => Err(unreadable_cursor()),
+            _ => Ok(events::list(connection, &query)?),
+        });
+    }
+
+    fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
+        self.readers.read(done, move |connection| {
+            let hook = hooks::by_id(connection, &hook_id)?
+                .ok_or_else(|| WorldError::hook_not_found(hook_id.as_str()))?;
+            Ok(hooks::view(connection, hook, resolve_data)?)
+        });
+    }
+
+    fn hooks(
+        &self,
+        run_id: Option<RunId>,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<HookView>>,
+    ) {
+        self.readers.read(done, move |connection| {
+            number_key(&page)?;
+            Ok(hooks::list(connection, run_id.as_ref(), &page, resolve_data)?)
+        });
+    }
+
+    fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            let now_ms = tx.clock.now_ms();
+            let available_at_ms = now_ms.saturating_add(delay_ms);
+            let message = NewMessage { available_at_ms, ..message.clone() };
+            let fresh_id = || tx.entropy.message_id(now_ms);
+            let message_id = queue::enqueue(tx.connection, &message, fresh_id, now_ms)?;
+            tx.news.queue = true;
+            Ok(message_id)
+        });
+    }
+
+    fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
+        if let Err(error) = self.owners.register() {
+            let message = format!("the lock file of this worker cannot be made: {error}");
+            return done.settle(Err(WorldError::new(ErrorKind::Io, message)));
+        }
+        self.writer.submit(Durability::Volatile, done, move |tx| {
+            let lease_token = || tx.entropy.lease_token();
+            Ok(queue::claim(tx.connection, &request, lease_token, tx.clock.now_ms())?)
+        });
+    }
+
+    fn extend(
+        &self,
+        leases: Vec<(MessageId, LeaseToken)>,
+        lease_ms: i64,
+        done: Completion<Vec<MessageId>>,
+    ) {
+        self.writer.submit(Durability::Volatile, done, move |tx| {
+            let expires_at_ms = tx.clock.now_ms() + lease_ms;
+            let mut lost = Vec::new();
+            for (message_id, lease_token) in &leases {
+                if !queue::extend(tx.connection, *message_id, lease_token, expires_at_ms)? {
+                    lost.push(*message_id);
+                }
+            }
+            Ok(lost)
+        });
+    }
+
+    fn settle_delivery(
+        &self,
+        message_id: MessageId,
+        lease_token: LeaseToken,
+        outcome: Outcome,
+        done: Completion<bool>,
+    ) {
+        self.writer.submit(Durability::Volatile, done, move |tx| {
+            let now_ms = tx.clock.now_ms();
+            let held = queue::settle(tx.connection, message_id, &lease_token, &outcome, now_ms)?;
+            tx.news.queue = true;
+            Ok(held)
+        });
+    }
+
+    fn free_dead_leases(&self, done: Completion<usize>) {
+        let owners = Arc::clone(&self.owners);
+        self.writer.submit(Durability::Volatile, done, move |tx| {
+            let mut freed = 0;
+            for owner in queue::other_owners(tx.connection, owners.me())? {
+                if !owners.is_alive(&owner) {
+                    freed += queue::free_leases_of(tx.connection, &owner)?;
+                }
+            }
+            tx.news.queue |= freed > 0;
+            Ok(freed)
+        });
+    }
+
+    fn lease_holds(
+        &self,
+        message_id: MessageId,
+        lease_token: &LeaseToken,
+    ) -> Result<bool, WorldError> {
+        let now_ms = self.clock.now_ms();
+        self.point
+            .read(|connection| Ok(queue::lease_holds(connection, message_id, lease_token, now_ms)?))
+    }
+
+    fn write_stream(
+        &self,
+        name: String,
+        run_id: RunId,
+        chunks: Vec<Vec<u8>>,
+        done: Completion<()>,
+    ) {
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            streams::append(tx.connection, &name, &run_id, &chunks, tx.clock.now_ms())?;
+            tx.news.streams.push(name.clone());
+            Ok(())
+        });
+    }
+
+    fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            streams::close(tx.connection, &name, &run_id, tx.clock.now_ms())?;
+            tx.news.streams.push(name.clone());
+            Ok(())
+        });
+    }
+
+    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>) {
+        self.readers
+            .read(done, move |connection| Ok(streams::slice(connection, &name, from, limit)?));
+    }
+
+    fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>) {
+        self.readers.read(done, move |connection| Ok(streams::of_run(connection, &run_id)?));
+    }
+
+    fn lease_owner(&self) -> &str {
+        self.owners.me()
+    }
+
+    fn on_commit(&self, listener: CommitListener) {
+        self.listeners.write().unwrap_or_else(|poisoned| poisoned.into_inner()).push(listener);
+    }
+
+    fn watch_elsewhere(&self, watch: bool) {
+        if watch {
+            self.watchers.fetch_add(1, Ordering::Relaxed);
+            // Wakes the writer, which may be waiting for operations alone.
+            self.writer.submit(Durability::Volatile, Completion::ignored(), |_| Ok(()));
+        } else {
+            self.watchers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn close(&self) {
+        self.writer.close();
+        self.readers.close();
+        self.point.close();
+        self.owners.deregister();
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

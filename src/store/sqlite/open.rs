@@ -1,0 +1,146 @@
+//! Opening a database: the file, its mode, the pragmas of each connection.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{ErrorKind, WorldError};
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// A file.
+    File(PathBuf),
+    /// Memory of this process, by name.
+    Memory(String),
+}
+
+impl Location {
+    /// The path of a file; a name to show for memory.
+    pub fn shown(&self) -> PathBuf {
+        match self {
+            Location::File(path) => path.clone(),
+            Location::Memory(name) => PathBuf::from(format!(":memory:{name}")),
+        }
+    }
+
+    /// What SQLite is told. Memory is shared by the connections of one process through SQLite's own
+    /// file system in memory, which locks like files do.
+    fn uri(&self) -> PathBuf {
+        match self {
+            Location::File(path) => path.clone(),
+            Location::Memory(name) => PathBuf::from(format!("file:/hookline{name}?vfs=memdb")),
+        }
+    }
+}
+
+/// How long a connection waits for another process.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    /// A write: other processes commit one after the other.
+    Long,
+    /// A read on the caller's thread, which in WAL mode waits for nobody but a recovery.
+    Short,
+}
+
+/// Makes the folder and the file, readable by their owner only, unless they are there.
+pub(super) fn prepare_file(path: &Path) -> Result<(), WorldError> {
+    let refused = |error: &io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::ReadOnly
+            }
+            io::ErrorKind::StorageFull => ErrorKind::StorageFull,
+            _ => ErrorKind::CannotOpen,
+        };
+        let shown = path.display();
+        WorldError::new(
+            kind,
+            format!(
+                "the database {shown} cannot be created: {error}; choose a file in a folder that \
+                 this process may write (WORKFLOW_HOOKLINE_URL)"
+            ),
+        )
+        .with("path", shown.to_string())
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|error| refused(&error))?;
+    }
+    // Only ever a new file: closing a file that SQLite has open would drop its POSIX locks.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// One connection with its pragmas.
+pub(super) fn connect(location: &Location, patience: Patience) -> Result<Connection, WorldError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(location.uri(), flags)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.busy_handler(Some(match patience {
+        Patience::Long => wait_long,
+        Patience::Short => wait_short,
+    }))?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// Turns a connection into one that only reads.
+pub(super) fn make_read_only(connection: &Connection) -> Result<(), WorldError> {
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(())
+}
+
+/// Turns write-ahead logging on; a database in memory has no use for it.
+pub(super) fn enable_wal(connection: &Connection, location: &Location) -> Result<(), WorldError> {
+    if let Location::File(_) = location {
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(WorldError::new(
+                ErrorKind::CannotOpen,
+                format!(
+                    "the file system does not support write-ahead logging (journal mode is {mode}); \
+                     choose a local disk"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// SQLite's own waiting doubles up to 100 ms, which lets a busy neighbour starve us; short naps get a
+/// fair share.
+const NAP: Duration = Duration::from_micros(500);
+const LONG_WAIT: Duration = Duration::from_secs(10);
+const SHORT_WAIT: Duration = Duration::from_millis(500);
+
+fn wait_long(naps: i32) -> bool {
+    nap(naps, LONG_WAIT)
+}
+
+fn wait_short(naps: i32) -> bool {
+    nap(naps, SHORT_WAIT)
+}
+
+fn nap(naps: i32, budget: Duration) -> bool {
+    if NAP * naps.max(0) as u32 >= budget {
+        return false;
+    }
+    sleep(NAP);
+    true
+}

@@ -1,0 +1,316 @@
+//! Table `messages`: the queue.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::message::{Delivery, NewMessage, Purpose};
+use crate::store::{ClaimRequest, Claimed, Outcome};
+
+/// Puts a message into the queue, unless one that is there already stands for it. Returns the one
+/// that will be delivered.
+pub(super) fn enqueue(
+    connection: &Connection,
+    message: &NewMessage,
+    fresh_id: impl FnOnce() -> MessageId,
+    now_ms: i64,
+) -> Result<MessageId> {
+    if let Some(key) = &message.idempotency_key
+        && let Some(queued) = by_idempotency_key(connection, key)?
+    {
+        return Ok(queued);
+    }
+    if let Purpose::WakeUp(run_id) = &message.purpose
+        && let Some(absorbing) = absorb(connection, message, run_id, now_ms)?
+    {
+        return Ok(absorbing);
+    }
+    let id = fresh_id();
+    insert(connection, id, message, now_ms)?;
+    Ok(id)
+}
+
+fn by_idempotency_key(connection: &Connection, key: &str) -> Result<Option<MessageId>> {
+    const BY_KEY: &str =
+        "SELECT message_id FROM messages WHERE idempotency_key = ? AND dead_at_ms IS NULL";
+    connection.prepare_cached(BY_KEY)?.query_row([key], message_id).optional()
+}
+
+/// A due wake-up is absorbed by any unclaimed due replay of the run, which will see every event that
+/// has been committed by then. A sleeping one joins the run's other sleeping one; the earlier time
+/// wins, because waking too early costs a replay and waking too late loses time.
+fn absorb(
+    connection: &Connection,
+    message: &NewMessage,
+    run_id: &RunId,
+    now_ms: i64,
+) -> Result<Option<MessageId>> {
+    const DUE: &str = "SELECT message_id FROM messages WHERE run_id = ?1 AND queue_name = ?2 \
+         AND lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?3 LIMIT 1";
+    const JOIN_SLEEPING: &str = "UPDATE messages SET available_at_ms = min(available_at_ms, ?4) \
+         WHERE run_id = ?1 AND queue_name = ?2 AND is_wake_up AND lease_token IS NULL \
+         AND dead_at_ms IS NULL AND available_at_ms > ?3 RETURNING message_id";
+    if message.available_at_ms <= now_ms {
+        return connection
+            .prepare_cached(DUE)?
+            .query_row(params![run_id.as_str(), message.queue_name, now_ms], message_id)
+            .optional();
+    }
+    connection
+        .prepare_cached(JOIN_SLEEPING)?
+        .query_row(
+            params![run_id.as_str(), message.queue_name, now_ms, message.available_at_ms],
+            message_id,
+        )
+        .optional()
+}
+
+fn message_id(row: &Row<'_>) -> Result<MessageId> {
+    Ok(MessageId::from_number(row.get(0)?))
+}
+
+fn insert(connection: &Connection, id: MessageId, message: &NewMessage, now_ms: i64) -> Result<()> {
+    const INSERT: &str = "INSERT INTO messages (message_id, queue_name, run_id, is_wake_up, body, \
+         idempotency_key, created_at_ms, available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    connection.prepare_cached(INSERT)?.execute(params![
+        id.number(),
+        message.queue_name,
+        message.purpose.replayed_run().map(RunId::as_str),
+        matches!(message.purpose, Purpose::WakeUp(_)),
+        message.body,
+        message.idempotency_key,
+        now_ms,
+        message.available_at_ms,
+    ])?;
+    Ok(())
+}
+
+/// The run has ended: nothing is left to wake. Messages that carry more stay; the runtime ends them.
+pub(super) fn delete_wake_ups(connection: &Connection, run_id: &RunId) -> Result<()> {
+    const DELETE_WAKE_UPS: &str =
+        "DELETE FROM messages WHERE run_id = ? AND is_wake_up AND lease_token IS NULL";
+    connection.prepare_cached(DELETE_WAKE_UPS)?.execute([run_id.as_str()])?;
+    Ok(())
+}
+
+/// Leases due messages, the longest due first. Of one run only one replay is leased at a time.
+pub(super) fn claim(
+    connection: &Connection,
+    request: &ClaimRequest,
+    mut lease_token: impl FnMut() -> LeaseToken,
+    now_ms: i64,
+) -> Result<Claimed> {
+    const DUE: &str = "SELECT message_id, queue_name, body, attempt, run_id FROM messages AS m \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
+         AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS leased \
+           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL)) \
+         AND EXISTS (SELECT 1 FROM json_each(?2) AS prefix \
+           WHERE substr(m.queue_name, 1, length(prefix.value)) = prefix.value) \
+         ORDER BY available_at_ms, message_id LIMIT ?3";
+    const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
+         lease_expires_at_ms = ?4, attempt = attempt + 1 WHERE message_id = ?1";
+    free_expired(connection, now_ms)?;
+    let prefixes = serde_json::Value::from(request.prefixes.clone()).to_string();
+    let due: Vec<(MessageId, String, Vec<u8>, i64, Option<String>)> = connection
+        .prepare_cached(DUE)?
+        .query_map(params![now_ms, prefixes, request.limit as i64], |row| {
+            Ok((message_id(row)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?
+        .collect::<Result<_>>()?;
+    let mut replayed = HashSet::new();
+    let mut deliveries = Vec::with_capacity(due.len());
+    let mut lease = connection.prepare_cached(LEASE)?;
+    for (message_id, queue_name, body, attempt, run_id) in due {
+        if run_id.is_some_and(|run_id| !replayed.insert(run_id)) {
+            continue;
+        }
+        let token = lease_token();
+        lease.execute(params![
+            message_id.number(),
+            request.lease_owner,
+            token.expose(),
+            now_ms + request.lease_ms,
+        ])?;
+        let attempt = attempt + 1;
+        deliveries.push(Delivery { message_id, queue_name, body, attempt, lease_token: token });
+    }
+    Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)? })
+}
+
+fn free_expired(connection: &Connection, now_ms: i64) -> Result<()> {
+    const FREE_EXPIRED: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
+         lease_expires_at_ms = NULL WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= ?";
+    connection.prepare_cached(FREE_EXPIRED)?.execute([now_ms])?;
+    Ok(())
+}
+
+fn next_due(connection: &Connection, now_ms: i64) -> Result<Option<i64>> {
+    const NEXT_DUE: &str = "SELECT min(available_at_ms) FROM messages \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms > ?";
+    connection.prepare_cached(NEXT_DUE)?.query_row([now_ms], |row| row.get(0))
+}
+
+/// Prolongs a lease; `false` when it is lost.
+pub(super) fn extend(
+    connection: &Connection,
+    message_id: MessageId,
+    lease_token: &LeaseToken,
+    expires_at_ms: i64,
+) -> Result<bool> {
+    const EXTEND: &str = "UPDATE messages SET lease_expires_at_ms = ?3 \
+         WHERE message_id = ?1 AND lease_token = ?2";
+    let changed = connection.prepare_cached(EXTEND)?.execute(params![
+        message_id.number(),
+        lease_token.expose(),
+        expires_at_ms
+    ])?;
+    Ok(changed == 1)
+}
+
+pub(super) fn lease_holds(
+    connection: &Connection,
+    message_id: MessageId,
+    lease_token: &LeaseToken,
+    now_ms: i64,
+) -> Result<bool> {
+    const LEASE_HOLDS: &str = "SELECT 1 FROM messages \
+         WHERE message_id = ? AND lease_token = ? AND lease_expires_at_ms > ?";
+    connection.prepare_cached(LEASE_HOLDS)?.exists(params![
+        message_id.number(),
+        lease_token.expose(),
+        now_ms
+    ])
+}
+
+/// Ends a delivery; `false` when its lease is lost, and then nothing changed.
+pub(super) fn settle(
+    connection: &Connection,
+    message_id: MessageId,
+    lease_token: &LeaseToken,
+    outcome: &Outcome,
+    now_ms: i64,
+) -> Result<bool> {
+    match outcome {
+        Outcome::Ack => ack(connection, message_id, lease_token),
+        Outcome::Reschedule { delay_ms } => {
+            if joins_sleeping(connection, message_id, lease_token, now_ms, *delay_ms)? {
+                return ack(connection, message_id, lease_token);
+            }
+            let available_at_ms = now_ms.saturating_add(*delay_ms);
+            release(connection, message_id, lease_token, available_at_ms, Attempts::Reset, None)
+        }
+        Outcome::Release { delay_ms, error, reached } => {
+            let attempts = if *reached { Attempts::Keep } else { Attempts::TakeBack };
+            let available_at_ms = now_ms.saturating_add(*delay_ms);
+            release(connection, message_id, lease_token, available_at_ms, attempts, Some(error))
+        }
+        Outcome::Dead { error } => bury(connection, message_id, lease_token, error, now_ms),
+    }
+}
+
+fn ack(connection: &Connection, message_id: MessageId, lease_token: &LeaseToken) -> Result<bool> {
+    const ACK: &str = "DELETE FROM messages WHERE message_id = ? AND lease_token = ?";
+    let changed = connection
+        .prepare_cached(ACK)?
+        .execute(params![message_id.number(), lease_token.expose()])?;
+    Ok(changed == 1)
+}
+
+/// A run sleeps in one wake-up only: when this delivery is a wake-up that goes to sleep and another
+/// one of the run sleeps already, the other takes the earlier time and this one may go.
+fn joins_sleeping(
+    connection: &Connection,
+    message_id: MessageId,
+    lease_token: &LeaseToken,
+    now_ms: i64,
+    delay_ms: i64,
+) -> Result<bool> {
+    const JOIN: &str = "UPDATE messages SET available_at_ms = min(available_at_ms, ?4) \
+         WHERE message_id = (SELECT other.message_id FROM messages AS mine JOIN messages AS other \
+           ON other.run_id = mine.run_id AND other.queue_name = mine.queue_name \
+           WHERE mine.message_id = ?1 AND mine.lease_token = ?2 AND mine.is_wake_up \
+           AND other.is_wake_up AND other.lease_token IS NULL AND other.dead_at_ms IS NULL \
+           AND other.available_at_ms > ?3 LIMIT 1)";
+    if delay_ms <= 0 {
+        return Ok(false);
+    }
+    let changed = connection.prepare_cached(JOIN)?.execute(params![
+        message_id.number(),
+        lease_token.expose(),
+        now_ms,
+        now_ms.saturating_add(delay_ms),
+    ])?;
+    Ok(changed == 1)
+}
+
+/// What a release does to the count of attempts.
+#[derive(Clone, Copy)]
+enum Attempts {
+    /// The handler failed.
+    Keep,
+    /// The handler succeeded and wants the message again.
+    Reset,
+    /// No handler was reached.
+    TakeBack,
+}
+
+fn release(
+    connection: &Connection,
+    message_id: MessageId,
+    lease_token: &LeaseToken,
+    available_at_ms: i64,
+    attempts: Attempts,
+    error: Option<&str>,
+) -> Result<bool> {
+    const RELEASE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
+         lease_expires_at_ms = NULL, available_at_ms = ?3, attempt = max(0, attempt * ?4 - ?5), \
+         last_error = ?6 WHERE message_id = ?1 AND lease_token = ?2";
+    let (factor, taken_back) = match attempts {
+        Attempts::Keep => (1, 0),
+        Attempts::Reset => (0, 0),
+        Attempts::TakeBack => (1, 1),
+    };
+    let changed = connection.prepare_cached(RELEASE)?.execute(params![
+        message_id.number(),
+        lease_token.expose(),
+        available_at_ms,
+        factor,
+        taken_back,
+        error,
+    ])?;
+    Ok(changed == 1)
+}
+
+fn bury(
+    connection: &Connection,
+    message_id: MessageId,
+    lease_token: &LeaseToken,
+    error: &str,
+    now_ms: i64,
+) -> Result<bool> {
+    const BURY: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
+         lease_expires_at_ms = NULL, dead_at_ms = ?3, last_error = ?4 \
+         WHERE message_id = ?1 AND lease_token = ?2";
+    let changed = connection.prepare_cached(BURY)?.execute(params![
+        message_id.number(),
+        lease_token.expose(),
+        now_ms,
+        error
+    ])?;
+    Ok(changed == 1)
+}
+
+/// Everybody else who holds a lease.
+pub(super) fn other_owners(connection: &Connection, me: &str) -> Result<Vec<String>> {
+    const OTHER_OWNERS: &str = "SELECT DISTINCT lease_owner FROM messages \
+         WHERE lease_token IS NOT NULL AND lease_owner <> ?";
+    connection.prepare_cached(OTHER_OWNERS)?.query_map([me], |row| row.get(0))?.collect()
+}
+
+/// Frees every lease of an owner; returns how many.
+pub(super) fn free_leases_of(connection: &Connection, owner: &str) -> Result<usize> {
+    const FREE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
+         lease_expires_at_ms = NULL WHERE lease_token IS NOT NULL AND lease_owner = ?";
+    connection.prepare_cached(FREE)?.execute([owner])
+}

@@ -1,0 +1,107 @@
+//! Readers: a few threads for lists, and one connection for point reads on the caller's thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::fault;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::Completion;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A pool of reading threads.
+pub(super) struct Readers {
+    sender: Mutex<Option<Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    path: PathBuf,
+}
+
+impl Readers {
+    /// One thread for each connection.
+    pub(super) fn start(connections: Vec<Connection>, path: PathBuf) -> std::io::Result<Self> {
+        let (sender, receiver) = channel::<Job>();
+        let receiver = Arc::new(Mutex::new(receiver));
+        let threads = connections
+            .into_iter()
+            .map(|connection| {
+                let receiver = Arc::clone(&receiver);
+                std::thread::Builder::new()
+                    .name("hookline-reader".into())
+                    .spawn(move || run(&connection, &receiver))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads), path })
+    }
+
+    /// Reads on one of the threads.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        done: Completion<T>,
+        work: impl FnOnce(&Connection) -> Result<T, WorldError> + Send + 'static,
+    ) {
+        let path = self.path.clone();
+        let job: Job = Box::new(move |connection| {
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or_else(|_| {
+                    Err(WorldError::new(ErrorKind::Internal, "a defect of hookline stopped a read"))
+                });
+            done.settle(outcome.map_err(|error| fault::at(error, &path)));
+        });
+        let sender = self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Dropping the job settles its completion with `Closed`.
+        if let Some(sender) = sender.as_ref() {
+            let _ = sender.send(job);
+        }
+    }
+
+    /// Finishes what was accepted, then ends the threads. Idempotent.
+    pub(super) fn close(&self) {
+        drop(self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+        let mut threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for thread in threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, receiver: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = receiver.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
+        match job {
+            Ok(job) => job(connection),
+            Err(_) => break,
+        }
+    }
+}
+
+/// The connection for point reads on the calling thread.
+pub(super) struct PointReader {
+    connection: Mutex<Option<Connection>>,
+    path: PathBuf,
+}
+
+impl PointReader {
+    pub(super) fn new(connection: Connection, path: PathBuf) -> Self {
+        Self { connection: Mutex::new(Some(connection)), path }
+    }
+
+    /// Reads now.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, WorldError>,
+    ) -> Result<T, WorldError> {
+        let connection = self.connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let connection = connection.as_ref().ok_or_else(WorldError::closed)?;
+        work(connection).map_err(|error| fault::at(error, &self.path))
+    }
+
+    /// Lets go of the connection. Idempotent.
+    pub(super) fn close(&self) {
+        drop(self.connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+    }
+}

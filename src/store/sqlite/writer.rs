@@ -1,0 +1,294 @@
+//! The one writer: a thread that owns the write connection and commits in groups.
+//!
+//! It takes everything that has arrived, runs it in one transaction, commits once and settles. While
+//! it commits, the next batch gathers; no timer, so one caller alone waits for nobody.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::apply::Tx;
+use super::fault;
+use crate::clock::Clock;
+use crate::domain::hook::Owner;
+use crate::entropy::Entropy;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::{CommitListener, CommitNews, Completion};
+
+/// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
+const BATCH_OPERATIONS_MAX: usize = 256;
+/// Operations that may wait; one more is refused with `Throttled`, so memory stays bounded.
+const WAITING_OPERATIONS_MAX: usize = 65_536;
+/// How often the writer looks whether another process has committed, while somebody waits for that.
+const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(10);
+/// What a throttled caller is told to wait, in seconds.
+const THROTTLED_RETRY_AFTER_S: i64 = 1;
+
+/// Everything the writer thread owns.
+pub(super) struct WriterState {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<Entropy>,
+    pub(super) owner: Owner,
+    pub(super) workflow_prefix: String,
+    /// Whether commits that carry events are synced to the disk.
+    pub(super) full_durability: bool,
+    pub(super) listeners: Arc<RwLock<Vec<CommitListener>>>,
+    /// How many want to hear of other processes' commits.
+    pub(super) watchers: Arc<AtomicUsize>,
+}
+
+/// Whether losing a commit to a power cut would lose something acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// It carries facts: sync.
+    Durable,
+    /// It carries leases and acks: losing it only means another delivery.
+    Volatile,
+}
+
+/// The sending side.
+pub(super) struct Writer {
+    sender: Mutex<Option<SyncSender<Box<dyn Operation>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(state: WriterState) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING_OPERATIONS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("hookline-writer".into())
+            .spawn(move || state.run(&receiver))?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Hands an operation to the writer. `work` may run twice: alone again when its batch failed.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        done: Completion<T>,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
+    ) {
+        let operation = Box::new(Submitted { durability, work, outcome: None, done });
+        let sender = self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some(sender) = sender.as_ref() else {
+            return operation.settle(Some(&WorldError::closed()));
+        };
+        match sender.try_send(operation) {
+            Ok(()) => {}
+            Err(TrySendError::Full(operation)) => operation.settle(Some(&throttled())),
+            Err(TrySendError::Disconnected(operation)) => {
+                operation.settle(Some(&WorldError::closed()));
+            }
+        }
+    }
+
+    /// Finishes what was accepted, then ends the thread. Idempotent.
+    pub(super) fn close(&self) {
+        drop(self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
+            // A panic of the thread has already settled its operations with `Closed`.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn throttled() -> WorldError {
+    WorldError::new(
+        ErrorKind::Throttled,
+        format!("{WAITING_OPERATIONS_MAX} operations wait to be written already"),
+    )
+    .with("retryAfter", THROTTLED_RETRY_AFTER_S)
+}
+
+/// One operation in the writer's hands.
+trait Operation: Send {
+    fn durability(&self) -> Durability;
+    /// Runs inside the transaction. `Err` is a fault of the storage, for which the whole batch is
+    /// rolled back; a refusal is an outcome.
+    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), WorldError>;
+    /// Tells the caller: the outcome, or the fault that prevented it.
+    fn settle(self: Box<Self>, fault: Option<&WorldError>);
+}
+
+struct Submitted<T, W> {
+    durability: Durability,
+    work: W,
+    outcome: Option<Result<T, WorldError>>,
+    done: Completion<T>,
+}
+
+impl<T, W> Operation for Submitted<T, W>
+where
+    T: Send,
+    W: FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send,
+{
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), WorldError> {
+        match (self.work)(tx) {
+            Err(error) if error.kind.is_storage_fault() => Err(error),
+            outcome => {
+                self.outcome = Some(outcome);
+                Ok(())
+            }
+        }
+    }
+
+    fn settle(self: Box<Self>, fault: Option<&WorldError>) {
+        let outcome = match fault {
+            Some(fault) => Err(fault.clone()),
+            None => self.outcome.unwrap_or_else(|| Err(WorldError::closed())),
+        };
+        self.done.settle(outcome);
+    }
+}
+
+impl WriterState {
+    fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
+        let mut seen_elsewhere = self.data_version();
+        loop {
+            match self.receive(receiver) {
+                Ok(first) => {
+                    let mut batch = vec![first];
+                    while batch.len() < BATCH_OPERATIONS_MAX
+                        && let Ok(next) = receiver.try_recv()
+                    {
+                        batch.push(next);
+                    }
+                    self.commit(batch);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let version = self.data_version();
+            if version != seen_elsewhere {
+                seen_elsewhere = version;
+                self.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
+            }
+        }
+        self.checkpoint();
+    }
+
+    fn receive(
+        &self,
+        receiver: &Receiver<Box<dyn Operation>>,
+    ) -> Result<Box<dyn Operation>, RecvTimeoutError> {
+        if self.watchers.load(Ordering::Relaxed) == 0 {
+            return receiver.recv().map_err(|_| RecvTimeoutError::Disconnected);
+        }
+        receiver.recv_timeout(LOOK_ELSEWHERE_EVERY)
+    }
+
+    /// Changes when another connection has committed, never by our own commits.
+    fn data_version(&self) -> i64 {
+        if self.watchers.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let read =
+            || self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0));
+        read().unwrap_or(0)
+    }
+
+    /// Commits a batch; when it fails, each of its operations is tried alone, so that one bad
+    /// operation cannot hurt its neighbours.
+    fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) {
+        let mut news = CommitNews::default();
+        match self.attempt(&mut batch, &mut news) {
+            Ok(()) => {
+                batch.into_iter().for_each(|operation| operation.settle(None));
+                self.tell(&news);
+            }
+            Err(fault) if batch.len() == 1 => {
+                let fault = fault::at(fault, &self.path);
+                batch.into_iter().for_each(|operation| operation.settle(Some(&fault)));
+            }
+            Err(_) => batch.into_iter().for_each(|operation| self.commit(vec![operation])),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        batch: &mut [Box<dyn Operation>],
+        news: &mut CommitNews,
+    ) -> Result<(), WorldError> {
+        let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
+        self.set_synchronous(durable && self.full_durability)?;
+        self.execute("BEGIN IMMEDIATE")?;
+        let done = self.execute_all(batch, news).and_then(|()| self.execute("COMMIT"));
+        if done.is_err() && !self.connection.is_autocommit() {
+            // Nothing of the batch may stay; should even this fail, the next BEGIN says so.
+            let _ = self.execute("ROLLBACK");
+        }
+        done
+    }
+
+    fn execute_all(
+        &self,
+        batch: &mut [Box<dyn Operation>],
+        news: &mut CommitNews,
+    ) -> Result<(), WorldError> {
+        let mut tx = Tx {
+            connection: &self.connection,
+            clock: &*self.clock,
+            entropy: &self.entropy,
+            owner: &self.owner,
+            workflow_prefix: &self.workflow_prefix,
+            news,
+        };
+        for operation in batch {
+            catch_unwind(AssertUnwindSafe(|| operation.execute(&mut tx)))
+                .unwrap_or_else(|panic| Err(defect(panic.as_ref())))?;
+        }
+        Ok(())
+    }
+
+    fn set_synchronous(&self, full: bool) -> Result<(), WorldError> {
+        // 2 is FULL, 1 NORMAL; in WAL mode NORMAL commits without a sync.
+        self.execute(if full { "PRAGMA synchronous = 2" } else { "PRAGMA synchronous = 1" })
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), WorldError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.raw_query();
+        while rows.next()?.is_some() {}
+        Ok(())
+    }
+
+    fn tell(&self, news: &CommitNews) {
+        if *news == CommitNews::default() {
+            return;
+        }
+        let listeners = self.listeners.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        listeners.iter().for_each(|listener| listener(news));
+    }
+
+    /// Leaves one file behind instead of two. Another process may be reading: then it stays as it is.
+    fn checkpoint(&self) {
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    WorldError::new(
+        ErrorKind::Internal,
+        format!(
+            "a defect of hookline stopped this operation, nothing was written; please report it: {text}"
+        ),
+    )
+}
