@@ -2,10 +2,18 @@
 //!
 //! - [`domain`]: what a run is and which events it allows. Pure.
 //! - [`store`]: the operations a World needs of its database; [`store::sqlite`] does them.
+//! - [`queue`], [`stream`]: deliver messages, follow streams.
+//! - [`world`]: one engine for each database of the process; [`config`] says how.
+//! - [`binding`]: what JavaScript sees. No rules, only conversion.
 //! - [`error`], [`clock`], [`entropy`]: what every layer above the domain shares.
 
+pub mod binding;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod error;
+pub mod queue;
 pub mod store;
+pub mod stream;
+pub mod world;

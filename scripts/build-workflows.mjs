@@ -1,0 +1,92 @@
+// Compiles `<folder>/workflows` with the SDK's own builder (`workflow build`, standalone target).
+//
+//   node scripts/build-workflows.mjs <folder>      prints the directory of the compiled bundles
+//   import { buildWorkflows } from '.../build-workflows.mjs'
+//
+// The result lands in `<folder>/.build/<hash of the inputs>`: a second call costs one hash, and
+// several test files may call at the same time, because a directory appears only by a rename.
+
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const BUILD_LIMIT_MS = 120_000;
+const OUTPUT = '.well-known/workflow/v1';
+const require = createRequire(import.meta.url);
+
+/** Compiles the workflows of a folder unless they are compiled already; returns the directory. */
+export async function buildWorkflows(folder) {
+  const source = resolve(folder, 'workflows');
+  const target = resolve(folder, '.build', await hashInputs(source));
+  if (!(await exists(target))) await buildInto(target, source);
+  return join(target, OUTPUT);
+}
+
+async function buildInto(target, source) {
+  const builds = dirname(target);
+  await mkdir(builds, { recursive: true });
+  // The builder leaves caches and a .gitignore in its working directory, and names workflows by
+  // their path from there: so it works on a copy, inside the ignored folder.
+  const staging = await mkdtemp(join(builds, 'staging-'));
+  try {
+    await cp(source, join(staging, 'workflows'), { recursive: true });
+    await runBuilder(staging);
+    // The only bundle written as an ES module: without the extension Node would have to guess.
+    await rename(join(staging, OUTPUT, 'webhook.js'), join(staging, OUTPUT, 'webhook.mjs'));
+    await rename(staging, target).catch(async (error) => {
+      if (!(await exists(target))) throw error; // somebody else built the same thing first
+    });
+    await removeOlder(builds, target);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+async function removeOlder(builds, target) {
+  for (const name of await readdir(builds)) {
+    const path = join(builds, name);
+    const kept = path === target || name.startsWith('staging-');
+    if (!kept) await rm(path, { recursive: true, force: true });
+  }
+}
+
+async function runBuilder(cwd) {
+  const cli = join(dirname(require.resolve('workflow/runtime')), '..', 'bin', 'run.js');
+  try {
+    await promisify(execFile)(process.execPath, [cli, 'build'], { cwd, timeout: BUILD_LIMIT_MS });
+  } catch (error) {
+    throw new Error(`workflow build failed\n${error.stdout ?? ''}${error.stderr ?? ''}`, {
+      cause: error,
+    });
+  }
+}
+
+async function hashInputs(source) {
+  const hash = createHash('sha256');
+  const core = join(dirname(require.resolve('@workflow/core')), 'version.js');
+  const files = (await readdir(source, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+  for (const file of [fileURLToPath(import.meta.url), core, ...files]) {
+    hash.update(`${file.slice(source.length)}\0`).update(await readFile(file));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+function exists(path) {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const folder = process.argv[2];
+  if (!folder) throw new Error('usage: node scripts/build-workflows.mjs <folder>');
+  console.log(await buildWorkflows(folder));
+}

@@ -1,0 +1,89 @@
+//! Hands messages to the JavaScript function that delivers in this process, and hears of the end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use napi::Status;
+use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use serde::Deserialize;
+
+use crate::domain::message::Delivery;
+use crate::error::WorldError;
+use crate::queue::delivery::{Handled, Handler};
+use crate::store::Completion;
+
+/// What the JavaScript function is given: the delivery as JSON, and the message's body.
+type Arguments = FnArgs<(String, Uint8Array)>;
+
+/// Weak: a worker alone does not keep its process alive.
+type Deliver = ThreadsafeFunction<Arguments, (), Arguments, Status, false, true>;
+
+/// The deliveries that JavaScript is working on, by number.
+pub struct JsHandler {
+    deliver: Deliver,
+    in_flight: Mutex<HashMap<u32, Completion<Handled>>>,
+    last_number: AtomicU32,
+}
+
+/// How JavaScript says that a delivery ended.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ended {
+    timeout_seconds: Option<f64>,
+    error: Option<String>,
+}
+
+impl JsHandler {
+    pub fn new(deliver: Function<'_, Arguments, ()>) -> napi::Result<Arc<Self>> {
+        let deliver =
+            deliver.build_threadsafe_function().weak::<true>().callee_handled::<false>().build()?;
+        Ok(Arc::new(Self { deliver, in_flight: Mutex::default(), last_number: AtomicU32::new(0) }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Completion<Handled>>> {
+        self.in_flight.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// JavaScript is done with a delivery. An unknown number is one that has ended already.
+    pub fn settle(&self, number: u32, outcome: &str) {
+        let Some(done) = self.lock().remove(&number) else { return };
+        let handled = match serde_json::from_str(outcome) {
+            Ok(Ended { error: Some(error), .. }) => Handled::Failed { error },
+            Ok(Ended { timeout_seconds: Some(seconds), .. }) => Handled::Again { seconds },
+            Ok(_) => Handled::Done,
+            Err(error) => Handled::Failed { error: format!("unreadable outcome: {error}") },
+        };
+        done.settle(Ok(handled));
+    }
+
+    /// The environment is going: what it was working on is up for another process.
+    pub fn abandon(&self) {
+        let abandoned = std::mem::take(&mut *self.lock());
+        for done in abandoned.into_values() {
+            done.settle(Err(WorldError::closed()));
+        }
+    }
+}
+
+impl Handler for JsHandler {
+    fn hand_over(&self, delivery: Delivery, done: Completion<Handled>) {
+        let number = self.last_number.fetch_add(1, Ordering::Relaxed);
+        let json = serde_json::json!({
+            "deliveryId": number,
+            "queueName": delivery.queue_name,
+            "messageId": delivery.message_id.to_string(),
+            "attempt": delivery.attempt,
+        });
+        self.lock().insert(number, done);
+        let arguments = (json.to_string(), Uint8Array::from(delivery.body)).into();
+        let status = self.deliver.call(arguments, ThreadsafeFunctionCallMode::NonBlocking);
+        if status != Status::Ok
+            && let Some(done) = self.lock().remove(&number)
+        {
+            let error = "the JavaScript environment of the handler has ended".to_owned();
+            done.settle(Ok(Handled::NotReached { error }));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What JavaScript sees: the only module that names napi. It parses, calls [`crate::world`] and
+//! converts; a rule found here is in the wrong place.
+//!
+//! Values cross as text and bytes (see `ts/native.ts`): objects made here would belong to the addon's
+//! realm, and under Jest fail every `instanceof`.
+
+mod handler;
+mod promise;
+mod replies;
+mod requests;
+mod world;
+
+/// The version of this addon, which must be that of the JavaScript around it.
+#[napi_derive::napi]
+pub fn addon_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

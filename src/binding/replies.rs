@@ -1,0 +1,423 @@
+//! Replies: the engine's types into one JSON document and one block of bytes (`ts/native.ts`).
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::domain::event::Event;
+use crate::domain::id::{CorrelationId, MessageId};
+use crate::domain::page::Page;
+use crate::domain::payload::{Payload, StructuredError};
+use crate::domain::run::Run;
+use crate::domain::wait::Wait;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::{EventReply, HookView, RunView, StepView, StreamSlice};
+use crate::stream::TailSlice;
+
+/// What crosses.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// A JSON document, or nothing.
+    pub json: Option<String>,
+    /// The bytes that it points into.
+    pub bytes: Vec<u8>,
+}
+
+impl Reply {
+    /// Nothing but success.
+    pub fn void() -> Self {
+        Self::default()
+    }
+
+    /// A document whose payloads are collected while it is made.
+    fn document<T: Serialize>(make: impl FnOnce(&mut Block) -> T) -> Result<Self, WorldError> {
+        let mut block = Block::default();
+        let document = make(&mut block);
+        let json = serde_json::to_string(&document).map_err(|error| {
+            WorldError::new(ErrorKind::Internal, format!("a stored value is not JSON: {error}"))
+        })?;
+        Ok(Self { json: Some(json), bytes: block.0 })
+    }
+}
+
+/// Collects payloads.
+#[derive(Default)]
+struct Block(Vec<u8>);
+
+/// Where a payload stands.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PayloadRef {
+    Bytes { at: usize, len: usize },
+    Json { json: String },
+}
+
+impl Block {
+    fn bytes(&mut self, bytes: &[u8]) -> PayloadRef {
+        let at = self.0.len();
+        self.0.extend_from_slice(bytes);
+        PayloadRef::Bytes { at, len: bytes.len() }
+    }
+
+    fn payload(&mut self, payload: Option<Payload>) -> Option<PayloadRef> {
+        payload.map(|payload| match payload {
+            Payload::Bytes(bytes) => self.bytes(&bytes),
+            Payload::Json(json) => PayloadRef::Json { json },
+        })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunRecord {
+    run_id: String,
+    status: &'static str,
+    deployment_id: String,
+    workflow_name: String,
+    spec_version: u32,
+    execution_context: Option<Box<RawValue>>,
+    input: Option<PayloadRef>,
+    output: Option<PayloadRef>,
+    error: Option<StructuredError>,
+    started_at_ms: Option<i64>,
+    completed_at_ms: Option<i64>,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StepRecord {
+    run_id: String,
+    step_id: String,
+    step_name: String,
+    status: &'static str,
+    input: Option<PayloadRef>,
+    output: Option<PayloadRef>,
+    error: Option<StructuredError>,
+    attempt: i64,
+    started_at_ms: Option<i64>,
+    completed_at_ms: Option<i64>,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+    retry_after_ms: Option<i64>,
+    spec_version: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HookRecord {
+    run_id: String,
+    hook_id: String,
+    token: String,
+    owner_id: String,
+    project_id: String,
+    environment: String,
+    metadata: Option<PayloadRef>,
+    created_at_ms: i64,
+    spec_version: u32,
+    is_webhook: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WaitRecord {
+    wait_id: String,
+    run_id: String,
+    status: &'static str,
+    resume_at_ms: i64,
+    completed_at_ms: Option<i64>,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+    spec_version: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventRecord {
+    run_id: String,
+    event_id: String,
+    event_type: &'static str,
+    correlation_id: Option<String>,
+    created_at_ms: i64,
+    spec_version: u32,
+    event_data: Option<Box<RawValue>>,
+    payload: Option<PayloadRef>,
+}
+
+fn raw(json: Option<String>) -> Option<Box<RawValue>> {
+    // Checked when it was stored; should it have been damaged since, the field is left out.
+    json.and_then(|json| RawValue::from_string(json).ok())
+}
+
+fn run_record(view: RunView, block: &mut Block) -> RunRecord {
+    let Run { run_id, status, deployment_id, workflow_name, spec_version, error, .. } = view.run;
+    RunRecord {
+        run_id: run_id.into_string(),
+        status: status.as_str(),
+        deployment_id,
+        workflow_name,
+        spec_version,
+        execution_context: raw(view.run.execution_context),
+        input: block.payload(view.input),
+        output: block.payload(view.output),
+        error,
+        started_at_ms: view.run.started_at_ms,
+        completed_at_ms: view.run.completed_at_ms,
+        created_at_ms: view.run.created_at_ms,
+        updated_at_ms: view.run.updated_at_ms,
+    }
+}
+
+fn step_record(view: StepView, block: &mut Block) -> StepRecord {
+    let step = view.step;
+    StepRecord {
+        run_id: step.run_id.into_string(),
+        step_id: step.step_id.into_string(),
+        step_name: step.step_name,
+        status: step.status.as_str(),
+        input: block.payload(view.input),
+        output: block.payload(view.output),
+        error: step.error,
+        attempt: step.attempt,
+        started_at_ms: step.started_at_ms,
+        completed_at_ms: step.completed_at_ms,
+        created_at_ms: step.created_at_ms,
+        updated_at_ms: step.updated_at_ms,
+        retry_after_ms: step.retry_after_ms,
+        spec_version: step.spec_version,
+    }
+}
+
+fn hook_record(view: HookView, block: &mut Block) -> HookRecord {
+    let hook = view.hook;
+    HookRecord {
+        run_id: hook.run_id.into_string(),
+        hook_id: hook.hook_id.into_string(),
+        token: hook.token.expose().to_owned(),
+        owner_id: hook.owner.owner_id,
+        project_id: hook.owner.project_id,
+        environment: hook.owner.environment,
+        metadata: block.payload(view.metadata),
+        created_at_ms: hook.created_at_ms,
+        spec_version: hook.spec_version,
+        is_webhook: hook.is_webhook,
+    }
+}
+
+fn wait_record(wait: Wait) -> WaitRecord {
+    WaitRecord {
+        wait_id: wait.wait_id(),
+        run_id: wait.run_id.into_string(),
+        status: if wait.completed_at_ms.is_some() { "completed" } else { "waiting" },
+        resume_at_ms: wait.resume_at_ms,
+        completed_at_ms: wait.completed_at_ms,
+        created_at_ms: wait.created_at_ms,
+        updated_at_ms: wait.updated_at_ms,
+        spec_version: wait.spec_version,
+    }
+}
+
+fn event_record(event: Event, block: &mut Block) -> EventRecord {
+    EventRecord {
+        event_id: event.event_id(),
+        run_id: event.run_id.into_string(),
+        event_type: event.event_type.as_str(),
+        correlation_id: event.correlation_id.map(CorrelationId::into_string),
+        created_at_ms: event.created_at_ms,
+        spec_version: event.spec_version,
+        event_data: raw(event.data),
+        payload: block.payload(event.payload),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PageRecord<T> {
+    data: Vec<T>,
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+fn page_record<T, R>(
+    page: Page<T>,
+    block: &mut Block,
+    record: impl Fn(T, &mut Block) -> R,
+) -> PageRecord<R> {
+    PageRecord {
+        data: page.items.into_iter().map(|item| record(item, block)).collect(),
+        cursor: page.cursor,
+        has_more: page.has_more,
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventReplyRecord {
+    event: Option<EventRecord>,
+    run: Option<RunRecord>,
+    step: Option<StepRecord>,
+    hook: Option<HookRecord>,
+    wait: Option<WaitRecord>,
+    events: Option<Vec<EventRecord>>,
+    cursor: Option<String>,
+    has_more: Option<bool>,
+}
+
+pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
+    Reply::document(|block| {
+        let preloaded = reply.events.map(|page| page_record(page, block, event_record));
+        let (events, cursor) = match preloaded {
+            Some(page) => (Some(page.data), page.cursor),
+            None => (None, None),
+        };
+        EventReplyRecord {
+            event: reply.event.map(|event| event_record(event, block)),
+            run: reply.run.map(|view| run_record(view, block)),
+            step: reply.step.map(|view| step_record(view, block)),
+            hook: reply.hook.map(|view| hook_record(view, block)),
+            wait: reply.wait.map(wait_record),
+            has_more: events.as_ref().map(|_| false),
+            events,
+            cursor,
+        }
+    })
+}
+
+#[derive(Serialize)]
+struct HookAndRun {
+    hook: HookRecord,
+    run: RunRecord,
+}
+
+pub fn hook_and_run((hook, run): (HookView, Run)) -> Result<Reply, WorldError> {
+    let run = RunView { run, input: None, output: None };
+    Reply::document(|block| HookAndRun {
+        hook: hook_record(hook, block),
+        run: run_record(run, block),
+    })
+}
+
+#[derive(Serialize)]
+struct Named<T> {
+    #[serde(flatten)]
+    value: std::collections::BTreeMap<&'static str, T>,
+}
+
+fn named<T: Serialize>(
+    name: &'static str,
+    record: impl FnOnce(&mut Block) -> T,
+) -> Result<Reply, WorldError> {
+    Reply::document(|block| Named { value: [(name, record(block))].into() })
+}
+
+pub fn run_alone(run: Run) -> Result<Reply, WorldError> {
+    self::run(RunView { run, input: None, output: None })
+}
+
+pub fn run(view: RunView) -> Result<Reply, WorldError> {
+    named("run", |block| run_record(view, block))
+}
+
+pub fn step(view: StepView) -> Result<Reply, WorldError> {
+    named("step", |block| step_record(view, block))
+}
+
+pub fn hook(view: HookView) -> Result<Reply, WorldError> {
+    named("hook", |block| hook_record(view, block))
+}
+
+pub fn event(event: Event) -> Result<Reply, WorldError> {
+    named("event", |block| event_record(event, block))
+}
+
+pub fn runs(page: Page<RunView>) -> Result<Reply, WorldError> {
+    Reply::document(|block| page_record(page, block, run_record))
+}
+
+pub fn steps(page: Page<StepView>) -> Result<Reply, WorldError> {
+    Reply::document(|block| page_record(page, block, step_record))
+}
+
+pub fn hooks(page: Page<HookView>) -> Result<Reply, WorldError> {
+    Reply::document(|block| page_record(page, block, hook_record))
+}
+
+pub fn events(page: Page<Event>) -> Result<Reply, WorldError> {
+    Reply::document(|block| page_record(page, block, event_record))
+}
+
+fn value(value: Value) -> Result<Reply, WorldError> {
+    Ok(Reply { json: Some(value.to_string()), bytes: Vec::new() })
+}
+
+pub fn message_id(id: MessageId) -> Result<Reply, WorldError> {
+    value(json!({ "messageId": id.to_string() }))
+}
+
+pub fn valid(valid: bool) -> Result<Reply, WorldError> {
+    value(json!({ "valid": valid }))
+}
+
+pub fn streams(streams: Vec<String>) -> Result<Reply, WorldError> {
+    value(json!({ "streams": streams }))
+}
+
+pub fn stream_info(slice: StreamSlice) -> Result<Reply, WorldError> {
+    value(json!({ "tailIndex": slice.count - 1, "done": slice.closed }))
+}
+
+#[derive(Serialize)]
+struct TailRecord {
+    chunks: Vec<PayloadRef>,
+    next: i64,
+    done: bool,
+}
+
+pub fn tail(slice: TailSlice) -> Result<Reply, WorldError> {
+    Reply::document(|block| TailRecord {
+        chunks: slice.chunks.iter().map(|chunk| block.bytes(chunk)).collect(),
+        next: slice.next,
+        done: slice.done,
+    })
+}
+
+#[derive(Serialize)]
+struct ChunkRecord {
+    index: i64,
+    data: PayloadRef,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChunksRecord {
+    data: Vec<ChunkRecord>,
+    cursor: Option<String>,
+    has_more: bool,
+    done: bool,
+}
+
+/// A page of chunks; `done` says that the stream is closed, also when more pages follow.
+pub fn stream_chunks(slice: StreamSlice) -> Result<Reply, WorldError> {
+    let next = slice.from + slice.chunks.len() as i64;
+    let has_more = next < slice.count;
+    Reply::document(|block| ChunksRecord {
+        data: (slice.from..)
+            .zip(&slice.chunks)
+            .map(|(index, chunk)| ChunkRecord { index, data: block.bytes(chunk) })
+            .collect(),
+        cursor: has_more.then(|| next.to_string()),
+        has_more,
+        done: slice.closed,
+    })
+}
+
+/// The text of a refusal (`NativeFault` in `ts/native.ts`).
+pub fn fault(error: &WorldError) -> String {
+    json!({
+        "code": error.kind.code(),
+        "message": error.message,
+        "details": error.details,
+    })
+    .to_string()
+}

@@ -1,0 +1,364 @@
+//! Requests: JSON text from TypeScript into the engine's types.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
+use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
+use crate::domain::payload::{Payload, StructuredError};
+use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
+use crate::error::WorldError;
+use crate::store::{EventQuery, RunQuery};
+use crate::world::EnqueueRequest;
+
+/// Reads a request.
+pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
+    // The error names a field and a place, never a value.
+    serde_json::from_str(json).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => WorldError::invalid(format!("the request: {error}")),
+        _ => WorldError::invalid("the request is not JSON"),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppendEvent {
+    run_id: Option<String>,
+    event_type: String,
+    correlation_id: Option<String>,
+    spec_version: Option<u32>,
+    event_data: Option<Box<RawValue>>,
+    payload_format: Option<PayloadFormat>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+enum PayloadFormat {
+    Bytes,
+    Json,
+}
+
+impl PayloadFormat {
+    fn payload(self, bytes: Vec<u8>) -> Result<Payload, WorldError> {
+        match self {
+            PayloadFormat::Bytes => Ok(Payload::Bytes(bytes)),
+            PayloadFormat::Json => String::from_utf8(bytes)
+                .map(Payload::Json)
+                .map_err(|_| WorldError::invalid("the payload is not JSON")),
+        }
+    }
+}
+
+/// The fields of `eventData` that the rules read; everything else is kept as it came.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct EventData {
+    deployment_id: Option<String>,
+    workflow_name: Option<String>,
+    execution_context: Option<Box<RawValue>>,
+    step_name: Option<String>,
+    stack: Option<String>,
+    error_code: Option<String>,
+    retry_after: Option<f64>,
+    resume_at: Option<f64>,
+    token: Option<String>,
+    is_webhook: Option<bool>,
+}
+
+impl AppendEvent {
+    pub fn into_event(self, payload: Option<Vec<u8>>) -> Result<EventRequest, WorldError> {
+        let payload = match (self.payload_format, payload) {
+            (Some(format), Some(bytes)) => Some(format.payload(bytes)?),
+            _ => None,
+        };
+        let data = self.event_data.map(|raw| Box::<str>::from(raw).into_string());
+        let fields: EventData = match &data {
+            Some(text) => parse(text)?,
+            None => EventData::default(),
+        };
+        let correlation_id = self.correlation_id.filter(|id| !id.is_empty());
+        let body = body(&self.event_type, correlation_id, fields, payload.as_ref())?;
+        Ok(EventRequest {
+            run_id: self.run_id.filter(|id| !id.is_empty()).map(RunId::new),
+            body,
+            spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
+            data,
+            payload,
+        })
+    }
+}
+
+fn missing(event_type: &str, field: &str) -> WorldError {
+    WorldError::invalid(format!("{event_type} needs {field}"))
+}
+
+fn body(
+    event_type: &str,
+    correlation_id: Option<String>,
+    data: EventData,
+    payload: Option<&Payload>,
+) -> Result<EventBody, WorldError> {
+    let id = || {
+        let id = correlation_id.clone().ok_or_else(|| missing(event_type, "a correlationId"));
+        id.map(CorrelationId::new)
+    };
+    let time = |at_ms: Option<f64>, field| at_ms.ok_or_else(|| missing(event_type, field));
+    let parsed = EventType::parse(event_type).ok_or_else(|| {
+        WorldError::invalid(format!("\"{event_type}\" is not an event type of this World"))
+    })?;
+    Ok(match parsed {
+        EventType::RunCreated => EventBody::RunCreated(
+            creation(data)
+                .ok_or_else(|| missing(event_type, "a deploymentId and a workflowName"))?,
+        ),
+        EventType::RunStarted => EventBody::RunStarted(creation(data)),
+        EventType::RunCompleted => EventBody::RunCompleted,
+        EventType::RunFailed => {
+            EventBody::RunFailed(structured_error(payload, None, data.error_code))
+        }
+        EventType::RunCancelled => EventBody::RunCancelled,
+        EventType::StepCreated => EventBody::StepCreated {
+            step: id()?,
+            step_name: data.step_name.ok_or_else(|| missing(event_type, "a stepName"))?,
+        },
+        EventType::StepStarted => EventBody::StepStarted { step: id()? },
+        EventType::StepCompleted => EventBody::StepCompleted { step: id()? },
+        EventType::StepFailed => EventBody::StepFailed {
+            step: id()?,
+            error: structured_error(payload, data.stack, None),
+        },
+        EventType::StepRetrying => EventBody::StepRetrying {
+            step: id()?,
+            error: structured_error(payload, data.stack, None),
+            retry_after_ms: data.retry_after.map(|at_ms| at_ms as i64),
+        },
+        EventType::HookCreated => EventBody::HookCreated {
+            hook: id()?,
+            token: HookToken::new(data.token.ok_or_else(|| missing(event_type, "a token"))?),
+            is_webhook: data.is_webhook.unwrap_or(false),
+        },
+        EventType::HookReceived => {
+            EventBody::HookReceived { hook: id()?, token: data.token.map(HookToken::new) }
+        }
+        EventType::HookDisposed => EventBody::HookDisposed { hook: id()? },
+        EventType::HookConflict => {
+            return Err(WorldError::invalid("hook_conflict is written by the World alone"));
+        }
+        EventType::WaitCreated => EventBody::WaitCreated {
+            wait: id()?,
+            resume_at_ms: time(data.resume_at, "a resumeAt")? as i64,
+        },
+        EventType::WaitCompleted => EventBody::WaitCompleted { wait: id()? },
+    })
+}
+
+fn creation(data: EventData) -> Option<RunCreation> {
+    Some(RunCreation {
+        deployment_id: data.deployment_id?,
+        workflow_name: data.workflow_name?,
+        execution_context: data.execution_context.map(|raw| Box::<str>::from(raw).into_string()),
+    })
+}
+
+/// The error of a run or a step: a text, or an object with a message; the stack stands in it or
+/// beside it.
+fn structured_error(
+    payload: Option<&Payload>,
+    stack_beside: Option<String>,
+    code: Option<String>,
+) -> StructuredError {
+    let value: serde_json::Value = match payload {
+        Some(Payload::Json(text)) => serde_json::from_str(text).unwrap_or_default(),
+        _ => serde_json::Value::Null,
+    };
+    let text = |name: &str| value.get(name).and_then(|v| v.as_str()).map(str::to_owned);
+    let message = value.as_str().map(str::to_owned).or_else(|| text("message"));
+    StructuredError {
+        message: message.unwrap_or_else(|| "Unknown error".into()),
+        stack: stack_beside.or_else(|| text("stack")),
+        code,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeHook {
+    run_id: String,
+    hook_id: String,
+    token: String,
+    payload_format: PayloadFormat,
+    spec_version: Option<u32>,
+    #[serde(default)]
+    v1_compat: bool,
+}
+
+impl ResumeHook {
+    pub fn into_event(self, payload: Vec<u8>) -> Result<EventRequest, WorldError> {
+        let payload = self.payload_format.payload(payload)?;
+        // Hooks of spec version 1 predate the token in the event.
+        let token = (!self.v1_compat).then_some(self.token);
+        let data = token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+        Ok(EventRequest {
+            run_id: Some(RunId::new(self.run_id)),
+            body: EventBody::HookReceived {
+                hook: CorrelationId::new(self.hook_id),
+                token: token.map(HookToken::new),
+            },
+            spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
+            data,
+            payload: Some(payload),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListQuery {
+    pub run_id: Option<String>,
+    correlation_id: Option<String>,
+    workflow_name: Option<String>,
+    status: Option<String>,
+    limit: Option<f64>,
+    cursor: Option<String>,
+    sort_order: Option<String>,
+    #[serde(default = "yes")]
+    pub resolve_data: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ListQuery {
+    /// The part that is wanted; `order` is that of the list when the caller does not say.
+    pub fn page(&self, order: SortOrder) -> Result<PageRequest, WorldError> {
+        let order = match self.sort_order.as_deref() {
+            None => order,
+            Some("asc") => SortOrder::Ascending,
+            Some("desc") => SortOrder::Descending,
+            Some(_) => return Err(WorldError::invalid("sortOrder is neither asc nor desc")),
+        };
+        Ok(PageRequest {
+            limit: limit(self.limit)?,
+            // The SDK passes an empty text for none.
+            after: self.cursor.clone().filter(|cursor| !cursor.is_empty()),
+            order,
+        })
+    }
+
+    pub fn required_run_id(&self) -> Result<RunId, WorldError> {
+        let run_id = self.run_id.as_ref().filter(|id| !id.is_empty());
+        run_id.map(RunId::new).ok_or_else(|| WorldError::invalid("this list needs a runId"))
+    }
+
+    pub fn runs(&self) -> Result<RunQuery, WorldError> {
+        let status = match self.status.as_deref() {
+            None => None,
+            Some(word) => Some(RunStatus::parse(word).ok_or_else(|| {
+                WorldError::invalid(format!("\"{word}\" is not a status of a run"))
+            })?),
+        };
+        Ok(RunQuery {
+            workflow_name: self.workflow_name.clone(),
+            status,
+            page: self.page(SortOrder::Descending)?,
+            resolve_data: self.resolve_data,
+        })
+    }
+
+    pub fn events_of_run(&self) -> Result<EventQuery, WorldError> {
+        Ok(EventQuery {
+            run_id: Some(self.required_run_id()?),
+            correlation_id: None,
+            page: self.page(SortOrder::Ascending)?,
+            resolve_data: self.resolve_data,
+        })
+    }
+
+    pub fn events_by_correlation_id(&self) -> Result<EventQuery, WorldError> {
+        let correlation_id = self.correlation_id.clone().filter(|id| !id.is_empty());
+        let correlation_id =
+            correlation_id.ok_or_else(|| WorldError::invalid("this list needs a correlationId"))?;
+        Ok(EventQuery {
+            run_id: self.run_id.clone().filter(|id| !id.is_empty()).map(RunId::new),
+            correlation_id: Some(CorrelationId::new(correlation_id)),
+            page: self.page(SortOrder::Ascending)?,
+            resolve_data: self.resolve_data,
+        })
+    }
+}
+
+fn limit(limit: Option<f64>) -> Result<usize, WorldError> {
+    let Some(limit) = limit else { return Ok(LIMIT_DEFAULT) };
+    if limit.fract() != 0.0 || limit < 1.0 || limit > LIMIT_MAX as f64 {
+        return Err(WorldError::invalid(format!(
+            "limit must be a whole number from 1 to {LIMIT_MAX}"
+        )));
+    }
+    Ok(limit as usize)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Enqueue {
+    queue_name: String,
+    delay_seconds: Option<f64>,
+    idempotency_key: Option<String>,
+}
+
+impl Enqueue {
+    pub fn into_request(self, body: Vec<u8>) -> Result<EnqueueRequest, WorldError> {
+        let delay_seconds = self.delay_seconds.unwrap_or(0.0);
+        if delay_seconds.is_nan() || delay_seconds < 0.0 {
+            return Err(WorldError::invalid("delaySeconds must not be negative"));
+        }
+        Ok(EnqueueRequest {
+            queue_name: self.queue_name,
+            body,
+            idempotency_key: self.idempotency_key,
+            delay_ms: (delay_seconds * 1000.0) as i64,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadStream {
+    pub read_id: u32,
+    pub name: String,
+    #[serde(default)]
+    pub from: f64,
+    limit: Option<f64>,
+}
+
+impl ReadStream {
+    pub fn limit(&self) -> Result<usize, WorldError> {
+        limit(self.limit)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamChunks {
+    pub name: String,
+    limit: Option<f64>,
+    cursor: Option<String>,
+}
+
+impl StreamChunks {
+    pub fn limit(&self) -> Result<usize, WorldError> {
+        limit(self.limit)
+    }
+
+    /// The index that the cursor names.
+    pub fn from(&self) -> Result<i64, WorldError> {
+        match self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
+            None => Ok(0),
+            Some(cursor) => cursor.parse().ok().filter(|index| *index >= 0).ok_or_else(|| {
+                WorldError::invalid("the cursor is not one that this stream gave out")
+            }),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Configuration: what `createWorld()` and the `WORKFLOW_HOOKLINE_*` variables say, checked.
+
+use std::env;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::domain::hook::Owner;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::sqlite::Location;
+
+/// Deliveries in flight when nothing is said.
+const CONCURRENCY_DEFAULT: usize = 100;
+/// Most deliveries in flight.
+const CONCURRENCY_MAX: usize = 10_000;
+/// The database when nothing is said, from the working directory.
+const PATH_DEFAULT: &str = ".workflow-data/hookline.db";
+
+/// The settings as they come from JavaScript: text, unchecked. The TypeScript side has already
+/// decided between option and environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RawConfig {
+    /// A path, a `file:` URL or `:memory:`.
+    pub url: Option<String>,
+    /// `full` or `normal`.
+    pub durability: Option<String>,
+    /// A number.
+    pub concurrency: Option<String>,
+    /// `all`, `producer`, `worker` or `reader`.
+    pub role: Option<String>,
+    /// `auto`, `direct` or `http`.
+    pub delivery: Option<String>,
+    /// Where the app answers, for HTTP delivery.
+    pub base_url: Option<String>,
+    /// `WORKFLOW_QUEUE_NAMESPACE`.
+    pub queue_namespace: Option<String>,
+    /// Goes into every hook; for example `production`.
+    pub environment: Option<String>,
+}
+
+/// Checked settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the database is.
+    pub location: Location,
+    /// Whether commits that carry events are synced to the disk.
+    pub full_durability: bool,
+    /// Most deliveries in flight.
+    pub concurrency: usize,
+    /// Whether this process delivers messages.
+    pub delivers: bool,
+    /// How messages are handed over.
+    pub delivery: DeliveryMode,
+    /// Where the app answers, for HTTP delivery; `None` when nobody said it.
+    pub base_url: Option<String>,
+    /// Begins the queue names of flow messages.
+    pub workflow_prefix: String,
+    /// Who new hooks belong to.
+    pub owner: Owner,
+}
+
+/// How messages are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryMode {
+    /// To the handler in this process where there is one, else over HTTP.
+    Auto,
+    /// Only to handlers in this process.
+    Direct,
+    /// Only over HTTP to the app's own routes.
+    Http,
+}
+
+impl Config {
+    /// Checks settings.
+    ///
+    /// # Errors
+    /// `BadConfig`, naming the variable, what it holds and what it may hold.
+    pub fn parse(raw: &RawConfig) -> Result<Self, WorldError> {
+        let full_durability =
+            choose("DURABILITY", raw.durability.as_deref(), &[("full", true), ("normal", false)])?;
+        let delivers = choose(
+            "ROLE",
+            raw.role.as_deref(),
+            &[("all", true), ("worker", true), ("producer", false), ("reader", false)],
+        )?;
+        let delivery = choose(
+            "DELIVERY",
+            raw.delivery.as_deref(),
+            &[
+                ("auto", DeliveryMode::Auto),
+                ("direct", DeliveryMode::Direct),
+                ("http", DeliveryMode::Http),
+            ],
+        )?;
+        Ok(Self {
+            location: location(raw.url.as_deref())?,
+            full_durability,
+            concurrency: concurrency(raw.concurrency.as_deref())?,
+            delivers,
+            delivery,
+            base_url: base_url(raw.base_url.as_deref())?,
+            workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
+            owner: Owner {
+                owner_id: "hookline".into(),
+                project_id: "hookline".into(),
+                environment: raw.environment.clone().unwrap_or_else(|| "production".into()),
+            },
+        })
+    }
+}
+
+fn bad(variable: &str, value: &str, allowed: &str) -> WorldError {
+    WorldError::new(
+        ErrorKind::BadConfig,
+        format!("WORKFLOW_HOOKLINE_{variable} is \"{value}\", but may be {allowed}"),
+    )
+}
+
+/// One of a few words; the first is the default.
+fn choose<T: Copy>(
+    variable: &str,
+    value: Option<&str>,
+    words: &[(&str, T)],
+) -> Result<T, WorldError> {
+    let value = value.unwrap_or(words[0].0);
+    words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        bad(variable, value, &allowed.join(", "))
+    })
+}
+
+fn concurrency(value: Option<&str>) -> Result<usize, WorldError> {
+    let Some(value) = value else { return Ok(CONCURRENCY_DEFAULT) };
+    value
+        .parse()
+        .ok()
+        .filter(|number| (1..=CONCURRENCY_MAX).contains(number))
+        .ok_or_else(|| bad("CONCURRENCY", value, &format!("a number from 1 to {CONCURRENCY_MAX}")))
+}
+
+fn location(url: Option<&str>) -> Result<Location, WorldError> {
+    let url = url.unwrap_or(PATH_DEFAULT);
+    if let Some(name) = url.strip_prefix(":memory:") {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        return match plain {
+            true => Ok(Location::Memory(name.to_owned())),
+            false => Err(bad("URL", url, "\":memory:\" followed by letters, digits, - and _")),
+        };
+    }
+    if let Some(rest) = url.strip_prefix("file:") {
+        let path = rest.strip_prefix("//localhost").or_else(|| rest.strip_prefix("//"));
+        return file(url, &percent_decode(path.unwrap_or(rest)).ok_or_else(|| bad_path(url))?);
+    }
+    if let Some((scheme, _)) = url.split_once("://") {
+        // The rest of a URL may hold a password.
+        return Err(bad("URL", &format!("{scheme}://..."), "a path, a file: URL or :memory:"));
+    }
+    file(url, url)
+}
+
+fn bad_path(url: &str) -> WorldError {
+    bad("URL", url, "a path, a file: URL or :memory:")
+}
+
+fn file(url: &str, path: &str) -> Result<Location, WorldError> {
+    if path.is_empty() || path.contains('\0') {
+        return Err(bad_path(url));
+    }
+    let path = PathBuf::from(path);
+    if path.is_absolute() {
+        return Ok(Location::File(path));
+    }
+    let here = env::current_dir().map_err(|error| {
+        let message = format!("the working directory cannot be read: {error}");
+        WorldError::new(ErrorKind::BadConfig, message)
+    })?;
+    Ok(Location::File(here.join(path)))
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        if first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn base_url(value: Option<&str>) -> Result<Option<String>, WorldError> {
+    let Some(value) = value else { return Ok(None) };
+    let uri: Option<hyper::Uri> = value.parse().ok();
+    match uri.filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
+        Some(_) => Ok(Some(value.trim_end_matches('/').to_owned())),
+        None => Err(bad("BASE_URL", value, "an http:// URL of this app")),
+    }
+}
+
+fn workflow_prefix(namespace: Option<&str>) -> Result<String, WorldError> {
+    let Some(namespace) = namespace else { return Ok("__wkf_workflow_".into()) };
+    let mut bytes = namespace.bytes();
+    let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+    if starts_well && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        return Ok(format!("__{namespace}_wkf_workflow_"));
+    }
+    Err(WorldError::new(
+        ErrorKind::BadConfig,
+        format!(
+            "WORKFLOW_QUEUE_NAMESPACE is \"{namespace}\", but may be lower-case letters and digits, \
+             a letter first"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut RawConfig)) -> Result<Config, WorldError> {
+        let mut raw = RawConfig::default();
+        change(&mut raw);
+        Config::parse(&raw)
+    }
+
+    #[test]
+    fn nothing_said_means_one_file_below_the_working_directory() {
+        let config = with(|_| {}).unwrap();
+        let path = env::current_dir().unwrap().join(".workflow-data/hookline.db");
+        assert_eq!(config.location, Location::File(path));
+        assert!(config.full_durability && config.delivers);
+        assert_eq!(config.workflow_prefix, "__wkf_workflow_");
+    }
+
+    #[test]
+    fn a_url_is_a_path_a_file_url_or_memory() {
+        let at = |url: &str| with(|raw| raw.url = Some(url.into())).map(|config| config.location);
+        assert_eq!(at("/a/b.db"), Ok(Location::File("/a/b.db".into())));
+        assert_eq!(at("file:///a/b%20c.db"), Ok(Location::File("/a/b c.db".into())));
+        assert_eq!(at("file:/a/b.db"), Ok(Location::File("/a/b.db".into())));
+        assert_eq!(at(":memory:"), Ok(Location::Memory(String::new())));
+        assert_eq!(at(":memory:one"), Ok(Location::Memory("one".into())));
+        for wrong in ["", ":memory:a/b", "file:%zz", "a\0b"] {
+            assert_eq!(at(wrong).unwrap_err().kind, ErrorKind::BadConfig, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_url_is_refused_without_printing_its_password() {
+        let error = with(|raw| raw.url = Some("mysql://user:secret@host/db".into())).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadConfig);
+        assert!(!error.message.contains("secret"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_malformed_setting_names_its_variable_and_what_it_may_be() {
+        let error = with(|raw| raw.durability = Some("ful".into())).unwrap_err();
+        assert!(error.message.contains("WORKFLOW_HOOKLINE_DURABILITY"), "{}", error.message);
+        assert!(error.message.contains("full, normal"), "{}", error.message);
+        for wrong in ["0", "-1", "many", "10001"] {
+            assert!(with(|raw| raw.concurrency = Some(wrong.into())).is_err(), "{wrong}");
+        }
+        assert!(with(|raw| raw.base_url = Some("ftp://x".into())).is_err());
+        assert!(with(|raw| raw.queue_namespace = Some("A".into())).is_err());
+    }
+}

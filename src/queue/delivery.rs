@@ -1,0 +1,119 @@
+//! One attempt to hand a message to a handler, and what its result means for the queue.
+
+use std::sync::{Arc, RwLock};
+
+use super::backoff;
+use crate::domain::message::Delivery;
+use crate::store::{Completion, Outcome};
+
+/// What came of handing a message over.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Handled {
+    /// The handler is done with it.
+    Done,
+    /// The handler wants the same message again after this many seconds.
+    Again {
+        /// From now; 0 for at once.
+        seconds: f64,
+    },
+    /// The handler failed.
+    Failed {
+        /// What it said.
+        error: String,
+    },
+    /// No handler was reached.
+    NotReached {
+        /// Why.
+        error: String,
+    },
+}
+
+/// A handler in this process; the binding implements it with a JavaScript function.
+pub trait Handler: Send + Sync + 'static {
+    /// Hands a message over; settles with what came of it.
+    fn hand_over(&self, delivery: Delivery, done: Completion<Handled>);
+}
+
+/// The handlers of this process by the prefix of their queue names.
+#[derive(Default)]
+pub struct Handlers(RwLock<Vec<Registered>>);
+
+struct Registered {
+    prefix: String,
+    owner: u64,
+    handler: Arc<dyn Handler>,
+}
+
+impl Handlers {
+    /// Registers a handler on behalf of `owner`; for one prefix the last one wins.
+    pub fn register(&self, prefix: String, owner: u64, handler: Arc<dyn Handler>) {
+        let mut all = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.retain(|registered| registered.prefix != prefix);
+        all.push(Registered { prefix, owner, handler });
+    }
+
+    /// Forgets the handlers of an owner.
+    pub fn deregister(&self, owner: u64) {
+        let mut all = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.retain(|registered| registered.owner != owner);
+    }
+
+    /// The prefixes that have a handler.
+    pub fn prefixes(&self) -> Vec<String> {
+        let all = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.iter().map(|registered| registered.prefix.clone()).collect()
+    }
+
+    /// The handler of a queue name.
+    pub fn of(&self, queue_name: &str) -> Option<Arc<dyn Handler>> {
+        let all = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.iter()
+            .find(|registered| queue_name.starts_with(&registered.prefix))
+            .map(|registered| Arc::clone(&registered.handler))
+    }
+}
+
+/// What becomes of the message after an attempt. `fraction` in `0..1` is jitter.
+pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
+    match handled {
+        Handled::Done => Outcome::Ack,
+        Handled::Again { seconds } => {
+            // A saturating cast: centuries are as good as for ever.
+            Outcome::Reschedule { delay_ms: (seconds.max(0.0) * 1000.0) as i64 }
+        }
+        Handled::Failed { error } if attempt >= backoff::ATTEMPTS_MAX => Outcome::Dead { error },
+        Handled::Failed { error } => Outcome::Release {
+            delay_ms: backoff::delay_ms(attempt, fraction),
+            error,
+            reached: true,
+        },
+        Handled::NotReached { error } => {
+            Outcome::Release { delay_ms: backoff::delay_ms(1, fraction), error, reached: false }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_retried_until_the_last_attempt_and_a_miss_for_ever() {
+        let failed = || Handled::Failed { error: "e".into() };
+        assert!(matches!(outcome(failed(), 1, 0.5), Outcome::Release { reached: true, .. }));
+        assert!(matches!(outcome(failed(), 49, 0.5), Outcome::Release { .. }));
+        let last = backoff::ATTEMPTS_MAX;
+        assert_eq!(outcome(failed(), last, 0.5), Outcome::Dead { error: "e".into() });
+        let missed = Handled::NotReached { error: "e".into() };
+        assert!(matches!(outcome(missed, 1000, 0.5), Outcome::Release { reached: false, .. }));
+    }
+
+    #[test]
+    fn a_wish_to_be_called_again_becomes_a_delay() {
+        let again = |seconds| outcome(Handled::Again { seconds }, 1, 0.5);
+        assert_eq!(again(0.0), Outcome::Reschedule { delay_ms: 0 });
+        assert_eq!(again(3_000_000.5), Outcome::Reschedule { delay_ms: 3_000_000_500 });
+        assert_eq!(again(-1.0), Outcome::Reschedule { delay_ms: 0 });
+        assert_eq!(again(f64::INFINITY), Outcome::Reschedule { delay_ms: i64::MAX });
+    }
+}

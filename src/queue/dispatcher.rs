@@ -1,0 +1,283 @@
+//! The dispatcher: claims due messages, keeps a bounded number in flight, extends their leases, and
+//! tells the queue how each ended.
+//!
+//! It runs on a thread of its own, woken by commits, by the next due time and by deliveries that end.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::delivery::{Handled, Handlers, outcome};
+use super::http::HttpDelivery;
+use crate::clock::Clock;
+use crate::domain::id::{LeaseToken, MessageId};
+use crate::domain::message::Delivery;
+use crate::entropy;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::{ClaimRequest, Claimed, Completion, Outcome, Store};
+
+/// How long a lease holds; it is extended long before.
+const LEASE_MS: i64 = 30_000;
+/// How often leases are extended.
+const EXTEND_EVERY: Duration = Duration::from_secs(10);
+/// How often the queue is looked at when nothing happens: for owners that have died, and for a clock
+/// that has jumped.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often an app that does not answer yet is asked again.
+const ASK_APP_EVERY: Duration = Duration::from_millis(100);
+/// Most messages in one claim.
+const CLAIM_MAX: usize = 64;
+/// How long closing waits for deliveries in flight before it releases them.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a dispatcher needs.
+#[derive(Clone)]
+pub struct Delivering {
+    /// Where the messages are.
+    pub store: Arc<dyn Store>,
+    /// Handlers in this process.
+    pub handlers: Arc<Handlers>,
+    /// Where the app answers, when handlers may be reached over HTTP.
+    pub base_url: Option<String>,
+    /// Whether handlers in this process may be called.
+    pub direct: bool,
+    /// Queue name prefixes that are delivered over HTTP.
+    pub http_prefixes: Vec<String>,
+    /// Most deliveries in flight.
+    pub concurrency: usize,
+    /// The time by which messages are due.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running dispatcher.
+pub struct Dispatcher {
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    store: Arc<dyn Store>,
+}
+
+impl Dispatcher {
+    /// Starts delivering.
+    ///
+    /// # Errors
+    /// `Internal` when no thread can be started.
+    pub fn start(delivering: Delivering) -> Result<Self, WorldError> {
+        let failed = |error: std::io::Error| {
+            WorldError::new(ErrorKind::Internal, format!("delivery cannot be started: {error}"))
+        };
+        let wake = Arc::new(Notify::new());
+        let (stop, stopped) = watch::channel(false);
+        let store = Arc::clone(&delivering.store);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(failed)?;
+        let listening = Arc::downgrade(&wake);
+        store.on_commit(Arc::new(move |news| {
+            if let Some(wake) = listening.upgrade()
+                && (news.queue || news.elsewhere)
+            {
+                wake.notify_one();
+            }
+        }));
+        store.watch_elsewhere(true);
+        let work = Rc::new;
+        let woken = Arc::clone(&wake);
+        let thread = std::thread::Builder::new()
+            .name("hookline-dispatcher".into())
+            .spawn(move || {
+                let local = LocalSet::new();
+                let work = work(Work::new(delivering, woken));
+                runtime.block_on(local.run_until(work.run(stopped)));
+            })
+            .map_err(failed)?;
+        Ok(Self { wake, stop, thread: Mutex::new(Some(thread)), store })
+    }
+
+    /// Looks at the queue again: a handler has come.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Claims nothing more, waits for deliveries in flight within a grace period, releases the rest.
+    /// Idempotent; blocks.
+    pub fn stop(&self) {
+        let _ = self.stop.send(true);
+        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+            self.store.watch_elsewhere(false);
+        }
+    }
+}
+
+/// The dispatcher's own state, on its thread.
+struct Work {
+    delivering: Delivering,
+    http: Option<HttpDelivery>,
+    wake: Arc<Notify>,
+    in_flight: RefCell<HashMap<MessageId, LeaseToken>>,
+}
+
+impl Work {
+    fn new(delivering: Delivering, wake: Arc<Notify>) -> Self {
+        let http = delivering.base_url.clone().map(HttpDelivery::new);
+        Self { delivering, http, wake, in_flight: RefCell::default() }
+    }
+
+    async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
+        let mut extend_at = Instant::now() + EXTEND_EVERY;
+        let mut look_at = Instant::now();
+        let mut app_answers = false;
+        while !*stopped.borrow() {
+            let now = Instant::now();
+            if now >= extend_at {
+                extend_at = now + EXTEND_EVERY;
+                self.extend_leases();
+            }
+            if now >= look_at {
+                look_at = now + LOOK_EVERY;
+                let _ = ask(|done| self.delivering.store.free_dead_leases(done)).await;
+            }
+            let mut sleep_until_at = look_at.min(extend_at);
+            if !app_answers && let Some(http) = &self.http {
+                app_answers = http.is_ready().await;
+                if !app_answers {
+                    sleep_until_at = sleep_until_at.min(now + ASK_APP_EVERY);
+                }
+            }
+            match self.claim(app_answers).await {
+                Claim::MoreMayWait => continue,
+                Claim::NextDueIn(delay) => sleep_until_at = sleep_until_at.min(now + delay),
+                Claim::NothingDue => {}
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep_until(sleep_until_at) => {}
+                _ = stopped.changed() => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Claims as much as may be in flight, and starts delivering it.
+    async fn claim(self: &Rc<Self>, app_answers: bool) -> Claim {
+        let free = self.delivering.concurrency.saturating_sub(self.in_flight.borrow().len());
+        let prefixes = self.prefixes(app_answers);
+        if free == 0 || prefixes.is_empty() {
+            return Claim::NothingDue;
+        }
+        let limit = free.min(CLAIM_MAX);
+        let lease_owner = self.delivering.store.lease_owner().to_owned();
+        let request = ClaimRequest { limit, prefixes, lease_owner, lease_ms: LEASE_MS };
+        // A store that fails is looked at again at the next wake-up or look.
+        let claimed = ask(|done| self.delivering.store.claim(request, done)).await;
+        let Claimed { deliveries, next_due_at_ms } = claimed.unwrap_or_default();
+        let got = deliveries.len();
+        for delivery in deliveries {
+            let lease = (delivery.message_id, delivery.lease_token.clone());
+            self.in_flight.borrow_mut().extend([lease]);
+            tokio::task::spawn_local(Rc::clone(self).deliver(delivery));
+        }
+        if got == limit {
+            return Claim::MoreMayWait;
+        }
+        match next_due_at_ms {
+            Some(at_ms) => {
+                let delay_ms = (at_ms - self.delivering.clock.now_ms()).max(0);
+                Claim::NextDueIn(Duration::from_millis(delay_ms as u64))
+            }
+            None => Claim::NothingDue,
+        }
+    }
+
+    /// Queue names that can be delivered now.
+    fn prefixes(&self, app_answers: bool) -> Vec<String> {
+        let mut prefixes = Vec::new();
+        if self.delivering.direct {
+            prefixes = self.delivering.handlers.prefixes();
+        }
+        if app_answers {
+            prefixes.extend(self.delivering.http_prefixes.iter().cloned());
+        }
+        prefixes
+    }
+
+    async fn deliver(self: Rc<Self>, delivery: Delivery) {
+        let (message_id, attempt) = (delivery.message_id, delivery.attempt);
+        let lease_token = delivery.lease_token.clone();
+        let handled = self.hand_over(delivery).await;
+        let outcome = outcome(handled, attempt, entropy::fraction());
+        self.settle(message_id, lease_token, outcome).await;
+    }
+
+    async fn hand_over(&self, delivery: Delivery) -> Handled {
+        let handler = self.delivering.handlers.of(&delivery.queue_name);
+        match (handler.filter(|_| self.delivering.direct), &self.http) {
+            (Some(handler), _) => {
+                let handled = ask(|done| handler.hand_over(delivery, done)).await;
+                handled.unwrap_or_else(|error| Handled::NotReached { error: error.message })
+            }
+            (None, Some(http)) => http.hand_over(delivery).await,
+            (None, None) => Handled::NotReached { error: "the handler has gone".into() },
+        }
+    }
+
+    /// Tells the queue how a delivery ended. A lost lease or a failing store changes nothing here:
+    /// the message is delivered again by whoever holds it then.
+    async fn settle(&self, message_id: MessageId, lease_token: LeaseToken, outcome: Outcome) {
+        let store = &self.delivering.store;
+        let _ = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
+        self.in_flight.borrow_mut().remove(&message_id);
+        self.wake.notify_one();
+    }
+
+    fn extend_leases(&self) {
+        let leases: Vec<_> =
+            self.in_flight.borrow().iter().map(|(id, token)| (*id, token.clone())).collect();
+        if !leases.is_empty() {
+            self.delivering.store.extend(leases, LEASE_MS, Completion::ignored());
+        }
+    }
+
+    async fn drain(&self) {
+        let all_ended = async {
+            while !self.in_flight.borrow().is_empty() {
+                self.wake.notified().await;
+            }
+        };
+        if timeout(DRAIN, all_ended).await.is_ok() {
+            return;
+        }
+        let rest = std::mem::take(&mut *self.in_flight.borrow_mut());
+        for (message_id, lease_token) in rest {
+            let error = "the process closed during the delivery".to_owned();
+            let outcome = Outcome::Release { delay_ms: 0, error, reached: true };
+            let store = &self.delivering.store;
+            let _ = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
+        }
+    }
+}
+
+/// What a claim leaves to wait for.
+enum Claim {
+    /// It was full: claim again at once.
+    MoreMayWait,
+    /// Something becomes due.
+    NextDueIn(Duration),
+    /// Nothing but a wake-up.
+    NothingDue,
+}
+
+/// Awaits a completion.
+async fn ask<T: Send + 'static>(start: impl FnOnce(Completion<T>)) -> Result<T, WorldError> {
+    let (sender, receiver) = oneshot::channel();
+    start(Completion::new(move |outcome| drop(sender.send(outcome))));
+    receiver.await.unwrap_or_else(|_| Err(WorldError::closed()))
+}

@@ -1,0 +1,123 @@
+//! Handing a message over HTTP, to this app's own flow and step routes.
+//!
+//! The request proves itself by the lease token, which only the holder of the live lease knows; the
+//! handler behind the route checks it before any code runs.
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+
+use super::delivery::Handled;
+use crate::domain::message::{Delivery, QueueKind};
+
+/// The header that carries the lease token.
+pub const LEASE_HEADER: &str = "x-hookline-lease";
+
+/// A handler answers with a number or an error; anything longer is not ours.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How much of an error is kept with the message.
+const ERROR_CHARS_MAX: usize = 1000;
+
+/// Where the app answers. Connections are kept alive; a delivery has no time limit, because a step
+/// has none.
+pub struct HttpDelivery {
+    client: Client<HttpConnector, Full<Bytes>>,
+    base_url: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "timeoutSeconds")]
+    timeout_seconds: Option<f64>,
+}
+
+impl HttpDelivery {
+    /// Delivers below this URL.
+    pub fn new(base_url: String) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self { client, base_url }
+    }
+
+    fn url(&self, route: &str) -> String {
+        format!("{}/.well-known/workflow/v1/{route}", self.base_url)
+    }
+
+    /// Whether the app answers yet; until it does, nothing is claimed.
+    pub async fn is_ready(&self) -> bool {
+        let request = Request::builder()
+            .method(Method::HEAD)
+            .uri(format!("{}?__health", self.url("flow")))
+            .body(Full::default());
+        let Ok(request) = request else { return false };
+        matches!(self.client.request(request).await, Ok(response) if response.status().is_success())
+    }
+
+    /// Hands one message over.
+    pub async fn hand_over(&self, delivery: Delivery) -> Handled {
+        let route = match QueueKind::of(&delivery.queue_name) {
+            Some(QueueKind::Workflow) => "flow",
+            Some(QueueKind::Step) => "step",
+            None => return Handled::Failed { error: "the queue name has no route".into() },
+        };
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.url(route))
+            .header("content-type", "application/json")
+            .header("x-vqs-queue-name", delivery.queue_name)
+            .header("x-vqs-message-id", delivery.message_id.to_string())
+            .header("x-vqs-message-attempt", delivery.attempt)
+            .header(LEASE_HEADER, delivery.lease_token.expose())
+            .body(Full::new(Bytes::from(delivery.body)));
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return Handled::Failed { error: error.to_string() },
+        };
+        match self.client.request(request).await {
+            Ok(response) => {
+                let status = response.status();
+                match Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await {
+                    Ok(body) => read_answer(status, &body.to_bytes()),
+                    Err(error) => Handled::Failed { error: format!("no whole answer: {error}") },
+                }
+            }
+            Err(error) if error.is_connect() => {
+                Handled::NotReached { error: format!("the app is not reached: {error}") }
+            }
+            Err(error) => Handled::Failed { error: format!("no answer: {error}") },
+        }
+    }
+}
+
+fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
+    if !status.is_success() {
+        let text: String = String::from_utf8_lossy(body).chars().take(ERROR_CHARS_MAX).collect();
+        return Handled::Failed { error: format!("HTTP {}: {text}", status.as_u16()) };
+    }
+    match serde_json::from_slice::<Answer>(body) {
+        Ok(Answer { timeout_seconds: Some(seconds) }) if seconds >= 0.0 => {
+            Handled::Again { seconds }
+        }
+        Ok(_) => Handled::Done,
+        Err(_) => Handled::Failed { error: "the route answered something else than JSON".into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_the_contract_says() {
+        let ok = |body: &str| read_answer(StatusCode::OK, body.as_bytes());
+        assert_eq!(ok(r#"{"ok":true}"#), Handled::Done);
+        assert_eq!(ok(r#"{"timeoutSeconds":0}"#), Handled::Again { seconds: 0.0 });
+        assert_eq!(ok(r#"{"timeoutSeconds":null}"#), Handled::Done);
+        assert!(matches!(ok("<html>"), Handled::Failed { .. }));
+        let error = read_answer(StatusCode::INTERNAL_SERVER_ERROR, b"\"boom\"");
+        assert_eq!(error, Handled::Failed { error: "HTTP 500: \"boom\"".into() });
+    }
+}

@@ -1,0 +1,93 @@
+//! Wake-ups that events have already written, on behalf of callers that still ask for them.
+//!
+//! The SDK appends `hook_received` or `step_completed` and then enqueues a wake-up in a second call.
+//! Our event wrote that wake-up in its own transaction, so the second call is a duplicate: it is
+//! answered with the message that exists. Were it enqueued, a run that was replayed in between would
+//! be replayed once more for nothing.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use crate::domain::id::{MessageId, RunId};
+
+/// The SDK's second call follows the first at once; what has not come by then will not come.
+const CREDIT_MS: i64 = 1000;
+/// Runs remembered at most. Forgetting one costs a replay, never a wake-up.
+const RUNS_MAX: usize = 4096;
+
+struct Credit {
+    message_id: MessageId,
+    calls: u32,
+    granted_at_ms: i64,
+}
+
+impl Credit {
+    fn is_fresh(&self, now_ms: i64) -> bool {
+        (0..=CREDIT_MS).contains(&(now_ms - self.granted_at_ms))
+    }
+}
+
+/// What is still to be asked for, by run.
+#[derive(Default)]
+pub struct WakeCredits(Mutex<HashMap<RunId, Credit>>);
+
+impl WakeCredits {
+    /// An event of the run has written this wake-up; its caller will ask for one.
+    pub fn grant(&self, run_id: RunId, message_id: MessageId, now_ms: i64) {
+        let mut credits = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if credits.len() >= RUNS_MAX {
+            credits.retain(|_, credit| credit.is_fresh(now_ms));
+        }
+        if credits.len() >= RUNS_MAX && !credits.contains_key(&run_id) {
+            return;
+        }
+        let calls = credits.get(&run_id).filter(|credit| credit.is_fresh(now_ms));
+        let calls = calls.map_or(0, |credit| credit.calls) + 1;
+        credits.insert(run_id, Credit { message_id, calls, granted_at_ms: now_ms });
+    }
+
+    /// A caller asks for a wake-up of the run: the one that exists already, once per grant.
+    pub fn take(&self, run_id: &RunId, now_ms: i64) -> Option<MessageId> {
+        let mut credits = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let credit = credits.get_mut(run_id)?;
+        let message_id = credit.is_fresh(now_ms).then_some(credit.message_id);
+        credit.calls -= 1;
+        if credit.calls == 0 || message_id.is_none() {
+            credits.remove(run_id);
+        }
+        message_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_grant_answers_one_call_and_only_soon() {
+        let credits = WakeCredits::default();
+        let (run, message) = (RunId::new("wrun_1"), MessageId::from_number(7));
+        assert_eq!(credits.take(&run, 0), None);
+        credits.grant(run.clone(), message, 0);
+        credits.grant(run.clone(), message, 1);
+        assert_eq!(credits.take(&run, 2), Some(message));
+        assert_eq!(credits.take(&run, 3), Some(message));
+        assert_eq!(credits.take(&run, 4), None);
+        credits.grant(run.clone(), message, 10);
+        assert_eq!(credits.take(&run, 11 + CREDIT_MS), None);
+        credits.grant(run.clone(), message, 10);
+        assert_eq!(credits.take(&run, 9), None, "the clock went back");
+    }
+
+    #[test]
+    fn the_number_of_remembered_runs_is_bounded() {
+        let credits = WakeCredits::default();
+        for number in 0..(RUNS_MAX as i64 + 10) {
+            let message = MessageId::from_number(number);
+            credits.grant(RunId::new(format!("wrun_{number}")), message, 0);
+        }
+        assert_eq!(credits.0.lock().unwrap().len(), RUNS_MAX);
+        credits.grant(RunId::new("late"), MessageId::from_number(1), CREDIT_MS + 1);
+        assert_eq!(credits.0.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,167 @@
+//! Live tails: who waits for which chunk of a stream.
+//!
+//! A read that finds nothing waits here. A commit that touches its stream makes it look again, and so
+//! does any commit of another process; nobody polls a stream.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use crate::error::WorldError;
+use crate::store::{CommitNews, Completion, Store, StreamSlice};
+
+/// Names one read, so that its caller can stop it.
+pub type ReadId = u64;
+
+/// What a read of a tail gives.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TailSlice {
+    /// Chunks in order; empty only at the end.
+    pub chunks: Vec<Vec<u8>>,
+    /// The index to ask for next.
+    pub next: i64,
+    /// Whether nothing follows.
+    pub done: bool,
+}
+
+struct Read {
+    name: String,
+    from: i64,
+    limit: usize,
+    /// Whether it waits for a commit, as opposed to being looked up right now.
+    waits: bool,
+    done: Completion<TailSlice>,
+}
+
+/// All live tails of one store.
+pub struct Tails {
+    store: Arc<dyn Store>,
+    reads: Mutex<HashMap<ReadId, Read>>,
+    /// Counts commits, so that one which falls between a look and the wait for it is noticed.
+    commits: AtomicU64,
+}
+
+impl Tails {
+    /// Listens to the commits of a store.
+    pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
+        let tails = Arc::new(Self {
+            store: Arc::clone(&store),
+            reads: Mutex::default(),
+            commits: AtomicU64::new(0),
+        });
+        let listening: Weak<Self> = Arc::downgrade(&tails);
+        store.on_commit(Arc::new(move |news| {
+            if let Some(tails) = listening.upgrade() {
+                tails.hear(news);
+            }
+        }));
+        tails
+    }
+
+    /// Reads from an index on (negative: from the end); waits until there is a chunk or the end.
+    pub fn read(
+        self: &Arc<Self>,
+        id: ReadId,
+        name: String,
+        from: i64,
+        limit: usize,
+        done: Completion<TailSlice>,
+    ) {
+        // While anybody reads, commits of other processes matter.
+        self.store.watch_elsewhere(true);
+        let read = Read { name, from, limit, waits: false, done };
+        self.lock().insert(id, read);
+        self.look(id);
+    }
+
+    /// Ends a read: it settles as if the stream had ended.
+    pub fn stop(&self, id: ReadId) {
+        if let Some(read) = self.take(id) {
+            let next = read.from.max(0);
+            read.done.settle(Ok(TailSlice { chunks: Vec::new(), next, done: true }));
+        }
+    }
+
+    /// Ends all reads with `Closed`.
+    pub fn close(&self) {
+        let ids: Vec<ReadId> = self.lock().keys().copied().collect();
+        for id in ids {
+            if let Some(read) = self.take(id) {
+                read.done.settle(Err(WorldError::closed()));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ReadId, Read>> {
+        self.reads.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn take(&self, id: ReadId) -> Option<Read> {
+        let read = self.lock().remove(&id)?;
+        self.store.watch_elsewhere(false);
+        Some(read)
+    }
+
+    fn look(self: &Arc<Self>, id: ReadId) {
+        let commits_before = self.commits.load(Ordering::SeqCst);
+        let Some((name, from, limit)) = self.lock().get_mut(&id).map(|read| {
+            read.waits = false;
+            (read.name.clone(), read.from, read.limit)
+        }) else {
+            return;
+        };
+        let tails = Arc::clone(self);
+        self.store.stream_slice(
+            name,
+            from,
+            limit,
+            Completion::new(move |slice| tails.seen(id, commits_before, slice)),
+        );
+    }
+
+    fn seen(
+        self: &Arc<Self>,
+        id: ReadId,
+        commits_before: u64,
+        slice: Result<StreamSlice, WorldError>,
+    ) {
+        let settled = match slice {
+            Err(error) => Err(error),
+            Ok(slice) if slice.chunks.is_empty() && !slice.closed => {
+                return self.wait(id, commits_before, slice.from);
+            }
+            Ok(slice) => {
+                let next = slice.from + slice.chunks.len() as i64;
+                let done = slice.closed && next >= slice.count;
+                Ok(TailSlice { chunks: slice.chunks, next, done })
+            }
+        };
+        if let Some(read) = self.take(id) {
+            read.done.settle(settled);
+        }
+    }
+
+    fn wait(self: &Arc<Self>, id: ReadId, commits_before: u64, from: i64) {
+        if let Some(read) = self.lock().get_mut(&id) {
+            read.from = from;
+            read.waits = true;
+        }
+        if self.commits.load(Ordering::SeqCst) != commits_before {
+            self.look(id);
+        }
+    }
+
+    fn hear(self: &Arc<Self>, news: &CommitNews) {
+        if news.streams.is_empty() && !news.elsewhere {
+            return;
+        }
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let concerned: Vec<ReadId> = self
+            .lock()
+            .iter()
+            .filter(|(_, read)| read.waits && (news.elsewhere || news.streams.contains(&read.name)))
+            .map(|(id, _)| *id)
+            .collect();
+        concerned.into_iter().for_each(|id| self.look(id));
+    }
+}

@@ -1,0 +1,273 @@
+//! A World: one engine for each database of this process, shared by every World object on it.
+//!
+//! The SDK's 4.x line makes two World objects per process and a bundler may load this package more
+//! than once, so the engine's life is counted here, by the database's canonical location.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, DeliveryMode};
+use crate::domain::event::{EventBody, EventRequest};
+use crate::domain::id::{LeaseToken, MessageId};
+use crate::domain::message::{NewMessage, Purpose};
+use crate::error::WorldError;
+use crate::queue::delivery::{Handler, Handlers};
+use crate::queue::dispatcher::{Delivering, Dispatcher};
+use crate::queue::purpose;
+use crate::queue::wake_credits::WakeCredits;
+use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::{Completion, EventReply, Store};
+use crate::stream::Tails;
+
+/// The engines of this process.
+static ENGINES: Mutex<Option<HashMap<Location, Shared>>> = Mutex::new(None);
+
+struct Shared {
+    engine: Arc<Engine>,
+    worlds: usize,
+}
+
+/// Store, queue and streams of one database.
+pub struct Engine {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Live tails of its streams.
+    pub tails: Arc<Tails>,
+    handlers: Arc<Handlers>,
+    wake_credits: WakeCredits,
+    dispatcher: Mutex<Delivery>,
+    clock: Arc<dyn Clock>,
+    config: Config,
+}
+
+/// Who delivers in this process.
+#[derive(Default)]
+struct Delivery {
+    dispatcher: Option<Dispatcher>,
+    workers: Vec<u64>,
+}
+
+/// A message as the SDK enqueues it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnqueueRequest {
+    /// Which handler gets it.
+    pub queue_name: String,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// See [`NewMessage::idempotency_key`].
+    pub idempotency_key: Option<String>,
+    /// From now.
+    pub delay_ms: i64,
+}
+
+/// One World object's share of an engine.
+pub struct World {
+    engine: Arc<Engine>,
+    location: Location,
+    /// Names this World among those of the process.
+    id: u64,
+    closed: Mutex<bool>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl World {
+    /// Opens the database, or joins the engine that has it open. Blocks.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open(config: Config, id: u64) -> Result<Self, WorldError> {
+        let location = config.location.canonical()?;
+        let mut engines = lock(&ENGINES);
+        let engines = engines.get_or_insert_default();
+        if let Some(shared) = engines.get_mut(&location) {
+            shared.worlds += 1;
+            let engine = Arc::clone(&shared.engine);
+            return Ok(Self { engine, location, id, closed: Mutex::new(false) });
+        }
+        let engine = Engine::open(Config { location: location.clone(), ..config })?;
+        engines.insert(location.clone(), Shared { engine: Arc::clone(&engine), worlds: 1 });
+        Ok(Self { engine, location, id, closed: Mutex::new(false) })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Names this World among those of the process.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Gives up this World's share; the last one lets go of the database. Idempotent; blocks.
+    pub fn close(&self) {
+        if std::mem::replace(&mut *lock(&self.closed), true) {
+            return;
+        }
+        self.engine.stop_worker(self.id);
+        let last = {
+            let mut engines = lock(&ENGINES);
+            let engines = engines.get_or_insert_default();
+            match engines.get_mut(&self.location) {
+                Some(shared) if shared.worlds > 1 => {
+                    shared.worlds -= 1;
+                    false
+                }
+                _ => engines.remove(&self.location).is_some(),
+            }
+        };
+        if last {
+            self.engine.tails.close();
+            self.engine.store.close();
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Engine {
+    fn open(config: Config) -> Result<Arc<Self>, WorldError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteOptions {
+            location: config.location.clone(),
+            full_durability: config.full_durability,
+            workflow_prefix: config.workflow_prefix.clone(),
+            owner: config.owner.clone(),
+            clock: Arc::clone(&clock),
+        })?);
+        Ok(Arc::new(Self {
+            tails: Tails::new(Arc::clone(&store)),
+            store,
+            handlers: Arc::default(),
+            wake_credits: WakeCredits::default(),
+            dispatcher: Mutex::default(),
+            clock,
+            config,
+        }))
+    }
+
+    /// Appends an event for the SDK, which will ask for the wake-up in a second call where the event
+    /// has written one: that call is answered from here.
+    pub fn append_event(self: &Arc<Self>, request: EventRequest, done: Completion<EventReply>) {
+        let run_id = request.run_id.clone();
+        let engine = Arc::clone(self);
+        let credited = Completion::new(move |reply: Result<EventReply, WorldError>| {
+            if let (Ok(EventReply { wake_up: Some(message_id), .. }), Some(run_id)) =
+                (&reply, run_id)
+            {
+                engine.wake_credits.grant(run_id, *message_id, engine.clock.now_ms());
+            }
+            done.settle(reply);
+        });
+        self.store.append_event(request, credited);
+    }
+
+    /// Resumes a hook: the liveness check, the event and the wake-up in one commit.
+    ///
+    /// # Errors
+    /// Settles with `Invalid` for anything but a `hook_received`.
+    pub fn resume_hook(&self, request: EventRequest, done: Completion<EventReply>) {
+        match request.body {
+            EventBody::HookReceived { .. } => self.store.append_event(request, done),
+            _ => done.settle(Err(WorldError::invalid("a resume is a hook_received event"))),
+        }
+    }
+
+    /// Puts a message into the queue. Settles with the id of the message that will be delivered.
+    pub fn enqueue(&self, request: EnqueueRequest, done: Completion<MessageId>) {
+        let purpose = match purpose::of(&request.queue_name, &request.body) {
+            Ok(purpose) => purpose,
+            Err(error) => return done.settle(Err(error)),
+        };
+        let plain = request.delay_ms == 0 && request.idempotency_key.is_none();
+        if let Purpose::WakeUp(run_id) = &purpose
+            && plain
+            && let Some(written) = self.wake_credits.take(run_id, self.clock.now_ms())
+        {
+            return done.settle(Ok(written));
+        }
+        let message = NewMessage {
+            queue_name: request.queue_name,
+            purpose,
+            body: request.body,
+            idempotency_key: request.idempotency_key,
+            // The store adds the delay to its own clock.
+            available_at_ms: 0,
+        };
+        self.store.enqueue(message, request.delay_ms, done);
+    }
+
+    /// Delivers messages from now on, unless the role says that this process does not. Idempotent.
+    ///
+    /// # Errors
+    /// `Internal` when no thread can be started.
+    pub fn start_worker(&self, world_id: u64) -> Result<(), WorldError> {
+        if !self.config.delivers {
+            return Ok(());
+        }
+        let mut delivery = lock(&self.dispatcher);
+        if !delivery.workers.contains(&world_id) {
+            delivery.workers.push(world_id);
+        }
+        if delivery.dispatcher.is_none() {
+            delivery.dispatcher = Some(Dispatcher::start(self.delivering())?);
+        }
+        Ok(())
+    }
+
+    fn delivering(&self) -> Delivering {
+        let mode = self.config.delivery;
+        let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
+        Delivering {
+            store: Arc::clone(&self.store),
+            handlers: Arc::clone(&self.handlers),
+            base_url: self.config.base_url.clone().filter(|_| mode != DeliveryMode::Direct),
+            direct: mode != DeliveryMode::Http,
+            http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
+            concurrency: self.config.concurrency,
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn stop_worker(&self, world_id: u64) {
+        let stopping = {
+            let mut delivery = lock(&self.dispatcher);
+            delivery.workers.retain(|worker| *worker != world_id);
+            match delivery.workers.is_empty() {
+                true => delivery.dispatcher.take(),
+                false => None,
+            }
+        };
+        if let Some(dispatcher) = stopping {
+            dispatcher.stop();
+        }
+        self.handlers.deregister(world_id);
+    }
+
+    /// A handler for queue names with this prefix lives in this process.
+    pub fn register_handler(&self, prefix: String, world_id: u64, handler: Arc<dyn Handler>) {
+        self.handlers.register(prefix, world_id, handler);
+        if let Some(dispatcher) = &lock(&self.dispatcher).dispatcher {
+            dispatcher.wake();
+        }
+    }
+
+    /// Whether a delivery over HTTP comes from the holder of the live lease.
+    ///
+    /// # Errors
+    /// Storage faults.
+    pub fn verify_delivery(&self, message_id: &str, lease_token: &str) -> Result<bool, WorldError> {
+        match MessageId::parse(message_id) {
+            Some(id) => self.store.lease_holds(id, &LeaseToken::new(lease_token)),
+            None => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+/**
+ * Options and environment, gathered but not judged: the addon validates them when it opens, so that
+ * making a World can neither fail nor touch anything.
+ */
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { WorldOptions } from '../index';
+
+/** The JSON that `new NativeWorld()` takes; every value as it was given, absent when not set. */
+export interface NativeConfig {
+  url?: string;
+  durability?: string;
+  concurrency?: string;
+  role?: string;
+  delivery?: string;
+  baseUrl?: string;
+  queueNamespace?: string;
+}
+
+const DEFAULT_URL = '.workflow-data/hookline.db';
+
+/**
+ * The configuration of a World: an option wins over its `WORKFLOW_HOOKLINE_*` variable.
+ *
+ * Called at the first use and not when the World is made, because a build makes Worlds too, without
+ * the environment they will run in.
+ */
+export function readConfig(options: WorldOptions): NativeConfig {
+  return {
+    url: setting(options.url, 'WORKFLOW_HOOKLINE_URL'),
+    durability: setting(options.durability, 'WORKFLOW_HOOKLINE_DURABILITY'),
+    concurrency: setting(options.concurrency, 'WORKFLOW_HOOKLINE_CONCURRENCY'),
+    role: setting(options.role, 'WORKFLOW_HOOKLINE_ROLE'),
+    delivery: setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY'),
+    baseUrl: setting(options.baseUrl, 'WORKFLOW_HOOKLINE_BASE_URL'),
+    queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
+  };
+}
+
+/**
+ * A text equal for Worlds that share an engine. It only decides which handlers see which
+ * deliveries; the addon finds the engine by the canonical path itself.
+ */
+export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
+  if (url.startsWith('file://')) {
+    try {
+      return fileURLToPath(url);
+    } catch {
+      return url;
+    }
+  }
+  if (url === ':memory:' || url.includes('://')) return url;
+  return resolve(url.startsWith('file:') ? url.slice('file:'.length) : url);
+}
+
+/** A World's deployment id: one per installation, so that it survives restarts and new builds. */
+export function deploymentId(): string {
+  return setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID') ?? 'dpl_hookline';
+}
+
+/** The event ceiling per run that `WORKFLOW_MAX_EVENTS` sets; `undefined` means none. */
+export function maxEvents(): number | undefined {
+  const limit = Number(setting(undefined, 'WORKFLOW_MAX_EVENTS'));
+  return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
+}
+
+function setting(option: unknown, variable: string): string | undefined {
+  if (option !== undefined && option !== null) return String(option);
+  return process.env[variable] || undefined;
+}

@@ -1,0 +1,79 @@
+/**
+ * One World object's hold on the addon: opened at the first use, closed once.
+ *
+ * Two World objects of one process may name one database; the addon then shares its engine. So this
+ * file counts nothing, and keeps no state that both would need (see `handlers.ts` for that).
+ */
+import type { WorldOptions } from '../index';
+import { engineKey, type NativeConfig, readConfig } from './config';
+import { toError } from './errors';
+import { deliver, joinTable } from './handlers';
+import { loadBinding, type NativeWorld, settled } from './native';
+
+/** What the parts of a World share; every function may be picked off the object. */
+export interface Engine {
+  /** The configuration, read from options and environment at the first call. */
+  config(): NativeConfig;
+  /** Equal for Worlds of this process that use the same database. */
+  key(): string;
+  /** The opened addon; a failed opening is tried again by the next call. */
+  connect(): Promise<NativeWorld>;
+  /** Opens, and begins to deliver messages to this process's handlers. */
+  start(): Promise<void>;
+  /** Ends the use of the database by this World object; may be called twice, or unopened. */
+  close(): Promise<void>;
+}
+
+/** The engine of a World; does no I/O and never throws. */
+export function createEngine(options: WorldOptions): Engine {
+  let config: NativeConfig | undefined;
+  let opening: Promise<NativeWorld> | undefined;
+  let leaveTable: (() => void) | undefined;
+  let closing: Promise<void> | undefined;
+
+  const engine: Engine = {
+    config() {
+      config ??= readConfig(options);
+      return config;
+    },
+    key: () => engineKey(engine.config()),
+    async connect() {
+      if (closing) throw toError({ code: 'CLOSED', message: 'This World is closed.', details: {} });
+      opening ??= open();
+      const attempt = opening;
+      try {
+        return await attempt;
+      } catch (error) {
+        // The next operation tries again: the path may have become usable by then.
+        if (opening === attempt) opening = undefined;
+        throw error;
+      }
+    },
+    async start() {
+      const native = await engine.connect();
+      await settled(
+        native.startWorker((delivery, body) => deliver(engine, native, delivery, body)),
+      );
+    },
+    close() {
+      closing ??= shut();
+      return closing;
+    },
+  };
+
+  async function open(): Promise<NativeWorld> {
+    const { NativeWorld: World } = loadBinding();
+    const native = new World(JSON.stringify(engine.config()));
+    await settled(native.open());
+    leaveTable = joinTable(engine, native);
+    return native;
+  }
+
+  async function shut(): Promise<void> {
+    const native = await opening?.catch(() => undefined);
+    leaveTable?.();
+    if (native) await settled(native.close());
+  }
+
+  return engine;
+}

@@ -1,0 +1,75 @@
+/**
+ * From the addon's fault codes to the classes that the Workflow SDK knows.
+ *
+ * The SDK recognises an error by its `name`, across bundles and realms, so the classes are its own
+ * (`@workflow/errors`), bundled into this package. They must be made here and not by the addon: an
+ * error made natively is not `instanceof Error` under Jest.
+ */
+import {
+  EntityConflictError,
+  HookNotFoundError,
+  RunExpiredError,
+  RunNotSupportedError,
+  ThrottleError,
+  TooEarlyError,
+  WorkflowRunNotFoundError,
+  WorkflowWorldError,
+} from '@workflow/errors';
+
+export {
+  EntityConflictError,
+  HookNotFoundError,
+  RunExpiredError,
+  RunNotSupportedError,
+  ThrottleError,
+  TooEarlyError,
+  WorkflowRunNotFoundError,
+  WorkflowWorldError,
+};
+
+/** Why a native operation was refused; `code` is one of the closed list in `src/error.rs`. */
+export interface NativeFault {
+  code: string;
+  message: string;
+  details: Record<string, unknown>;
+}
+
+const CLASSES: Record<string, (fault: NativeFault) => Error> = {
+  RUN_NOT_FOUND: ({ details }) => new WorkflowRunNotFoundError(String(details.runId ?? '')),
+  HOOK_NOT_FOUND: ({ details }) => new HookNotFoundError(String(details.token ?? '')),
+  ENTITY_CONFLICT: ({ message }) => new EntityConflictError(message),
+  RUN_EXPIRED: ({ message }) => new RunExpiredError(message),
+  TOO_EARLY: ({ message, details }) =>
+    new TooEarlyError(message, { retryAfter: numberOf(details.retryAfter) }),
+  THROTTLED: ({ message, details }) =>
+    new ThrottleError(message, { retryAfter: numberOf(details.retryAfter) }),
+  RUN_NOT_SUPPORTED: ({ details }) =>
+    new RunNotSupportedError(Number(details.runSpecVersion), Number(details.worldSpecVersion)),
+  // Without a status: the runtime takes a missing step or wait as a hard failure of the delivery.
+  NOT_FOUND: ({ code, message }) => new WorkflowWorldError(message, { code }),
+  INVALID: ({ code, message }) => new WorkflowWorldError(message, { code, status: 400 }),
+};
+
+/**
+ * The error that a caller sees for a native fault.
+ *
+ * Every code without a class of its own becomes a `WorkflowWorldError` with that `code` and the
+ * HTTP-like `status` of the fault's details; the runtime retries from 500 up.
+ */
+export function toError(fault: NativeFault): Error {
+  const known = Object.hasOwn(CLASSES, fault.code) ? CLASSES[fault.code] : undefined;
+  if (known) return known({ ...fault, details: fault.details ?? {} });
+  return new WorkflowWorldError(fault.message, {
+    code: fault.code,
+    status: numberOf(fault.details?.status),
+  });
+}
+
+/** The error for an argument that the caller got wrong: status 400, code `INVALID`. */
+export function invalid(message: string): Error {
+  return toError({ code: 'INVALID', message, details: {} });
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}

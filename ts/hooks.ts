@@ -1,0 +1,173 @@
+/**
+ * `resumeHook` and `getHookByToken`, as `workflow/api` documents them.
+ *
+ * A resume is two native calls: a read-only look-up, because dehydration must know the run, and
+ * then one atomic operation that checks that the hook lives, appends `hook_received` and enqueues
+ * the wake-up. Nothing is written before the payload has been serialized.
+ */
+import type { CryptoKey, Hook } from '../index';
+import { HookNotFoundError } from './errors';
+import { answerOf, type NativeWorld, settled } from './native';
+import { type NativeRecord, toHook, toRun } from './records';
+import { dehydratePayload, hydrateMetadata } from './serialize';
+import { encodePayload } from './storage';
+import { currentEngine, currentWorld, SPEC_VERSION } from './world';
+
+/** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
+const TOKEN_LENGTH_MAX = 4096;
+
+/** Where a serverless platform offers its `waitUntil`. */
+const PLATFORM = Symbol.for('@vercel/request-context');
+
+interface Target {
+  hook: Hook;
+  run: { executionContext?: Record<string, unknown> };
+}
+
+/**
+ * Sends a payload to a hook and wakes its run; both are on disk when the promise resolves.
+ *
+ * @throws HookNotFoundError with the token, when no live hook has it.
+ * @throws WorkflowRunNotFoundError when the hook's run is gone.
+ * @throws TypeError for an argument that is neither a token nor a hook.
+ * @throws the SDK's `WorkflowRuntimeError` for a payload that cannot be serialized; nothing is
+ *   written then.
+ * @throws WorkflowWorldError when the database cannot be used.
+ */
+export function resumeHook(
+  tokenOrHook: string | Hook,
+  payload: unknown,
+  encryptionKeyOverride?: CryptoKey,
+): Promise<Hook> {
+  return outlivingTheRequest(resume(tokenOrHook, payload, encryptionKeyOverride));
+}
+
+/**
+ * The live hook that a token names, its metadata hydrated.
+ *
+ * @throws HookNotFoundError with the token, when no live hook has it.
+ */
+export async function getHookByToken(token: string): Promise<Hook> {
+  if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
+  checkToken(token);
+  return (await findByToken(await currentEngine().connect(), token)).hook;
+}
+
+async function resume(
+  tokenOrHook: string | Hook,
+  payload: unknown,
+  key: CryptoKey | undefined,
+): Promise<Hook> {
+  checkToken(tokenOf(tokenOrHook));
+  const native = await currentEngine().connect();
+  const { hook, run } =
+    typeof tokenOrHook === 'string'
+      ? await findByToken(native, tokenOrHook)
+      : findRunOf(native, tokenOrHook);
+  const v1Compat = (hook.specVersion ?? 1) <= 1;
+  const value = await dehydrateFor(hook, run, payload, v1Compat, key);
+  const encoded = encodePayload(value);
+  const request = JSON.stringify({
+    runId: hook.runId,
+    hookId: hook.hookId,
+    token: hook.token,
+    payloadFormat: encoded?.format,
+    specVersion: SPEC_VERSION,
+    v1Compat,
+  });
+  try {
+    await settled(native.resumeHook(request, encoded?.bytes ?? new Uint8Array(0)));
+  } catch (error) {
+    // SDK 4.8.9 puts the hook's id there when the hook object was given; callers look for the token.
+    throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
+  }
+  return hook;
+}
+
+async function findByToken(native: NativeWorld, token: string): Promise<Target> {
+  const { json, bytes } = answerOf<{ hook: NativeRecord; run: NativeRecord }>(
+    native.hookForResume(token),
+  );
+  const hook = toHook(json.hook, bytes);
+  if (hook.metadata !== undefined) {
+    hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, undefined, currentWorld);
+  }
+  return { hook, run: toRun(json.run, bytes) };
+}
+
+// By hook object the hook itself is not looked up: the caller's object is what comes back, and the
+// atomic operation is what notices that it is gone.
+function findRunOf(native: NativeWorld, hook: Hook): Target {
+  const { json, bytes } = answerOf<{ run: NativeRecord }>(native.runForResume(hook.runId));
+  return { hook, run: toRun(json.run, bytes) };
+}
+
+async function dehydrateFor(
+  hook: Hook,
+  run: Target['run'],
+  payload: unknown,
+  v1Compat: boolean,
+  key: CryptoKey | undefined,
+): Promise<unknown> {
+  const uploads: Promise<unknown>[] = [];
+  try {
+    const coreVersion = run.executionContext?.workflowCoreVersion;
+    const target = { runId: hook.runId, coreVersion, v1Compat, key };
+    return (await dehydratePayload(payload, target, uploads, currentWorld)).value;
+  } finally {
+    flushInBackground(uploads, hook);
+  }
+}
+
+/** Streams in a payload are uploaded while the run already wakes; a failure is logged, not thrown. */
+function flushInBackground(uploads: Promise<unknown>[], { runId, hookId }: Hook): void {
+  if (uploads.length === 0) return;
+  const flushed = Promise.all(uploads).catch((error: unknown) => {
+    const name = (error as { name?: unknown } | undefined)?.name;
+    // `undefined` is how a webhook's unused response stream ends; the others mean that the client
+    // went away.
+    if (error === undefined || name === 'AbortError' || name === 'ResponseAborted') return;
+    const reason = error instanceof Error ? error.message : String(error);
+    console.warn('[hookline] A stream in a hook payload was not uploaded.', {
+      runId,
+      hookId,
+      reason,
+    });
+  });
+  void outlivingTheRequest(flushed);
+}
+
+/**
+ * Asks a serverless platform to keep the process until the work is done; elsewhere does nothing.
+ * The platform gets a copy that never rejects: nobody handles a rejection there.
+ */
+function outlivingTheRequest<T>(work: Promise<T>): Promise<T> {
+  type Platform = { get?(): { waitUntil?(promise: Promise<unknown>): void } | undefined };
+  const platform = (globalThis as { [PLATFORM]?: Platform })[PLATFORM];
+  platform?.get?.()?.waitUntil?.(work.catch(() => undefined));
+  return work;
+}
+
+/** The token that an argument of `resumeHook` names; a TypeError when it names none. */
+function tokenOf(tokenOrHook: unknown): string {
+  if (typeof tokenOrHook === 'string') return tokenOrHook;
+  if (tokenOrHook === null || typeof tokenOrHook !== 'object') {
+    throw new TypeError('resumeHook() takes a hook token (a string) or a hook object.');
+  }
+  const hook = tokenOrHook as Hook;
+  for (const field of ['runId', 'hookId', 'token'] as const) {
+    if (typeof hook[field] !== 'string') {
+      throw new TypeError(`The hook object given to resumeHook() has no ${field}.`);
+    }
+  }
+  return hook.token;
+}
+
+/**
+ * Refuses a token that no hook can have, without asking the database. A lone surrogate would be
+ * replaced on its way to the store, and then name somebody else's hook.
+ */
+function checkToken(token: string): void {
+  if (token !== '' && token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;
+  throw new HookNotFoundError(token);
+}

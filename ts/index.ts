@@ -1,0 +1,16 @@
+/**
+ * The package's entry. Loading it opens nothing, starts nothing, and loads neither the addon nor
+ * the bundled serializer. `../index.d.ts` documents what it exports.
+ */
+export {
+  EntityConflictError,
+  HookNotFoundError,
+  RunExpiredError,
+  RunNotSupportedError,
+  ThrottleError,
+  TooEarlyError,
+  WorkflowRunNotFoundError,
+  WorkflowWorldError,
+} from './errors';
+export { getHookByToken, resumeHook } from './hooks';
+export { createWorld, createWorld as default } from './world';

@@ -1,0 +1,139 @@
+/**
+ * The only file that reaches the native addon.
+ *
+ * Values cross as text and bytes: a reply is one JSON document plus one block of bytes that the
+ * document points into. So every object, Date and Error that a caller sees is made by JavaScript in
+ * the caller's own realm (under Jest the addon's own objects would fail `instanceof`), and a page of
+ * a thousand events costs one native value instead of ten thousand.
+ */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { type NativeFault, toError } from './errors';
+import { decodeJson } from './json';
+
+/** Where a payload stands in a reply: bytes of the block, JSON text, or absent. */
+export type PayloadRef = { at: number; len: number } | { json: string } | null | undefined;
+
+/** What every native operation answers; `error` is the JSON of a {@link NativeFault}. */
+export interface NativeReply {
+  json?: string;
+  bytes?: Uint8Array;
+  error?: string;
+}
+
+/** A message handed to this process for one delivery. */
+export interface NativeDelivery {
+  deliveryId: number;
+  queueName: string;
+  messageId: string;
+  attempt: number;
+}
+
+/** One World of the addon: `src/binding/world.rs`, method by method. */
+export interface NativeWorld {
+  open(): Promise<NativeReply>;
+  close(): Promise<NativeReply>;
+
+  appendEvent(request: string, payload?: Uint8Array): Promise<NativeReply>;
+  resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
+  hookForResume(token: string): NativeReply;
+  runForResume(runId: string): NativeReply;
+
+  getRun(runId: string, resolveData: boolean): Promise<NativeReply>;
+  listRuns(query: string): Promise<NativeReply>;
+  getStep(runId: string | undefined, stepId: string, resolveData: boolean): Promise<NativeReply>;
+  listSteps(query: string): Promise<NativeReply>;
+  getEvent(runId: string, eventId: string, resolveData: boolean): Promise<NativeReply>;
+  listEvents(query: string): Promise<NativeReply>;
+  listEventsByCorrelationId(query: string): Promise<NativeReply>;
+  getHook(hookId: string, resolveData: boolean): Promise<NativeReply>;
+  getHookByToken(token: string): NativeReply;
+  listHooks(query: string): Promise<NativeReply>;
+
+  enqueue(request: string, body: Uint8Array): Promise<NativeReply>;
+  startWorker(deliver: (delivery: string, body: Uint8Array) => void): Promise<NativeReply>;
+  handlerRegistered(prefix: string): void;
+  settleDelivery(deliveryId: number, outcome: string): void;
+  verifyDelivery(messageId: string, leaseToken: string): NativeReply;
+
+  writeStream(name: string, runId: string, chunks: Uint8Array[]): Promise<NativeReply>;
+  closeStream(name: string, runId: string): Promise<NativeReply>;
+  readStream(request: string): Promise<NativeReply>;
+  stopReadingStream(readId: number): void;
+  getStreamChunks(request: string): Promise<NativeReply>;
+  getStreamInfo(name: string): Promise<NativeReply>;
+  listStreams(runId: string): Promise<NativeReply>;
+}
+
+/** The addon's exports. */
+export interface NativeBinding {
+  NativeWorld: new (config: string) => NativeWorld;
+  addonVersion(): string;
+}
+
+/** A successful reply, parsed: the JSON document and the block of bytes that it points into. */
+export interface Answer<T> {
+  json: T;
+  bytes: Uint8Array;
+}
+
+/**
+ * What a reply holds, or the error that it stands for.
+ *
+ * @throws the class of `./errors` for the fault's code.
+ */
+export function answerOf<T>(reply: NativeReply): Answer<T> {
+  if (reply.error != null) throw toError(JSON.parse(reply.error) as NativeFault);
+  const json = (reply.json == null ? undefined : decodeJson(reply.json)) as T;
+  return { json, bytes: reply.bytes ?? new Uint8Array(0) };
+}
+
+/** Awaits a native operation; see {@link answerOf}. */
+export async function settled<T = undefined>(reply: Promise<NativeReply>): Promise<Answer<T>> {
+  return answerOf<T>(await reply);
+}
+
+let binding: NativeBinding | undefined;
+
+/**
+ * The addon's exports, loaded on the first call: importing this package never loads it.
+ *
+ * @throws WorkflowWorldError with code `NO_ADDON` when there is none for this platform.
+ */
+export function loadBinding(): NativeBinding {
+  try {
+    binding ??= besideThisFile() ?? fromWorkingDirectory();
+    return binding;
+  } catch (cause) {
+    const platform = `${process.platform}-${process.arch}`;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw toError({
+      code: 'NO_ADDON',
+      message: `The native addon of hookline could not be loaded on ${platform}: ${reason}`,
+      details: {},
+    });
+  }
+}
+
+// Both specifiers are joined at run time so that no bundler sees them: one that did would try to
+// parse the binary, and the build of an app without `serverExternalPackages` would fail.
+const BESIDE = ['..', 'native', 'binding.js'].join('/');
+const BY_NAME = ['hookline', 'binding'].join('/');
+
+/** The ordinary case; `undefined` when this code has been bundled away from its package. */
+function besideThisFile(): NativeBinding | undefined {
+  let load: NodeJS.Require;
+  try {
+    load = createRequire(__filename);
+    load.resolve(BESIDE);
+  } catch {
+    // In a bundle the file name is a made-up path. Only "not there" lands here: an addon that is
+    // there and does not load must say why.
+    return undefined;
+  }
+  return load(BESIDE) as NativeBinding;
+}
+
+function fromWorkingDirectory(): NativeBinding {
+  return createRequire(join(process.cwd(), 'index.js'))(BY_NAME) as NativeBinding;
+}

@@ -1,0 +1,107 @@
+/** Messages: enqueueing them, and the HTTP handler that takes deliveries. */
+import type { Queue, QueueMessageOptions } from '../index';
+import { deploymentId } from './config';
+import type { Engine } from './engine';
+import { invalid } from './errors';
+import { openedWorld, type QueueHandler, registerHandler, timeoutOf } from './handlers';
+import { decodeJson, encodeJson } from './json';
+import { answerOf, settled } from './native';
+
+const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
+const BARE_STEP_PREFIX = '__wkf_step_';
+
+/** The `Queue` part of a World. */
+export function createQueue(engine: Engine): Queue {
+  return {
+    async getDeploymentId() {
+      return deploymentId();
+    },
+    async queue(queueName: string, message: unknown, options: QueueMessageOptions = {}) {
+      const body = encodeJson(message);
+      if (body === undefined) throw invalid('A queue message must be a JSON value.');
+      const request = encodeRequest(engine, queueName, options);
+      const native = await engine.connect();
+      const reply = native.enqueue(request, new TextEncoder().encode(body));
+      return { messageId: (await settled<{ messageId: string }>(reply)).json.messageId };
+    },
+    createQueueHandler(prefix: string, handler: QueueHandler) {
+      registerHandler(engine, prefix, handler);
+      return (request: Request) => answerDelivery(engine, prefix, handler, request);
+    },
+  } as Queue;
+}
+
+function encodeRequest(engine: Engine, queueName: unknown, options: QueueMessageOptions): string {
+  if (typeof queueName !== 'string' || !QUEUE_NAME.test(queueName)) {
+    throw invalid(
+      'A queue name must begin with __wkf_workflow_ or __wkf_step_, or such with a namespace.',
+    );
+  }
+  const { delaySeconds, idempotencyKey, headers, specVersion } = options;
+  if (delaySeconds !== undefined && !(Number.isFinite(delaySeconds) && delaySeconds >= 0)) {
+    throw invalid('delaySeconds must be a number of seconds, zero or more.');
+  }
+  return JSON.stringify({
+    queueName: inNamespace(queueName, engine.config().queueNamespace),
+    delaySeconds,
+    idempotencyKey,
+    headers,
+    deploymentId: options.deploymentId,
+    specVersion,
+  });
+}
+
+// SDK 4.8.9 forgets the namespace when it enqueues a step, but listens on the queue that has it.
+function inNamespace(queueName: string, namespace: string | undefined): string {
+  if (!namespace || !queueName.startsWith(BARE_STEP_PREFIX)) return queueName;
+  return `__${namespace}_wkf_step_${queueName.slice(BARE_STEP_PREFIX.length)}`;
+}
+
+/**
+ * One delivery over HTTP. The request proves itself by the lease token of the live delivery, which
+ * is checked against the store before any code runs: the route is open to the world.
+ */
+async function answerDelivery(
+  engine: Engine,
+  prefix: string,
+  handler: QueueHandler,
+  request: Request,
+): Promise<Response> {
+  const queueName = request.headers.get('x-vqs-queue-name');
+  const messageId = request.headers.get('x-vqs-message-id');
+  const attempt = Number(request.headers.get('x-vqs-message-attempt') ?? Number.NaN);
+  if (!request.body) return refusal(400, 'Missing request body');
+  if (!queueName || !messageId || !Number.isSafeInteger(attempt) || attempt < 1) {
+    return refusal(400, 'Missing required headers');
+  }
+  if (!queueName.startsWith(prefix)) return refusal(400, 'Unhandled queue');
+  try {
+    const lease = request.headers.get('x-hookline-lease');
+    if (!lease || !(await isLive(engine, messageId, lease))) {
+      return refusal(401, 'This request does not belong to a live delivery');
+    }
+    const message = decodeBody(await request.text());
+    if (message === undefined) return refusal(400, 'The request body is not JSON');
+    const seconds = timeoutOf(await handler(message, { attempt, queueName, messageId }));
+    return Response.json(seconds === undefined ? { ok: true } : { timeoutSeconds: seconds });
+  } catch (error) {
+    return Response.json(String(error), { status: 500 });
+  }
+}
+
+async function isLive(engine: Engine, messageId: string, lease: string): Promise<boolean> {
+  const native = openedWorld(engine) ?? (await engine.connect());
+  return answerOf<{ valid: boolean }>(native.verifyDelivery(messageId, lease)).json.valid === true;
+}
+
+function decodeBody(text: string): unknown {
+  try {
+    return decodeJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(status: number, error: string): Response {
+  return Response.json({ error }, { status });
+}

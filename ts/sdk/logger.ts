@@ -1,0 +1,18 @@
+/**
+ * Stands in for the SDK's `logger.js` inside the bundle.
+ *
+ * The SDK logs the value that it could not serialize. A payload may be a secret, so this one says
+ * only what happened; the error that is thrown names the path within the value.
+ */
+
+type Log = (message: string, metadata?: Record<string, unknown>) => void;
+
+const silent: Log = () => undefined;
+
+/** The one logger that the serializer uses. */
+export const runtimeLogger: Record<'debug' | 'info' | 'warn' | 'error', Log> = {
+  debug: silent,
+  info: silent,
+  warn: (message) => console.warn(`[hookline] ${message}`),
+  error: (message) => console.error(`[hookline] ${message}`),
+};

@@ -1,0 +1,167 @@
+/** Streams: ordered bytes that a run produces, readable while they are being written. */
+import type { Streamer, WorldOptions } from '../index';
+import type { Engine } from './engine';
+import { invalid } from './errors';
+import { copyBytes } from './json';
+import { type NativeReply, type NativeWorld, type PayloadRef, settled } from './native';
+import { payloadOf } from './records';
+
+/** Chunks asked for at once; they are all in memory together. */
+const READ_LIMIT = 64;
+
+type RunId = string | Promise<string>;
+type Issue = (native: NativeWorld, runId: string) => Promise<NativeReply>;
+
+/** The `Streamer` part of a World. */
+export function createStreamer(engine: Engine, options: WorldOptions): Streamer {
+  const inOrder = createIssueOrder(engine);
+  let lastReadId = 0;
+
+  const write = async (name: string, runId: RunId, chunks: Uint8Array[]) => {
+    if (chunks.length === 0) return;
+    await inOrder(name, runId, (native, id) => native.writeStream(name, id, chunks));
+  };
+
+  return {
+    // A write here costs one commit and no round trip, so gathering chunks by time only adds delay.
+    streamFlushIntervalMs: options.streamFlushIntervalMs ?? 0,
+    async writeToStream(name: string, runId: RunId, chunk: string | Uint8Array) {
+      await write(streamName(name), runId, [toBytes(chunk)]);
+    },
+    async writeToStreamMulti(name: string, runId: RunId, chunks: (string | Uint8Array)[]) {
+      await write(streamName(name), runId, chunks.map(toBytes));
+    },
+    async closeStream(name: string, runId: RunId) {
+      await inOrder(streamName(name), runId, (native, id) => native.closeStream(name, id));
+    },
+    async readFromStream(name: string, startIndex = 0) {
+      streamName(name);
+      if (!Number.isSafeInteger(startIndex)) throw invalid('startIndex must be an integer.');
+      const native = await engine.connect();
+      lastReadId += 1;
+      return liveTail(native, lastReadId, name, startIndex);
+    },
+    async listStreamsByRunId(runId: string) {
+      if (typeof runId !== 'string') throw invalid('runId must be a string.');
+      const native = await engine.connect();
+      return (await settled<{ streams: string[] }>(native.listStreams(runId))).json.streams;
+    },
+    async getStreamChunks(
+      name: string,
+      _runId: string,
+      { limit, cursor }: { limit?: number; cursor?: string } = {},
+    ) {
+      streamName(name);
+      const native = await engine.connect();
+      const request = JSON.stringify({ name, limit, cursor: cursor || undefined });
+      const { json, bytes } = await settled<NativeChunks>(native.getStreamChunks(request));
+      const data = json.data.map(({ index, data }) => ({
+        index,
+        data: payloadOf(data, bytes) as Uint8Array,
+      }));
+      return { data, cursor: json.cursor ?? null, hasMore: json.hasMore, done: json.done };
+    },
+    async getStreamInfo(name: string) {
+      streamName(name);
+      const native = await engine.connect();
+      const { json } = await settled<{ tailIndex: number; done: boolean }>(
+        native.getStreamInfo(name),
+      );
+      return { tailIndex: json.tailIndex, done: json.done };
+    },
+  };
+}
+
+interface NativeChunks {
+  data: { index: number; data: PayloadRef }[];
+  cursor?: string | null;
+  hasMore: boolean;
+  done: boolean;
+}
+
+/**
+ * Keeps the calls for one stream in the order they were made, though a run id may be a promise.
+ *
+ * Only the order of *issuing* is kept: the addon preserves it from there, and writes that are in
+ * flight together share a commit.
+ */
+function createIssueOrder(engine: Engine) {
+  const lastIssued = new Map<string, Promise<unknown>>();
+  return async (name: string, runId: RunId, issue: Issue): Promise<void> => {
+    const before = lastIssued.get(name);
+    const issued = (async () => {
+      // Both are awaited at once, so that a rejected run id is never unhandled.
+      const [native, id] = await Promise.all([engine.connect(), runId, before]);
+      if (typeof id !== 'string') throw invalid('runId must be a string.');
+      // In an object, because a promise returned bare would be awaited, and with it the commit.
+      return { reply: issue(native, id) };
+    })();
+    const place = issued.then(
+      () => undefined,
+      () => undefined,
+    );
+    lastIssued.set(name, place);
+    try {
+      const { reply } = await issued;
+      await settled(reply);
+    } finally {
+      if (lastIssued.get(name) === place) lastIssued.delete(name);
+    }
+  };
+}
+
+/** The chunks from `start` on, waiting for more until the stream is closed or the reader cancels. */
+function liveTail(
+  native: NativeWorld,
+  readId: number,
+  name: string,
+  start: number,
+): ReadableStream<Uint8Array> {
+  let from = start;
+  let cancelled = false;
+
+  /** Enqueues what has arrived; whether that satisfies one pull. */
+  async function pullOnce(controller: ReadableStreamDefaultController<Uint8Array>) {
+    const request = JSON.stringify({ readId, name, from, limit: READ_LIMIT });
+    const { json, bytes } = await settled<{ chunks: PayloadRef[]; next: number; done: boolean }>(
+      native.readStream(request),
+    );
+    if (cancelled) return true;
+    from = json.next;
+    let enqueued = false;
+    for (const chunk of json.chunks) {
+      const data = payloadOf(chunk, bytes) as Uint8Array;
+      // An empty chunk has its index but carries nothing, and a byte stream would reject it.
+      if (data.length === 0) continue;
+      controller.enqueue(data);
+      enqueued = true;
+    }
+    if (json.done) controller.close();
+    return enqueued || json.done;
+  }
+
+  const source: UnderlyingDefaultSource<Uint8Array> = {
+    async pull(controller) {
+      while (!(await pullOnce(controller)));
+    },
+    cancel() {
+      cancelled = true;
+      native.stopReadingStream(readId);
+    },
+  };
+  // No read-ahead: a stream that nobody reads from must not wait for chunks, and so keep a script
+  // alive.
+  return new ReadableStream(source, { highWaterMark: 0 });
+}
+
+function streamName(name: unknown): string {
+  if (typeof name !== 'string' || name === '') throw invalid('A stream name must be a string.');
+  return name;
+}
+
+/** A chunk's own copy of its bytes: it crosses later, and the caller may reuse its buffer. */
+function toBytes(chunk: unknown): Uint8Array {
+  if (typeof chunk === 'string') return new TextEncoder().encode(chunk);
+  if (!ArrayBuffer.isView(chunk)) throw invalid('A stream chunk must be a string or a Uint8Array.');
+  return copyBytes(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+}

@@ -1,0 +1,67 @@
+/** The World object: storage, queue and streams over one engine. */
+import type { World, WorldOptions } from '../index';
+import { engineKey, readConfig } from './config';
+import { createEngine, type Engine } from './engine';
+import { createQueue } from './queue';
+import { createStorage } from './storage';
+import { createStreamer } from './streamer';
+
+/** The spec version of SDK 4.8.9: the one that its runs are stamped with. */
+export const SPEC_VERSION = 3;
+
+// Symbols of the registry, because a bundler may evaluate this module more than once per process.
+const ENGINE = Symbol.for('hookline//world');
+const DEFAULT = Symbol.for('hookline//default-world');
+const SDK_WORLD = Symbol.for('@workflow/world//cache');
+
+/** A World of this package; enumerable, so that a spread copy of it is still one. */
+type HooklineWorld = World & { [ENGINE]: Engine };
+
+/**
+ * A World on the database that the options or the environment name.
+ *
+ * Synchronous, does no I/O and never throws: `next build` makes Worlds too. A bad option or an
+ * unreachable database is the error of the first operation.
+ */
+export function createWorld(options?: WorldOptions): World {
+  const given = { ...options };
+  const engine = createEngine(given);
+  const world: HooklineWorld = {
+    specVersion: SPEC_VERSION,
+    ...createStorage(engine),
+    ...createQueue(engine),
+    ...createStreamer(engine, given),
+    start: engine.start,
+    close: engine.close,
+    [ENGINE]: engine,
+  };
+  return world;
+}
+
+/** The engine behind a World, or `undefined` when the World is not of this package. */
+export function engineOf(world: unknown): Engine | undefined {
+  return (world as Partial<HooklineWorld> | null | undefined)?.[ENGINE];
+}
+
+/**
+ * The World of this process: the SDK's own when it is one of ours, else one made from the
+ * environment. The second case is a script or a producer that never loads the SDK.
+ */
+export function currentWorld(): World {
+  const globals = globalThis as { [SDK_WORLD]?: World; [DEFAULT]?: { key: string; world: World } };
+  const sdkWorld = globals[SDK_WORLD];
+  if (sdkWorld && engineOf(sdkWorld)) return sdkWorld;
+  const key = environmentKey();
+  if (globals[DEFAULT]?.key !== key) globals[DEFAULT] = { key, world: createWorld() };
+  return globals[DEFAULT].world;
+}
+
+/** The engine of {@link currentWorld}. */
+export function currentEngine(): Engine {
+  return engineOf(currentWorld()) as Engine;
+}
+
+// The default World is remade when the environment names another database: tests do that.
+function environmentKey(): string {
+  return engineKey(readConfig({}));
+}
