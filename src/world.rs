@@ -206,10 +206,11 @@ impl Engine {
     }
 
     /// Delivers messages from now on, unless the role says that this process does not. Idempotent.
+    /// `app_url` is where this app answers, for HTTP delivery, when the configuration does not say.
     ///
     /// # Errors
     /// `Internal` when no thread can be started.
-    pub fn start_worker(&self, world_id: u64) -> Result<(), WorldError> {
+    pub fn start_worker(&self, world_id: u64, app_url: Option<String>) -> Result<(), WorldError> {
         if !self.config.delivers {
             return Ok(());
         }
@@ -218,18 +219,19 @@ impl Engine {
             delivery.workers.push(world_id);
         }
         if delivery.dispatcher.is_none() {
-            delivery.dispatcher = Some(Dispatcher::start(self.delivering())?);
+            delivery.dispatcher = Some(Dispatcher::start(self.delivering(app_url))?);
         }
         Ok(())
     }
 
-    fn delivering(&self) -> Delivering {
+    fn delivering(&self, app_url: Option<String>) -> Delivering {
         let mode = self.config.delivery;
+        let base_url = self.config.base_url.clone().or(app_url);
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
         Delivering {
             store: Arc::clone(&self.store),
             handlers: Arc::clone(&self.handlers),
-            base_url: self.config.base_url.clone().filter(|_| mode != DeliveryMode::Direct),
+            base_url: base_url.filter(|_| mode != DeliveryMode::Direct),
             direct: mode != DeliveryMode::Http,
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
             concurrency: self.config.concurrency,

@@ -53,6 +53,15 @@ export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
   return resolve(url.startsWith('file:') ? url.slice('file:'.length) : url);
 }
 
+/**
+ * Where this app answers, for delivery over HTTP, when no `baseUrl` says it: by the SDK's own
+ * variables. Read when delivery starts, because a server knows its port only when it listens.
+ */
+export function appUrl(): string | undefined {
+  const port = setting(undefined, 'PORT');
+  return setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? (port && `http://localhost:${port}`);
+}
+
 /** A World's deployment id: one per installation, so that it survives restarts and new builds. */
 export function deploymentId(): string {
   return setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID') ?? 'dpl_hookline';

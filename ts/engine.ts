@@ -5,7 +5,7 @@
  * file counts nothing, and keeps no state that both would need (see `handlers.ts` for that).
  */
 import type { WorldOptions } from '../index';
-import { engineKey, type NativeConfig, readConfig } from './config';
+import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, joinTable } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
@@ -52,7 +52,7 @@ export function createEngine(options: WorldOptions): Engine {
     async start() {
       const native = await engine.connect();
       await settled(
-        native.startWorker((delivery, body) => deliver(engine, native, delivery, body)),
+        native.startWorker((delivery, body) => deliver(engine, native, delivery, body), appUrl()),
       );
     },
     close() {

@@ -51,7 +51,10 @@ export interface NativeWorld {
   listHooks(query: string): Promise<NativeReply>;
 
   enqueue(request: string, body: Uint8Array): Promise<NativeReply>;
-  startWorker(deliver: (delivery: string, body: Uint8Array) => void): Promise<NativeReply>;
+  startWorker(
+    deliver: (delivery: string, body: Uint8Array) => void,
+    appUrl?: string,
+  ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
   settleDelivery(deliveryId: number, outcome: string): void;
   verifyDelivery(messageId: string, leaseToken: string): NativeReply;

@@ -162,7 +162,7 @@ function createEvent(engine: Engine) {
     event: EventRequest,
     params?: CreateEventOptions,
   ): Promise<EventResult> => {
-    const { request, payload } = encodeEvent(runId, event, params);
+    const { request, payload } = encodeEvent(runId, event);
     const native = await engine.connect();
     const { json, bytes } = await settled<NativeRecord>(native.appendEvent(request, payload));
     return withPayload(
@@ -178,11 +178,7 @@ function createEvent(engine: Engine) {
  *
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
  */
-function encodeEvent(
-  runId: string | null,
-  event: EventRequest,
-  params?: CreateEventOptions,
-): EncodedEvent {
+function encodeEvent(runId: string | null, event: EventRequest): EncodedEvent {
   if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
   const { eventType, correlationId, specVersion } = event;
   text('eventType', eventType);

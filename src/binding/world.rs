@@ -273,13 +273,14 @@ impl NativeWorld {
     }
 
     #[napi(
-        ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void",
+        ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, appUrl?: string",
         ts_return_type = "Promise<NativeReply>"
     )]
     pub fn start_worker(
         &self,
         env: Env,
         deliver: Function<'_, FnArgs<(String, Uint8Array)>, ()>,
+        app_url: Option<String>,
     ) -> Result<JsValue> {
         let (handler, prefixes) = {
             let mut shared = lock(&self.shared);
@@ -294,7 +295,7 @@ impl NativeWorld {
             for prefix in prefixes {
                 engine.register_handler(prefix, id, Arc::clone(&handler) as Arc<dyn Handler>);
             }
-            engine.start_worker(id)?;
+            engine.start_worker(id, app_url)?;
             done.settle(Ok(Reply::void()));
             Ok(())
         })

@@ -3,6 +3,8 @@
 //! The request proves itself by the lease token, which only the holder of the live lease knows; the
 //! handler behind the route checks it before any code runs.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
@@ -10,6 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::delivery::Handled;
 use crate::domain::message::{Delivery, QueueKind};
@@ -19,6 +22,8 @@ pub const LEASE_HEADER: &str = "x-hookline-lease";
 
 /// A handler answers with a number or an error; anything longer is not ours.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// An app that takes longer to say that it is there is asked again.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 /// How much of an error is kept with the message.
 const ERROR_CHARS_MAX: usize = 1000;
 
@@ -53,7 +58,8 @@ impl HttpDelivery {
             .uri(format!("{}?__health", self.url("flow")))
             .body(Full::default());
         let Ok(request) = request else { return false };
-        matches!(self.client.request(request).await, Ok(response) if response.status().is_success())
+        let answer = timeout(READY_WITHIN, self.client.request(request)).await;
+        matches!(answer, Ok(Ok(response)) if response.status().is_success())
     }
 
     /// Hands one message over.
