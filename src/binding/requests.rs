@@ -197,14 +197,15 @@ pub struct ResumeHook {
 impl ResumeHook {
     pub fn into_event(self, payload: Vec<u8>) -> Result<EventRequest, WorldError> {
         let payload = self.payload_format.payload(payload)?;
-        // Hooks of spec version 1 predate the token in the event.
-        let token = (!self.v1_compat).then_some(self.token);
-        let data = token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+        // The events of spec version 1 hold no token. It is checked all the same: a hook object may
+        // come from anywhere, and only the token is a secret.
+        let data = serde_json::json!({ "token": self.token });
+        let data = (!self.v1_compat).then(|| data.to_string());
         Ok(EventRequest {
             run_id: Some(RunId::new(self.run_id)),
             body: EventBody::HookReceived {
                 hook: CorrelationId::new(self.hook_id),
-                token: token.map(HookToken::new),
+                token: Some(HookToken::new(self.token)),
             },
             spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
             data,
