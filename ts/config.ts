@@ -15,6 +15,7 @@ export interface NativeConfig {
   delivery?: string;
   baseUrl?: string;
   queueNamespace?: string;
+  environment?: string;
 }
 
 const DEFAULT_URL = '.workflow-data/hookline.db';
@@ -34,6 +35,8 @@ export function readConfig(options: WorldOptions): NativeConfig {
     delivery: setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY'),
     baseUrl: setting(options.baseUrl, 'WORKFLOW_HOOKLINE_BASE_URL'),
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
+    // What a hook says of where it was made.
+    environment: setting(undefined, 'NODE_ENV'),
   };
 }
 

@@ -62,7 +62,8 @@ CREATE TABLE steps (
 CREATE INDEX steps_by_id ON steps (step_id);
 
 CREATE TABLE hooks (
-  hook_number INTEGER PRIMARY KEY,
+  -- Never given twice, also after the last hook has gone: a reader's cursor stands on it.
+  hook_number INTEGER PRIMARY KEY AUTOINCREMENT,
   run_id TEXT NOT NULL,
   hook_id TEXT NOT NULL,
   token TEXT NOT NULL,

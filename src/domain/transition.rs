@@ -7,6 +7,10 @@
 mod hook;
 mod run;
 mod step;
+#[cfg(test)]
+mod test_kit;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use super::change::Change;

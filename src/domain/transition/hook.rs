@@ -24,7 +24,7 @@ pub(super) fn create(
         return Err(Refusal::HookExists(hook_id));
     }
     if let Some(holder) = log.token_holder.take() {
-        let data = conflict_data(&token, &holder);
+        let data = conflict_json(&token, &holder);
         log.append_as(EventType::HookConflict, Some(data), None);
         return Ok(());
     }
@@ -46,7 +46,7 @@ pub(super) fn create(
     Ok(())
 }
 
-fn conflict_data(token: &HookToken, holder: &Hook) -> String {
+fn conflict_json(token: &HookToken, holder: &Hook) -> String {
     serde_json::json!({
         "token": token.expose(),
         "conflictingRunId": holder.run_id.as_str(),
@@ -88,4 +88,202 @@ fn live_hook(log: &mut Log, hook_id: CorrelationId) -> Result<Hook, Refusal> {
         .take()
         .filter(|hook| hook.disposed_at_ms.is_none() && !log.run.status.is_terminal())
         .ok_or(Refusal::HookNotFound(hook_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_kit::*;
+    use crate::domain::event::{EventBody, EventRequest, EventType};
+    use crate::domain::id::{HookToken, TOKEN_LENGTH_MAX};
+    use crate::domain::refusal::Refusal;
+    use crate::domain::transition::Entity;
+
+    /// Rows with a live hook "h" whose token is "secret".
+    fn with_hook() -> Rows {
+        let mut rows = Rows::with_running_run();
+        rows.does(hook_created("h", "secret"));
+        rows
+    }
+
+    fn not_found() -> Refusal {
+        Refusal::HookNotFound(id("h"))
+    }
+
+    #[test]
+    fn a_created_hook_lives_under_its_token_and_wakes_nobody() {
+        let mut rows = Rows::with_running_run();
+        let decision = rows.does(hook_created("h", "secret"));
+        assert_eq!(decision.entity, Entity::Hook(run_id(1), id("h")));
+        let hook = rows.hook("h");
+        assert_eq!((hook.created_position, hook.created_at_ms), (3, NOW_MS));
+        assert_eq!((hook.token.expose(), hook.disposed_at_ms), ("secret", None));
+        assert_eq!((hook.is_webhook, &hook.owner), (false, &test_owner()));
+        assert_eq!(rows.wake_ups, []);
+    }
+
+    #[test]
+    fn a_hook_is_a_webhook_only_if_it_says_so() {
+        let mut rows = Rows::with_running_run();
+        let token = HookToken::new("secret");
+        rows.does(EventBody::HookCreated { hook: id("h"), token, is_webhook: true });
+        assert!(rows.hook("h").is_webhook);
+    }
+
+    #[test]
+    fn a_second_creation_of_a_hook_conflicts_also_with_another_token_and_after_disposal() {
+        let mut rows = with_hook();
+        let exists = Refusal::HookExists(id("h"));
+        assert_eq!(rows.refuses(hook_created("h", "secret")), exists);
+        assert_eq!(rows.refuses(hook_created("h", "other")), exists);
+        rows.does(hook_disposed("h"));
+        assert_eq!(rows.refuses(hook_created("h", "secret")), exists);
+    }
+
+    #[test]
+    fn a_held_token_is_logged_as_a_conflict_that_names_the_holder_and_makes_no_hook() {
+        let mut rows = with_hook();
+        rows.does_in(2, EventBody::RunCreated(creation()));
+        let request = EventRequest {
+            payload: payload("metadata"),
+            ..request(2, hook_created("h2", "secret"))
+        };
+        let decision = rows.append(request).expect("a conflict is no refusal");
+        assert_eq!(decision.entity, Entity::Nothing);
+        assert_eq!(rows.hooks.len(), 1);
+        let event = rows.logs[&run_id(2)].last().expect("it was logged");
+        assert_eq!(event.event_type, EventType::HookConflict);
+        assert_eq!((event.correlation_id.clone(), event.payload.clone()), (Some(id("h2")), None));
+        let data: serde_json::Value =
+            serde_json::from_str(event.data.as_deref().expect("it says why")).expect("JSON");
+        let expected =
+            serde_json::json!({ "token": "secret", "conflictingRunId": run_id(1).as_str() });
+        assert_eq!(data, expected);
+    }
+
+    #[test]
+    fn a_token_conflicts_within_one_run_too() {
+        let mut rows = with_hook();
+        assert_eq!(rows.does(hook_created("h2", "secret")).entity, Entity::Nothing);
+        assert_eq!(rows.log().last(), Some(&"hook_conflict"));
+    }
+
+    #[test]
+    fn a_hook_that_lost_its_token_to_another_may_be_created_once_the_token_is_free() {
+        let mut rows = with_hook();
+        rows.does(hook_created("h2", "secret"));
+        rows.does(hook_disposed("h"));
+        let decision = rows.does(hook_created("h2", "secret"));
+        assert_eq!(decision.entity, Entity::Hook(run_id(1), id("h2")));
+    }
+
+    #[test]
+    fn a_token_has_one_to_4096_characters() {
+        for token in ["".to_owned(), "x".repeat(TOKEN_LENGTH_MAX + 1)] {
+            let refusal = Rows::with_running_run().refuses(hook_created("h", &token));
+            assert_eq!(refusal, Refusal::TokenUnacceptable);
+            assert!(token.is_empty() || !refusal.to_string().contains(&token));
+        }
+        Rows::with_running_run().does(hook_created("h", &"x".repeat(TOKEN_LENGTH_MAX)));
+    }
+
+    #[test]
+    fn a_payload_is_logged_and_wakes_the_run_and_the_hook_stays() {
+        let mut rows = with_hook();
+        let before = rows.hooks.clone();
+        for token in [None, Some("secret"), Some("secret")] {
+            assert_eq!(rows.does(hook_received("h", token)).entity, Entity::Nothing);
+        }
+        assert_eq!(rows.hooks, before);
+        assert_eq!(rows.log()[3..], ["hook_received"; 3]);
+        assert_eq!(rows.logs[&run_id(1)][3].payload, payload("hook_received"));
+        assert_eq!(rows.wake_ups, [run_id(1), run_id(1), run_id(1)]);
+    }
+
+    #[test]
+    fn a_payload_for_a_run_that_was_not_started_yet_is_kept() {
+        let mut rows = Rows::default();
+        rows.does(EventBody::RunCreated(creation()));
+        rows.does(hook_created("h", "secret"));
+        rows.does(hook_received("h", Some("secret")));
+        assert_eq!(rows.wake_ups, [run_id(1)]);
+    }
+
+    #[test]
+    fn a_payload_with_another_token_does_not_resume() {
+        let mut rows = with_hook();
+        assert_eq!(rows.refuses(hook_received("h", Some("guess"))), not_found());
+        assert_eq!(rows.refuses(hook_received("h", Some(""))), not_found());
+        assert_eq!(rows.wake_ups, []);
+    }
+
+    #[test]
+    fn an_unknown_hook_neither_receives_nor_is_disposed() {
+        for body in [hook_received("h", None), hook_disposed("h")] {
+            assert_eq!(Rows::with_running_run().refuses(body), not_found());
+        }
+    }
+
+    #[test]
+    fn a_hook_of_another_run_is_not_this_runs_hook() {
+        let mut rows = with_hook();
+        rows.does_in(2, EventBody::RunCreated(creation()));
+        assert_eq!(rows.refuses_in(2, hook_received("h", Some("secret"))), not_found());
+        assert_eq!(rows.refuses_in(2, hook_disposed("h")), not_found());
+    }
+
+    #[test]
+    fn a_disposed_hook_frees_its_token_and_receives_nothing_more() {
+        let mut rows = with_hook();
+        rows.now_ms += 10;
+        let decision = rows.does(hook_disposed("h"));
+        assert_eq!(decision.entity, Entity::Nothing);
+        assert_eq!(rows.hook("h").disposed_at_ms, Some(NOW_MS + 10));
+        assert_eq!(rows.wake_ups, []);
+        assert_eq!(rows.refuses(hook_received("h", Some("secret"))), not_found());
+        let decision = rows.does(hook_created("h2", "secret"));
+        assert_eq!(decision.entity, Entity::Hook(run_id(1), id("h2")));
+    }
+
+    #[test]
+    fn a_second_disposal_conflicts() {
+        let mut rows = with_hook();
+        rows.does(hook_disposed("h"));
+        assert_eq!(rows.refuses(hook_disposed("h")), Refusal::HookDisposed(id("h")));
+    }
+
+    #[test]
+    fn the_hooks_of_an_ended_run_are_gone() {
+        for ending in endings() {
+            let mut rows = with_hook();
+            rows.does(hook_created("disposed", "another secret"));
+            rows.does(hook_disposed("disposed"));
+            rows.does(ending);
+            assert_eq!(rows.refuses(hook_received("h", Some("secret"))), not_found());
+            assert_eq!(rows.refuses(hook_disposed("h")), not_found());
+            let gone = Refusal::HookNotFound(id("disposed"));
+            assert_eq!(rows.refuses(hook_disposed("disposed")), gone);
+        }
+    }
+
+    #[test]
+    fn a_hook_that_outlived_its_run_counts_as_gone() {
+        // No store leaves one; the rule does not depend on that.
+        let mut rows = with_hook();
+        let hooks = rows.hooks.clone();
+        rows.does(EventBody::RunCancelled);
+        rows.hooks = hooks;
+        assert_eq!(rows.refuses(hook_received("h", Some("secret"))), not_found());
+        assert_eq!(rows.refuses(hook_disposed("h")), not_found());
+    }
+
+    #[test]
+    fn an_ended_run_gets_no_new_hook() {
+        for ending in endings() {
+            let mut rows = Rows::with_running_run();
+            rows.does(ending);
+            let status = rows.run().status;
+            let refusal = rows.refuses(hook_created("h", "secret"));
+            assert_eq!(refusal, Refusal::RunEnded { run_id: run_id(1), status });
+        }
+    }
 }

@@ -146,3 +146,269 @@ fn end(
     log.change(Change::FreeRun(log.run.run_id.clone()));
     log.answer(Entity::Run);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_kit::*;
+    use crate::domain::change::Change;
+    use crate::domain::event::{EventBody, EventRequest};
+    use crate::domain::id::{RUN_ID_AGE_MS_MAX, RUN_ID_AHEAD_MS_MAX, RunId};
+    use crate::domain::refusal::Refusal;
+    use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
+    use crate::domain::transition::Entity;
+
+    fn run_created() -> EventBody {
+        EventBody::RunCreated(creation())
+    }
+
+    /// A run in each status that has ended, with the event that ended it.
+    fn ended_runs() -> [(Rows, RunStatus); 3] {
+        let statuses = [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled];
+        let mut pairs = endings().into_iter().zip(statuses);
+        std::array::from_fn(|_| {
+            let (ending, status) = pairs.next().expect("three endings");
+            let mut rows = Rows::with_running_run();
+            rows.does(ending);
+            assert_eq!(rows.run().status, status);
+            (rows, status)
+        })
+    }
+
+    #[test]
+    fn a_created_run_is_pending_and_keeps_its_input_and_its_id() {
+        let mut rows = Rows::default();
+        let decision = rows.does(run_created());
+        assert_eq!(decision.entity, Entity::Run(run_id(1)));
+        assert!(!decision.preload_events);
+        let run = rows.run();
+        assert_eq!((run.status, run.input_position), (RunStatus::Pending, Some(1)));
+        assert_eq!((run.created_at_ms, run.updated_at_ms), (NOW_MS, NOW_MS));
+        assert_eq!((run.started_at_ms, run.completed_at_ms), (None, None));
+        assert_eq!(
+            (run.deployment_id.as_str(), run.workflow_name.as_str()),
+            ("dpl", "workflow//a")
+        );
+        assert_eq!(run.spec_version, WORLD_SPEC_VERSION);
+        assert_eq!(rows.logs[&run_id(1)][0].payload, payload("run_created"));
+        assert_eq!(rows.wake_ups, []);
+    }
+
+    #[test]
+    fn a_run_created_without_an_id_gets_the_fresh_one() {
+        let mut rows = Rows::default();
+        let request = EventRequest { run_id: None, ..request(1, run_created()) };
+        let decision = rows.append(request).expect("the rules allow it");
+        assert_eq!(decision.entity, Entity::Run(fresh_run_id()));
+        assert!(rows.runs.contains_key(&fresh_run_id()));
+    }
+
+    #[test]
+    fn a_second_creation_conflicts_whatever_became_of_the_run() {
+        let mut rows = Rows::default();
+        rows.does(run_created());
+        assert_eq!(rows.refuses(run_created()), Refusal::RunExists(run_id(1)));
+        rows.does(EventBody::RunStarted(None));
+        assert_eq!(rows.refuses(run_created()), Refusal::RunExists(run_id(1)));
+        rows.does(EventBody::RunCancelled);
+        assert_eq!(rows.refuses(run_created()), Refusal::RunExists(run_id(1)));
+    }
+
+    #[test]
+    fn a_client_made_id_is_a_ulid_of_the_last_day() {
+        let create = |run_id: RunId| {
+            Rows::default()
+                .append(EventRequest { run_id: Some(run_id), ..request(1, run_created()) })
+        };
+        let made_at = |at_ms| create(run_id_made_at(at_ms, 1));
+        assert!(made_at(NOW_MS - RUN_ID_AGE_MS_MAX).is_ok());
+        assert!(made_at(NOW_MS + RUN_ID_AHEAD_MS_MAX).is_ok());
+        let refused = [
+            made_at(NOW_MS - RUN_ID_AGE_MS_MAX - 1),
+            made_at(NOW_MS + RUN_ID_AHEAD_MS_MAX + 1),
+            create(RunId::new("wrun_1")),
+            create(RunId::new("01ARZ3NDEKTSV4RRFFQ69G5FAV")),
+            create(RunId::new("")),
+        ];
+        for outcome in refused {
+            assert!(matches!(outcome, Err(Refusal::RunIdUnacceptable(_))), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_a_newer_contract_is_not_created() {
+        let newer = WORLD_SPEC_VERSION + 1;
+        for body in [run_created(), EventBody::RunStarted(Some(creation()))] {
+            let request = EventRequest { spec_version: newer, ..request(1, body) };
+            assert_eq!(Rows::default().append(request), Err(Refusal::RunTooNew(newer)));
+        }
+    }
+
+    #[test]
+    fn the_first_start_makes_the_run_running_and_is_logged_without_its_data() {
+        let mut rows = Rows::default();
+        rows.does(run_created());
+        rows.now_ms += 10;
+        let request = EventRequest {
+            data: Some(r#"{"workflowName":"workflow//a"}"#.into()),
+            ..request(1, EventBody::RunStarted(Some(creation())))
+        };
+        let decision = rows.append(request).expect("the rules allow it");
+        assert!(decision.preload_events);
+        assert_eq!(decision.entity, Entity::Run(run_id(1)));
+        let run = rows.run();
+        assert_eq!((run.status, run.started_at_ms), (RunStatus::Running, Some(NOW_MS + 10)));
+        assert_eq!(run.updated_at_ms, NOW_MS + 10);
+        assert_eq!(rows.log(), ["run_created", "run_started"]);
+        let started = &rows.logs[&run_id(1)][1];
+        assert_eq!((&started.data, &started.payload), (&None, &None));
+    }
+
+    #[test]
+    fn a_start_of_a_running_run_changes_and_logs_nothing_and_answers_with_the_run() {
+        for creation in [None, Some(creation())] {
+            let mut rows = Rows::with_running_run();
+            rows.now_ms += 10;
+            let before = rows.clone();
+            let decision = rows.does(EventBody::RunStarted(creation));
+            assert_eq!(decision.changes, []);
+            assert_eq!(decision.event, None);
+            assert_eq!(decision.entity, Entity::Run(run_id(1)));
+            assert!(decision.preload_events);
+            assert_eq!(rows, before);
+        }
+    }
+
+    #[test]
+    fn a_start_of_an_ended_run_is_expired() {
+        for (mut rows, status) in ended_runs() {
+            for creation in [None, Some(creation())] {
+                let refusal = rows.refuses(EventBody::RunStarted(creation));
+                assert_eq!(refusal, Refusal::RunExpired { run_id: run_id(1), status });
+            }
+        }
+    }
+
+    #[test]
+    fn a_start_of_no_run_needs_everything_that_creates_one() {
+        let mut rows = Rows::default();
+        let missing = Refusal::RunNotFound(run_id(1));
+        assert_eq!(rows.refuses(EventBody::RunStarted(None)), missing);
+        let without_input =
+            EventRequest { payload: None, ..request(1, EventBody::RunStarted(Some(creation()))) };
+        assert_eq!(rows.append(without_input), Err(missing));
+    }
+
+    #[test]
+    fn a_resilient_start_logs_the_creation_first_and_its_data_there_only() {
+        let mut rows = Rows::default();
+        let data = Some(r#"{"workflowName":"workflow//a"}"#.to_owned());
+        let request = EventRequest {
+            data: data.clone(),
+            payload: payload("arguments"),
+            ..request(1, EventBody::RunStarted(Some(creation())))
+        };
+        let decision = rows.append(request).expect("the rules allow it");
+        assert!(decision.preload_events);
+        assert_eq!(decision.event.as_ref().map(|event| event.position), Some(2));
+        assert_eq!(rows.log(), ["run_created", "run_started"]);
+        let log = &rows.logs[&run_id(1)];
+        assert_eq!((&log[0].data, &log[0].payload), (&data, &payload("arguments")));
+        assert_eq!((&log[1].data, &log[1].payload), (&None, &None));
+        let run = rows.run();
+        assert_eq!((run.status, run.input_position), (RunStatus::Running, Some(1)));
+        assert_eq!(run.started_at_ms, Some(NOW_MS));
+        // The `run_created` that was late is told that the run exists.
+        assert_eq!(rows.refuses(run_created()), Refusal::RunExists(run_id(1)));
+    }
+
+    #[test]
+    fn a_completed_run_keeps_where_its_return_value_stands() {
+        let mut rows = Rows::with_running_run();
+        rows.now_ms += 10;
+        let decision = rows.does(EventBody::RunCompleted);
+        assert_eq!(decision.entity, Entity::Run(run_id(1)));
+        let run = rows.run();
+        assert_eq!((run.status, run.output_position), (RunStatus::Completed, Some(3)));
+        assert_eq!((run.completed_at_ms, run.updated_at_ms), (Some(NOW_MS + 10), NOW_MS + 10));
+        assert_eq!(run.error, None);
+        assert_eq!(rows.logs[&run_id(1)][2].payload, payload("run_completed"));
+    }
+
+    #[test]
+    fn a_failed_run_keeps_its_error() {
+        let mut rows = Rows::with_running_run();
+        rows.does(EventBody::RunFailed(error("why")));
+        let run = rows.run();
+        assert_eq!((run.status, run.output_position), (RunStatus::Failed, None));
+        assert_eq!(run.error, Some(error("why")));
+        assert_eq!(run.completed_at_ms, Some(NOW_MS));
+    }
+
+    #[test]
+    fn a_cancelled_run_has_neither_result_nor_error() {
+        let mut rows = Rows::with_running_run();
+        rows.does(EventBody::RunCancelled);
+        let run = rows.run();
+        assert_eq!((run.status, run.completed_at_ms), (RunStatus::Cancelled, Some(NOW_MS)));
+        assert_eq!((run.output_position, &run.error), (None, &None));
+    }
+
+    #[test]
+    fn a_run_may_end_before_it_was_started() {
+        for ending in endings() {
+            let mut rows = Rows::default();
+            rows.does(run_created());
+            rows.does(ending);
+            assert!(rows.run().status.is_terminal());
+            assert_eq!(rows.run().started_at_ms, None);
+        }
+    }
+
+    #[test]
+    fn an_ending_frees_the_hooks_and_waits_of_its_run_only_and_wakes_nobody() {
+        for ending in endings() {
+            let mut rows = Rows::with_running_run();
+            rows.does_in(2, run_created());
+            rows.does(hook_created("h", "token"));
+            rows.does(wait_created("w", NOW_MS));
+            rows.does_in(2, hook_created("h", "other token"));
+            rows.does_in(2, wait_created("w", NOW_MS));
+            let decision = rows.does(ending);
+            assert!(decision.changes.contains(&Change::FreeRun(run_id(1))));
+            let holders: Vec<_> = rows.hooks.values().map(|hook| hook.run_id.clone()).collect();
+            assert_eq!(holders, [run_id(2)]);
+            assert_eq!(rows.waits.len(), 1);
+            assert_eq!(rows.wake_ups, []);
+            // The token is free at once.
+            let decision = rows.does_in(2, hook_created("h2", "token"));
+            assert_eq!(decision.entity, Entity::Hook(run_id(2), id("h2")));
+        }
+    }
+
+    #[test]
+    fn an_ended_run_cannot_end_again() {
+        for (rows, status) in ended_runs() {
+            for ending in endings() {
+                if status == RunStatus::Cancelled && ending == EventBody::RunCancelled {
+                    continue;
+                }
+                let mut rows = rows.clone();
+                let refusal = rows.refuses(ending);
+                assert_eq!(refusal, Refusal::RunEnded { run_id: run_id(1), status });
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_cancellation_is_logged_and_changes_nothing() {
+        let mut rows = Rows::with_running_run();
+        rows.does(EventBody::RunCancelled);
+        rows.now_ms += 10;
+        let before = rows.run().clone();
+        let decision = rows.does(EventBody::RunCancelled);
+        assert_eq!(decision.entity, Entity::Run(run_id(1)));
+        assert_eq!(decision.changes.len(), 1);
+        assert_eq!(*rows.run(), before);
+        assert_eq!(rows.log(), ["run_created", "run_started", "run_cancelled", "run_cancelled"]);
+    }
+}

@@ -48,3 +48,82 @@ pub(super) fn complete(log: &mut Log, correlation_id: CorrelationId) -> Result<(
     log.answer(|run_id| Entity::Wait(run_id, id));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_kit::*;
+    use crate::domain::event::EventBody;
+    use crate::domain::refusal::Refusal;
+    use crate::domain::transition::Entity;
+
+    const RESUME_AT_MS: i64 = NOW_MS + 60_000;
+
+    /// Rows with a wait "w" that waits.
+    fn with_wait() -> Rows {
+        let mut rows = Rows::with_running_run();
+        rows.does(wait_created("w", RESUME_AT_MS));
+        rows
+    }
+
+    #[test]
+    fn a_created_wait_waits_under_the_name_of_its_run_and_correlation_id() {
+        let mut rows = Rows::with_running_run();
+        let decision = rows.does(wait_created("w", RESUME_AT_MS));
+        assert_eq!(decision.entity, Entity::Wait(run_id(1), id("w")));
+        let wait = rows.wait("w");
+        assert_eq!((wait.resume_at_ms, wait.completed_at_ms), (RESUME_AT_MS, None));
+        assert_eq!((wait.created_at_ms, wait.updated_at_ms), (NOW_MS, NOW_MS));
+        assert_eq!(wait.wait_id(), format!("{}-w", run_id(1)));
+        assert_eq!(rows.wake_ups, []);
+    }
+
+    #[test]
+    fn a_second_creation_of_a_wait_conflicts_also_after_its_completion() {
+        let mut rows = with_wait();
+        let exists = Refusal::WaitExists(id("w"));
+        assert_eq!(rows.refuses(wait_created("w", RESUME_AT_MS)), exists);
+        rows.does(wait_completed("w"));
+        assert_eq!(rows.refuses(wait_created("w", RESUME_AT_MS)), exists);
+    }
+
+    #[test]
+    fn a_wait_is_completed_early_or_late_and_wakes_nobody() {
+        for now_ms in [NOW_MS + 1, RESUME_AT_MS, RESUME_AT_MS + 1] {
+            let mut rows = with_wait();
+            rows.now_ms = now_ms;
+            let decision = rows.does(wait_completed("w"));
+            assert_eq!(decision.entity, Entity::Wait(run_id(1), id("w")));
+            let wait = rows.wait("w");
+            assert_eq!((wait.completed_at_ms, wait.updated_at_ms), (Some(now_ms), now_ms));
+            assert_eq!(wait.resume_at_ms, RESUME_AT_MS);
+            assert_eq!(rows.wake_ups, []);
+        }
+    }
+
+    #[test]
+    fn a_second_completion_conflicts() {
+        let mut rows = with_wait();
+        rows.does(wait_completed("w"));
+        assert_eq!(rows.refuses(wait_completed("w")), Refusal::WaitCompleted(id("w")));
+    }
+
+    #[test]
+    fn an_unknown_wait_cannot_be_completed() {
+        let missing = Refusal::WaitNotFound(id("w"));
+        assert_eq!(Rows::with_running_run().refuses(wait_completed("w")), missing);
+        let mut rows = with_wait();
+        rows.does_in(2, EventBody::RunCreated(creation()));
+        assert_eq!(rows.refuses_in(2, wait_completed("w")), missing);
+    }
+
+    #[test]
+    fn an_ended_run_gets_no_new_wait_and_completes_none() {
+        for ending in endings() {
+            let mut rows = with_wait();
+            rows.does(ending);
+            let ended = Refusal::RunEnded { run_id: run_id(1), status: rows.run().status };
+            assert_eq!(rows.refuses(wait_created("w2", RESUME_AT_MS)), ended);
+            assert_eq!(rows.refuses(wait_completed("w")), ended);
+        }
+    }
+}

@@ -26,12 +26,16 @@ pub(super) struct Tx<'a> {
     pub(super) news: &'a mut CommitNews,
 }
 
+pub(super) fn stamp(now_ms: i64, entropy: &Entropy, owner: &Owner) -> Stamp {
+    Stamp { now_ms, fresh_run_id: entropy.run_id(now_ms), owner: owner.clone() }
+}
+
 pub(super) fn append_event(
     tx: &mut Tx<'_>,
     request: EventRequest,
 ) -> std::result::Result<EventReply, WorldError> {
     let now_ms = tx.clock.now_ms();
-    let stamp = Stamp { now_ms, fresh_run_id: tx.entropy.run_id(now_ms), owner: tx.owner.clone() };
+    let stamp = stamp(now_ms, tx.entropy, tx.owner);
     let needs = transition::needs(&request.body);
     let seen = load(tx.connection, request.run_id.as_ref(), &needs)?;
     let decision = transition::decide(seen, request, &stamp)?;
@@ -46,6 +50,24 @@ pub(super) fn append_event(
     reply.event = event;
     reply.wake_up = wake_up;
     Ok(reply)
+}
+
+/// Answers an event that changes nothing, from one consistent view; `None` leaves it to the writer,
+/// refusals too, because what it waits for may be on its way there.
+pub(super) fn answer_unchanged(
+    connection: &Connection,
+    request: EventRequest,
+    stamp: &Stamp,
+) -> std::result::Result<Option<EventReply>, WorldError> {
+    let view = connection.unchecked_transaction()?;
+    let needs = transition::needs(&request.body);
+    let seen = load(&view, request.run_id.as_ref(), &needs)?;
+    match transition::decide(seen, request, stamp) {
+        Ok(Decision { changes, entity, preload_events, .. }) if changes.is_empty() => {
+            Ok(Some(answer(&view, entity, preload_events)?))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen> {

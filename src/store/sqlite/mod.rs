@@ -33,7 +33,7 @@ use super::{
     RunQuery, RunView, StepView, Store, StreamSlice,
 };
 use crate::clock::Clock;
-use crate::domain::event::{Event, EventRequest};
+use crate::domain::event::{Event, EventBody, EventRequest};
 use crate::domain::hook::Owner;
 use crate::domain::id::{
     CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
@@ -63,13 +63,15 @@ pub struct SqliteOptions {
 
 /// A World's database in one SQLite file.
 pub struct SqliteStore {
-    writer: Writer,
+    writer: Arc<Writer>,
     readers: Readers,
     point: PointReader,
     owners: Arc<Owners>,
     listeners: Arc<RwLock<Vec<CommitListener>>>,
     watchers: Arc<AtomicUsize>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<Entropy>,
+    owner: Owner,
 }
 
 impl SqliteStore {
@@ -79,8 +81,9 @@ impl SqliteStore {
     /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
     /// `Corrupt`, `OldSqlite`, `Busy`, `StorageFull`, `Io`.
     pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
-        let path = options.location.shown();
-        Self::open_at(options).map_err(|error| fault::at(error, &path))
+        let location = options.location.clone();
+        Self::open_at(options)
+            .map_err(|error| fault::at(open::explain(error, &location), &location.shown()))
     }
 
     fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
@@ -117,8 +120,8 @@ impl SqliteStore {
             connection,
             path: path.clone(),
             clock: Arc::clone(&options.clock),
-            entropy,
-            owner: options.owner,
+            entropy: Arc::clone(&entropy),
+            owner: options.owner.clone(),
             workflow_prefix: options.workflow_prefix,
             full_durability: options.full_durability,
             listeners: Arc::clone(&listeners),
@@ -126,8 +129,22 @@ impl SqliteStore {
         })
         .map_err(no_thread)?;
         let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
-        Ok(Self { writer, readers, point, owners, listeners, watchers, clock: options.clock })
+        Ok(Self {
+            writer: Arc::new(writer),
+            readers,
+            point,
+            owners,
+            listeners,
+            watchers,
+            clock: options.clock,
+            entropy,
+            owner: options.owner,
+        })
     }
+}
+
+fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
+    writer.submit(Durability::Durable, done, move |tx| apply::append_event(tx, request.clone()));
 }
 
 fn number_key(page: &PageRequest) -> Result<(), WorldError> {
@@ -143,8 +160,18 @@ fn unreadable_cursor() -> WorldError {
 
 impl Store for SqliteStore {
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
-        self.writer
-            .submit(Durability::Durable, done, move |tx| apply::append_event(tx, request.clone()));
+        // Every replay begins with `run_started`, and all but the first change nothing: those are
+        // answered by a reader, long log and all, and do not hold the writer up.
+        if !matches!(request.body, EventBody::RunStarted(_)) {
+            return append_event(&self.writer, request, done);
+        }
+        let (writer, asked) = (Arc::clone(&self.writer), request.clone());
+        let stamp = apply::stamp(self.clock.now_ms(), &self.entropy, &self.owner);
+        self.readers.read_or_else(
+            done,
+            move |connection| apply::answer_unchanged(connection, asked, &stamp),
+            move |done| append_event(&writer, request, done),
+        );
     }
 
     fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
@@ -177,7 +204,10 @@ impl Store for SqliteStore {
     }
 
     fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
-        self.readers.read(done, move |connection| Ok(runs::list(connection, &query)?));
+        self.readers.read(done, move |connection| match &query.page.after {
+            Some(key) if !key.starts_with("wrun_") => Err(unreadable_cursor()),
+            _ => Ok(runs::list(connection, &query)?),
+        });
     }
 
     fn step(
@@ -375,17 +405,19 @@ impl Store for SqliteStore {
 
     fn watch_elsewhere(&self, watch: bool) {
         if watch {
-            self.watchers.fetch_add(1, Ordering::Relaxed);
-            // Wakes the writer, which may be waiting for operations alone.
-            self.writer.submit(Durability::Volatile, Completion::ignored(), |_| Ok(()));
+            if self.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
+                // Wakes the writer, which waits for operations alone.
+                self.writer.submit(Durability::Volatile, Completion::ignored(), |_| Ok(()));
+            }
         } else {
             self.watchers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     fn close(&self) {
-        self.writer.close();
+        // The readers first: what they leave to the writer was accepted before this.
         self.readers.close();
+        self.writer.close();
         self.point.close();
         self.owners.deregister();
     }

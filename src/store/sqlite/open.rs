@@ -59,26 +59,8 @@ pub(super) enum Patience {
 
 /// Makes the folder and the file, readable by their owner only, unless they are there.
 pub(super) fn prepare_file(path: &Path) -> Result<(), WorldError> {
-    let refused = |error: &io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                ErrorKind::ReadOnly
-            }
-            io::ErrorKind::StorageFull => ErrorKind::StorageFull,
-            _ => ErrorKind::CannotOpen,
-        };
-        let shown = path.display();
-        WorldError::new(
-            kind,
-            format!(
-                "the database {shown} cannot be created: {error}; choose a file in a folder that \
-                 this process may write (WORKFLOW_HOOKLINE_URL)"
-            ),
-        )
-        .with("path", shown.to_string())
-    };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(|error| refused(&error))?;
+        fs::create_dir_all(folder).map_err(|error| refused(path, &error))?;
     }
     // Only ever a new file: closing a file that SQLite has open would drop its POSIX locks.
     let mut options = OpenOptions::new();
@@ -88,7 +70,42 @@ pub(super) fn prepare_file(path: &Path) -> Result<(), WorldError> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(refused(&error)),
+        Err(error) => Err(refused(path, &error)),
+    }
+}
+
+fn refused(path: &Path, error: &io::Error) -> WorldError {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+        io::ErrorKind::StorageFull => ErrorKind::StorageFull,
+        _ => ErrorKind::CannotOpen,
+    };
+    let shown = path.display();
+    WorldError::new(
+        kind,
+        format!(
+            "the database {shown} cannot be created or written: {error}; choose a file in a folder that this \
+             process may write (WORKFLOW_HOOKLINE_URL)"
+        ),
+    )
+    .with("path", shown.to_string())
+}
+
+/// SQLite says "cannot open" also of a file whose folder may not be written, because its log stands
+/// in files beside it. Whether that is why is found out by making another file there.
+pub(super) fn explain(error: WorldError, location: &Location) -> WorldError {
+    let Location::File(path) = location else { return error };
+    if error.kind != ErrorKind::CannotOpen || !path.is_file() {
+        return error;
+    }
+    let mut probe = path.as_os_str().to_owned();
+    probe.push("-probe");
+    match fs::File::create_new(&probe) {
+        Ok(_) => {
+            let _ = fs::remove_file(&probe);
+            error
+        }
+        Err(reason) => refused(path, &reason),
     }
 }
 

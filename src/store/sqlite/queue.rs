@@ -26,9 +26,17 @@ pub(super) fn enqueue(
     {
         return Ok(absorbing);
     }
-    let id = fresh_id();
+    let id = fresh_id().max(behind_newest(connection)?);
     insert(connection, id, message, now_ms)?;
     Ok(id)
+}
+
+/// Two processes may draw the same number in the same millisecond; the table knows both.
+fn behind_newest(connection: &Connection) -> Result<MessageId> {
+    const NEWEST: &str = "SELECT ifnull(max(message_id), 0) FROM messages";
+    connection
+        .prepare_cached(NEWEST)?
+        .query_row([], |row| Ok(MessageId::from_number(row.get::<_, i64>(0)? + 1)))
 }
 
 fn by_idempotency_key(connection: &Connection, key: &str) -> Result<Option<MessageId>> {
@@ -105,6 +113,11 @@ pub(super) fn claim(
          WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
          AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS leased \
            WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL)) \
+         AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS first \
+           WHERE first.run_id = m.run_id AND first.queue_name = m.queue_name \
+           AND first.lease_token IS NULL AND first.dead_at_ms IS NULL \
+           AND first.available_at_ms <= ?1 AND (first.available_at_ms, first.message_id) \
+             < (m.available_at_ms, m.message_id))) \
          AND EXISTS (SELECT 1 FROM json_each(?2) AS prefix \
            WHERE substr(m.queue_name, 1, length(prefix.value)) = prefix.value) \
          ORDER BY available_at_ms, message_id LIMIT ?3";
@@ -112,30 +125,45 @@ pub(super) fn claim(
          lease_expires_at_ms = ?4, attempt = attempt + 1 WHERE message_id = ?1";
     free_expired(connection, now_ms)?;
     let prefixes = serde_json::Value::from(request.prefixes.clone()).to_string();
-    let due: Vec<(MessageId, String, Vec<u8>, i64, Option<String>)> = connection
+    let due: Vec<Due> = connection
         .prepare_cached(DUE)?
         .query_map(params![now_ms, prefixes, request.limit as i64], |row| {
-            Ok((message_id(row)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            due_of(row, lease_token())
         })?
         .collect::<Result<_>>()?;
     let mut replayed = HashSet::new();
     let mut deliveries = Vec::with_capacity(due.len());
     let mut lease = connection.prepare_cached(LEASE)?;
-    for (message_id, queue_name, body, attempt, run_id) in due {
+    for Due { run_id, delivery } in due {
         if run_id.is_some_and(|run_id| !replayed.insert(run_id)) {
             continue;
         }
-        let token = lease_token();
         lease.execute(params![
-            message_id.number(),
+            delivery.message_id.number(),
             request.lease_owner,
-            token.expose(),
+            delivery.lease_token.expose(),
             now_ms + request.lease_ms,
         ])?;
-        let attempt = attempt + 1;
-        deliveries.push(Delivery { message_id, queue_name, body, attempt, lease_token: token });
+        deliveries.push(delivery);
     }
     Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)? })
+}
+
+/// A message that may be claimed, and the delivery it becomes.
+struct Due {
+    run_id: Option<String>,
+    delivery: Delivery,
+}
+
+fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Due> {
+    let delivery = Delivery {
+        message_id: message_id(row)?,
+        queue_name: row.get(1)?,
+        body: row.get(2)?,
+        attempt: row.get::<_, i64>(3)? + 1,
+        lease_token,
+    };
+    Ok(Due { run_id: row.get(4)?, delivery })
 }
 
 fn free_expired(connection: &Connection, now_ms: i64) -> Result<()> {
@@ -191,21 +219,52 @@ pub(super) fn settle(
     outcome: &Outcome,
     now_ms: i64,
 ) -> Result<bool> {
-    match outcome {
-        Outcome::Ack => ack(connection, message_id, lease_token),
-        Outcome::Reschedule { delay_ms } => {
-            if joins_sleeping(connection, message_id, lease_token, now_ms, *delay_ms)? {
-                return ack(connection, message_id, lease_token);
-            }
-            let available_at_ms = now_ms.saturating_add(*delay_ms);
-            release(connection, message_id, lease_token, available_at_ms, Attempts::Reset, None)
+    let back = match outcome {
+        Outcome::Ack => return ack(connection, message_id, lease_token),
+        Outcome::Dead { error } => return bury(connection, message_id, lease_token, error, now_ms),
+        Outcome::Reschedule { delay_ms } => Return {
+            available_at_ms: now_ms.saturating_add(*delay_ms),
+            attempts: Attempts::Reset,
+            error: None,
+        },
+        Outcome::Release { delay_ms, error, reached } => Return {
+            available_at_ms: now_ms.saturating_add(*delay_ms),
+            attempts: if *reached { Attempts::Keep } else { Attempts::TakeBack },
+            error: Some(error),
+        },
+    };
+    if joins_sleeping(connection, message_id, lease_token, &back, now_ms)? {
+        return ack(connection, message_id, lease_token);
+    }
+    release(connection, message_id, lease_token, &back)
+}
+
+/// How a message goes back into the queue.
+struct Return<'a> {
+    available_at_ms: i64,
+    attempts: Attempts,
+    error: Option<&'a str>,
+}
+
+/// What a return does to the count of attempts.
+#[derive(Clone, Copy)]
+enum Attempts {
+    /// The handler failed.
+    Keep,
+    /// The handler succeeded and wants the message again.
+    Reset,
+    /// No handler was reached.
+    TakeBack,
+}
+
+impl Attempts {
+    /// The new count is the old one times the first, less the second.
+    fn factor_and_taken_back(self) -> (i64, i64) {
+        match self {
+            Attempts::Keep => (1, 0),
+            Attempts::Reset => (0, 0),
+            Attempts::TakeBack => (1, 1),
         }
-        Outcome::Release { delay_ms, error, reached } => {
-            let attempts = if *reached { Attempts::Keep } else { Attempts::TakeBack };
-            let available_at_ms = now_ms.saturating_add(*delay_ms);
-            release(connection, message_id, lease_token, available_at_ms, attempts, Some(error))
-        }
-        Outcome::Dead { error } => bury(connection, message_id, lease_token, error, now_ms),
     }
 }
 
@@ -217,67 +276,57 @@ fn ack(connection: &Connection, message_id: MessageId, lease_token: &LeaseToken)
     Ok(changed == 1)
 }
 
-/// A run sleeps in one wake-up only: when this delivery is a wake-up that goes to sleep and another
-/// one of the run sleeps already, the other takes the earlier time and this one may go.
+/// A run sleeps in one wake-up only: when this delivery is a wake-up that goes to sleep, be it that
+/// its run waits or that its handler failed, and another one of the run sleeps already, the other
+/// takes the earlier time and the higher count of attempts, and this one may go.
 fn joins_sleeping(
     connection: &Connection,
     message_id: MessageId,
     lease_token: &LeaseToken,
+    back: &Return<'_>,
     now_ms: i64,
-    delay_ms: i64,
 ) -> Result<bool> {
-    const JOIN: &str = "UPDATE messages SET available_at_ms = min(available_at_ms, ?4) \
-         WHERE message_id = (SELECT other.message_id FROM messages AS mine JOIN messages AS other \
-           ON other.run_id = mine.run_id AND other.queue_name = mine.queue_name \
-           WHERE mine.message_id = ?1 AND mine.lease_token = ?2 AND mine.is_wake_up \
-           AND other.is_wake_up AND other.lease_token IS NULL AND other.dead_at_ms IS NULL \
-           AND other.available_at_ms > ?3 LIMIT 1)";
-    if delay_ms <= 0 {
+    const JOIN: &str = "UPDATE messages AS other \
+         SET available_at_ms = min(other.available_at_ms, ?4), \
+           attempt = max(other.attempt, mine.attempt * ?5 - ?6), \
+           last_error = ifnull(?7, other.last_error) \
+         FROM messages AS mine WHERE mine.message_id = ?1 AND mine.lease_token = ?2 \
+         AND mine.is_wake_up AND other.run_id = mine.run_id \
+         AND other.queue_name = mine.queue_name AND other.is_wake_up \
+         AND other.lease_token IS NULL AND other.dead_at_ms IS NULL AND other.available_at_ms > ?3";
+    if back.available_at_ms <= now_ms {
         return Ok(false);
     }
+    let (factor, taken_back) = back.attempts.factor_and_taken_back();
     let changed = connection.prepare_cached(JOIN)?.execute(params![
         message_id.number(),
         lease_token.expose(),
         now_ms,
-        now_ms.saturating_add(delay_ms),
+        back.available_at_ms,
+        factor,
+        taken_back,
+        back.error,
     ])?;
-    Ok(changed == 1)
-}
-
-/// What a release does to the count of attempts.
-#[derive(Clone, Copy)]
-enum Attempts {
-    /// The handler failed.
-    Keep,
-    /// The handler succeeded and wants the message again.
-    Reset,
-    /// No handler was reached.
-    TakeBack,
+    Ok(changed > 0)
 }
 
 fn release(
     connection: &Connection,
     message_id: MessageId,
     lease_token: &LeaseToken,
-    available_at_ms: i64,
-    attempts: Attempts,
-    error: Option<&str>,
+    back: &Return<'_>,
 ) -> Result<bool> {
     const RELEASE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
          lease_expires_at_ms = NULL, available_at_ms = ?3, attempt = max(0, attempt * ?4 - ?5), \
          last_error = ?6 WHERE message_id = ?1 AND lease_token = ?2";
-    let (factor, taken_back) = match attempts {
-        Attempts::Keep => (1, 0),
-        Attempts::Reset => (0, 0),
-        Attempts::TakeBack => (1, 1),
-    };
+    let (factor, taken_back) = back.attempts.factor_and_taken_back();
     let changed = connection.prepare_cached(RELEASE)?.execute(params![
         message_id.number(),
         lease_token.expose(),
-        available_at_ms,
+        back.available_at_ms,
         factor,
         taken_back,
-        error,
+        back.error,
     ])?;
     Ok(changed == 1)
 }

@@ -44,13 +44,26 @@ impl Readers {
         done: Completion<T>,
         work: impl FnOnce(&Connection) -> Result<T, WorldError> + Send + 'static,
     ) {
+        self.read_or_else(done, |connection| work(connection).map(Some), drop);
+    }
+
+    /// Reads on one of the threads; when that answers with `None`, `otherwise` goes on.
+    pub(super) fn read_or_else<T: Send + 'static>(
+        &self,
+        done: Completion<T>,
+        work: impl FnOnce(&Connection) -> Result<Option<T>, WorldError> + Send + 'static,
+        otherwise: impl FnOnce(Completion<T>) + Send + 'static,
+    ) {
         let path = self.path.clone();
         let job: Job = Box::new(move |connection| {
             let outcome =
                 catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or_else(|_| {
                     Err(WorldError::new(ErrorKind::Internal, "a defect of hookline stopped a read"))
                 });
-            done.settle(outcome.map_err(|error| fault::at(error, &path)));
+            match outcome.map_err(|error| fault::at(error, &path)).transpose() {
+                Some(outcome) => done.settle(outcome),
+                None => otherwise(done),
+            }
         });
         let sender = self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // Dropping the job settles its completion with `Closed`.

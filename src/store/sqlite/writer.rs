@@ -156,7 +156,7 @@ where
 
 impl WriterState {
     fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
-        let mut seen_elsewhere = self.data_version();
+        let mut seen_elsewhere = self.elsewhere_version();
         loop {
             match self.receive(receiver) {
                 Ok(first) => {
@@ -171,7 +171,7 @@ impl WriterState {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let version = self.data_version();
+            let version = self.elsewhere_version();
             if version != seen_elsewhere {
                 seen_elsewhere = version;
                 self.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
@@ -191,7 +191,7 @@ impl WriterState {
     }
 
     /// Changes when another connection has committed, never by our own commits.
-    fn data_version(&self) -> i64 {
+    fn elsewhere_version(&self) -> i64 {
         if self.watchers.load(Ordering::Relaxed) == 0 {
             return 0;
         }

@@ -1,0 +1,314 @@
+//! Rows in memory: what a store does, without a store. Its changes assert what a database's
+//! constraints would refuse.
+//!
+//! The unit tests below each entity use it, and `tests/model` compiles this same file, so its paths
+//! all begin with `crate::domain`.
+#![allow(dead_code)] // each of the two users needs a part
+
+use std::collections::BTreeMap;
+
+use crate::domain::change::Change;
+use crate::domain::event::{Event, EventBody, EventRequest, RunCreation};
+use crate::domain::hook::{Hook, Owner};
+use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::payload::{Payload, StructuredError};
+use crate::domain::refusal::Refusal;
+use crate::domain::run::{Run, WORLD_SPEC_VERSION};
+use crate::domain::step::Step;
+use crate::domain::transition::{Decision, Needs, Seen, Stamp, Tail, decide, needs};
+use crate::domain::wait::Wait;
+
+/// When a story begins.
+pub const NOW_MS: i64 = 1_795_000_000_000;
+
+/// A run or another entity of it.
+pub type Key = (RunId, CorrelationId);
+
+/// Every row of a world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    /// The store's clock.
+    pub now_ms: i64,
+    /// The spec version of the requests that the short forms make.
+    pub spec_version: u32,
+    pub runs: BTreeMap<RunId, Run>,
+    pub logs: BTreeMap<RunId, Vec<Event>>,
+    pub steps: BTreeMap<Key, Step>,
+    pub hooks: BTreeMap<Key, Hook>,
+    pub waits: BTreeMap<Key, Wait>,
+    /// The run of each wake-up, in the order of their writing.
+    pub wake_ups: Vec<RunId>,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self {
+            now_ms: NOW_MS,
+            spec_version: WORLD_SPEC_VERSION,
+            runs: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            wake_ups: Vec::new(),
+        }
+    }
+}
+
+impl Rows {
+    /// Rows with a run that was created and started: [`run_id`]`(1)`.
+    pub fn with_running_run() -> Self {
+        let mut rows = Self::default();
+        rows.does(EventBody::RunCreated(creation()));
+        rows.does(EventBody::RunStarted(None));
+        rows
+    }
+
+    /// Load, decide, write: the three steps of a store.
+    pub fn append(&mut self, request: EventRequest) -> Result<Decision, Refusal> {
+        let stamp =
+            Stamp { now_ms: self.now_ms, fresh_run_id: fresh_run_id(), owner: test_owner() };
+        let seen = self.load(request.run_id.as_ref(), &needs(&request.body));
+        let decision = decide(seen, request, &stamp)?;
+        decision.changes.iter().cloned().for_each(|change| self.write(change));
+        Ok(decision)
+    }
+
+    /// Appends an event of run 1.
+    pub fn tries(&mut self, body: EventBody) -> Result<Decision, Refusal> {
+        self.tries_in(1, body)
+    }
+
+    /// Appends an event of a run.
+    pub fn tries_in(&mut self, run: u64, body: EventBody) -> Result<Decision, Refusal> {
+        let spec_version = self.spec_version;
+        self.append(EventRequest { spec_version, ..request(run, body) })
+    }
+
+    /// Appends an event of run 1 that the rules allow.
+    #[track_caller]
+    pub fn does(&mut self, body: EventBody) -> Decision {
+        self.does_in(1, body)
+    }
+
+    /// Appends an event of a run that the rules allow.
+    #[track_caller]
+    pub fn does_in(&mut self, run: u64, body: EventBody) -> Decision {
+        let event_type = body.event_type().as_str();
+        self.tries_in(run, body)
+            .unwrap_or_else(|refusal| panic!("{event_type} was refused: {refusal}"))
+    }
+
+    /// Appends an event of run 1 that the rules refuse.
+    #[track_caller]
+    pub fn refuses(&mut self, body: EventBody) -> Refusal {
+        self.refuses_in(1, body)
+    }
+
+    /// Appends an event of a run that the rules refuse.
+    #[track_caller]
+    pub fn refuses_in(&mut self, run: u64, body: EventBody) -> Refusal {
+        let event_type = body.event_type().as_str();
+        match self.tries_in(run, body) {
+            Ok(decision) => panic!("{event_type} was allowed: {decision:?}"),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Run 1.
+    #[track_caller]
+    pub fn run(&self) -> &Run {
+        self.runs.get(&run_id(1)).expect("run 1 exists")
+    }
+
+    /// A step of run 1.
+    #[track_caller]
+    pub fn step(&self, step: &str) -> &Step {
+        self.steps.get(&(run_id(1), id(step))).expect("the step exists")
+    }
+
+    /// A hook of run 1.
+    #[track_caller]
+    pub fn hook(&self, hook: &str) -> &Hook {
+        self.hooks.get(&(run_id(1), id(hook))).expect("the hook exists")
+    }
+
+    /// A wait of run 1.
+    #[track_caller]
+    pub fn wait(&self, wait: &str) -> &Wait {
+        self.waits.get(&(run_id(1), id(wait))).expect("the wait exists")
+    }
+
+    /// The event types of run 1's log.
+    pub fn log(&self) -> Vec<&'static str> {
+        let log = self.logs.get(&run_id(1));
+        log.into_iter().flatten().map(|event| event.event_type.as_str()).collect()
+    }
+
+    /// What a transaction would see.
+    pub fn load(&self, run_id: Option<&RunId>, needs: &Needs) -> Seen {
+        let live_holder = |token: &HookToken| {
+            self.hooks.values().find(|hook| hook.disposed_at_ms.is_none() && hook.token == *token)
+        };
+        let mut seen = Seen {
+            token_holder: needs.token.as_ref().and_then(live_holder).cloned(),
+            ..Seen::default()
+        };
+        let Some(run_id) = run_id else { return seen };
+        let key = |id: &Option<CorrelationId>| Some((run_id.clone(), id.clone()?));
+        seen.run = self.runs.get(run_id).cloned();
+        seen.tail = self
+            .logs
+            .get(run_id)
+            .and_then(|log| log.last())
+            .map(|event| Tail { position: event.position, created_at_ms: event.created_at_ms });
+        seen.step = key(&needs.step).and_then(|key| self.steps.get(&key)).cloned();
+        seen.hook = key(&needs.hook).and_then(|key| self.hooks.get(&key)).cloned();
+        seen.wait = key(&needs.wait).and_then(|key| self.waits.get(&key)).cloned();
+        seen
+    }
+
+    fn write(&mut self, change: Change) {
+        match change {
+            Change::InsertRun(run) => {
+                assert!(self.runs.insert(run.run_id.clone(), run).is_none(), "a run is new");
+            }
+            Change::UpdateRun(run) => {
+                assert!(self.runs.insert(run.run_id.clone(), run).is_some(), "the run exists");
+            }
+            Change::AppendEvent(event) => {
+                let log = self.logs.entry(event.run_id.clone()).or_default();
+                assert_eq!(event.position, log.len() as i64 + 1, "positions are dense");
+                log.push(event);
+            }
+            Change::InsertStep(step) => {
+                let key = (step.run_id.clone(), step.step_id.clone());
+                assert!(self.steps.insert(key, step).is_none(), "a step is new");
+            }
+            Change::UpdateStep(step) => {
+                let key = (step.run_id.clone(), step.step_id.clone());
+                assert!(self.steps.insert(key, step).is_some(), "the step exists");
+            }
+            Change::InsertHook(hook) => {
+                let live = |other: &Hook| other.disposed_at_ms.is_none();
+                let holder = self.hooks.values().find(|o| live(o) && o.token == hook.token);
+                assert_eq!(holder, None, "a token names at most one live hook");
+                let key = (hook.run_id.clone(), hook.hook_id.clone());
+                assert!(self.hooks.insert(key, hook).is_none(), "a hook is new");
+            }
+            Change::DisposeHook { run_id, hook_id, at_ms } => {
+                let hook = self.hooks.get_mut(&(run_id, hook_id)).expect("the hook exists");
+                assert_eq!(hook.disposed_at_ms.replace(at_ms), None, "a hook is disposed once");
+            }
+            Change::InsertWait(wait) => {
+                let key = (wait.run_id.clone(), wait.correlation_id.clone());
+                assert!(self.waits.insert(key, wait).is_none(), "a wait is new");
+            }
+            Change::UpdateWait(wait) => {
+                let key = (wait.run_id.clone(), wait.correlation_id.clone());
+                assert!(self.waits.insert(key, wait).is_some(), "the wait exists");
+            }
+            Change::FreeRun(run_id) => {
+                self.hooks.retain(|(run, _), _| *run != run_id);
+                self.waits.retain(|(run, _), _| *run != run_id);
+            }
+            Change::Enqueue(wake_up) => self.wake_ups.push(wake_up.run_id),
+        }
+    }
+}
+
+/// A run's id: made at [`NOW_MS`], told apart by its number.
+pub fn run_id(number: u64) -> RunId {
+    run_id_made_at(NOW_MS, number)
+}
+
+/// A run's id with another time.
+pub fn run_id_made_at(at_ms: i64, number: u64) -> RunId {
+    RunId::from_ulid(ulid::Ulid::from_parts(at_ms as u64, u128::from(number)))
+}
+
+/// The id of a run that was created without one.
+pub fn fresh_run_id() -> RunId {
+    run_id(99)
+}
+
+/// A correlation id.
+pub fn id(text: &str) -> CorrelationId {
+    CorrelationId::new(text)
+}
+
+/// Who the hooks belong to.
+pub fn test_owner() -> Owner {
+    Owner { owner_id: "owner".into(), project_id: "project".into(), environment: "test".into() }
+}
+
+/// What creates a run.
+pub fn creation() -> RunCreation {
+    RunCreation {
+        deployment_id: "dpl".into(),
+        workflow_name: "workflow//a".into(),
+        execution_context: None,
+    }
+}
+
+/// A payload whose bytes are the text.
+pub fn payload(text: &str) -> Option<Payload> {
+    Some(Payload::Bytes(text.as_bytes().to_vec()))
+}
+
+/// An error with this message.
+pub fn error(message: &str) -> StructuredError {
+    StructuredError { message: message.into(), stack: None, code: None }
+}
+
+/// A request of this engine's own spec version, with the event's own type as payload.
+pub fn request(run: u64, body: EventBody) -> EventRequest {
+    let payload = payload(body.event_type().as_str());
+    let run_id = Some(run_id(run));
+    EventRequest { run_id, body, spec_version: WORLD_SPEC_VERSION, data: None, payload }
+}
+
+pub fn step_created(step: &str) -> EventBody {
+    EventBody::StepCreated { step: id(step), step_name: format!("step//{step}") }
+}
+
+pub fn step_started(step: &str) -> EventBody {
+    EventBody::StepStarted { step: id(step) }
+}
+
+pub fn step_completed(step: &str) -> EventBody {
+    EventBody::StepCompleted { step: id(step) }
+}
+
+pub fn step_failed(step: &str) -> EventBody {
+    EventBody::StepFailed { step: id(step), error: error("fatal") }
+}
+
+pub fn step_retrying(step: &str, retry_after_ms: Option<i64>) -> EventBody {
+    EventBody::StepRetrying { step: id(step), error: error("again"), retry_after_ms }
+}
+
+pub fn hook_created(hook: &str, token: &str) -> EventBody {
+    EventBody::HookCreated { hook: id(hook), token: HookToken::new(token), is_webhook: false }
+}
+
+pub fn hook_received(hook: &str, token: Option<&str>) -> EventBody {
+    EventBody::HookReceived { hook: id(hook), token: token.map(HookToken::new) }
+}
+
+pub fn hook_disposed(hook: &str) -> EventBody {
+    EventBody::HookDisposed { hook: id(hook) }
+}
+
+pub fn wait_created(wait: &str, resume_at_ms: i64) -> EventBody {
+    EventBody::WaitCreated { wait: id(wait), resume_at_ms }
+}
+
+pub fn wait_completed(wait: &str) -> EventBody {
+    EventBody::WaitCompleted { wait: id(wait) }
+}
+
+/// The three events that end a run.
+pub fn endings() -> [EventBody; 3] {
+    [EventBody::RunCompleted, EventBody::RunFailed(error("why")), EventBody::RunCancelled]
+}

@@ -1,0 +1,193 @@
+//! Rules of every log, whatever the entity: the run must exist and fit, positions are dense, times
+//! do not decrease, and runs older than the event log know three events only.
+
+use super::test_kit::*;
+use super::*;
+use crate::domain::run::RunStatus;
+
+/// Every event that needs an existing run.
+fn events_of_an_existing_run() -> Vec<EventBody> {
+    let mut bodies = endings().to_vec();
+    bodies.extend([
+        step_created("s"),
+        step_started("s"),
+        step_completed("s"),
+        step_failed("s"),
+        step_retrying("s", None),
+        hook_created("h", "token"),
+        hook_received("h", None),
+        hook_disposed("h"),
+        wait_created("w", NOW_MS),
+        wait_completed("w"),
+    ]);
+    bodies
+}
+
+#[test]
+fn an_event_of_an_unknown_run_is_refused() {
+    for body in events_of_an_existing_run() {
+        assert_eq!(Rows::default().refuses(body), Refusal::RunNotFound(run_id(1)));
+    }
+}
+
+#[test]
+fn an_event_without_a_run_id_is_refused_unless_it_creates_the_run() {
+    let mut bodies = events_of_an_existing_run();
+    bodies.push(EventBody::RunStarted(Some(creation())));
+    for body in bodies {
+        let request = EventRequest { run_id: None, ..request(1, body) };
+        assert_eq!(Rows::default().append(request), Err(Refusal::RunIdMissing));
+    }
+}
+
+#[test]
+fn an_event_of_a_run_from_a_newer_engine_is_refused() {
+    let mut bodies = events_of_an_existing_run();
+    bodies.push(EventBody::RunStarted(None));
+    for body in bodies {
+        let mut rows = Rows::with_running_run();
+        let run = rows.runs.get_mut(&run_id(1)).expect("run 1 exists");
+        run.spec_version = WORLD_SPEC_VERSION + 1;
+        assert_eq!(rows.refuses(body), Refusal::RunTooNew(WORLD_SPEC_VERSION + 1));
+    }
+}
+
+#[test]
+fn an_event_reads_the_rows_it_names_and_no_others() {
+    let nothing = Needs::default();
+    let of_step = |step: &str| Needs { step: Some(id(step)), ..Needs::default() };
+    let of_hook = |hook: &str| Needs { hook: Some(id(hook)), ..Needs::default() };
+    let of_wait = |wait: &str| Needs { wait: Some(id(wait)), ..Needs::default() };
+    assert_eq!(needs(&EventBody::RunCreated(creation())), nothing);
+    assert_eq!(needs(&EventBody::RunStarted(None)), nothing);
+    for ending in endings() {
+        assert_eq!(needs(&ending), nothing);
+    }
+    assert_eq!(needs(&step_created("s")), of_step("s"));
+    assert_eq!(needs(&step_started("s")), of_step("s"));
+    assert_eq!(needs(&step_completed("s")), of_step("s"));
+    assert_eq!(needs(&step_failed("s")), of_step("s"));
+    assert_eq!(needs(&step_retrying("s", None)), of_step("s"));
+    let with_token = Needs { token: Some(HookToken::new("t")), ..of_hook("h") };
+    assert_eq!(needs(&hook_created("h", "t")), with_token);
+    assert_eq!(needs(&hook_received("h", Some("t"))), of_hook("h"));
+    assert_eq!(needs(&hook_disposed("h")), of_hook("h"));
+    assert_eq!(needs(&wait_created("w", 1)), of_wait("w"));
+    assert_eq!(needs(&wait_completed("w")), of_wait("w"));
+}
+
+#[test]
+fn an_event_keeps_what_the_caller_gave_it() {
+    let mut rows = Rows::with_running_run();
+    let data = Some(r#"{"stepName":"step//s"}"#.to_owned());
+    let request = EventRequest {
+        data: data.clone(),
+        payload: payload("arguments"),
+        spec_version: 2,
+        ..request(1, step_created("s"))
+    };
+    let decision = rows.append(request).expect("the rules allow it");
+    let event = rows.logs[&run_id(1)].last().expect("it was logged").clone();
+    assert_eq!(event.event_type, EventType::StepCreated);
+    assert_eq!(event.correlation_id, Some(id("s")));
+    assert_eq!((event.data.clone(), event.payload.clone()), (data, payload("arguments")));
+    assert_eq!((event.spec_version, event.run_spec_version), (2, WORLD_SPEC_VERSION));
+    // The caller has the payload; the answer does not carry it a second time.
+    assert_eq!(decision.event, Some(Event { payload: None, ..event }));
+}
+
+#[test]
+fn positions_count_from_one_without_gaps_over_refusals() {
+    let mut rows = Rows::with_running_run();
+    rows.does(step_created("a"));
+    rows.refuses(step_created("a"));
+    rows.does(step_created("b"));
+    let positions: Vec<_> = rows.logs[&run_id(1)].iter().map(|event| event.position).collect();
+    assert_eq!(positions, [1, 2, 3, 4]);
+}
+
+#[test]
+fn the_logs_of_two_runs_count_on_their_own() {
+    let mut rows = Rows::with_running_run();
+    rows.does_in(2, EventBody::RunCreated(creation()));
+    assert_eq!(rows.logs[&run_id(2)][0].position, 1);
+}
+
+#[test]
+fn times_in_a_log_do_not_decrease_when_the_clock_steps_back() {
+    let mut rows = Rows::with_running_run();
+    rows.now_ms = NOW_MS + 500;
+    rows.does(step_created("a"));
+    rows.now_ms = NOW_MS + 100;
+    rows.does(step_created("b"));
+    assert_eq!(rows.step("b").created_at_ms, NOW_MS + 500);
+    rows.now_ms = NOW_MS + 900;
+    rows.does(step_created("c"));
+    let times: Vec<_> =
+        rows.logs[&run_id(1)].iter().map(|event| event.created_at_ms - NOW_MS).collect();
+    assert_eq!(times, [0, 0, 500, 500, 900]);
+    let ids: Vec<_> = rows.logs[&run_id(1)].iter().map(Event::event_id).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
+/// A run of spec version 1, as an engine before the event log left it.
+fn with_legacy_run(status: RunStatus) -> Rows {
+    let mut rows = Rows { spec_version: 1, ..Rows::default() };
+    rows.does(EventBody::RunCreated(creation()));
+    let run = rows.runs.get_mut(&run_id(1)).expect("run 1 exists");
+    run.status = status;
+    rows
+}
+
+#[test]
+fn a_legacy_run_is_cancelled_without_an_event() {
+    for status in [RunStatus::Pending, RunStatus::Running] {
+        let mut rows = with_legacy_run(status);
+        let decision = rows.does(EventBody::RunCancelled);
+        assert_eq!(decision.event, None);
+        assert_eq!(decision.entity, Entity::Run(run_id(1)));
+        assert_eq!(rows.run().status, RunStatus::Cancelled);
+        assert_eq!(rows.run().completed_at_ms, Some(NOW_MS));
+        assert_eq!(rows.log(), ["run_created"]);
+        // Again: nothing changes, and it is no error.
+        let before = rows.clone();
+        assert_eq!(rows.does(EventBody::RunCancelled).entity, Entity::Run(run_id(1)));
+        assert_eq!(rows, before);
+    }
+}
+
+#[test]
+fn a_legacy_run_that_ended_otherwise_cannot_be_cancelled() {
+    for status in [RunStatus::Completed, RunStatus::Failed] {
+        let refusal = with_legacy_run(status).refuses(EventBody::RunCancelled);
+        assert_eq!(refusal, Refusal::RunEnded { run_id: run_id(1), status });
+    }
+}
+
+#[test]
+fn a_legacy_run_logs_payloads_and_completed_waits_and_changes_nothing_else() {
+    let mut rows = with_legacy_run(RunStatus::Running);
+    let before = rows.clone();
+    assert_eq!(rows.does(wait_completed("w")).entity, Entity::Nothing);
+    assert_eq!(rows.wake_ups, []);
+    assert_eq!(rows.does(hook_received("h", None)).entity, Entity::Nothing);
+    assert_eq!(rows.wake_ups, [run_id(1)]);
+    assert_eq!(rows.log(), ["run_created", "wait_completed", "hook_received"]);
+    let versions: Vec<_> = rows.logs[&run_id(1)].iter().map(|event| event.spec_version).collect();
+    assert_eq!(versions, [1, WORLD_SPEC_VERSION, WORLD_SPEC_VERSION]);
+    assert_eq!((rows.runs, rows.hooks, rows.waits), (before.runs, before.hooks, before.waits));
+}
+
+#[test]
+fn a_legacy_run_knows_no_other_event() {
+    let known = [EventType::RunCancelled, EventType::WaitCompleted, EventType::HookReceived];
+    let mut bodies = events_of_an_existing_run();
+    bodies.push(EventBody::RunStarted(None));
+    bodies.retain(|body| !known.contains(&body.event_type()));
+    assert_eq!(bodies.len(), 11);
+    for body in bodies {
+        let event_type = body.event_type().as_str();
+        let refusal = with_legacy_run(RunStatus::Running).refuses(body);
+        assert_eq!(refusal, Refusal::RunTooOld { run_id: run_id(1), event_type });
+    }
+}

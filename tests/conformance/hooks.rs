@@ -1,0 +1,228 @@
+//! Hooks: a token names at most one live hook, is freed with it, and finds it in one look.
+
+use hookline::domain::event::{EventBody, EventRequest, EventType};
+use hookline::domain::id::HookToken;
+use hookline::error::ErrorKind;
+
+use crate::kit::rows::*;
+use crate::kit::{World, settled};
+
+run_by_every_store!(
+    a_created_hook_is_answered_with_its_metadata,
+    a_live_hook_is_found_by_its_token_with_its_run,
+    an_unknown_token_is_told_to_its_caller_but_not_in_the_message,
+    a_held_token_is_a_logged_conflict_with_the_run_that_holds_it,
+    a_disposed_hook_frees_its_token_and_is_gone,
+    each_ending_of_a_run_frees_the_tokens_of_its_hooks,
+    a_freed_token_names_the_next_hook,
+    a_payload_is_logged_in_order_and_the_hook_stays,
+    nothing_is_received_after_a_disposal,
+    a_payload_with_another_token_is_refused_without_a_wake_up,
+    of_many_hooks_with_one_token_one_gets_it,
+    a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal,
+    tokens_may_hold_any_text,
+);
+
+fn found(world: &World, token: &str) -> Result<String, ErrorKind> {
+    world
+        .store
+        .hook_by_token(&HookToken::new(token))
+        .map(|view| view.hook.hook_id.into_string())
+        .map_err(|error| error.kind)
+}
+
+fn a_created_hook_is_answered_with_its_metadata(world: &World) {
+    world.start_runs(1);
+    let body =
+        EventBody::HookCreated { hook: id("h"), token: HookToken::new("secret"), is_webhook: true };
+    let view = world.does(1, body).hook.expect("the hook is answered");
+    assert_eq!((view.hook.run_id.clone(), view.hook.hook_id.clone()), (run_id(1), id("h")));
+    assert_eq!((view.hook.token.expose(), view.hook.is_webhook), ("secret", true));
+    assert_eq!((&view.hook.owner, view.hook.created_at_ms), (&test_owner(), NOW_MS));
+    assert_eq!(view.metadata, payload("hook_created"));
+    let read = settled(|done| world.store.hook(id("h"), true, done)).expect("it exists");
+    assert_eq!(read, view);
+    // A hook without metadata has none.
+    let request = EventRequest { payload: None, ..request(1, hook_created("h2", "other")) };
+    let view = world.tries(request).expect("it is created").hook.expect("it is answered");
+    assert_eq!(view.metadata, None);
+}
+
+fn a_live_hook_is_found_by_its_token_with_its_run(world: &World) {
+    world.start_runs(2);
+    world.does(2, hook_created("h", "secret"));
+    let token = HookToken::new("secret");
+    let (view, run) = world.store.hook_and_run_by_token(&token).expect("the hook lives");
+    assert_eq!((view.hook.hook_id.clone(), run.run_id), (id("h"), run_id(2)));
+    assert_eq!(view.metadata, payload("hook_created"));
+    assert_eq!(world.store.hook_by_token(&token), Ok(view));
+}
+
+fn an_unknown_token_is_told_to_its_caller_but_not_in_the_message(world: &World) {
+    let token = HookToken::new("a very secret token");
+    let errors = [
+        world.store.hook_by_token(&token).expect_err("nobody holds it"),
+        world.store.hook_and_run_by_token(&token).expect_err("nobody holds it"),
+    ];
+    for error in errors {
+        assert_eq!(error.kind, ErrorKind::HookNotFound);
+        assert_eq!(error.details["token"], "a very secret token");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+fn a_held_token_is_a_logged_conflict_with_the_run_that_holds_it(world: &World) {
+    world.start_runs(2);
+    world.does(1, hook_created("h", "secret"));
+    let reply = world.does(2, hook_created("h2", "secret"));
+    let event = reply.event.expect("it was logged");
+    assert_eq!(event.event_type, EventType::HookConflict);
+    assert_eq!(event.correlation_id, Some(id("h2")));
+    let data: serde_json::Value =
+        serde_json::from_str(event.data.as_deref().expect("it says why")).expect("JSON");
+    assert_eq!(data["conflictingRunId"], run_id(1).as_str());
+    assert_eq!((reply.hook, reply.wake_up), (None, None));
+    assert_eq!(world.log_types(2)[2..], ["hook_conflict"]);
+    let missing = settled(|done| world.store.hook(id("h2"), true, done));
+    assert_eq!(missing.expect_err("it was not made").kind, ErrorKind::HookNotFound);
+    assert_eq!(found(world, "secret"), Ok("h".into()));
+}
+
+fn a_disposed_hook_frees_its_token_and_is_gone(world: &World) {
+    world.start_runs(1);
+    world.does(1, hook_created("h", "secret"));
+    let reply = world.does(1, hook_disposed("h"));
+    assert_eq!((reply.hook, reply.wake_up), (None, None));
+    assert_eq!(found(world, "secret"), Err(ErrorKind::HookNotFound));
+    assert_eq!(world.hooks(None), []);
+    let missing = settled(|done| world.store.hook(id("h"), true, done)).expect_err("it is gone");
+    assert_eq!(missing.kind, ErrorKind::HookNotFound);
+    assert_eq!(missing.details["token"], "h");
+    assert_eq!(world.refuses(1, hook_disposed("h")).kind, ErrorKind::EntityConflict);
+}
+
+fn each_ending_of_a_run_frees_the_tokens_of_its_hooks(world: &World) {
+    world.start_runs(4);
+    world.does(4, hook_created("h", "token of a run that goes on"));
+    for (run, ending) in (1..).zip(endings()) {
+        world.does(run, hook_created("h", &format!("token {run}")));
+        world.does(run, hook_created("h2", &format!("second token {run}")));
+        world.does(run, ending);
+        assert_eq!(found(world, &format!("token {run}")), Err(ErrorKind::HookNotFound));
+        assert_eq!(found(world, &format!("second token {run}")), Err(ErrorKind::HookNotFound));
+        assert_eq!(world.hooks(Some(run)), []);
+        assert_eq!(world.refuses(run, hook_received("h", None)).kind, ErrorKind::HookNotFound);
+        assert_eq!(world.refuses(run, hook_disposed("h")).kind, ErrorKind::HookNotFound);
+    }
+    assert_eq!(found(world, "token of a run that goes on"), Ok("h".into()));
+}
+
+fn a_freed_token_names_the_next_hook(world: &World) {
+    world.start_runs(3);
+    world.does(1, hook_created("first", "secret"));
+    world.does(1, hook_disposed("first"));
+    world.does(2, hook_created("second", "secret"));
+    assert_eq!(found(world, "secret"), Ok("second".into()));
+    world.does(2, EventBody::RunCompleted);
+    world.does(3, hook_created("third", "secret"));
+    assert_eq!(found(world, "secret"), Ok("third".into()));
+}
+
+fn a_payload_is_logged_in_order_and_the_hook_stays(world: &World) {
+    world.start_runs(1);
+    world.does(1, hook_created("h", "secret"));
+    for text in ["one", "two", "three"] {
+        let request = EventRequest {
+            payload: payload(text),
+            ..request(1, hook_received("h", Some("secret")))
+        };
+        world.tries(request).expect("it is received");
+    }
+    let payloads: Vec<_> = world.log(1).into_iter().skip(3).map(|event| event.payload).collect();
+    assert_eq!(payloads, ["one", "two", "three"].map(payload));
+    assert_eq!(found(world, "secret"), Ok("h".into()));
+}
+
+fn nothing_is_received_after_a_disposal(world: &World) {
+    world.start_runs(1);
+    world.does(1, hook_created("h", "secret"));
+    world.does(1, hook_disposed("h"));
+    for token in [None, Some("secret")] {
+        let error = world.refuses(1, hook_received("h", token));
+        assert_eq!(error.kind, ErrorKind::HookNotFound);
+        assert_eq!(error.details["token"], "h");
+    }
+    world.claims_nothing();
+}
+
+fn a_payload_with_another_token_is_refused_without_a_wake_up(world: &World) {
+    world.start_runs(1);
+    world.does(1, hook_created("h", "secret"));
+    let error = world.refuses(1, hook_received("h", Some("guess")));
+    assert_eq!(error.kind, ErrorKind::HookNotFound);
+    world.claims_nothing();
+}
+
+fn of_many_hooks_with_one_token_one_gets_it(world: &World) {
+    const RUNS: u64 = 12;
+    world.start_runs(RUNS);
+    let made: Vec<bool> = std::thread::scope(|scope| {
+        let create = |run| move || world.does(run, hook_created("h", "secret")).hook.is_some();
+        let threads: Vec<_> = (1..=RUNS).map(|run| scope.spawn(create(run))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it creates")).collect()
+    });
+    assert_eq!(made.iter().filter(|made| **made).count(), 1);
+    assert_eq!(world.hooks(None).len(), 1);
+    let conflicts =
+        (1..=RUNS).filter(|run| world.log_types(*run).contains(&"hook_conflict")).count();
+    assert_eq!(conflicts as u64, RUNS - 1);
+}
+
+fn a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal(world: &World) {
+    const HOOKS: usize = 20;
+    world.start_runs(1);
+    let names: Vec<String> = (0..HOOKS).map(|number| format!("h{number}")).collect();
+    for name in &names {
+        world.does(1, hook_created(name, name));
+    }
+    std::thread::scope(|scope| {
+        let names = &names;
+        for _ in 0..3 {
+            scope.spawn(move || {
+                for name in names {
+                    // Refused or not, as it comes.
+                    let _ = world.tries(request(1, hook_received(name, Some(name))));
+                }
+            });
+        }
+        scope.spawn(move || {
+            for name in names {
+                world.does(1, hook_disposed(name));
+            }
+        });
+    });
+    let log = world.log(1);
+    for name in &names {
+        let of_hook = |event_type: EventType| {
+            let is_it = move |event: &&hookline::domain::event::Event| {
+                event.event_type == event_type && event.correlation_id == Some(id(name))
+            };
+            log.iter().filter(is_it).map(|event| event.position).collect::<Vec<_>>()
+        };
+        let disposed = of_hook(EventType::HookDisposed);
+        assert_eq!(disposed.len(), 1);
+        assert!(of_hook(EventType::HookReceived).iter().all(|received| *received < disposed[0]));
+    }
+}
+
+fn tokens_may_hold_any_text(world: &World) {
+    world.start_runs(1);
+    let tokens = ["'; DROP TABLE hooks --", "ü\u{1F600}", " ", "a\u{0}b", "a", "A"];
+    for (number, token) in tokens.iter().enumerate() {
+        let reply = world.does(1, hook_created(&format!("h{number}"), token));
+        assert!(reply.hook.is_some(), "{token:?}");
+    }
+    for (number, token) in tokens.iter().enumerate() {
+        assert_eq!(found(world, token), Ok(format!("h{number}")), "{token:?}");
+    }
+}

@@ -1,0 +1,85 @@
+//! What a commit tells those who wait: after it, and only what has become visible.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+use hookline::store::{CommitNews, Outcome};
+
+use crate::kit::rows::*;
+use crate::kit::{PATIENCE, World, step_message, wake_up};
+
+run_by_every_store!(
+    an_event_that_wakes_a_run_tells_the_queue,
+    an_enqueued_message_and_an_ended_delivery_tell_the_queue,
+    a_written_or_closed_stream_is_told_by_name,
+    what_was_told_is_visible_already,
+    a_refused_event_tells_nothing,
+);
+
+fn listen(world: &World) -> Receiver<CommitNews> {
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
+    world.store.on_commit(Arc::new(move |news: &CommitNews| {
+        let sender = sender.lock().expect("nobody panics with it");
+        // The test may have ended.
+        let _ = sender.send(news.clone());
+    }));
+    receiver
+}
+
+fn heard(receiver: &Receiver<CommitNews>) -> CommitNews {
+    receiver.recv_timeout(PATIENCE).expect("the commit is told")
+}
+
+fn of_queue() -> CommitNews {
+    CommitNews { queue: true, ..CommitNews::default() }
+}
+
+fn of_stream(name: &str) -> CommitNews {
+    CommitNews { streams: vec![name.into()], ..CommitNews::default() }
+}
+
+fn an_event_that_wakes_a_run_tells_the_queue(world: &World) {
+    world.start_runs(1);
+    let news = listen(world);
+    world.does(1, hook_created("h", "token"));
+    world.does(1, hook_received("h", None));
+    // The first one had nothing to tell.
+    assert_eq!(heard(&news), of_queue());
+}
+
+fn an_enqueued_message_and_an_ended_delivery_tell_the_queue(world: &World) {
+    let news = listen(world);
+    world.enqueue(wake_up(1));
+    assert_eq!(heard(&news), of_queue());
+    let delivery = world.claim_one();
+    // Its run's next replay may go now.
+    world.settle(&delivery, Outcome::Ack);
+    assert_eq!(heard(&news), of_queue());
+}
+
+fn a_written_or_closed_stream_is_told_by_name(world: &World) {
+    let news = listen(world);
+    world.write("s", &["a"]);
+    assert_eq!(heard(&news), of_stream("s"));
+    world.close_stream("t");
+    assert_eq!(heard(&news), of_stream("t"));
+}
+
+fn what_was_told_is_visible_already(world: &World) {
+    let news = listen(world);
+    for number in 1..=20 {
+        world.write("s", &["a"]);
+        heard(&news);
+        assert_eq!(world.slice("s", 0, 100).count, number);
+    }
+}
+
+fn a_refused_event_tells_nothing(world: &World) {
+    world.start_runs(1);
+    let news = listen(world);
+    world.refuses(1, hook_received("h", None));
+    world.enqueue(step_message("a"));
+    assert_eq!(heard(&news), of_queue());
+    assert!(news.try_recv().is_err());
+}

@@ -1,0 +1,37 @@
+//! One suite of rules over `dyn Store`, run for every store.
+//!
+//! A rule is a function of a fresh [`World`]; `run_by_every_store!` makes a test of it for each kind
+//! of store. A rule that is not listed is dead code, so none is forgotten.
+
+// The rows in memory name `crate::domain`, here as in the library.
+use hookline::domain;
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use kit::World;
+
+/// Tests of every store out of rules.
+macro_rules! run_by_every_store {
+    ($($rule:ident),+ $(,)?) => {
+        mod on_a_sqlite_file {
+            $(#[test] fn $rule() { super::$rule(&crate::World::on_file()); })+
+        }
+        mod in_sqlite_memory {
+            $(#[test] fn $rule() { super::$rule(&crate::World::in_memory()); })+
+        }
+    };
+}
+
+mod closing;
+mod coalescing;
+mod delivery;
+mod enqueueing;
+mod events;
+mod hooks;
+mod listeners;
+mod owners;
+mod pages;
+mod reads;
+mod refusals;
+mod streams;

@@ -1,0 +1,257 @@
+//! Several stores on one database: what a World of two processes relies on. The rules take the path
+//! of a SQLite file; another kind of store has its own way to be opened twice.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use hookline::clock::ManualClock;
+use hookline::domain::event::EventBody;
+use hookline::domain::id::HookToken;
+use hookline::error::ErrorKind;
+use hookline::store::{ClaimRequest, Store};
+
+use crate::kit::rows::*;
+use crate::kit::{
+    LEASE_MS, PATIENCE, STEP_PREFIX, World, bodies, open_file, settled, step_message,
+};
+
+/// Names the database in the environment of a child process.
+const CHILD_DATABASE: &str = "HOOKLINE_TEST_CHILD_DATABASE";
+
+/// Another store on the same file, as another process would open it.
+fn neighbour(world: &World) -> Arc<dyn Store> {
+    Arc::new(open_file(&world.path(), &world.clock).expect("the file opens again"))
+}
+
+fn claim_all(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
+    let request = ClaimRequest {
+        limit: 100,
+        prefixes: vec![STEP_PREFIX.into()],
+        lease_owner: store.lease_owner().to_owned(),
+        lease_ms: LEASE_MS,
+    };
+    settled(|done| store.claim(request, done)).expect("the claim succeeds").deliveries
+}
+
+fn free_dead_leases(store: &dyn Store) -> usize {
+    settled(|done| store.free_dead_leases(done)).expect("dead leases are looked for")
+}
+
+/// Runs the test `a_child_claims_everything_and_waits` in a process of its own, until it has claimed.
+fn claiming_child(database: &Path) -> Child {
+    let executable = std::env::current_exe().expect("the test executable");
+    let mut child = Command::new(executable)
+        .args(["--exact", "owners::a_child_claims_everything_and_waits", "--nocapture"])
+        .env(CHILD_DATABASE, database)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let output = child.stdout.take().expect("its output is piped");
+    let claimed = BufReader::new(output)
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line.contains("claimed everything"));
+    assert!(claimed, "the child ended before it had claimed");
+    child
+}
+
+/// Not a test by itself: the other process of the tests below.
+#[test]
+fn a_child_claims_everything_and_waits() {
+    let Some(database) = std::env::var_os(CHILD_DATABASE).map(PathBuf::from) else { return };
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let store = open_file(&database, &clock).expect("the file opens");
+    let deliveries = claim_all(&store);
+    assert!(!deliveries.is_empty());
+    println!("\nclaimed everything");
+    // Until it is killed, or its parent has gone.
+    let _ = std::io::stdin().lines().count();
+}
+
+#[test]
+fn the_leases_of_a_killed_process_are_freed_at_once() {
+    let world = World::on_file();
+    for content in ["a", "b"] {
+        world.enqueue(step_message(content));
+    }
+    let mut child = claiming_child(&world.path());
+    // While it lives, its leases are its own.
+    world.claims_nothing();
+    assert_eq!(free_dead_leases(&*world.store), 0);
+    child.kill().expect("the child is killed");
+    child.wait().expect("the child has ended");
+    assert_eq!(free_dead_leases(&*world.store), 2);
+    let deliveries = world.claim(10);
+    assert_eq!(bodies(&deliveries), ["a", "b"]);
+    assert!(deliveries.iter().all(|delivery| delivery.attempt == 2));
+    assert_eq!(free_dead_leases(&*world.store), 0);
+}
+
+#[test]
+fn the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed() {
+    let world = World::on_file();
+    let neighbour = neighbour(&world);
+    world.enqueue(step_message("a"));
+    assert_eq!(claim_all(&*neighbour).len(), 1);
+    assert_eq!(free_dead_leases(&*world.store), 0);
+    world.claims_nothing();
+    neighbour.close();
+    assert_eq!(free_dead_leases(&*world.store), 1);
+    assert_eq!(bodies(&world.claim(10)), ["a"]);
+}
+
+#[test]
+fn a_store_never_frees_its_own_leases() {
+    let world = World::on_file();
+    world.enqueue(step_message("a"));
+    let delivery = world.claim_one();
+    assert_eq!(free_dead_leases(&*world.store), 0);
+    assert!(world.holds(&delivery));
+}
+
+#[test]
+fn a_dead_processs_late_end_of_a_delivery_changes_nothing() {
+    let world = World::on_file();
+    let neighbour = neighbour(&world);
+    world.enqueue(step_message("a"));
+    let late = claim_all(&*neighbour).remove(0);
+    neighbour.close();
+    free_dead_leases(&*world.store);
+    let current = world.claim_one();
+    assert!(!world.settle(&late, hookline::store::Outcome::Ack));
+    assert!(world.holds(&current));
+}
+
+#[test]
+fn what_one_store_commits_the_other_sees() {
+    let world = World::on_file();
+    let neighbour = neighbour(&world);
+    world.start_runs(1);
+    world.does(1, hook_created("h", "token"));
+    let token = HookToken::new("token");
+    assert_eq!(neighbour.hook_by_token(&token), world.store.hook_by_token(&token));
+    let request = request(1, hook_received("h", Some("token")));
+    let reply = settled(|done| neighbour.append_event(request, done)).expect("it is received");
+    assert_eq!(reply.event.expect("it was logged").position, 4);
+    assert_eq!(world.log_types(1)[3..], ["hook_received"]);
+    assert_eq!(Some(world.claim_one().message_id), reply.wake_up);
+}
+
+#[test]
+fn two_stores_share_the_work_without_sharing_a_message() {
+    const EACH: usize = 600;
+    let world = World::on_file();
+    let neighbour = neighbour(&world);
+    let stores: [&dyn Store; 2] = [&*world.store, &*neighbour];
+    // Both name messages in the same standing millisecond.
+    let mut ids: Vec<_> = std::thread::scope(|scope| {
+        let enqueue = |store: &'static str, target: &'_ dyn Store| -> Vec<_> {
+            let message = |number| step_message(&format!("{store} {number}"));
+            let put = |number| settled(|done| target.enqueue(message(number), 0, done));
+            (0..EACH).map(|number| put(number).expect("it is enqueued")).collect()
+        };
+        let [one, two] = stores;
+        let threads =
+            [scope.spawn(move || enqueue("one", one)), scope.spawn(move || enqueue("two", two))];
+        threads.into_iter().flat_map(|thread| thread.join().expect("it enqueues")).collect()
+    });
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 2 * EACH);
+    let mut claimed = Vec::new();
+    while claimed.len() < 2 * EACH {
+        for store in stores {
+            claimed.extend(claim_all(store).into_iter().map(|delivery| delivery.message_id));
+        }
+    }
+    claimed.sort_unstable();
+    assert_eq!(claimed, ids);
+}
+
+#[test]
+fn stores_that_write_at_once_wait_for_each_other_and_lose_nothing() {
+    const EACH: usize = 40;
+    let world = World::on_file();
+    world.start_runs(1);
+    world.does(1, hook_created("h", "token"));
+    let neighbours = [neighbour(&world), neighbour(&world)];
+    std::thread::scope(|scope| {
+        for store in neighbours.iter().chain([&world.store]) {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    let request = request(1, hook_received("h", None));
+                    settled(|done| store.append_event(request, done)).expect("it is received");
+                }
+            });
+        }
+    });
+    assert_eq!(world.log(1).len(), 3 + 3 * EACH);
+}
+
+#[test]
+fn a_watching_store_hears_of_commits_elsewhere() {
+    let world = World::on_file();
+    let neighbour = neighbour(&world);
+    let (sender, receiver) = channel();
+    let sender = std::sync::Mutex::new(sender);
+    neighbour.on_commit(Arc::new(move |news: &hookline::store::CommitNews| {
+        // The test may have ended.
+        let _ = sender.lock().expect("nobody panics with it").send(news.elsewhere);
+    }));
+    neighbour.watch_elsewhere(true);
+    world.enqueue(step_message("a"));
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(true));
+    neighbour.watch_elsewhere(false);
+}
+
+#[test]
+fn a_reopened_database_is_as_it_was_left() {
+    let world = World::on_file();
+    world.start_runs(1);
+    world.does(1, hook_created("h", "token"));
+    world.does(1, hook_received("h", None));
+    world.write("s", &["a", "b"]);
+    let log = world.log(1);
+    world.store.close();
+    let path = world.path();
+    for side in ["-wal", "-shm"] {
+        let mut name = path.clone().into_os_string();
+        name.push(side);
+        assert!(!Path::new(&name).exists(), "one file is left, without {side}");
+    }
+    let again = neighbour(&world);
+    assert_eq!(
+        again.hook_by_token(&HookToken::new("token")).expect("it lives").hook.run_id,
+        run_id(1)
+    );
+    let run = again.run_by_id(&run_id(1)).expect("it exists");
+    assert_eq!(run.status, hookline::domain::run::RunStatus::Running);
+    let slice = settled(|done| again.stream_slice("s".into(), 0, 10, done)).expect("it is read");
+    assert_eq!(slice.chunks, [b"a", b"b"]);
+    let mut query = hookline::store::EventQuery {
+        run_id: Some(run_id(1)),
+        correlation_id: None,
+        page: hookline::domain::page::PageRequest::first(100),
+        resolve_data: true,
+    };
+    let page = settled(|done| again.events(query.clone(), done)).expect("the log is read");
+    assert_eq!(page.items, log);
+    query.run_id = Some(run_id(2));
+    assert_eq!(settled(|done| again.events(query, done)).expect("it is read").items, []);
+    let deliveries = settled(|done| {
+        let request = ClaimRequest {
+            limit: 10,
+            prefixes: vec!["__wkf_".into()],
+            lease_owner: again.lease_owner().to_owned(),
+            lease_ms: LEASE_MS,
+        };
+        again.claim(request, done)
+    });
+    assert_eq!(deliveries.expect("the claim succeeds").deliveries.len(), 1);
+    let late = settled(|done| world.store.append_event(request(1, EventBody::RunCompleted), done));
+    assert_eq!(late.expect_err("it was closed").kind, ErrorKind::Closed);
+}

@@ -1,0 +1,288 @@
+//! What the integration tests share: a store with a manual clock, and short forms of its operations.
+//!
+//! Every crate that includes it has `use hookline::domain;` at its root, because the rows in memory
+//! are the same file that the unit tests of the domain use.
+#![allow(dead_code)] // each of the users needs a part
+
+#[path = "../../src/domain/transition/test_kit.rs"]
+pub mod rows;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hookline::clock::{Clock, ManualClock};
+use hookline::domain::event::{Event, EventBody, EventRequest};
+use hookline::domain::id::{LeaseToken, MessageId, RunId};
+use hookline::domain::message::{Delivery, NewMessage, Purpose};
+use hookline::domain::page::{LIMIT_MAX, Page, PageRequest};
+use hookline::error::WorldError;
+use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use hookline::store::{
+    ClaimRequest, Claimed, Completion, EventQuery, EventReply, HookView, Outcome, Store,
+    StreamSlice,
+};
+use tempfile::TempDir;
+
+use self::rows::{NOW_MS, request, run_id, test_owner};
+
+/// Longer than any operation takes on a loaded machine; a store that never settles fails its test.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Begins the queue names of wake-ups.
+pub const WORKFLOW_PREFIX: &str = "__wkf_workflow_";
+/// Begins the queue names of steps.
+pub const STEP_PREFIX: &str = "__wkf_step_";
+/// The queue of the runs that [`rows::creation`] makes.
+pub const WORKFLOW_QUEUE: &str = "__wkf_workflow_workflow//a";
+/// How long a lease of these tests holds.
+pub const LEASE_MS: i64 = 30_000;
+
+/// A store, its clock, and its folder if it is on disk.
+pub struct World {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
+    folder: Option<TempDir>,
+}
+
+/// Starts an operation and waits for its outcome.
+pub fn settled<T: Send + 'static>(start: impl FnOnce(Completion<T>)) -> Result<T, WorldError> {
+    let (done, outcome) = Completion::channel();
+    start(done);
+    outcome.recv_timeout(PATIENCE).expect("the store settles every operation")
+}
+
+/// How the tests open a database.
+pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
+    SqliteOptions {
+        location,
+        full_durability: true,
+        workflow_prefix: WORKFLOW_PREFIX.into(),
+        owner: test_owner(),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+    }
+}
+
+/// Opens the file.
+pub fn open_file(path: &Path, clock: &Arc<ManualClock>) -> Result<SqliteStore, WorldError> {
+    SqliteStore::open(options(Location::File(path.to_owned()), clock))
+}
+
+impl World {
+    /// A fresh SQLite file.
+    pub fn on_file() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let store = open_file(&folder.path().join("world.db"), &clock).expect("the file opens");
+        Self { store: Arc::new(store), clock, folder: Some(folder) }
+    }
+
+    /// A fresh SQLite database in memory.
+    pub fn in_memory() -> Self {
+        static NAMES: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("test{}", NAMES.fetch_add(1, Ordering::Relaxed));
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let store =
+            SqliteStore::open(options(Location::Memory(name), &clock)).expect("memory opens");
+        Self { store: Arc::new(store), clock, folder: None }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> PathBuf {
+        self.folder.as_ref().expect("this world is on disk").path().join("world.db")
+    }
+
+    /// Moves the clock to this many milliseconds after [`NOW_MS`].
+    pub fn at(&self, since_ms: i64) {
+        self.clock.set(NOW_MS + since_ms);
+    }
+
+    /// Appends an event.
+    pub fn tries(&self, request: EventRequest) -> Result<EventReply, WorldError> {
+        settled(|done| self.store.append_event(request, done))
+    }
+
+    /// Appends an event of a run that the rules allow; its payload is the name of its type.
+    #[track_caller]
+    pub fn does(&self, run: u64, body: EventBody) -> EventReply {
+        let event_type = body.event_type().as_str();
+        self.tries(request(run, body))
+            .unwrap_or_else(|error| panic!("{event_type} was refused: {error}"))
+    }
+
+    /// Appends an event of a run that the rules refuse, and sees that the log stays as it is.
+    #[track_caller]
+    pub fn refuses(&self, run: u64, body: EventBody) -> WorldError {
+        let event_type = body.event_type().as_str();
+        let before = self.log(run);
+        let outcome = self.tries(request(run, body));
+        assert_eq!(self.log(run), before, "{event_type} wrote something");
+        match outcome {
+            Ok(reply) => panic!("{event_type} was allowed: {reply:?}"),
+            Err(error) => error,
+        }
+    }
+
+    /// Creates and starts runs 1 to `count`.
+    pub fn start_runs(&self, count: u64) {
+        for run in 1..=count {
+            self.does(run, EventBody::RunCreated(rows::creation()));
+            self.does(run, EventBody::RunStarted(None));
+        }
+    }
+
+    /// The whole log of a run.
+    pub fn log(&self, run: u64) -> Vec<Event> {
+        let mut query = EventQuery {
+            run_id: Some(run_id(run)),
+            correlation_id: None,
+            page: PageRequest::first(LIMIT_MAX),
+            resolve_data: true,
+        };
+        let mut events = Vec::new();
+        loop {
+            let page = self.events(&query).expect("the log is read");
+            events.extend(page.items);
+            if !page.has_more {
+                return events;
+            }
+            query.page.after = page.cursor;
+        }
+    }
+
+    /// The event types of a run's log.
+    pub fn log_types(&self, run: u64) -> Vec<&'static str> {
+        self.log(run).iter().map(|event| event.event_type.as_str()).collect()
+    }
+
+    /// A page of events.
+    pub fn events(&self, query: &EventQuery) -> Result<Page<Event>, WorldError> {
+        settled(|done| self.store.events(query.clone(), done))
+    }
+
+    /// The live hooks of a run, or of all.
+    pub fn hooks(&self, run: Option<u64>) -> Vec<HookView> {
+        let page = PageRequest::first(LIMIT_MAX);
+        let page = settled(|done| self.store.hooks(run.map(run_id), page, true, done));
+        page.expect("hooks are read").items
+    }
+
+    /// Enqueues a message that is due.
+    pub fn enqueue(&self, message: NewMessage) -> MessageId {
+        self.enqueue_in(message, 0)
+    }
+
+    /// Enqueues a message that is due in a while.
+    pub fn enqueue_in(&self, message: NewMessage, delay_ms: i64) -> MessageId {
+        settled(|done| self.store.enqueue(message, delay_ms, done)).expect("it is enqueued")
+    }
+
+    /// Leases due messages of every queue.
+    pub fn claim(&self, limit: usize) -> Vec<Delivery> {
+        self.claimed(limit).deliveries
+    }
+
+    /// Leases due messages of every queue, with what the claim says besides.
+    pub fn claimed(&self, limit: usize) -> Claimed {
+        self.claimed_of(limit, &[WORKFLOW_PREFIX, STEP_PREFIX])
+    }
+
+    /// Leases due messages of the queues that begin so.
+    pub fn claimed_of(&self, limit: usize, prefixes: &[&str]) -> Claimed {
+        let request = ClaimRequest {
+            limit,
+            prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+            lease_owner: self.store.lease_owner().to_owned(),
+            lease_ms: LEASE_MS,
+        };
+        settled(|done| self.store.claim(request, done)).expect("the claim succeeds")
+    }
+
+    /// Leases the one message that is due.
+    #[track_caller]
+    pub fn claim_one(&self) -> Delivery {
+        let mut deliveries = self.claim(10);
+        assert_eq!(deliveries.len(), 1, "one message is due: {deliveries:?}");
+        deliveries.remove(0)
+    }
+
+    /// Sees that nothing can be claimed now.
+    #[track_caller]
+    pub fn claims_nothing(&self) {
+        assert_eq!(self.claim(10), []);
+    }
+
+    /// Ends a delivery; says whether the lease held.
+    pub fn settle(&self, delivery: &Delivery, outcome: Outcome) -> bool {
+        let (id, token) = (delivery.message_id, delivery.lease_token.clone());
+        settled(|done| self.store.settle_delivery(id, token, outcome, done)).expect("it settles")
+    }
+
+    /// Prolongs leases; returns the lost ones.
+    pub fn extend(&self, leases: &[&Delivery], lease_ms: i64) -> Vec<MessageId> {
+        let leases: Vec<(MessageId, LeaseToken)> = leases
+            .iter()
+            .map(|delivery| (delivery.message_id, delivery.lease_token.clone()))
+            .collect();
+        settled(|done| self.store.extend(leases, lease_ms, done)).expect("it extends")
+    }
+
+    /// Whether a delivery's lease holds.
+    pub fn holds(&self, delivery: &Delivery) -> bool {
+        self.store
+            .lease_holds(delivery.message_id, &delivery.lease_token)
+            .expect("the lease is looked up")
+    }
+
+    /// Appends chunks of text to a stream.
+    pub fn write(&self, name: &str, chunks: &[&str]) {
+        let chunks = chunks.iter().map(|chunk| chunk.as_bytes().to_vec()).collect();
+        settled(|done| self.store.write_stream(name.into(), run_id(1), chunks, done))
+            .expect("the chunks are written");
+    }
+
+    /// Closes a stream.
+    pub fn close_stream(&self, name: &str) {
+        settled(|done| self.store.close_stream(name.into(), run_id(1), done))
+            .expect("the stream is closed");
+    }
+
+    /// A slice of a stream.
+    pub fn slice(&self, name: &str, from: i64, limit: usize) -> StreamSlice {
+        settled(|done| self.store.stream_slice(name.into(), from, limit, done))
+            .expect("the stream is read")
+    }
+}
+
+/// A message that only wakes a run.
+pub fn wake_up(run: u64) -> NewMessage {
+    let run_id: RunId = run_id(run);
+    NewMessage {
+        queue_name: WORKFLOW_QUEUE.into(),
+        body: format!(r#"{{"runId":"{run_id}"}}"#).into_bytes(),
+        purpose: Purpose::WakeUp(run_id),
+        idempotency_key: None,
+        available_at_ms: 0,
+    }
+}
+
+/// A message that replays a run and carries something more.
+pub fn replay(run: u64, content: &str) -> NewMessage {
+    NewMessage { purpose: Purpose::Replay(run_id(run)), body: content.into(), ..wake_up(run) }
+}
+
+/// A message that executes a step.
+pub fn step_message(content: &str) -> NewMessage {
+    NewMessage {
+        queue_name: format!("{STEP_PREFIX}step//a"),
+        purpose: Purpose::Other,
+        body: content.into(),
+        idempotency_key: None,
+        available_at_ms: 0,
+    }
+}
+
+/// The bodies of deliveries, as text.
+pub fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(|d| String::from_utf8_lossy(&d.body).into_owned()).collect()
+}
