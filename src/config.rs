@@ -110,6 +110,30 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Refuses to share an engine that was opened with other settings of the database.
+    ///
+    /// # Errors
+    /// `BadConfig`, naming what differs.
+    pub fn refuse_if_other(&self, other: &Self) -> Result<(), WorldError> {
+        let differing = [
+            ("WORKFLOW_HOOKLINE_DURABILITY", self.full_durability != other.full_durability),
+            ("WORKFLOW_QUEUE_NAMESPACE", self.workflow_prefix != other.workflow_prefix),
+            ("WORKFLOW_HOOKLINE_DELIVERY", self.delivery != other.delivery),
+        ];
+        match differing.iter().find(|(_, differs)| *differs) {
+            None => Ok(()),
+            Some((variable, _)) => Err(WorldError::new(
+                ErrorKind::BadConfig,
+                format!(
+                    "another World of this process has the same database open with another \
+                     {variable}: use one setting, or close that World first"
+                ),
+            )),
+        }
+    }
+}
+
 fn bad(variable: &str, value: &str, allowed: &str) -> WorldError {
     WorldError::new(
         ErrorKind::BadConfig,
@@ -149,14 +173,25 @@ fn location(url: Option<&str>) -> Result<Location, WorldError> {
         };
     }
     if let Some(rest) = url.strip_prefix("file:") {
-        let path = rest.strip_prefix("//localhost").or_else(|| rest.strip_prefix("//"));
-        return file(url, &percent_decode(path.unwrap_or(rest)).ok_or_else(|| bad_path(url))?);
+        return file(url, &file_url_path(rest).ok_or_else(|| bad_path(url))?);
     }
     if let Some((scheme, _)) = url.split_once("://") {
         // The rest of a URL may hold a password.
         return Err(bad("URL", &format!("{scheme}://..."), "a path, a file: URL or :memory:"));
     }
     file(url, url)
+}
+
+/// The path of a file URL behind its scheme. A host other than this one is no path.
+fn file_url_path(rest: &str) -> Option<String> {
+    let path = match rest.strip_prefix("//") {
+        None => rest,
+        Some(with_host) => {
+            let path = with_host.strip_prefix("localhost").unwrap_or(with_host);
+            path.starts_with('/').then_some(path)?
+        }
+    };
+    percent_decode(path)
 }
 
 fn bad_path(url: &str) -> WorldError {
@@ -199,7 +234,8 @@ fn base_url(value: Option<&str>) -> Result<Option<String>, WorldError> {
     let uri: Option<hyper::Uri> = value.parse().ok();
     match uri.filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
         Some(_) => Ok(Some(value.trim_end_matches('/').to_owned())),
-        None => Err(bad("BASE_URL", value, "an http:// URL of this app")),
+        // A URL may hold a password.
+        None => Err(bad("BASE_URL", "no URL of that kind", "an http:// URL of this app")),
     }
 }
 
@@ -246,7 +282,7 @@ mod tests {
         assert_eq!(at("file:/a/b.db"), Ok(Location::File("/a/b.db".into())));
         assert_eq!(at(":memory:"), Ok(Location::Memory(String::new())));
         assert_eq!(at(":memory:one"), Ok(Location::Memory("one".into())));
-        for wrong in ["", ":memory:a/b", "file:%zz", "a\0b"] {
+        for wrong in ["", ":memory:a/b", "file:%zz", "file://another-host/a.db", "a\0b"] {
             assert_eq!(at(wrong).unwrap_err().kind, ErrorKind::BadConfig, "{wrong:?}");
         }
     }

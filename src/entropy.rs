@@ -22,11 +22,10 @@ impl Entropy {
         ))
     }
 
-    /// A new message's name: the milliseconds, then a random start that only counts up, so that
-    /// two processes on one database hardly ever meet (and are told apart by the primary key).
+    /// A new message's name: the milliseconds, then a count. It is no secret; the store sees to it
+    /// that two processes on one database do not meet.
     pub fn message_id(&self, now_ms: i64) -> MessageId {
-        let random = i64::from(u32::from_le_bytes(random_bytes())) & ((1 << 16) - 1);
-        let fresh = (now_ms.max(0) << MessageId::SEQUENCE_BITS) | random;
+        let fresh = now_ms.max(0) << MessageId::SEQUENCE_BITS;
         let mut last = self.last_message.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *last = fresh.max(*last + 1);
         MessageId::from_number(*last)

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeliveryMode};
 use crate::domain::event::{EventBody, EventRequest};
-use crate::domain::id::{LeaseToken, MessageId};
-use crate::domain::message::{NewMessage, Purpose};
+use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::error::WorldError;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
@@ -36,16 +36,16 @@ pub struct Engine {
     pub tails: Arc<Tails>,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
-    dispatcher: Mutex<Delivery>,
+    workers: Mutex<Workers>,
     clock: Arc<dyn Clock>,
     config: Config,
 }
 
 /// Who delivers in this process.
 #[derive(Default)]
-struct Delivery {
+struct Workers {
     dispatcher: Option<Dispatcher>,
-    workers: Vec<u64>,
+    worlds: Vec<u64>,
 }
 
 /// A message as the SDK enqueues it.
@@ -57,6 +57,8 @@ pub struct EnqueueRequest {
     pub body: Vec<u8>,
     /// See [`NewMessage::idempotency_key`].
     pub idempotency_key: Option<String>,
+    /// Of the caller's own, for delivery over HTTP.
+    pub headers: Option<HashMap<String, String>>,
     /// From now.
     pub delay_ms: i64,
 }
@@ -67,6 +69,8 @@ pub struct World {
     location: Location,
     /// Names this World among those of the process.
     id: u64,
+    /// Whether this World delivers once it is started.
+    delivers: bool,
     closed: Mutex<bool>,
 }
 
@@ -78,19 +82,22 @@ impl World {
     /// Opens the database, or joins the engine that has it open. Blocks.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`].
+    /// As [`SqliteStore::open`]; `BadConfig` when the engine was opened with other settings.
     pub fn open(config: Config, id: u64) -> Result<Self, WorldError> {
         let location = config.location.canonical()?;
+        let delivers = config.delivers;
+        let config = Config { location: location.clone(), ..config };
         let mut engines = lock(&ENGINES);
         let engines = engines.get_or_insert_default();
         if let Some(shared) = engines.get_mut(&location) {
+            shared.engine.config.refuse_if_other(&config)?;
             shared.worlds += 1;
             let engine = Arc::clone(&shared.engine);
-            return Ok(Self { engine, location, id, closed: Mutex::new(false) });
+            return Ok(Self { engine, location, id, delivers, closed: Mutex::new(false) });
         }
-        let engine = Engine::open(Config { location: location.clone(), ..config })?;
+        let engine = Engine::open(config)?;
         engines.insert(location.clone(), Shared { engine: Arc::clone(&engine), worlds: 1 });
-        Ok(Self { engine, location, id, closed: Mutex::new(false) })
+        Ok(Self { engine, location, id, delivers, closed: Mutex::new(false) })
     }
 
     /// The engine.
@@ -98,9 +105,26 @@ impl World {
         &self.engine
     }
 
-    /// Names this World among those of the process.
-    pub fn id(&self) -> u64 {
-        self.id
+    /// Delivers messages from now on, unless the role says that this World does not. Idempotent.
+    /// `app_url` is where this app answers, for HTTP delivery, when the configuration does not say.
+    ///
+    /// # Errors
+    /// `Internal` when no thread can be started.
+    pub fn start_worker(&self, app_url: Option<String>) -> Result<(), WorldError> {
+        match self.delivers {
+            true => self.engine.start_worker(self.id, app_url),
+            false => Ok(()),
+        }
+    }
+
+    /// A handler for queue names with this prefix lives in this World's JavaScript.
+    pub fn register_handler(&self, prefix: String, handler: Arc<dyn Handler>) {
+        self.engine.register_handler(prefix, self.id, handler);
+    }
+
+    /// Hands nothing more to this World's handlers.
+    pub fn stop_handling(&self) {
+        self.engine.handlers.deregister(self.id);
     }
 
     /// Gives up this World's share; the last one lets go of the database. Idempotent; blocks.
@@ -109,6 +133,7 @@ impl World {
             return;
         }
         self.engine.stop_worker(self.id);
+        self.engine.tails.close_of(self.id);
         let last = {
             let mut engines = lock(&ENGINES);
             let engines = engines.get_or_insert_default();
@@ -121,7 +146,6 @@ impl World {
             }
         };
         if last {
-            self.engine.tails.close();
             self.engine.store.close();
         }
     }
@@ -148,7 +172,7 @@ impl Engine {
             store,
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
-            dispatcher: Mutex::default(),
+            workers: Mutex::default(),
             clock,
             config,
         }))
@@ -158,16 +182,29 @@ impl Engine {
     /// has written one: that call is answered from here.
     pub fn append_event(self: &Arc<Self>, request: EventRequest, done: Completion<EventReply>) {
         let run_id = request.run_id.clone();
+        let completes_wait = matches!(request.body, EventBody::WaitCompleted { .. });
         let engine = Arc::clone(self);
         let credited = Completion::new(move |reply: Result<EventReply, WorldError>| {
-            if let (Ok(EventReply { wake_up: Some(message_id), .. }), Some(run_id)) =
-                (&reply, run_id)
-            {
-                engine.wake_credits.grant(run_id, *message_id, engine.clock.now_ms());
+            if let (Ok(reply), Some(run_id)) = (&reply, run_id) {
+                engine.credit_wake_up(run_id, completes_wait, reply);
             }
             done.settle(reply);
         });
         self.store.append_event(request, credited);
+    }
+
+    /// A step that failed before it was ever started is the one case in which the SDK does not ask:
+    /// its arguments could not be serialised, and the replay that found out goes on by itself. A
+    /// completed wait has no wake-up of its own, so what is asked for next is not a duplicate.
+    fn credit_wake_up(&self, run_id: RunId, completes_wait: bool, reply: &EventReply) {
+        let never_started = reply.step.as_ref().is_some_and(|view| view.step.attempt == 0);
+        match reply.wake_up {
+            Some(message_id) if !never_started => {
+                self.wake_credits.grant(run_id, message_id, self.clock.now_ms());
+            }
+            _ if completes_wait => self.wake_credits.revoke(&run_id),
+            _ => {}
+        }
     }
 
     /// Resumes a hook: the liveness check, the event and the wake-up in one commit.
@@ -199,27 +236,20 @@ impl Engine {
             purpose,
             body: request.body,
             idempotency_key: request.idempotency_key,
+            headers: request.headers.map(|headers| serde_json::json!(headers).to_string()),
             // The store adds the delay to its own clock.
             available_at_ms: 0,
         };
         self.store.enqueue(message, request.delay_ms, done);
     }
 
-    /// Delivers messages from now on, unless the role says that this process does not. Idempotent.
-    /// `app_url` is where this app answers, for HTTP delivery, when the configuration does not say.
-    ///
-    /// # Errors
-    /// `Internal` when no thread can be started.
-    pub fn start_worker(&self, world_id: u64, app_url: Option<String>) -> Result<(), WorldError> {
-        if !self.config.delivers {
-            return Ok(());
+    fn start_worker(&self, world_id: u64, app_url: Option<String>) -> Result<(), WorldError> {
+        let mut workers = lock(&self.workers);
+        if !workers.worlds.contains(&world_id) {
+            workers.worlds.push(world_id);
         }
-        let mut delivery = lock(&self.dispatcher);
-        if !delivery.workers.contains(&world_id) {
-            delivery.workers.push(world_id);
-        }
-        if delivery.dispatcher.is_none() {
-            delivery.dispatcher = Some(Dispatcher::start(self.delivering(app_url))?);
+        if workers.dispatcher.is_none() {
+            workers.dispatcher = Some(Dispatcher::start(self.delivering(app_url))?);
         }
         Ok(())
     }
@@ -240,36 +270,40 @@ impl Engine {
     }
 
     fn stop_worker(&self, world_id: u64) {
+        self.handlers.deregister(world_id);
         let stopping = {
-            let mut delivery = lock(&self.dispatcher);
-            delivery.workers.retain(|worker| *worker != world_id);
-            match delivery.workers.is_empty() {
-                true => delivery.dispatcher.take(),
+            let mut workers = lock(&self.workers);
+            workers.worlds.retain(|world| *world != world_id);
+            match workers.worlds.is_empty() {
+                true => workers.dispatcher.take(),
                 false => None,
             }
         };
         if let Some(dispatcher) = stopping {
             dispatcher.stop();
         }
-        self.handlers.deregister(world_id);
     }
 
-    /// A handler for queue names with this prefix lives in this process.
-    pub fn register_handler(&self, prefix: String, world_id: u64, handler: Arc<dyn Handler>) {
+    fn register_handler(&self, prefix: String, world_id: u64, handler: Arc<dyn Handler>) {
         self.handlers.register(prefix, world_id, handler);
-        if let Some(dispatcher) = &lock(&self.dispatcher).dispatcher {
+        if let Some(dispatcher) = &lock(&self.workers).dispatcher {
             dispatcher.wake();
         }
     }
 
-    /// Whether a delivery over HTTP comes from the holder of the live lease.
+    /// The delivery that a request over HTTP claims to be, as the queue knows it; `None` unless the
+    /// request comes from the holder of its live lease.
     ///
     /// # Errors
     /// Storage faults.
-    pub fn verify_delivery(&self, message_id: &str, lease_token: &str) -> Result<bool, WorldError> {
+    pub fn live_delivery(
+        &self,
+        message_id: &str,
+        lease_token: &str,
+    ) -> Result<Option<Delivery>, WorldError> {
         match MessageId::parse(message_id) {
-            Some(id) => self.store.lease_holds(id, &LeaseToken::new(lease_token)),
-            None => Ok(false),
+            Some(id) => self.store.leased_delivery(id, &LeaseToken::new(lease_token)),
+            None => Ok(None),
         }
     }
 }

@@ -7,7 +7,7 @@
 import type { WorldOptions } from '../index';
 import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
-import { deliver, joinTable } from './handlers';
+import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
 
 /** What the parts of a World share; every function may be picked off the object. */
@@ -24,11 +24,17 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+// The status is that of the addon's own `CLOSED`: to the runtime an error without one is final, and
+// what a closing process leaves undone must be tried again by another.
+function closed(): Error {
+  return toError({ code: 'CLOSED', message: 'This World is closed.', details: { status: 503 } });
+}
+
 /** The engine of a World; does no I/O and never throws. */
 export function createEngine(options: WorldOptions): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
-  let leaveTable: (() => void) | undefined;
+  let place: Opened | undefined;
   let closing: Promise<void> | undefined;
 
   const engine: Engine = {
@@ -38,7 +44,8 @@ export function createEngine(options: WorldOptions): Engine {
     },
     key: () => engineKey(engine.config()),
     async connect() {
-      if (closing) throw toError({ code: 'CLOSED', message: 'This World is closed.', details: {} });
+      // While it closes, what is being delivered may still use it; the addon says when it is over.
+      if (closing && !opening) throw closed();
       opening ??= open();
       const attempt = opening;
       try {
@@ -65,14 +72,15 @@ export function createEngine(options: WorldOptions): Engine {
     const { NativeWorld: World } = loadBinding();
     const native = new World(JSON.stringify(engine.config()));
     await settled(native.open());
-    leaveTable = joinTable(engine, native);
+    place = joinTable(engine, native);
     return native;
   }
 
   async function shut(): Promise<void> {
     const native = await opening?.catch(() => undefined);
-    leaveTable?.();
     if (native) await settled(native.close());
+    place?.leave();
+    forgetHandlers(engine);
   }
 
   return engine;

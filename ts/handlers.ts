@@ -22,18 +22,40 @@ interface Registration {
   handler: QueueHandler;
 }
 
+/** An opened World's place in the table: its engine keeps it, the table does not. */
+export interface Opened {
+  engine: Engine;
+  native: NativeWorld;
+  leave(): void;
+}
+
 interface Table {
   registrations: Registration[];
-  /** Opened Worlds: they are told of handlers that come later, and can verify deliveries. */
-  opened: Map<Engine, NativeWorld>;
+  /**
+   * Opened Worlds: they are told of handlers that come later, and can verify deliveries. Held
+   * weakly, so that a World that is forgotten without `close()` still gives its database back.
+   */
+  opened: Set<WeakRef<Opened>>;
 }
 
 const TABLE = Symbol.for('hookline//handlers');
 
 function table(): Table {
   const globals = globalThis as { [TABLE]?: Table };
-  globals[TABLE] ??= { registrations: [], opened: new Map() };
+  globals[TABLE] ??= { registrations: [], opened: new Set() };
   return globals[TABLE];
+}
+
+/** The opened Worlds with this engine, as far as anybody still holds them. */
+function openedWith(key: string): Opened[] {
+  const { opened } = table();
+  const alive = [];
+  for (const reference of opened) {
+    const world = reference.deref();
+    if (!world) opened.delete(reference);
+    else if (world.engine.key() === key) alive.push(world);
+  }
+  return alive;
 }
 
 /** Adds a handler; one that the same World registered for the prefix before is replaced (hot reload). */
@@ -43,8 +65,13 @@ export function registerHandler(engine: Engine, prefix: string, handler: QueueHa
   if (earlier >= 0) registrations.splice(earlier, 1);
   registrations.push({ prefix, engine, handler });
   if (opened.size === 0) return;
-  const key = engine.key();
-  for (const [other, native] of opened) if (other.key() === key) native.handlerRegistered(prefix);
+  for (const { native } of openedWith(engine.key())) native.handlerRegistered(prefix);
+}
+
+/** Removes what a closed World has registered. */
+export function forgetHandlers(engine: Engine): void {
+  const globals = table();
+  globals.registrations = globals.registrations.filter((r) => r.engine !== engine);
 }
 
 /** The prefixes that some World with this engine has a handler for. */
@@ -53,12 +80,14 @@ function knownPrefixes(key: string): Set<string> {
   return new Set(registrations.filter((r) => r.engine.key() === key).map((r) => r.prefix));
 }
 
-/** Makes an opened World known to the table, and the table's prefixes to it; answers how to leave. */
-export function joinTable(engine: Engine, native: NativeWorld): () => void {
+/** Makes an opened World known to the table, and the table's prefixes to it. */
+export function joinTable(engine: Engine, native: NativeWorld): Opened {
   const { opened } = table();
-  opened.set(engine, native);
+  const world = { engine, native, leave: () => void opened.delete(reference) };
+  const reference = new WeakRef<Opened>(world);
+  opened.add(reference);
   for (const prefix of knownPrefixes(engine.key())) native.handlerRegistered(prefix);
-  return () => opened.delete(engine);
+  return world;
 }
 
 /**
@@ -66,12 +95,9 @@ export function joinTable(engine: Engine, native: NativeWorld): () => void {
  * second World object an opening of its own, which nobody would ever close.
  */
 export function openedWorld(engine: Engine): NativeWorld | undefined {
-  const { opened } = table();
-  const own = opened.get(engine);
-  if (own || opened.size === 0) return own;
-  const key = engine.key();
-  for (const [other, native] of opened) if (other.key() === key) return native;
-  return undefined;
+  if (table().opened.size === 0) return undefined;
+  const alive = openedWith(engine.key());
+  return (alive.find((world) => world.engine === engine) ?? alive[0])?.native;
 }
 
 /** The newest handler for a queue name among the Worlds with this engine. */

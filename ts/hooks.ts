@@ -50,7 +50,10 @@ export function resumeHook(
 export async function getHookByToken(token: string): Promise<Hook> {
   if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
   checkToken(token);
-  return (await findByToken(await currentEngine().connect(), token)).hook;
+  const native = await currentEngine().connect();
+  // Without its run: a hook cannot outlive it here.
+  const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
+  return hydrated(toHook(json.hook, bytes));
 }
 
 async function resume(
@@ -88,11 +91,14 @@ async function findByToken(native: NativeWorld, token: string): Promise<Target> 
   const { json, bytes } = answerOf<{ hook: NativeRecord; run: NativeRecord }>(
     native.hookForResume(token),
   );
-  const hook = toHook(json.hook, bytes);
+  return { hook: await hydrated(toHook(json.hook, bytes)), run: toRun(json.run, bytes) };
+}
+
+async function hydrated(hook: Hook): Promise<Hook> {
   if (hook.metadata !== undefined) {
     hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, undefined, currentWorld);
   }
-  return { hook, run: toRun(json.run, bytes) };
+  return hook;
 }
 
 // By hook object the hook itself is not looked up: the caller's object is what comes back, and the
@@ -113,7 +119,7 @@ async function dehydrateFor(
   try {
     const coreVersion = run.executionContext?.workflowCoreVersion;
     const target = { runId: hook.runId, coreVersion, v1Compat, key };
-    return (await dehydratePayload(payload, target, uploads, currentWorld)).value;
+    return await dehydratePayload(payload, target, uploads, currentWorld);
   } finally {
     flushInBackground(uploads, hook);
   }

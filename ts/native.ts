@@ -57,6 +57,7 @@ export interface NativeWorld {
   ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
   settleDelivery(deliveryId: number, outcome: string): void;
+  /** The delivery as the queue knows it; void when the lease is not live. */
   verifyDelivery(messageId: string, leaseToken: string): NativeReply;
 
   writeStream(name: string, runId: string, chunks: Uint8Array[]): Promise<NativeReply>;

@@ -5,7 +5,8 @@ import type { Engine } from './engine';
 import { invalid } from './errors';
 import { openedWorld, type QueueHandler, registerHandler, timeoutOf } from './handlers';
 import { decodeJson, encodeJson } from './json';
-import { answerOf, settled } from './native';
+import { answerOf, type PayloadRef, settled } from './native';
+import { payloadOf } from './records';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
 const BARE_STEP_PREFIX = '__wkf_step_';
@@ -25,6 +26,8 @@ export function createQueue(engine: Engine): Queue {
       return { messageId: (await settled<{ messageId: string }>(reply)).json.messageId };
     },
     createQueueHandler(prefix: string, handler: QueueHandler) {
+      if (typeof prefix !== 'string') throw invalid('A queue name prefix must be a string.');
+      if (typeof handler !== 'function') throw invalid('A queue handler must be a function.');
       registerHandler(engine, prefix, handler);
       return (request: Request) => answerDelivery(engine, prefix, handler, request);
     },
@@ -37,7 +40,7 @@ function encodeRequest(engine: Engine, queueName: unknown, options: QueueMessage
       'A queue name must begin with __wkf_workflow_ or __wkf_step_, or such with a namespace.',
     );
   }
-  const { delaySeconds, idempotencyKey, headers, specVersion } = options;
+  const { delaySeconds, idempotencyKey, headers } = options;
   if (delaySeconds !== undefined && !(Number.isFinite(delaySeconds) && delaySeconds >= 0)) {
     throw invalid('delaySeconds must be a number of seconds, zero or more.');
   }
@@ -46,8 +49,6 @@ function encodeRequest(engine: Engine, queueName: unknown, options: QueueMessage
     delaySeconds,
     idempotencyKey,
     headers,
-    deploymentId: options.deploymentId,
-    specVersion,
   });
 }
 
@@ -57,9 +58,17 @@ function inNamespace(queueName: string, namespace: string | undefined): string {
   return `__${namespace}_wkf_step_${queueName.slice(BARE_STEP_PREFIX.length)}`;
 }
 
+/** What the queue itself holds of a delivery. */
+interface LiveDelivery {
+  queueName: string;
+  attempt: number;
+  body: PayloadRef;
+}
+
 /**
  * One delivery over HTTP. The request proves itself by the lease token of the live delivery, which
- * is checked against the store before any code runs: the route is open to the world.
+ * is checked against the store before any code runs: the route is open to the world. What the
+ * handler is given comes from the store too, so a token that leaked says nothing of its own.
  */
 async function answerDelivery(
   engine: Engine,
@@ -69,37 +78,38 @@ async function answerDelivery(
 ): Promise<Response> {
   const queueName = request.headers.get('x-vqs-queue-name');
   const messageId = request.headers.get('x-vqs-message-id');
-  const attempt = Number(request.headers.get('x-vqs-message-attempt') ?? Number.NaN);
   if (!request.body) return refusal(400, 'Missing request body');
-  if (!queueName || !messageId || !Number.isSafeInteger(attempt) || attempt < 1) {
+  if (!queueName || !messageId || !request.headers.has('x-vqs-message-attempt')) {
     return refusal(400, 'Missing required headers');
   }
   if (!queueName.startsWith(prefix)) return refusal(400, 'Unhandled queue');
+  let live: { delivery: LiveDelivery; message: unknown } | undefined;
   try {
-    const lease = request.headers.get('x-hookline-lease');
-    if (!lease || !(await isLive(engine, messageId, lease))) {
-      return refusal(401, 'This request does not belong to a live delivery');
-    }
-    const message = decodeBody(await request.text());
-    if (message === undefined) return refusal(400, 'The request body is not JSON');
-    const seconds = timeoutOf(await handler(message, { attempt, queueName, messageId }));
+    live = await liveDelivery(engine, messageId, request.headers.get('x-hookline-lease') ?? '');
+  } catch {
+    // The reason may name the database, which is nothing for whoever sent this.
+    return refusal(503, 'The delivery cannot be verified now');
+  }
+  if (live?.delivery.queueName !== queueName) {
+    return refusal(401, 'This request does not belong to a live delivery');
+  }
+  const { attempt } = live.delivery;
+  try {
+    const seconds = timeoutOf(await handler(live.message, { attempt, queueName, messageId }));
     return Response.json(seconds === undefined ? { ok: true } : { timeoutSeconds: seconds });
   } catch (error) {
     return Response.json(String(error), { status: 500 });
   }
 }
 
-async function isLive(engine: Engine, messageId: string, lease: string): Promise<boolean> {
+async function liveDelivery(engine: Engine, messageId: string, lease: string) {
+  if (lease === '') return undefined;
   const native = openedWorld(engine) ?? (await engine.connect());
-  return answerOf<{ valid: boolean }>(native.verifyDelivery(messageId, lease)).json.valid === true;
-}
-
-function decodeBody(text: string): unknown {
-  try {
-    return decodeJson(text);
-  } catch {
-    return undefined;
-  }
+  const reply = native.verifyDelivery(messageId, lease);
+  const { json: delivery, bytes } = answerOf<LiveDelivery | undefined>(reply);
+  if (!delivery) return undefined;
+  const body = payloadOf(delivery.body, bytes) as Uint8Array;
+  return { delivery, message: decodeJson(new TextDecoder().decode(body)) };
 }
 
 function refusal(status: number, error: string): Response {

@@ -16,14 +16,8 @@ export interface PayloadTarget {
   key: CryptoKey | undefined;
 }
 
-/** A payload ready to be stored, and the streams in it that are still being uploaded. */
-export interface Dehydrated {
-  /** Bytes, or with `v1Compat` a plain value. */
-  value: unknown;
-}
-
 /**
- * Serializes a hook payload for the run that will read it.
+ * Serializes a hook payload for the run that will read it: bytes, or with `v1Compat` a plain value.
  *
  * Uploads of streams within the payload are pushed to `uploads`, also when this then fails, so that
  * the caller can always watch over them.
@@ -35,12 +29,11 @@ export async function dehydratePayload(
   target: PayloadTarget,
   uploads: Promise<unknown>[],
   currentWorld: () => World,
-): Promise<Dehydrated> {
+): Promise<unknown> {
   const sdk = load(currentWorld);
-  const version = typeof target.coreVersion === 'string' ? target.coreVersion : undefined;
-  const capabilities = sdk.getRunCapabilities(version);
+  const capabilities = capabilitiesOf(sdk, target.coreVersion);
   const encrypts = capabilities.supportedFormats.has(sdk.SerializationFormat.ENCRYPTED);
-  const value = await sdk.dehydrateStepReturnValue(
+  const dehydrated = sdk.dehydrateStepReturnValue(
     payload,
     target.runId,
     (encrypts ? target.key : undefined) as never,
@@ -49,7 +42,34 @@ export async function dehydratePayload(
     target.v1Compat,
     capabilities.framedByteStreams,
   );
-  return { value };
+  return dehydrated.catch((error: unknown) => {
+    throw withoutPayload(error);
+  });
+}
+
+/** The serializer's error holds the payload and the part that failed; whoever logs it must not. */
+function withoutPayload(error: unknown): unknown {
+  const cause = (error as { cause?: { root?: unknown; value?: unknown } } | undefined)?.cause;
+  if (cause !== null && typeof cause === 'object') {
+    delete cause.root;
+    delete cause.value;
+  }
+  return error;
+}
+
+type Capabilities = ReturnType<Sdk['getRunCapabilities']>;
+
+/** Comparing versions costs more than the rest of a small payload, and there are few of them. */
+const knownCapabilities = new Map<unknown, Capabilities>();
+const KNOWN_VERSIONS_MAX = 100;
+
+function capabilitiesOf(sdk: Sdk, coreVersion: unknown): Capabilities {
+  const known = knownCapabilities.get(coreVersion);
+  if (known) return known;
+  const version = typeof coreVersion === 'string' ? coreVersion : undefined;
+  const capabilities = sdk.getRunCapabilities(version);
+  if (knownCapabilities.size < KNOWN_VERSIONS_MAX) knownCapabilities.set(version, capabilities);
+  return capabilities;
 }
 
 /** The value of a hook's metadata, as the workflow passed it to `createHook()`. */

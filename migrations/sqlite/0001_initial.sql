@@ -70,7 +70,8 @@ CREATE TABLE hooks (
   owner_id TEXT NOT NULL,
   project_id TEXT NOT NULL,
   environment TEXT NOT NULL,
-  created_position INTEGER NOT NULL,
+  -- The event that carries the metadata.
+  metadata_position INTEGER,
   created_at_ms INTEGER NOT NULL,
   disposed_at_ms INTEGER,
   spec_version INTEGER NOT NULL,
@@ -102,6 +103,7 @@ CREATE TABLE messages (
   -- 1: replays the run and carries nothing else, so pending ones coalesce.
   is_wake_up INTEGER NOT NULL CHECK (is_wake_up IN (0, 1)),
   body BLOB NOT NULL,
+  headers TEXT,
   idempotency_key TEXT,
   created_at_ms INTEGER NOT NULL,
   available_at_ms INTEGER NOT NULL,

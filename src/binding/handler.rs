@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use napi::Status;
 use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
@@ -24,6 +25,8 @@ type Deliver = ThreadsafeFunction<Arguments, (), Arguments, Status, false, true>
 pub struct JsHandler {
     deliver: Deliver,
     in_flight: Mutex<HashMap<u32, Completion<Handled>>>,
+    /// Signalled whenever a delivery ends.
+    ended: Condvar,
     last_number: AtomicU32,
 }
 
@@ -39,7 +42,12 @@ impl JsHandler {
     pub fn new(deliver: Function<'_, Arguments, ()>) -> napi::Result<Arc<Self>> {
         let deliver =
             deliver.build_threadsafe_function().weak::<true>().callee_handled::<false>().build()?;
-        Ok(Arc::new(Self { deliver, in_flight: Mutex::default(), last_number: AtomicU32::new(0) }))
+        Ok(Arc::new(Self {
+            deliver,
+            in_flight: Mutex::default(),
+            ended: Condvar::new(),
+            last_number: AtomicU32::new(0),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Completion<Handled>>> {
@@ -49,6 +57,7 @@ impl JsHandler {
     /// JavaScript is done with a delivery. An unknown number is one that has ended already.
     pub fn settle(&self, number: u32, outcome: &str) {
         let Some(done) = self.lock().remove(&number) else { return };
+        self.ended.notify_all();
         let handled = match serde_json::from_str(outcome) {
             Ok(Ended { error: Some(error), .. }) => Handled::Failed { error },
             Ok(Ended { timeout_seconds: Some(seconds), .. }) => Handled::Again { seconds },
@@ -56,6 +65,12 @@ impl JsHandler {
             Err(error) => Handled::Failed { error: format!("unreadable outcome: {error}") },
         };
         done.settle(Ok(handled));
+    }
+
+    /// Waits until JavaScript is done with every delivery, or the grace period is over.
+    pub fn drain(&self, grace: Duration) {
+        let busy = |in_flight: &mut HashMap<_, _>| !in_flight.is_empty();
+        drop(self.ended.wait_timeout_while(self.lock(), grace, busy));
     }
 
     /// The environment is going: what it was working on is up for another process.

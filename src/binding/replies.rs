@@ -1,11 +1,14 @@
 //! Replies: the engine's types into one JSON document and one block of bytes (`ts/native.ts`).
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, MessageId};
+use crate::domain::message::Delivery;
 use crate::domain::page::Page;
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::run::Run;
@@ -298,17 +301,11 @@ pub fn hook_and_run((hook, run): (HookView, Run)) -> Result<Reply, WorldError> {
     })
 }
 
-#[derive(Serialize)]
-struct Named<T> {
-    #[serde(flatten)]
-    value: std::collections::BTreeMap<&'static str, T>,
-}
-
 fn named<T: Serialize>(
     name: &'static str,
     record: impl FnOnce(&mut Block) -> T,
 ) -> Result<Reply, WorldError> {
-    Reply::document(|block| Named { value: [(name, record(block))].into() })
+    Reply::document(|block| HashMap::from([(name, record(block))]))
 }
 
 pub fn run_alone(run: Run) -> Result<Reply, WorldError> {
@@ -355,8 +352,22 @@ pub fn message_id(id: MessageId) -> Result<Reply, WorldError> {
     value(json!({ "messageId": id.to_string() }))
 }
 
-pub fn valid(valid: bool) -> Result<Reply, WorldError> {
-    value(json!({ "valid": valid }))
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveDelivery {
+    queue_name: String,
+    attempt: i64,
+    body: PayloadRef,
+}
+
+/// What a route may hand to its handler; nothing when the lease is not live.
+pub fn live_delivery(delivery: Option<Delivery>) -> Result<Reply, WorldError> {
+    let Some(delivery) = delivery else { return Ok(Reply::void()) };
+    Reply::document(|block| LiveDelivery {
+        body: block.bytes(&delivery.body),
+        queue_name: delivery.queue_name,
+        attempt: delivery.attempt,
+    })
 }
 
 pub fn streams(streams: Vec<String>) -> Result<Reply, WorldError> {

@@ -1,5 +1,7 @@
 //! Requests: JSON text from TypeScript into the engine's types.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -15,9 +17,12 @@ use crate::world::EnqueueRequest;
 
 /// Reads a request.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
-    // The error names a field and a place, never a value.
     serde_json::from_str(json).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => WorldError::invalid(format!("the request: {error}")),
+        // The error itself may print a value, which may be a secret: only its place is told.
+        serde_json::error::Category::Data => WorldError::invalid(format!(
+            "a field has the wrong type, or a required one is missing (before column {} of the request)",
+            error.column()
+        )),
         _ => WorldError::invalid("the request is not JSON"),
     })
 }
@@ -44,9 +49,12 @@ impl PayloadFormat {
     fn payload(self, bytes: Vec<u8>) -> Result<Payload, WorldError> {
         match self {
             PayloadFormat::Bytes => Ok(Payload::Bytes(bytes)),
-            PayloadFormat::Json => String::from_utf8(bytes)
-                .map(Payload::Json)
-                .map_err(|_| WorldError::invalid("the payload is not JSON")),
+            PayloadFormat::Json => {
+                let text = String::from_utf8(bytes).ok();
+                text.filter(|text| serde_json::from_str::<&RawValue>(text).is_ok())
+                    .map(Payload::Json)
+                    .ok_or_else(|| WorldError::invalid("the payload is not JSON"))
+            }
         }
     }
 }
@@ -307,6 +315,7 @@ pub struct Enqueue {
     queue_name: String,
     delay_seconds: Option<f64>,
     idempotency_key: Option<String>,
+    headers: Option<HashMap<String, String>>,
 }
 
 impl Enqueue {
@@ -319,6 +328,7 @@ impl Enqueue {
             queue_name: self.queue_name,
             body,
             idempotency_key: self.idempotency_key,
+            headers: self.headers.filter(|headers| !headers.is_empty()),
             delay_ms: (delay_seconds * 1000.0) as i64,
         })
     }

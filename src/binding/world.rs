@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
 use napi::{Env, Result};
@@ -21,6 +22,9 @@ use crate::stream::ReadId;
 use crate::world::{Engine, World};
 
 type Outcome<T> = std::result::Result<T, WorldError>;
+
+/// How long closing waits for the deliveries that JavaScript is working on.
+const DRAIN: Duration = Duration::from_secs(10);
 
 static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 
@@ -74,26 +78,18 @@ impl NativeWorld {
         shared.world.as_ref().map(|world| Arc::clone(world.engine())).ok_or_else(WorldError::closed)
     }
 
-    /// A promise of an operation of the open engine; an error before it begins settles it too.
-    fn promise(
+    /// A promise of an operation of the open engine. `prepare` reads the request; what it refuses is
+    /// the answer, and what it returns begins the operation.
+    fn promise<S: FnOnce(Completion<Reply>)>(
         &self,
         env: Env,
-        start: impl FnOnce(Arc<Engine>, Completion<Reply>) -> Outcome<()>,
+        prepare: impl FnOnce(Arc<Engine>) -> Outcome<S>,
     ) -> Result<JsValue> {
-        let mut early = None;
-        let engine = self.engine();
-        let value = promise::promise(&env, |done| {
-            // The operation owns the completion; a refusal before it has begun takes this one.
-            let slot = Arc::new(Mutex::new(Some(done)));
-            let mine = Arc::clone(&slot);
-            let handed = Completion::new(move |answer| settle_once(&mine, answer));
-            early =
-                engine.and_then(|engine| start(engine, handed)).err().map(|error| (slot, error));
-        });
-        if let Some((slot, error)) = early {
-            settle_once(&slot, Err(error));
-        }
-        value
+        let prepared = self.engine().and_then(prepare);
+        promise::promise(&env, |done| match prepared {
+            Ok(start) => start(done),
+            Err(error) => done.settle(Err(error)),
+        })
     }
 
     fn reply(&self, env: Env, read: impl FnOnce(&dyn Store) -> Answer) -> Result<JsValue> {
@@ -112,15 +108,7 @@ impl NativeWorld {
         let shared = Arc::clone(&self.shared);
         promise::promise(&env, |done| {
             aside(done, move || {
-                let world = {
-                    let mut shared = lock(&shared);
-                    shared.closed = true;
-                    shared.world.take()
-                };
-                if let Some(world) = world {
-                    world.close();
-                }
-                lock(&shared).handler = None;
+                close(&shared);
                 Ok(Reply::void())
             });
         })
@@ -133,21 +121,23 @@ impl NativeWorld {
         request: String,
         payload: Option<&[u8]>,
     ) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let request: requests::AppendEvent = requests::parse(&request)?;
             let event = request.into_event(payload.map(<[u8]>::to_vec))?;
-            engine.append_event(event, then(done, replies::event_reply));
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                engine.append_event(event, then(done, replies::event_reply));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn resume_hook(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let request: requests::ResumeHook = requests::parse(&request)?;
             let event = request.into_event(payload.to_vec())?;
-            engine.resume_hook(event, then(done, replies::event_reply));
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                engine.resume_hook(event, then(done, |_| Ok(Reply::void())));
+            })
         })
     }
 
@@ -165,18 +155,21 @@ impl NativeWorld {
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn get_run(&self, env: Env, run_id: String, resolve_data: bool) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
-            engine.store.run(RunId::new(run_id), resolve_data, then(done, replies::run));
-            Ok(())
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.store.run(RunId::new(run_id), resolve_data, then(done, replies::run));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn list_runs(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
-            engine.store.runs(query.runs()?, then(done, replies::runs));
-            Ok(())
+            let query = query.runs()?;
+            Ok(move |done: Completion<Reply>| {
+                engine.store.runs(query, then(done, replies::runs));
+            })
         })
     }
 
@@ -188,21 +181,23 @@ impl NativeWorld {
         step_id: String,
         resolve_data: bool,
     ) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let run_id = run_id.filter(|id| !id.is_empty()).map(RunId::new);
             let step_id = CorrelationId::new(step_id);
-            engine.store.step(run_id, step_id, resolve_data, then(done, replies::step));
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                engine.store.step(run_id, step_id, resolve_data, then(done, replies::step));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn list_steps(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
             let (run_id, page) = (query.required_run_id()?, query.page(SortOrder::Descending)?);
-            engine.store.steps(run_id, page, query.resolve_data, then(done, replies::steps));
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                engine.store.steps(run_id, page, query.resolve_data, then(done, replies::steps));
+            })
         })
     }
 
@@ -214,36 +209,46 @@ impl NativeWorld {
         event_id: String,
         resolve_data: bool,
     ) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
-            let done = then(done, replies::event);
-            engine.store.event(RunId::new(run_id), event_id, resolve_data, done);
-            Ok(())
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                let done = then(done, replies::event);
+                engine.store.event(RunId::new(run_id), event_id, resolve_data, done);
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn list_events(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
-            engine.store.events(query.events_of_run()?, then(done, replies::events));
-            Ok(())
+            let query = query.events_of_run()?;
+            Ok(move |done: Completion<Reply>| {
+                engine.store.events(query, then(done, replies::events));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn list_events_by_correlation_id(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
-            engine.store.events(query.events_by_correlation_id()?, then(done, replies::events));
-            Ok(())
+            let query = query.events_by_correlation_id()?;
+            Ok(move |done: Completion<Reply>| {
+                engine.store.events(query, then(done, replies::events));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn get_hook(&self, env: Env, hook_id: String, resolve_data: bool) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
-            engine.store.hook(CorrelationId::new(hook_id), resolve_data, then(done, replies::hook));
-            Ok(())
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.store.hook(
+                    CorrelationId::new(hook_id),
+                    resolve_data,
+                    then(done, replies::hook),
+                );
+            })
         })
     }
 
@@ -254,21 +259,24 @@ impl NativeWorld {
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn list_hooks(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
             let page = query.page(SortOrder::Ascending)?;
             let run_id = query.run_id.filter(|id| !id.is_empty()).map(RunId::new);
-            engine.store.hooks(run_id, page, query.resolve_data, then(done, replies::hooks));
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                engine.store.hooks(run_id, page, query.resolve_data, then(done, replies::hooks));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn enqueue(&self, env: Env, request: String, body: &[u8]) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let request: requests::Enqueue = requests::parse(&request)?;
-            engine.enqueue(request.into_request(body.to_vec())?, then(done, replies::message_id));
-            Ok(())
+            let request = request.into_request(body.to_vec())?;
+            Ok(move |done: Completion<Reply>| {
+                engine.enqueue(request, then(done, replies::message_id));
+            })
         })
     }
 
@@ -290,29 +298,26 @@ impl NativeWorld {
             };
             (handler, shared.prefixes.clone())
         };
-        let id = self.id;
-        self.promise(env, |engine, done| {
+        let world = lock(&self.shared).world.clone();
+        self.promise(env, |_| {
+            let world = world.ok_or_else(WorldError::closed)?;
             for prefix in prefixes {
-                engine.register_handler(prefix, id, Arc::clone(&handler) as Arc<dyn Handler>);
+                world.register_handler(prefix, Arc::clone(&handler) as Arc<dyn Handler>);
             }
-            engine.start_worker(id, app_url)?;
-            done.settle(Ok(Reply::void()));
-            Ok(())
+            world.start_worker(app_url)?;
+            Ok(|done: Completion<Reply>| done.settle(Ok(Reply::void())))
         })
     }
 
     /// Counts from `startWorker` on, which gives the function to call.
     #[napi]
     pub fn handler_registered(&self, prefix: String) {
-        let handler = {
-            let mut shared = lock(&self.shared);
-            if !shared.prefixes.contains(&prefix) {
-                shared.prefixes.push(prefix.clone());
-            }
-            shared.handler.clone()
-        };
-        if let (Ok(engine), Some(handler)) = (self.engine(), handler) {
-            engine.register_handler(prefix, self.id, handler as Arc<dyn Handler>);
+        let mut shared = lock(&self.shared);
+        if !shared.prefixes.contains(&prefix) {
+            shared.prefixes.push(prefix.clone());
+        }
+        if let (Some(world), Some(handler)) = (&shared.world, &shared.handler) {
+            world.register_handler(prefix, Arc::clone(handler) as Arc<dyn Handler>);
         }
     }
 
@@ -331,8 +336,8 @@ impl NativeWorld {
         message_id: String,
         lease_token: String,
     ) -> Result<JsValue> {
-        let valid = self.engine().and_then(|e| e.verify_delivery(&message_id, &lease_token));
-        promise::answer(&env, valid.and_then(replies::valid))
+        let delivery = self.engine().and_then(|e| e.live_delivery(&message_id, &lease_token));
+        promise::answer(&env, delivery.and_then(replies::live_delivery))
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
@@ -343,36 +348,39 @@ impl NativeWorld {
         run_id: String,
         chunks: Vec<Uint8Array>,
     ) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let chunks = chunks.iter().map(|chunk| chunk.to_vec()).collect();
-            let done = then(done, |()| Ok(Reply::void()));
-            engine.store.write_stream(name, RunId::new(run_id), chunks, done);
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                let done = then(done, |()| Ok(Reply::void()));
+                engine.store.write_stream(name, RunId::new(run_id), chunks, done);
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn close_stream(&self, env: Env, name: String, run_id: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
-            let done = then(done, |()| Ok(Reply::void()));
-            engine.store.close_stream(name, RunId::new(run_id), done);
-            Ok(())
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                let done = then(done, |()| Ok(Reply::void()));
+                engine.store.close_stream(name, RunId::new(run_id), done);
+            })
         })
     }
 
     /// A read is named within this object; the engine's names are its own.
-    fn read_id(&self, read_id: u32) -> ReadId {
-        (self.id << 32) | u64::from(read_id)
+    fn read_id(&self, number: u32) -> ReadId {
+        ReadId { world: self.id, number }
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn read_stream(&self, env: Env, request: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let read: requests::ReadStream = requests::parse(&request)?;
             let limit = read.limit()?;
             let (id, from) = (self.read_id(read.read_id), read.from as i64);
-            engine.tails.read(id, read.name, from, limit, then(done, replies::tail));
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                engine.tails.read(id, read.name, from, limit, then(done, replies::tail));
+            })
         })
     }
 
@@ -385,28 +393,31 @@ impl NativeWorld {
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn get_stream_chunks(&self, env: Env, request: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
+        self.promise(env, |engine| {
             let request: requests::StreamChunks = requests::parse(&request)?;
             let (from, limit) = (request.from()?, request.limit()?);
-            let done = then(done, replies::stream_chunks);
-            engine.store.stream_slice(request.name, from, limit, done);
-            Ok(())
+            Ok(move |done: Completion<Reply>| {
+                let done = then(done, replies::stream_chunks);
+                engine.store.stream_slice(request.name, from, limit, done);
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn get_stream_info(&self, env: Env, name: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
-            engine.store.stream_slice(name, 0, 0, then(done, replies::stream_info));
-            Ok(())
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.store.stream_slice(name, 0, 0, then(done, replies::stream_info));
+            })
         })
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn list_streams(&self, env: Env, run_id: String) -> Result<JsValue> {
-        self.promise(env, |engine, done| {
-            engine.store.streams_of_run(RunId::new(run_id), then(done, replies::streams));
-            Ok(())
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.store.streams_of_run(RunId::new(run_id), then(done, replies::streams));
+            })
         })
     }
 }
@@ -425,11 +436,26 @@ impl Drop for NativeWorld {
     }
 }
 
-fn settle_once(slot: &Mutex<Option<Completion<Reply>>>, answer: Answer) {
-    let done = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-    if let Some(done) = done {
-        done.settle(answer);
+/// Deliveries that JavaScript is working on may finish, and use the engine for that, until the grace
+/// period is over; then the share of the engine is given up.
+fn close(shared: &Mutex<Shared>) {
+    let (world, handler) = {
+        let mut shared = lock(shared);
+        shared.closed = true;
+        (shared.world.clone(), shared.handler.clone())
+    };
+    if let Some(world) = &world {
+        world.stop_handling();
     }
+    if let Some(handler) = handler {
+        handler.drain(DRAIN);
+        handler.abandon();
+    }
+    if let Some(world) = world {
+        world.close();
+    }
+    let mut shared = lock(shared);
+    (shared.world, shared.handler) = (None, None);
 }
 
 fn open(shared: &Mutex<Shared>, config: &str, id: u64) -> Answer {

@@ -24,8 +24,8 @@ pub struct Hook {
     pub token: HookToken,
     /// Who it belongs to.
     pub owner: Owner,
-    /// The event that created it, which also carries the metadata.
-    pub created_position: Position,
+    /// The event that carries the metadata, if it has any.
+    pub metadata_position: Option<Position>,
     /// When it was created.
     pub created_at_ms: i64,
     /// When it was disposed; `None` while it lives. Kept until the run ends, so that a second

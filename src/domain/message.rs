@@ -66,6 +66,8 @@ pub struct NewMessage {
     pub body: Vec<u8>,
     /// A second message with the same key, while the first is queued, is the first one.
     pub idempotency_key: Option<String>,
+    /// JSON object of the caller's own headers, for delivery over HTTP.
+    pub headers: Option<String>,
     /// The earliest time at which it may be claimed.
     pub available_at_ms: i64,
 }
@@ -79,6 +81,8 @@ pub struct Delivery {
     pub queue_name: String,
     /// JSON, opaque to the engine.
     pub body: Vec<u8>,
+    /// JSON object of the caller's own headers.
+    pub headers: Option<String>,
     /// 1-based.
     pub attempt: i64,
     /// Proof of this claim.
@@ -121,6 +125,7 @@ impl WakeUp {
             body: serde_json::to_vec(&body).unwrap_or_default(),
             purpose: Purpose::WakeUp(self.run_id),
             idempotency_key: None,
+            headers: None,
             available_at_ms: now_ms,
         }
     }

@@ -45,10 +45,11 @@ struct Registered {
 }
 
 impl Handlers {
-    /// Registers a handler on behalf of `owner`; for one prefix the last one wins.
+    /// Registers a handler on behalf of `owner`; for one prefix the last one is called, and the one
+    /// before it again when the last has gone.
     pub fn register(&self, prefix: String, owner: u64, handler: Arc<dyn Handler>) {
         let mut all = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        all.retain(|registered| registered.prefix != prefix);
+        all.retain(|registered| (registered.owner, &registered.prefix) != (owner, &prefix));
         all.push(Registered { prefix, owner, handler });
     }
 
@@ -68,7 +69,7 @@ impl Handlers {
     pub fn of(&self, queue_name: &str) -> Option<Arc<dyn Handler>> {
         let all = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         all.iter()
-            .find(|registered| queue_name.starts_with(&registered.prefix))
+            .rfind(|registered| queue_name.starts_with(&registered.prefix))
             .map(|registered| Arc::clone(&registered.handler))
     }
 }

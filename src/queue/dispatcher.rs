@@ -3,7 +3,7 @@
 //!
 //! It runs on a thread of its own, woken by commits, by the next due time and by deliveries that end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::delivery::{Handled, Handlers, outcome};
 use super::http::HttpDelivery;
@@ -32,6 +32,8 @@ const EXTEND_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often an app that does not answer yet is asked again.
 const ASK_APP_EVERY: Duration = Duration::from_millis(100);
+/// The same, when it has not answered for long.
+const ASK_APP_EVERY_MAX: Duration = Duration::from_secs(2);
 /// Most messages in one claim.
 const CLAIM_MAX: usize = 64;
 /// How long closing waits for deliveries in flight before it releases them.
@@ -87,13 +89,12 @@ impl Dispatcher {
             }
         }));
         store.watch_elsewhere(true);
-        let work = Rc::new;
         let woken = Arc::clone(&wake);
         let thread = std::thread::Builder::new()
             .name("hookline-dispatcher".into())
             .spawn(move || {
                 let local = LocalSet::new();
-                let work = work(Work::new(delivering, woken));
+                let work = Rc::new(Work::new(delivering, woken));
                 runtime.block_on(local.run_until(work.run(stopped)));
             })
             .map_err(failed)?;
@@ -123,18 +124,33 @@ struct Work {
     http: Option<HttpDelivery>,
     wake: Arc<Notify>,
     in_flight: RefCell<HashMap<MessageId, LeaseToken>>,
+    app: Cell<App>,
+    /// When leases were extended last, by the clock that they expire by.
+    extended_at_ms: Cell<i64>,
+}
+
+/// Whether the app takes deliveries over HTTP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum App {
+    /// Nobody has asked yet, or it did not answer.
+    Unknown,
+    /// It is being asked.
+    Asked,
+    /// It answers.
+    Answers,
 }
 
 impl Work {
     fn new(delivering: Delivering, wake: Arc<Notify>) -> Self {
         let http = delivering.base_url.clone().map(HttpDelivery::new);
-        Self { delivering, http, wake, in_flight: RefCell::default() }
+        let extended_at_ms = Cell::new(delivering.clock.now_ms());
+        let app = Cell::new(App::Unknown);
+        Self { delivering, http, wake, in_flight: RefCell::default(), app, extended_at_ms }
     }
 
     async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
         let mut extend_at = Instant::now() + EXTEND_EVERY;
         let mut look_at = Instant::now();
-        let mut app_answers = false;
         while !*stopped.borrow() {
             let now = Instant::now();
             if now >= extend_at {
@@ -146,13 +162,11 @@ impl Work {
                 let _ = ask(|done| self.delivering.store.free_dead_leases(done)).await;
             }
             let mut sleep_until_at = look_at.min(extend_at);
-            if !app_answers && let Some(http) = &self.http {
-                app_answers = http.is_ready().await;
-                if !app_answers {
-                    sleep_until_at = sleep_until_at.min(now + ASK_APP_EVERY);
-                }
+            if self.wants_app() {
+                self.app.set(App::Asked);
+                tokio::task::spawn_local(Rc::clone(&self).ask_app());
             }
-            match self.claim(app_answers).await {
+            match self.claim().await {
                 Claim::MoreMayWait => continue,
                 Claim::NextDueIn(delay) => sleep_until_at = sleep_until_at.min(now + delay),
                 Claim::NothingDue => {}
@@ -167,11 +181,16 @@ impl Work {
     }
 
     /// Claims as much as may be in flight, and starts delivering it.
-    async fn claim(self: &Rc<Self>, app_answers: bool) -> Claim {
+    async fn claim(self: &Rc<Self>) -> Claim {
         let free = self.delivering.concurrency.saturating_sub(self.in_flight.borrow().len());
-        let prefixes = self.prefixes(app_answers);
+        let prefixes = self.prefixes();
         if free == 0 || prefixes.is_empty() {
             return Claim::NothingDue;
+        }
+        // A clock that has jumped, or a host that slept, must not expire leases of our own.
+        let since_extended_ms = self.delivering.clock.now_ms() - self.extended_at_ms.get();
+        if since_extended_ms > LEASE_MS / 2 {
+            self.extend_leases();
         }
         let limit = free.min(CLAIM_MAX);
         let lease_owner = self.delivering.store.lease_owner().to_owned();
@@ -198,15 +217,39 @@ impl Work {
     }
 
     /// Queue names that can be delivered now.
-    fn prefixes(&self, app_answers: bool) -> Vec<String> {
+    fn prefixes(&self) -> Vec<String> {
         let mut prefixes = Vec::new();
         if self.delivering.direct {
             prefixes = self.delivering.handlers.prefixes();
         }
-        if app_answers {
+        if self.app.get() == App::Answers {
             prefixes.extend(self.delivering.http_prefixes.iter().cloned());
         }
         prefixes
+    }
+
+    /// Whether messages may have to go over HTTP, and it is not known that the app takes them.
+    fn wants_app(&self) -> bool {
+        self.http.is_some() && self.app.get() == App::Unknown && !self.all_is_direct()
+    }
+
+    fn all_is_direct(&self) -> bool {
+        let direct = self.delivering.handlers.prefixes();
+        self.delivering.direct && self.delivering.http_prefixes.iter().all(|p| direct.contains(p))
+    }
+
+    async fn ask_app(self: Rc<Self>) {
+        let Some(http) = &self.http else { return };
+        let mut pause = ASK_APP_EVERY;
+        while !self.all_is_direct() {
+            if http.is_ready().await {
+                self.app.set(App::Answers);
+                return self.wake.notify_one();
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(ASK_APP_EVERY_MAX);
+        }
+        self.app.set(App::Unknown);
     }
 
     async fn deliver(self: Rc<Self>, delivery: Delivery) {
@@ -224,7 +267,13 @@ impl Work {
                 let handled = ask(|done| handler.hand_over(delivery, done)).await;
                 handled.unwrap_or_else(|error| Handled::NotReached { error: error.message })
             }
-            (None, Some(http)) => http.hand_over(delivery).await,
+            (None, Some(http)) => {
+                let handled = http.hand_over(delivery).await;
+                if matches!(handled, Handled::NotReached { .. }) {
+                    self.app.set(App::Unknown);
+                }
+                handled
+            }
             (None, None) => Handled::NotReached { error: "the handler has gone".into() },
         }
     }
@@ -233,12 +282,15 @@ impl Work {
     /// the message is delivered again by whoever holds it then.
     async fn settle(&self, message_id: MessageId, lease_token: LeaseToken, outcome: Outcome) {
         let store = &self.delivering.store;
+        let token = lease_token.clone();
         let _ = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
-        self.in_flight.borrow_mut().remove(&message_id);
+        // Under another token it is a later delivery of the same message.
+        self.in_flight.borrow_mut().retain(|id, lease| *id != message_id || *lease != token);
         self.wake.notify_one();
     }
 
     fn extend_leases(&self) {
+        self.extended_at_ms.set(self.delivering.clock.now_ms());
         let leases: Vec<_> =
             self.in_flight.borrow().iter().map(|(id, token)| (*id, token.clone())).collect();
         if !leases.is_empty() {

@@ -3,10 +3,12 @@
 //! The request proves itself by the lease token, which only the holder of the live lease knows; the
 //! handler behind the route checks it before any code runs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -69,9 +71,11 @@ impl HttpDelivery {
             Some(QueueKind::Step) => "step",
             None => return Handled::Failed { error: "the queue name has no route".into() },
         };
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(self.url(route))
+        let mut request = Request::builder().method(Method::POST).uri(self.url(route));
+        for (name, value) in own_headers(delivery.headers.as_deref()) {
+            request = request.header(name, value);
+        }
+        let request = request
             .header("content-type", "application/json")
             .header("x-vqs-queue-name", delivery.queue_name)
             .header("x-vqs-message-id", delivery.message_id.to_string())
@@ -98,10 +102,31 @@ impl HttpDelivery {
     }
 }
 
+/// The headers that a caller gave to its message, but for those that belong to the delivery.
+fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
+    let headers: HashMap<String, String> =
+        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let parsed = headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        let ours = name.as_str().starts_with("x-vqs-")
+            || ["x-hookline-lease", "content-type", "content-length", "host", "transfer-encoding"]
+                .contains(&name.as_str());
+        (!ours).then_some((name, HeaderValue::try_from(value).ok()?))
+    });
+    parsed.collect()
+}
+
+/// Statuses of an app that is not there (yet), or of something before it: no handler was reached.
+const NOT_THERE: [u16; 6] = [401, 404, 405, 502, 503, 504];
+
 fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
     if !status.is_success() {
         let text: String = String::from_utf8_lossy(body).chars().take(ERROR_CHARS_MAX).collect();
-        return Handled::Failed { error: format!("HTTP {}: {text}", status.as_u16()) };
+        let error = format!("HTTP {}: {text}", status.as_u16());
+        return match NOT_THERE.contains(&status.as_u16()) {
+            true => Handled::NotReached { error },
+            false => Handled::Failed { error },
+        };
     }
     match serde_json::from_slice::<Answer>(body) {
         Ok(Answer { timeout_seconds: Some(seconds) }) if seconds >= 0.0 => {
@@ -125,5 +150,16 @@ mod tests {
         assert!(matches!(ok("<html>"), Handled::Failed { .. }));
         let error = read_answer(StatusCode::INTERNAL_SERVER_ERROR, b"\"boom\"");
         assert_eq!(error, Handled::Failed { error: "HTTP 500: \"boom\"".into() });
+        let nobody = read_answer(StatusCode::NOT_FOUND, b"");
+        assert!(matches!(nobody, Handled::NotReached { .. }));
+    }
+
+    #[test]
+    fn a_caller_cannot_forge_the_headers_of_a_delivery() {
+        let given =
+            r#"{"traceparent":"00-1","X-Vqs-Message-Id":"m","x-hookline-lease":"l","a b":"c"}"#;
+        let names: Vec<_> = own_headers(Some(given)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, [HeaderName::from_static("traceparent")]);
+        assert_eq!(own_headers(None), []);
     }
 }

@@ -1,22 +1,51 @@
 //! What a message is for, read from its queue name and its JSON body.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::id::RunId;
 use crate::domain::message::{Purpose, QueueKind};
 use crate::error::WorldError;
 
 /// Fields that say nothing beyond "replay this run".
-const PLAIN_FIELDS: [&str; 3] = ["runId", "traceCarrier", "requestedAt"];
+const PLAIN_FIELDS: [&str; 2] = ["traceCarrier", "requestedAt"];
 
-#[derive(Deserialize)]
+/// The part of a body that matters here. Other values are skipped, however deep.
+#[derive(Default)]
 struct Body {
-    #[serde(rename = "runId")]
     run_id: Option<String>,
-    #[serde(flatten)]
-    others: HashMap<String, IgnoredAny>,
+    carries_more: bool,
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BodyVisitor)
+    }
+}
+
+struct BodyVisitor;
+
+impl<'de> Visitor<'de> for BodyVisitor {
+    type Value = Body;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Body, A::Error> {
+        let mut body = Body::default();
+        while let Some(field) = fields.next_key::<String>()? {
+            if field == "runId" {
+                body.run_id = fields.next_value()?;
+            } else {
+                body.carries_more |= !PLAIN_FIELDS.contains(&field.as_str());
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(body)
+    }
 }
 
 /// Reads the purpose (`WorkflowInvokePayloadSchema` of `@workflow/world`).
@@ -33,13 +62,14 @@ pub fn of(queue_name: &str, body: &[u8]) -> Result<Purpose, WorldError> {
     if kind == QueueKind::Step {
         return Ok(Purpose::Other);
     }
-    // A body that is no object replays no run; its handler says what is wrong with it.
-    let Ok(Body { run_id: Some(run_id), others }) = serde_json::from_slice(body) else {
-        return Ok(Purpose::Other);
-    };
-    let run_id = RunId::new(run_id);
-    let plain = others.keys().all(|field| PLAIN_FIELDS.contains(&field.as_str()));
-    Ok(if plain { Purpose::WakeUp(run_id) } else { Purpose::Replay(run_id) })
+    match serde_json::from_slice(body) {
+        Ok(Body { run_id: Some(id), carries_more: false }) => Ok(Purpose::WakeUp(RunId::new(id))),
+        Ok(Body { run_id: Some(id), carries_more: true }) => Ok(Purpose::Replay(RunId::new(id))),
+        // Replays no run; its handler says what is wrong with it.
+        Ok(Body { run_id: None, .. }) => Ok(Purpose::Other),
+        Err(error) if error.is_data() => Ok(Purpose::Other),
+        Err(_) => Err(WorldError::invalid("the message is not JSON")),
+    }
 }
 
 #[cfg(test)]
@@ -60,5 +90,14 @@ mod tests {
         assert_eq!(flow("[]"), Purpose::Other);
         assert_eq!(of("__wkf_step_a", br#"{"runId":"wrun_1"}"#).unwrap(), Purpose::Other);
         assert!(of("other", b"{}").is_err());
+        assert!(of("__wkf_workflow_a", b"{").is_err());
+    }
+
+    #[test]
+    fn the_run_is_found_beside_a_value_of_any_depth() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let body = format!(r#"{{"runInput":{deep},"runId":"wrun_1"}}"#);
+        let purpose = of("__wkf_workflow_a", body.as_bytes()).unwrap();
+        assert_eq!(purpose, Purpose::Replay(RunId::new("wrun_1")));
     }
 }

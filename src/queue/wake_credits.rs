@@ -46,6 +46,11 @@ impl WakeCredits {
         credits.insert(run_id, Credit { message_id, calls, granted_at_ms: now_ms });
     }
 
+    /// What is asked for from now on is for something newer than any wake-up so far.
+    pub fn revoke(&self, run_id: &RunId) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(run_id);
+    }
+
     /// A caller asks for a wake-up of the run: the one that exists already, once per grant.
     pub fn take(&self, run_id: &RunId, now_ms: i64) -> Option<MessageId> {
         let mut credits = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -77,6 +82,14 @@ mod tests {
         assert_eq!(credits.take(&run, 11 + CREDIT_MS), None);
         credits.grant(run.clone(), message, 10);
         assert_eq!(credits.take(&run, 9), None, "the clock went back");
+    }
+
+    #[test]
+    fn a_revoked_grant_answers_nobody() {
+        let credits = WakeCredits::default();
+        credits.grant(RunId::new("wrun_1"), MessageId::from_number(7), 0);
+        credits.revoke(&RunId::new("wrun_1"));
+        assert_eq!(credits.take(&RunId::new("wrun_1"), 1), None);
     }
 
     #[test]

@@ -251,15 +251,15 @@ pub trait Store: Send + Sync + 'static {
     );
     /// Frees the leases of owners that are no longer alive; settles with how many.
     fn free_dead_leases(&self, done: Completion<usize>);
-    /// Whether this lease of this message holds.
+    /// The delivery that this lease of this message is, while it holds.
     ///
     /// # Errors
     /// Storage faults only.
-    fn lease_holds(
+    fn leased_delivery(
         &self,
         message_id: MessageId,
         lease_token: &LeaseToken,
-    ) -> Result<bool, WorldError>;
+    ) -> Result<Option<Delivery>, WorldError>;
 
     /// Appends chunks to a stream; a closed stream ignores them.
     fn write_stream(&self, name: String, run_id: RunId, chunks: Vec<Vec<u8>>, done: Completion<()>);

@@ -11,7 +11,13 @@ use crate::error::WorldError;
 use crate::store::{CommitNews, Completion, Store, StreamSlice};
 
 /// Names one read, so that its caller can stop it.
-pub type ReadId = u64;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReadId {
+    /// The World that reads.
+    pub world: u64,
+    /// The read within it.
+    pub number: u32,
+}
 
 /// What a read of a tail gives.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +36,9 @@ struct Read {
     limit: usize,
     /// Whether it waits for a commit, as opposed to being looked up right now.
     waits: bool,
+    /// Counts its looks; only the last one may answer. A name may come again for the next read, so
+    /// the count goes on over all reads.
+    look: u64,
     done: Completion<TailSlice>,
 }
 
@@ -37,6 +46,7 @@ struct Read {
 pub struct Tails {
     store: Arc<dyn Store>,
     reads: Mutex<HashMap<ReadId, Read>>,
+    last_look: AtomicU64,
     /// Counts commits, so that one which falls between a look and the wait for it is noticed.
     commits: AtomicU64,
 }
@@ -47,6 +57,7 @@ impl Tails {
         let tails = Arc::new(Self {
             store: Arc::clone(&store),
             reads: Mutex::default(),
+            last_look: AtomicU64::new(0),
             commits: AtomicU64::new(0),
         });
         let listening: Weak<Self> = Arc::downgrade(&tails);
@@ -69,7 +80,7 @@ impl Tails {
     ) {
         // While anybody reads, commits of other processes matter.
         self.store.watch_elsewhere(true);
-        let read = Read { name, from, limit, waits: false, done };
+        let read = Read { name, from, limit, waits: true, look: 0, done };
         self.lock().insert(id, read);
         self.look(id);
     }
@@ -82,9 +93,9 @@ impl Tails {
         }
     }
 
-    /// Ends all reads with `Closed`.
-    pub fn close(&self) {
-        let ids: Vec<ReadId> = self.lock().keys().copied().collect();
+    /// Ends all reads of a World with `Closed`.
+    pub fn close_of(&self, world: u64) {
+        let ids: Vec<ReadId> = self.lock().keys().filter(|id| id.world == world).copied().collect();
         for id in ids {
             if let Some(read) = self.take(id) {
                 read.done.settle(Err(WorldError::closed()));
@@ -104,31 +115,33 @@ impl Tails {
 
     fn look(self: &Arc<Self>, id: ReadId) {
         let commits_before = self.commits.load(Ordering::SeqCst);
-        let Some((name, from, limit)) = self.lock().get_mut(&id).map(|read| {
-            read.waits = false;
+        let look = self.last_look.fetch_add(1, Ordering::Relaxed) + 1;
+        // Of two that want to look at the same moment, one does.
+        let begun = self.lock().get_mut(&id).filter(|read| read.waits).map(|read| {
+            (read.waits, read.look) = (false, look);
             (read.name.clone(), read.from, read.limit)
-        }) else {
-            return;
-        };
+        });
+        let Some((name, from, limit)) = begun else { return };
         let tails = Arc::clone(self);
         self.store.stream_slice(
             name,
             from,
             limit,
-            Completion::new(move |slice| tails.seen(id, commits_before, slice)),
+            Completion::new(move |slice| tails.seen(id, look, commits_before, slice)),
         );
     }
 
     fn seen(
         self: &Arc<Self>,
         id: ReadId,
+        look: u64,
         commits_before: u64,
         slice: Result<StreamSlice, WorldError>,
     ) {
         let settled = match slice {
             Err(error) => Err(error),
             Ok(slice) if slice.chunks.is_empty() && !slice.closed => {
-                return self.wait(id, commits_before, slice.from);
+                return self.wait(id, look, commits_before, slice.from);
             }
             Ok(slice) => {
                 let next = slice.from + slice.chunks.len() as i64;
@@ -136,15 +149,16 @@ impl Tails {
                 Ok(TailSlice { chunks: slice.chunks, next, done })
             }
         };
-        if let Some(read) = self.take(id) {
+        let mine = self.lock().get(&id).is_some_and(|read| read.look == look);
+        if mine && let Some(read) = self.take(id) {
             read.done.settle(settled);
         }
     }
 
-    fn wait(self: &Arc<Self>, id: ReadId, commits_before: u64, from: i64) {
-        if let Some(read) = self.lock().get_mut(&id) {
-            read.from = from;
-            read.waits = true;
+    fn wait(self: &Arc<Self>, id: ReadId, look: u64, commits_before: u64, from: i64) {
+        match self.lock().get_mut(&id).filter(|read| read.look == look) {
+            Some(read) => (read.from, read.waits) = (from, true),
+            None => return,
         }
         if self.commits.load(Ordering::SeqCst) != commits_before {
             self.look(id);

@@ -230,8 +230,9 @@ impl World {
     /// Whether a delivery's lease holds.
     pub fn holds(&self, delivery: &Delivery) -> bool {
         self.store
-            .lease_holds(delivery.message_id, &delivery.lease_token)
+            .leased_delivery(delivery.message_id, &delivery.lease_token)
             .expect("the lease is looked up")
+            .is_some()
     }
 
     /// Appends chunks of text to a stream.
@@ -262,6 +263,7 @@ pub fn wake_up(run: u64) -> NewMessage {
         body: format!(r#"{{"runId":"{run_id}"}}"#).into_bytes(),
         purpose: Purpose::WakeUp(run_id),
         idempotency_key: None,
+        headers: None,
         available_at_ms: 0,
     }
 }
@@ -278,6 +280,7 @@ pub fn step_message(content: &str) -> NewMessage {
         purpose: Purpose::Other,
         body: content.into(),
         idempotency_key: None,
+        headers: None,
         available_at_ms: 0,
     }
 }

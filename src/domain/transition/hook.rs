@@ -28,13 +28,14 @@ pub(super) fn create(
         log.append_as(EventType::HookConflict, Some(data), None);
         return Ok(());
     }
-    let created_position = log.append();
+    let has_metadata = log.payload.is_some();
+    let position = log.append();
     let hook = Hook {
         run_id: log.run.run_id.clone(),
         hook_id,
         token,
         owner: owner.clone(),
-        created_position,
+        metadata_position: has_metadata.then_some(position),
         created_at_ms: log.now_ms(),
         disposed_at_ms: None,
         spec_version: log.spec_version,
@@ -115,7 +116,7 @@ mod tests {
         let decision = rows.does(hook_created("h", "secret"));
         assert_eq!(decision.entity, Entity::Hook(run_id(1), id("h")));
         let hook = rows.hook("h");
-        assert_eq!((hook.created_position, hook.created_at_ms), (3, NOW_MS));
+        assert_eq!((hook.metadata_position, hook.created_at_ms), (Some(3), NOW_MS));
         assert_eq!((hook.token.expose(), hook.disposed_at_ms), ("secret", None));
         assert_eq!((hook.is_webhook, &hook.owner), (false, &test_owner()));
         assert_eq!(rows.wake_ups, []);

@@ -26,8 +26,16 @@ pub(super) struct Tx<'a> {
     pub(super) news: &'a mut CommitNews,
 }
 
-pub(super) fn stamp(now_ms: i64, entropy: &Entropy, owner: &Owner) -> Stamp {
-    Stamp { now_ms, fresh_run_id: entropy.run_id(now_ms), owner: owner.clone() }
+/// A name is drawn only for an event that comes without one.
+pub(super) fn stamp(
+    request: &EventRequest,
+    now_ms: i64,
+    entropy: &Entropy,
+    owner: &Owner,
+) -> Stamp {
+    let named = request.run_id.clone();
+    let fresh_run_id = named.unwrap_or_else(|| entropy.run_id(now_ms));
+    Stamp { now_ms, fresh_run_id, owner: owner.clone() }
 }
 
 pub(super) fn append_event(
@@ -35,7 +43,7 @@ pub(super) fn append_event(
     request: EventRequest,
 ) -> std::result::Result<EventReply, WorldError> {
     let now_ms = tx.clock.now_ms();
-    let stamp = stamp(now_ms, tx.entropy, tx.owner);
+    let stamp = stamp(&request, now_ms, tx.entropy, tx.owner);
     let needs = transition::needs(&request.body);
     let seen = load(tx.connection, request.run_id.as_ref(), &needs)?;
     let decision = transition::decide(seen, request, &stamp)?;

@@ -9,7 +9,7 @@ use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::store::HookView;
 
 const COLUMNS: &str = "run_id, hook_id, token, owner_id, project_id, environment, \
-     created_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
+     metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
 
 fn hook_of(row: &Row<'_>) -> Result<Hook> {
     Ok(Hook {
@@ -17,7 +17,7 @@ fn hook_of(row: &Row<'_>) -> Result<Hook> {
         hook_id: CorrelationId::new(row.get::<_, String>(1)?),
         token: HookToken::new(row.get::<_, String>(2)?),
         owner: Owner { owner_id: row.get(3)?, project_id: row.get(4)?, environment: row.get(5)? },
-        created_position: row.get(6)?,
+        metadata_position: row.get(6)?,
         created_at_ms: row.get(7)?,
         disposed_at_ms: row.get(8)?,
         spec_version: row.get(9)?,
@@ -27,7 +27,7 @@ fn hook_of(row: &Row<'_>) -> Result<Hook> {
 
 pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
     const INSERT: &str = "INSERT INTO hooks (run_id, hook_id, token, owner_id, project_id, \
-         environment, created_position, created_at_ms, disposed_at_ms, spec_version, is_webhook) \
+         environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(INSERT)?.execute(params![
         hook.run_id.as_str(),
@@ -36,7 +36,7 @@ pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
         hook.owner.owner_id,
         hook.owner.project_id,
         hook.owner.environment,
-        hook.created_position,
+        hook.metadata_position,
         hook.created_at_ms,
         hook.disposed_at_ms,
         hook.spec_version,
@@ -82,7 +82,7 @@ pub(super) fn of_run(
 /// The live hook that holds this token.
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
     const BY_TOKEN: &str = "SELECT run_id, hook_id, token, owner_id, project_id, environment, \
-         created_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
+         metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
          FROM hooks WHERE token = ? AND disposed_at_ms IS NULL";
     connection.prepare_cached(BY_TOKEN)?.query_row([token.expose()], hook_of).optional()
 }
@@ -96,9 +96,9 @@ pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<
 
 /// The hook with its metadata, if it is wanted.
 pub(super) fn view(connection: &Connection, hook: Hook, resolve_data: bool) -> Result<HookView> {
-    let metadata = match resolve_data {
-        true => payload_at(connection, &hook.run_id, hook.created_position)?,
-        false => None,
+    let metadata = match hook.metadata_position.filter(|_| resolve_data) {
+        Some(position) => payload_at(connection, &hook.run_id, position)?,
+        None => None,
     };
     Ok(HookView { hook, metadata })
 }

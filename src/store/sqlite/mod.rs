@@ -22,6 +22,8 @@ mod writer;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
+use rusqlite::Connection;
+
 pub use open::Location;
 
 use self::open::Patience;
@@ -38,7 +40,7 @@ use crate::domain::hook::Owner;
 use crate::domain::id::{
     CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
 };
-use crate::domain::message::NewMessage;
+use crate::domain::message::{Delivery, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
@@ -124,6 +126,7 @@ impl SqliteStore {
             owner: options.owner.clone(),
             workflow_prefix: options.workflow_prefix,
             full_durability: options.full_durability,
+            synced: None,
             listeners: Arc::clone(&listeners),
             watchers: Arc::clone(&watchers),
         })
@@ -147,6 +150,16 @@ fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventRe
     writer.submit(Durability::Durable, done, move |tx| apply::append_event(tx, request.clone()));
 }
 
+fn hook_by_token(connection: &Connection, token: &HookToken) -> Result<HookView, WorldError> {
+    let hook = hooks::by_token(connection, token)?
+        .ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
+    Ok(hooks::view(connection, hook, true)?)
+}
+
+fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError> {
+    runs::by_id(connection, run_id)?.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
+}
+
 fn number_key(page: &PageRequest) -> Result<(), WorldError> {
     match &page.after {
         Some(key) if key.parse::<i64>().is_err() => Err(unreadable_cursor()),
@@ -166,7 +179,7 @@ impl Store for SqliteStore {
             return append_event(&self.writer, request, done);
         }
         let (writer, asked) = (Arc::clone(&self.writer), request.clone());
-        let stamp = apply::stamp(self.clock.now_ms(), &self.entropy, &self.owner);
+        let stamp = apply::stamp(&request, self.clock.now_ms(), &self.entropy, &self.owner);
         self.readers.read_or_else(
             done,
             move |connection| apply::answer_unchanged(connection, asked, &stamp),
@@ -175,30 +188,26 @@ impl Store for SqliteStore {
     }
 
     fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
-        self.point.read(|connection| {
-            let hook = hooks::by_token(connection, token)?
-                .ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
-            Ok(hooks::view(connection, hook, true)?)
-        })
+        self.point.read(|connection| hook_by_token(&*connection.unchecked_transaction()?, token))
     }
 
     fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
-        let view = self.hook_by_token(token)?;
-        let run = self.run_by_id(&view.hook.run_id)?;
-        Ok((view, run))
+        self.point.read(|connection| {
+            // One transaction, so that three look-ups take the locks of one.
+            let view = connection.unchecked_transaction()?;
+            let hook = hook_by_token(&view, token)?;
+            let run = run_by_id(&view, &hook.hook.run_id)?;
+            Ok((hook, run))
+        })
     }
 
     fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError> {
-        self.point.read(|connection| {
-            runs::by_id(connection, run_id)?
-                .ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
-        })
+        self.point.read(|connection| run_by_id(connection, run_id))
     }
 
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
         self.readers.read(done, move |connection| {
-            let run = runs::by_id(connection, &run_id)?
-                .ok_or_else(|| WorldError::run_not_found(run_id.as_str()))?;
+            let run = run_by_id(connection, &run_id)?;
             Ok(runs::view(connection, run, resolve_data)?)
         });
     }
@@ -354,14 +363,15 @@ impl Store for SqliteStore {
         });
     }
 
-    fn lease_holds(
+    fn leased_delivery(
         &self,
         message_id: MessageId,
         lease_token: &LeaseToken,
-    ) -> Result<bool, WorldError> {
+    ) -> Result<Option<Delivery>, WorldError> {
         let now_ms = self.clock.now_ms();
-        self.point
-            .read(|connection| Ok(queue::lease_holds(connection, message_id, lease_token, now_ms)?))
+        self.point.read(|connection| {
+            Ok(queue::leased_delivery(connection, message_id, lease_token, now_ms)?)
+        })
     }
 
     fn write_stream(

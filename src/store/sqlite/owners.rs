@@ -30,17 +30,25 @@ impl Owners {
         &self.me
     }
 
-    /// Shows that this process lives, from now until it ends. Idempotent.
+    /// Shows that this process lives, from now until it ends. Idempotent; makes the file anew when
+    /// somebody has removed it. On a file system without locks there is nothing to show, and leases
+    /// end by their expiry.
     pub(super) fn register(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let mut mine = self.mine.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if mine.is_none() {
-            fs::create_dir_all(folder)?;
-            let file = File::create(folder.join(&self.me))?;
-            file.lock()?;
-            *mine = Some(file);
+        let path = folder.join(&self.me);
+        if mine.is_some() && path.exists() {
+            return Ok(());
         }
-        Ok(())
+        fs::create_dir_all(folder)?;
+        let file = File::create(path)?;
+        match file.lock() {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+            _ => {
+                *mine = Some(file);
+                Ok(())
+            }
+        }
     }
 
     /// Whether an owner may still be alive. An owner without a lock file has ended or never was; on
@@ -88,5 +96,17 @@ mod tests {
         worker.deregister();
         assert!(!observer.is_alive("worker"));
         assert!(!observer.is_alive("nobody"));
+    }
+
+    #[test]
+    fn an_owner_whose_file_was_removed_shows_itself_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let worker = Owners::new(Some(&database), "worker".into());
+        let observer = Owners::new(Some(&database), "observer".into());
+        worker.register().unwrap();
+        fs::remove_dir_all(folder.path().join("a.db-owners")).unwrap();
+        worker.register().unwrap();
+        assert!(observer.is_alive("worker"));
     }
 }

@@ -80,13 +80,15 @@ fn message_id(row: &Row<'_>) -> Result<MessageId> {
 
 fn insert(connection: &Connection, id: MessageId, message: &NewMessage, now_ms: i64) -> Result<()> {
     const INSERT: &str = "INSERT INTO messages (message_id, queue_name, run_id, is_wake_up, body, \
-         idempotency_key, created_at_ms, available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+         headers, idempotency_key, created_at_ms, available_at_ms) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(INSERT)?.execute(params![
         id.number(),
         message.queue_name,
         message.purpose.replayed_run().map(RunId::as_str),
         matches!(message.purpose, Purpose::WakeUp(_)),
         message.body,
+        message.headers,
         message.idempotency_key,
         now_ms,
         message.available_at_ms,
@@ -109,7 +111,7 @@ pub(super) fn claim(
     mut lease_token: impl FnMut() -> LeaseToken,
     now_ms: i64,
 ) -> Result<Claimed> {
-    const DUE: &str = "SELECT message_id, queue_name, body, attempt, run_id FROM messages AS m \
+    const DUE: &str = "SELECT message_id, queue_name, body, headers, attempt, run_id FROM messages AS m \
          WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
          AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS leased \
            WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL)) \
@@ -155,15 +157,11 @@ struct Due {
     delivery: Delivery,
 }
 
+/// The claim counts as an attempt.
 fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Due> {
-    let delivery = Delivery {
-        message_id: message_id(row)?,
-        queue_name: row.get(1)?,
-        body: row.get(2)?,
-        attempt: row.get::<_, i64>(3)? + 1,
-        lease_token,
-    };
-    Ok(Due { run_id: row.get(4)?, delivery })
+    let mut delivery = delivery_of(row, lease_token)?;
+    delivery.attempt += 1;
+    Ok(Due { run_id: row.get(5)?, delivery })
 }
 
 fn free_expired(connection: &Connection, now_ms: i64) -> Result<()> {
@@ -196,19 +194,33 @@ pub(super) fn extend(
     Ok(changed == 1)
 }
 
-pub(super) fn lease_holds(
+/// The delivery that a lease is, while it holds.
+pub(super) fn leased_delivery(
     connection: &Connection,
     message_id: MessageId,
     lease_token: &LeaseToken,
     now_ms: i64,
-) -> Result<bool> {
-    const LEASE_HOLDS: &str = "SELECT 1 FROM messages \
-         WHERE message_id = ? AND lease_token = ? AND lease_expires_at_ms > ?";
-    connection.prepare_cached(LEASE_HOLDS)?.exists(params![
-        message_id.number(),
-        lease_token.expose(),
-        now_ms
-    ])
+) -> Result<Option<Delivery>> {
+    const LEASED: &str = "SELECT message_id, queue_name, body, headers, attempt, lease_token \
+         FROM messages WHERE message_id = ? AND lease_token = ? AND lease_expires_at_ms > ?";
+    connection
+        .prepare_cached(LEASED)?
+        .query_row(params![message_id.number(), lease_token.expose(), now_ms], |row| {
+            delivery_of(row, LeaseToken::new(row.get::<_, String>(5)?))
+        })
+        .optional()
+}
+
+/// Columns `message_id, queue_name, body, headers, attempt`, in this order and first.
+fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Delivery> {
+    Ok(Delivery {
+        message_id: message_id(row)?,
+        queue_name: row.get(1)?,
+        body: row.get(2)?,
+        headers: row.get(3)?,
+        attempt: row.get(4)?,
+        lease_token,
+    })
 }
 
 /// Ends a delivery; `false` when its lease is lost, and then nothing changed.

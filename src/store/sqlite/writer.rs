@@ -27,6 +27,12 @@ const BATCH_OPERATIONS_MAX: usize = 256;
 const WAITING_OPERATIONS_MAX: usize = 65_536;
 /// How often the writer looks whether another process has committed, while somebody waits for that.
 const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(10);
+/// How often the writer looks for the next operation before it sleeps, each time yielding the
+/// processor: about as long as a caller that awaits one operation takes to come with the next.
+const LINGER_LOOKS: u32 = 600;
+/// After lingering in vain, so many batches go by before it is tried again: rare operations are not
+/// worth the looking.
+const LINGER_AGAIN_AFTER: u32 = 16;
 /// What a throttled caller is told to wait, in seconds.
 const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
@@ -40,6 +46,8 @@ pub(super) struct WriterState {
     pub(super) workflow_prefix: String,
     /// Whether commits that carry events are synced to the disk.
     pub(super) full_durability: bool,
+    /// How the connection commits now; `None` when that is not known.
+    pub(super) synced: Option<bool>,
     pub(super) listeners: Arc<RwLock<Vec<CommitListener>>>,
     /// How many want to hear of other processes' commits.
     pub(super) watchers: Arc<AtomicUsize>,
@@ -109,6 +117,18 @@ fn throttled() -> WorldError {
     .with("retryAfter", THROTTLED_RETRY_AFTER_S)
 }
 
+/// Why a batch was not committed.
+struct Failed {
+    fault: WorldError,
+    of: Blame,
+}
+
+/// Whether one of the operations may be to blame.
+enum Blame {
+    Batch,
+    Operation,
+}
+
 /// One operation in the writer's hands.
 trait Operation: Send {
     fn durability(&self) -> Durability;
@@ -154,11 +174,41 @@ where
     }
 }
 
+/// Waiting for the next operation without sleeping, as long as that pays: waking a sleeping thread
+/// takes about as long as the transaction itself.
+#[derive(Default)]
+struct Linger {
+    /// Batches to let go by first.
+    pause: u32,
+}
+
+impl Linger {
+    fn receive<T>(
+        &mut self,
+        receiver: &Receiver<T>,
+        sleep: impl FnOnce() -> Result<T, RecvTimeoutError>,
+    ) -> Result<T, RecvTimeoutError> {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return sleep();
+        }
+        for _ in 0..LINGER_LOOKS {
+            if let Ok(next) = receiver.try_recv() {
+                return Ok(next);
+            }
+            std::thread::yield_now();
+        }
+        self.pause = LINGER_AGAIN_AFTER;
+        sleep()
+    }
+}
+
 impl WriterState {
     fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
+        let mut linger = Linger::default();
         let mut seen_elsewhere = self.elsewhere_version();
         loop {
-            match self.receive(receiver) {
+            match linger.receive(receiver, || self.receive(receiver)) {
                 Ok(first) => {
                     let mut batch = vec![first];
                     while batch.len() < BATCH_OPERATIONS_MAX
@@ -209,28 +259,36 @@ impl WriterState {
                 batch.into_iter().for_each(|operation| operation.settle(None));
                 self.tell(&news);
             }
-            Err(fault) if batch.len() == 1 => {
-                let fault = fault::at(fault, &self.path);
-                batch.into_iter().for_each(|operation| operation.settle(Some(&fault)));
-            }
+            // Nobody could have been written: trying each alone would only wait as often.
+            Err(Failed { fault, of: Blame::Batch }) => self.settle_all(batch, fault),
+            Err(Failed { fault, .. }) if batch.len() == 1 => self.settle_all(batch, fault),
             Err(_) => batch.into_iter().for_each(|operation| self.commit(vec![operation])),
         }
+    }
+
+    fn settle_all(&self, batch: Vec<Box<dyn Operation>>, fault: WorldError) {
+        let fault = fault::at(fault, &self.path);
+        batch.into_iter().for_each(|operation| operation.settle(Some(&fault)));
     }
 
     fn attempt(
         &mut self,
         batch: &mut [Box<dyn Operation>],
         news: &mut CommitNews,
-    ) -> Result<(), WorldError> {
+    ) -> Result<(), Failed> {
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
-        self.set_synchronous(durable && self.full_durability)?;
-        self.execute("BEGIN IMMEDIATE")?;
+        let begun = self.set_synchronous(durable && self.full_durability);
+        let begun = begun.and_then(|()| self.execute("BEGIN IMMEDIATE"));
+        begun.map_err(|fault| Failed { fault, of: Blame::Batch })?;
         let done = self.execute_all(batch, news).and_then(|()| self.execute("COMMIT"));
         if done.is_err() && !self.connection.is_autocommit() {
             // Nothing of the batch may stay; should even this fail, the next BEGIN says so.
             let _ = self.execute("ROLLBACK");
         }
-        done
+        done.map_err(|fault| {
+            let of = if fault.kind == ErrorKind::Busy { Blame::Batch } else { Blame::Operation };
+            Failed { fault, of }
+        })
     }
 
     fn execute_all(
@@ -253,9 +311,16 @@ impl WriterState {
         Ok(())
     }
 
-    fn set_synchronous(&self, full: bool) -> Result<(), WorldError> {
-        // 2 is FULL, 1 NORMAL; in WAL mode NORMAL commits without a sync.
-        self.execute(if full { "PRAGMA synchronous = 2" } else { "PRAGMA synchronous = 1" })
+    /// Set only when it changes, which is between a batch with facts and one without.
+    fn set_synchronous(&mut self, synced: bool) -> Result<(), WorldError> {
+        if self.synced != Some(synced) {
+            self.synced = None;
+            // In WAL mode NORMAL commits without a sync.
+            let level = if synced { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.synced = Some(synced);
+        }
+        Ok(())
     }
 
     fn execute(&self, sql: &str) -> Result<(), WorldError> {
@@ -291,4 +356,64 @@ fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
             "a defect of hookline stopped this operation, nothing was written; please report it: {text}"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn writer(full_durability: bool) -> Writer {
+        let owner = Owner {
+            owner_id: String::new(),
+            project_id: String::new(),
+            environment: String::new(),
+        };
+        Writer::start(WriterState {
+            connection: Connection::open_in_memory().unwrap(),
+            path: PathBuf::new(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::default(),
+            owner,
+            workflow_prefix: String::new(),
+            full_durability,
+            synced: None,
+            listeners: Arc::default(),
+            watchers: Arc::default(),
+        })
+        .unwrap()
+    }
+
+    /// SQLite's `synchronous` level in a batch of one: 2 is FULL, 1 is NORMAL.
+    fn level(writer: &Writer, durability: Durability) -> i64 {
+        let (done, level) = Completion::channel();
+        writer.submit(durability, done, |tx| {
+            Ok(tx.connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+        });
+        level.recv().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_batch_with_facts_is_synced_also_after_one_without() {
+        let writer = writer(true);
+        for _ in 0..3 {
+            assert_eq!(level(&writer, Durability::Volatile), 1);
+            assert_eq!(level(&writer, Durability::Durable), 2);
+        }
+    }
+
+    #[test]
+    fn nothing_is_synced_when_durability_is_normal() {
+        let writer = writer(false);
+        assert_eq!(level(&writer, Durability::Durable), 1);
+    }
+
+    #[test]
+    fn a_panic_is_the_error_of_its_own_operation_only() {
+        let writer = writer(true);
+        let (done, outcome) = Completion::<()>::channel();
+        writer.submit(Durability::Durable, done, |_| panic!("broken"));
+        assert_eq!(outcome.recv().unwrap().unwrap_err().kind, ErrorKind::Internal);
+        assert_eq!(level(&writer, Durability::Durable), 2);
+    }
 }

@@ -1,0 +1,195 @@
+/** Processes that are killed at random moments, and what is left in their database. */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { ROOT } from '../support';
+
+/** A number from 0 to 1, the next of a sequence. */
+export type Random = () => number;
+
+/** Where the sequences of this run begin. */
+export const SEED = Number(process.env.HOOKLINE_TEST_SEED) || Date.now() % 1_000_000_000;
+
+/**
+ * A test body that draws its moments from one sequence; a failure names the seed, and
+ * `HOOKLINE_TEST_SEED=<seed>` plays the same plan again (the machine's own timing stays its own).
+ */
+export function withSeed(body: (random: Random) => Promise<void>): () => Promise<void> {
+  return async () => {
+    try {
+      await body(sequence(SEED));
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n\nHOOKLINE_TEST_SEED=${SEED}`;
+      throw error;
+    }
+  };
+}
+
+/** Mulberry32. */
+function sequence(seed: number): Random {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** What `examples/inspect.rs` finds in a database file. */
+export interface Found {
+  /** `['ok']`, or what is wrong. */
+  integrity: string[];
+  /** The payloads of `hook_received`, by run, in the order of the log. */
+  received: Record<string, string[]>;
+  /** How many messages will still replay each run. */
+  queued: Record<string, number>;
+  messages: number;
+  events: number;
+  /** Runs whose log has gaps. */
+  gaps: string[];
+}
+
+let compiled: string | undefined;
+
+/** The time that a first compilation of the inspector may take. */
+export const BUILD_LIMIT_MS = 300_000;
+
+/** The path of `examples/inspect.rs`, compiled at first. */
+export function buildInspector(): string {
+  compiled ??= compileInspector();
+  return compiled;
+}
+
+function compileInspector(): string {
+  const args = ['build', '--locked', '--example', 'inspect', '--message-format=json'];
+  const output = execFileSync('cargo', args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const executables = output
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => (JSON.parse(line) as { executable?: string | null }).executable)
+    .filter((path) => path && basename(path).startsWith('inspect'));
+  return executables.at(-1) as string;
+}
+
+/**
+ * What stands in a database that nobody writes right now. It looks at a copy: recovering the WAL of
+ * a killed process is the work of the next process, and must not be done for it.
+ */
+export function inspect(database: string): Found {
+  const inspector = buildInspector();
+  const folder = mkdtempSync(join(tmpdir(), 'hookline-inspect-'));
+  try {
+    const copy = join(folder, 'copy.db');
+    for (const suffix of ['', '-wal']) {
+      if (existsSync(database + suffix)) copyFileSync(database + suffix, copy + suffix);
+    }
+    const output = execFileSync(inspector, [copy], {
+      encoding: 'utf8',
+      maxBuffer: 256 * 1024 * 1024,
+    });
+    return JSON.parse(output) as Found;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** When a process is killed. */
+export type Moment =
+  /** So long after it was spawned: while it loads, opens, migrates or works. */
+  | { afterMs: number }
+  /** So long after it has printed so many lines. */
+  | { afterLines: number; thenMs: number };
+
+/** A script of `crash/processes`; its input is JSON, its environment names the database. */
+export function spawnProcess(script: string, database: string, input: object): ChildProcess {
+  return spawn(
+    process.execPath,
+    [join(__dirname, 'processes', `${script}.mjs`), JSON.stringify(input)],
+    {
+      cwd: ROOT,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '', WORKFLOW_HOOKLINE_URL: database },
+    },
+  );
+}
+
+/**
+ * Runs a script until its moment, kills it with SIGKILL and returns the whole lines that it printed.
+ * A script that kills itself, at a moment of its own choice, may come first.
+ *
+ * @throws when the script ends in any other way: it failed, or did not get that far.
+ */
+export async function killAt(
+  moment: Moment,
+  script: string,
+  database: string,
+  input: object,
+): Promise<string[]> {
+  const child = spawnProcess(script, database, input);
+  let output = '';
+  let errors = '';
+  let lines = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const killIn = (ms: number) => {
+    timer ??= setTimeout(() => child.kill('SIGKILL'), ms);
+  };
+  if ('afterMs' in moment) killIn(moment.afterMs);
+  child.stdout?.on('data', (data: Buffer) => {
+    const text = data.toString();
+    output += text;
+    lines += text.split('\n').length - 1;
+    if ('afterLines' in moment && lines >= moment.afterLines) killIn(moment.thenMs);
+  });
+  child.stderr?.on('data', (data: Buffer) => {
+    errors += data.toString();
+  });
+  const [code, signal] = await new Promise<[number | null, string | null]>((ended, failed) => {
+    child.on('error', failed);
+    child.on('close', (...how) => ended(how));
+  });
+  clearTimeout(timer);
+  if (signal !== 'SIGKILL' || errors !== '') {
+    throw new Error(`${script} ended with ${code ?? signal}\n${errors}\n${output.slice(-2000)}`);
+  }
+  return output.split('\n').slice(0, -1);
+}
+
+/** Collects the lines of a process that is still running. */
+export function linesOf(child: ChildProcess): string[] {
+  const lines: string[] = [];
+  let rest = '';
+  child.stdout?.on('data', (data: Buffer) => {
+    const whole = (rest + data).split('\n');
+    rest = whole.pop() ?? '';
+    lines.push(...whole);
+  });
+  child.stderr?.on('data', (data: Buffer) => lines.push(`stderr ${data}`));
+  return lines;
+}
+
+/** Waits, looking often, until something holds. */
+export async function until(what: string, withinMs: number, holds: () => boolean): Promise<void> {
+  const limit = performance.now() + withinMs;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await pause(5);
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+/** The texts that occur more than once. */
+export function repeated(texts: string[]): string[] {
+  const known = new Set<string>();
+  return texts.filter((text) => known.size === known.add(text).size);
+}

@@ -1,0 +1,77 @@
+/** What every measured World is filled and loaded with. */
+
+/** Coprime to the sizes that are used: neighbours in time are no neighbours in the file. */
+const STRIDE = 7919;
+
+const WORKFLOW = 'workflow//./workflows/approval//approval';
+
+export const PAYLOAD = { approved: true, by: 'someone@example.com' };
+
+export function token(number) {
+  return `approval:${String(number).padStart(6, '0')}`;
+}
+
+/** Tokens without end, in an order in which neighbours in time are no neighbours in the file. */
+export function tokens(size) {
+  let taken = 0;
+  return () => {
+    taken += 1;
+    return token((taken * STRIDE) % size);
+  };
+}
+
+/** Parks `size` runs, each on one hook, through the API of any World. */
+export async function park(world, size, inFlight = 512) {
+  const input = new TextEncoder().encode('devl[[]]');
+  let next = 0;
+  await atOnce(inFlight, size, async () => {
+    const number = next++;
+    const { run } = await world.events.create(null, {
+      eventType: 'run_created',
+      specVersion: 3,
+      eventData: {
+        deploymentId: 'dpl_bench',
+        workflowName: WORKFLOW,
+        input,
+        executionContext: { workflowCoreVersion: '4.8.9' },
+      },
+    });
+    await world.events.create(run.runId, { eventType: 'run_started', specVersion: 3 });
+    await world.events.create(run.runId, {
+      eventType: 'hook_created',
+      specVersion: 3,
+      correlationId: `hook_${String(number).padStart(26, '0')}`,
+      eventData: { token: token(number) },
+    });
+  });
+}
+
+/** Calls `operation` `count` times, always `inFlight` at once. */
+export async function atOnce(inFlight, count, operation) {
+  let left = count;
+  const lane = async () => {
+    while (left > 0) {
+      left -= 1;
+      await operation();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlight, count) }, lane));
+}
+
+/** Calls `operation` `count` times; how long a call took, and how many were done in a second. */
+export async function measure(inFlight, count, operation) {
+  const took = [];
+  const began = performance.now();
+  await atOnce(inFlight, count, async () => {
+    const called = performance.now();
+    await operation();
+    took.push(performance.now() - called);
+  });
+  const totalMs = performance.now() - began;
+  took.sort((a, b) => a - b);
+  return {
+    p50Ms: took[Math.floor(count * 0.5)],
+    p99Ms: took[Math.floor(count * 0.99)],
+    perSecond: (count / totalMs) * 1000,
+  };
+}

@@ -1,0 +1,49 @@
+/** The command line of `npm run bench`. */
+import { parseArgs } from 'node:util';
+
+const USAGE = `Usage: npm run bench -- [options]
+
+  --sizes 1000,100000   stored hooks and runs; the first and the last are compared
+  --rounds 12           measured rounds, after two that warm up
+  --singles 300         calls of a round with one in flight
+  --many 1000           calls of a round with 128 in flight
+  --looks 500           look-ups of a round
+  --folder PATH         where the databases are made (bench/.build)
+  --name NAME           writes bench/results/NAME.json (latest)
+  --no-memory           leaves out the memory of parked hooks
+  --profile             only splits where the time of one resumeHook goes
+  --world-local         also measures world-local at the smallest size (slow)`;
+
+const OPTIONS = {
+  sizes: { type: 'string', default: '1000,100000' },
+  rounds: { type: 'string', default: '12' },
+  singles: { type: 'string', default: '300' },
+  many: { type: 'string', default: '1000' },
+  looks: { type: 'string', default: '500' },
+  folder: { type: 'string' },
+  name: { type: 'string', default: 'latest' },
+  'no-memory': { type: 'boolean', default: false },
+  profile: { type: 'boolean', default: false },
+  'world-local': { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+};
+
+/** The options, numbers as numbers; `undefined` when only the usage was asked for. */
+export function readOptions() {
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.help) {
+    console.log(USAGE);
+    return undefined;
+  }
+  const [rounds, singles, many, looks] = ['rounds', 'singles', 'many', 'looks'].map((name) =>
+    positive(name, values[name]),
+  );
+  const sizes = values.sizes.split(',').map((size) => positive('sizes', size));
+  return { ...values, sizes, rounds, singles, many, looks };
+}
+
+function positive(name, text) {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new Error(`--${name} takes positive whole numbers, not ${text}`);
+}

@@ -1,0 +1,103 @@
+/** Numbers into a table: medians of the rounds, and ratios of what was measured side by side. */
+
+const RESUME_RATIO_MAX = 2;
+const RATE_RATIO_MIN = 0.5;
+const LOOK_UP_MS_MAX = 0.15;
+const SIZE_RATIO_MAX = 1.3;
+export const MEMORY_MIB_MAX = 20;
+
+/** Least, median and greatest of a sample per round. */
+export function spread(samples) {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const median =
+    sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { min: sorted[0], median, max: sorted.at(-1) };
+}
+
+/** All results of the rounds: per size what was measured, and every target with its ratio. */
+export function evaluate(rounds, sizes) {
+  const of = (size, name, field) => rounds.map((round) => round[size][name][field]);
+  const ratios = (above, below) => spread(above.map((sample, i) => sample / below[i]));
+  const measured = {};
+  const targets = [];
+  for (const size of sizes) {
+    measured[size] = {
+      bareSingleMs: spread(of(size, 'bareSingle', 'p50Ms')),
+      resumeSingleMs: spread(of(size, 'resumeSingle', 'p50Ms')),
+      resumeSingleP99Ms: spread(of(size, 'resumeSingle', 'p99Ms')),
+      lookUpMs: spread(of(size, 'lookUp', 'p50Ms')),
+      bareBatchPerSecond: spread(of(size, 'bareBatch', 'perSecond')),
+      resumeManyPerSecond: spread(of(size, 'resumeMany', 'perSecond')),
+    };
+    const single = (name) => of(size, name, 'p50Ms');
+    const rate = (name) => of(size, name, 'perSecond');
+    targets.push(
+      {
+        what: `resumeHook p50, 1 in flight / bare, 1 per commit (${size} hooks)`,
+        ...ratios(single('resumeSingle'), single('bareSingle')),
+        most: RESUME_RATIO_MAX,
+      },
+      {
+        what: `resumeHook rate, 128 in flight / bare, 64 per commit (${size} hooks)`,
+        ...ratios(rate('resumeMany'), rate('bareBatch')),
+        least: RATE_RATIO_MIN,
+      },
+      {
+        what: `getHookByToken p50 in ms (${size} hooks)`,
+        ...measured[size].lookUpMs,
+        most: LOOK_UP_MS_MAX,
+      },
+    );
+  }
+  const [small, large] = [sizes[0], sizes.at(-1)];
+  if (small !== large) {
+    const grows = (what, above, below, name, field) => ({
+      what: `${what}, ${above} hooks / ${below}`,
+      ...ratios(of(above, name, field), of(below, name, field)),
+      most: SIZE_RATIO_MAX,
+    });
+    targets.push(
+      grows('resumeHook p50, 1 in flight', large, small, 'resumeSingle', 'p50Ms'),
+      // Rates the other way round: a ratio above 1 always means that more hooks are slower.
+      grows('resumeHook rate, 128 in flight', small, large, 'resumeMany', 'perSecond'),
+      grows('getHookByToken p50', large, small, 'lookUp', 'p50Ms'),
+    );
+  }
+  return { measured, targets: targets.map(judged) };
+}
+
+/** A target with whether its median reaches it. */
+export function judged(target) {
+  const { median, most, least } = target;
+  return { ...target, reached: most === undefined ? median >= least : median <= most };
+}
+
+export function printMeasured(measured) {
+  console.log('\nmedian over the rounds (least ... greatest)');
+  for (const [size, values] of Object.entries(measured)) {
+    console.log(`\n${Number(size).toLocaleString('en')} stored hooks and runs`);
+    const show = (name, { min, median, max }, unit, digits) =>
+      console.log(
+        `  ${name.padEnd(44)} ${median.toFixed(digits).padStart(9)} ${unit.padEnd(4)} ` +
+          `(${min.toFixed(digits)} ... ${max.toFixed(digits)})`,
+      );
+    show('bare transaction, 1 per commit, p50', values.bareSingleMs, 'ms', 3);
+    show('resumeHook, 1 in flight, p50', values.resumeSingleMs, 'ms', 3);
+    show('resumeHook, 1 in flight, p99', values.resumeSingleP99Ms, 'ms', 3);
+    show('getHookByToken, p50', values.lookUpMs, 'ms', 3);
+    show('bare transaction, 64 per commit', values.bareBatchPerSecond, '/s', 0);
+    show('resumeHook, 128 in flight', values.resumeManyPerSecond, '/s', 0);
+  }
+}
+
+export function printTargets(targets) {
+  console.log(`\n${'target'.padEnd(68)} ${'median'.padStart(7)}   ${'limit'.padEnd(9)} reached`);
+  for (const { what, min, median, max, most, least, reached } of targets) {
+    const limit = most === undefined ? `>= ${least}` : `<= ${most}`;
+    console.log(
+      `${what.padEnd(68)} ${median.toFixed(3).padStart(7)}   ${limit.padEnd(9)} ` +
+        `${reached ? 'yes' : 'NO '}  (${min.toFixed(3)} ... ${max.toFixed(3)})`,
+    );
+  }
+}

@@ -1,0 +1,76 @@
+/** The interleaved rounds: the bare limit and Hookline, every size, on one disk in one run. */
+import { join } from 'node:path';
+import { startBare } from './bare.mjs';
+import { startChild } from './rpc.mjs';
+
+const WARM_UP_ROUNDS = 2;
+const IN_FLIGHT = 128;
+const BATCH = 64;
+
+/** What a round measures, in this order. `drain` says whose queue it has filled. */
+const MEASUREMENTS = [
+  { name: 'bareSingle', drain: 'bare', run: ({ bare }, o) => bare.tell(`single ${o.singles}`) },
+  {
+    name: 'resumeSingle',
+    drain: 'ours',
+    run: ({ ours }, o) => ours.tell('resume', { inFlight: 1, count: o.singles }),
+  },
+  { name: 'lookUp', run: ({ ours }, o) => ours.tell('lookUp', { count: o.looks }) },
+  {
+    name: 'bareBatch',
+    drain: 'bare',
+    run: ({ bare }, o) => bare.tell(`batch ${BATCH} ${Math.ceil(o.many / BATCH)}`),
+  },
+  {
+    name: 'resumeMany',
+    drain: 'ours',
+    run: ({ ours }, o) => ours.tell('resume', { inFlight: IN_FLIGHT, count: o.many }),
+  },
+];
+
+/** Two databases of one size, each with the process that uses it. */
+export async function fill(program, folder, size) {
+  const files = { bare: join(folder, `bare-${size}.db`), ours: join(folder, `ours-${size}.db`) };
+  const bare = startBare(program, files.bare);
+  const ours = startChild('hookline-child.mjs', [files.ours, String(size)]);
+  await bare.tell(`seed ${size}`);
+  const began = performance.now();
+  await ours.tell('park');
+  const subject = { size, files, bare, ours, parkedInMs: performance.now() - began };
+  await drain(subject, 'ours');
+  return subject;
+}
+
+/** No wake-up is left in the queue: no worker takes them, and resumes of one run would coalesce. */
+export function drain({ bare, files }, whose) {
+  return bare.tell(`drain ${files[whose]}`);
+}
+
+export async function stop({ bare, ours }) {
+  await Promise.all([bare.stop(), ours.stop()]);
+}
+
+/**
+ * Measures round by round. Resolves to one object per round: size, then measurement, then numbers.
+ *
+ * Every other round takes the sizes in reverse, so that neither always comes first.
+ */
+export async function measureRounds(subjects, options, onRound) {
+  const rounds = [];
+  for (let number = 1 - WARM_UP_ROUNDS; number <= options.rounds; number += 1) {
+    const ordered = number % 2 === 0 ? [...subjects].reverse() : subjects;
+    const round = Object.fromEntries(subjects.map(({ size }) => [size, {}]));
+    for (const measurement of MEASUREMENTS) {
+      for (const subject of ordered) {
+        // More calls than hooks would resume one run twice.
+        const most = { ...options, singles: Math.min(options.singles, subject.size) };
+        most.many = Math.min(options.many, subject.size);
+        round[subject.size][measurement.name] = await measurement.run(subject, most);
+        if (measurement.drain) await drain(subject, measurement.drain);
+      }
+    }
+    onRound(number, options.rounds);
+    if (number > 0) rounds.push(round);
+  }
+  return rounds;
+}
