@@ -36,6 +36,7 @@ export function createEngine(options: WorldOptions): Engine {
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
   let closing: Promise<void> | undefined;
+  let isClosed = false;
 
   const engine: Engine = {
     config() {
@@ -44,8 +45,8 @@ export function createEngine(options: WorldOptions): Engine {
     },
     key: () => engineKey(engine.config()),
     async connect() {
-      // While it closes, what is being delivered may still use it; the addon says when it is over.
-      if (closing && !opening) throw closed();
+      // While it closes, what is being delivered may still use it.
+      if (isClosed || (closing && !opening)) throw closed();
       opening ??= open();
       const attempt = opening;
       try {
@@ -79,6 +80,7 @@ export function createEngine(options: WorldOptions): Engine {
   async function shut(): Promise<void> {
     const native = await opening?.catch(() => undefined);
     if (native) await settled(native.close());
+    isClosed = true;
     place?.leave();
     forgetHandlers(engine);
   }

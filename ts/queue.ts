@@ -78,8 +78,9 @@ async function answerDelivery(
 ): Promise<Response> {
   const queueName = request.headers.get('x-vqs-queue-name');
   const messageId = request.headers.get('x-vqs-message-id');
+  const attempt = Number(request.headers.get('x-vqs-message-attempt') ?? Number.NaN);
   if (!request.body) return refusal(400, 'Missing request body');
-  if (!queueName || !messageId || !request.headers.has('x-vqs-message-attempt')) {
+  if (!queueName || !messageId || !(Number.isSafeInteger(attempt) && attempt > 0)) {
     return refusal(400, 'Missing required headers');
   }
   if (!queueName.startsWith(prefix)) return refusal(400, 'Unhandled queue');
@@ -90,10 +91,9 @@ async function answerDelivery(
     // The reason may name the database, which is nothing for whoever sent this.
     return refusal(503, 'The delivery cannot be verified now');
   }
-  if (live?.delivery.queueName !== queueName) {
+  if (live?.delivery.queueName !== queueName || live.delivery.attempt !== attempt) {
     return refusal(401, 'This request does not belong to a live delivery');
   }
-  const { attempt } = live.delivery;
   try {
     const seconds = timeoutOf(await handler(live.message, { attempt, queueName, messageId }));
     return Response.json(seconds === undefined ? { ok: true } : { timeoutSeconds: seconds });
