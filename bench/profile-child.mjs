@@ -44,15 +44,15 @@ async function split({ count }) {
 
 function timeAddon(methods) {
   const { hookForResume, resumeHook: resume } = methods;
-  methods.hookForResume = function timed(token) {
+  methods.hookForResume = function timed(...values) {
     const began = performance.now();
-    const reply = hookForResume.call(this, token);
+    const reply = hookForResume.apply(this, values);
     took.lookUp = performance.now() - began;
     return reply;
   };
-  methods.resumeHook = async function timed(request, payload) {
+  methods.resumeHook = async function timed(...values) {
     const began = performance.now();
-    const reply = resume.call(this, request, payload);
+    const reply = resume.apply(this, values);
     const submitted = performance.now();
     took.submit = submitted - began;
     const answer = await reply;

@@ -37,7 +37,7 @@ async function runRounds(folder) {
   say('building the bare program');
   const program = await buildBare();
   const subjects = [];
-  const results = { at: new Date().toISOString(), machine: machine(), options };
+  const results = { at: new Date().toISOString(), machine: machine(), options: asked() };
   try {
     for (const size of options.sizes) {
       say(`parking ${size} hooks`);
@@ -69,6 +69,11 @@ async function runRounds(folder) {
 function machine() {
   const processors = cpus();
   return { processors: processors.length, model: processors[0]?.model, node: process.version };
+}
+
+/** The options as they were given. */
+function asked() {
+  return { ...options, sizes: options.sizes.join(',') };
 }
 
 async function save(results) {

@@ -8,7 +8,7 @@
 import type { CryptoKey, Hook } from '../index';
 import { HookNotFoundError } from './errors';
 import { answerOf, type NativeWorld, settled } from './native';
-import { type NativeRecord, toHook, toRun } from './records';
+import { type NativeRecord, toHook } from './records';
 import { dehydratePayload, hydrateMetadata } from './serialize';
 import { encodePayload } from './storage';
 import { currentEngine, currentWorld, SPEC_VERSION } from './world';
@@ -21,7 +21,8 @@ const PLATFORM = Symbol.for('@vercel/request-context');
 
 interface Target {
   hook: Hook;
-  run: { executionContext?: Record<string, unknown> };
+  /** What dehydration must know of the run. */
+  run: { executionContext?: Record<string, unknown> | null };
 }
 
 /**
@@ -88,10 +89,10 @@ async function resume(
 }
 
 async function findByToken(native: NativeWorld, token: string): Promise<Target> {
-  const { json, bytes } = answerOf<{ hook: NativeRecord; run: NativeRecord }>(
+  const { json, bytes } = answerOf<{ hook: NativeRecord; run: Target['run'] }>(
     native.hookForResume(token),
   );
-  return { hook: await hydrated(toHook(json.hook, bytes)), run: toRun(json.run, bytes) };
+  return { hook: await hydrated(toHook(json.hook, bytes)), run: json.run };
 }
 
 async function hydrated(hook: Hook): Promise<Hook> {
@@ -104,8 +105,8 @@ async function hydrated(hook: Hook): Promise<Hook> {
 // By hook object the hook itself is not looked up: the caller's object is what comes back, and the
 // atomic operation is what notices that it is gone.
 function findRunOf(native: NativeWorld, hook: Hook): Target {
-  const { json, bytes } = answerOf<{ run: NativeRecord }>(native.runForResume(hook.runId));
-  return { hook, run: toRun(json.run, bytes) };
+  const { json } = answerOf<{ run: Target['run'] }>(native.runForResume(hook.runId));
+  return { hook, run: json.run };
 }
 
 async function dehydrateFor(

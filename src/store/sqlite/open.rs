@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{ErrorKind, WorldError};
@@ -117,6 +118,9 @@ pub(super) fn connect(location: &Location, patience: Patience) -> Result<Connect
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(location.uri(), flags)?;
     connection.set_prepared_statement_cache_capacity(128);
+    // One plan for each statement, whatever its parameters. Otherwise SQLite ties some plans to them
+    // and compiles the statement again whenever the cache gives it out.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_handler(Some(match patience {
         Patience::Long => wait_long,
         Patience::Short => wait_short,

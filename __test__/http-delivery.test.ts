@@ -1,0 +1,240 @@
+/** What a delivery over HTTP carries, what its answers mean, and when the app is asked at all. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { BUILD_LIMIT_MS, buildInspector, inspect, until } from './crash/harness';
+import { cleanUp, newDatabase, newWorld } from './support';
+
+const FLOW_PREFIX = '__wkf_workflow_';
+const STEP_PREFIX = '__wkf_step_';
+const ATTEMPT = 'x-vqs-message-attempt';
+const LIMIT_MS = 10_000;
+
+const servers: Server[] = [];
+
+beforeAll(buildInspector, BUILD_LIMIT_MS);
+afterEach(cleanUp);
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close().closeAllConnections();
+});
+
+/** A delivery as the app gets it. */
+interface Asked {
+  path: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** What the app answers. */
+type Answer = { status: number; body: string };
+
+const OK = { status: 200, body: '{"ok":true}' };
+
+/** An app; `requests` are its requests in order, a question for its health as `'health'`. */
+async function serve(answer: (asked: Asked) => Promise<Answer>, health: Answer | 'none' = OK) {
+  const requests: ('health' | Asked)[] = [];
+  const server = createServer(async (incoming, outgoing) => {
+    const parts: Buffer[] = [];
+    for await (const part of incoming) parts.push(part);
+    const headers = incoming.headers as Record<string, string>;
+    const asked = { path: incoming.url as string, headers, body: Buffer.concat(parts).toString() };
+    const isHealth = incoming.method === 'HEAD';
+    requests.push(isHealth ? 'health' : asked);
+    const answered = isHealth ? health : await answer(asked);
+    if (answered !== 'none')
+      outgoing.writeHead(answered.status).end(isHealth ? undefined : answered.body);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { baseUrl, requests };
+}
+
+/** A request to the route that {@link serve} would forward, with changes. */
+function forwarded({ headers, body }: Asked, changes: Record<string, string> = {}): Request {
+  const url = 'http://localhost/.well-known/workflow/v1/flow';
+  return new Request(url, { method: 'POST', headers: { ...headers, ...changes }, body });
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  return { status: response.status, body: await response.text() };
+}
+
+describe('an answer', () => {
+  /** The requests of a message whose first deliveries are answered so, and whose last is taken. */
+  async function requestsOf(...statuses: number[]): Promise<string[]> {
+    const url = newDatabase();
+    const { baseUrl, requests } = await serve(async () => {
+      const status = statuses.shift();
+      return status === undefined ? OK : { status, body: '"refused"' };
+    });
+    const world = newWorld({ url, delivery: 'http', baseUrl });
+    await world.start();
+    const deliveries = statuses.length + 1;
+    await world.queue(`${STEP_PREFIX}x`, { n: 1 });
+    const asked = () => requests.filter((request) => request !== 'health');
+    await until('all deliveries', LIMIT_MS, () => asked().length === deliveries);
+    await world.close();
+    expect(inspect(url).messages).toBe(0);
+    return requests.map((request) =>
+      request === 'health' ? 'health' : `attempt ${request.headers[ATTEMPT]}`,
+    );
+  }
+
+  test.each([401, 404, 405, 502, 503, 504])(
+    'of %i comes from no handler: the attempt does not count, and the app is asked for its health again',
+    async (status) => {
+      expect(await requestsOf(status, status)).toEqual([
+        'health',
+        'attempt 1',
+        'health',
+        'attempt 1',
+        'health',
+        'attempt 1',
+      ]);
+    },
+  );
+
+  test.each([400, 422, 500])(
+    'of %i comes from the handler: the attempt counts, and the app is not asked again',
+    async (status) => {
+      expect(await requestsOf(status, status)).toEqual([
+        'health',
+        'attempt 1',
+        'attempt 2',
+        'attempt 3',
+      ]);
+    },
+  );
+});
+
+test('an app with a handler in this process for both kinds of queues is never asked', async () => {
+  const { baseUrl, requests } = await serve(async () => OK);
+  const world = newWorld({ delivery: 'auto', baseUrl });
+  const delivered: string[] = [];
+  for (const prefix of [FLOW_PREFIX, STEP_PREFIX]) {
+    world.createQueueHandler(prefix, async (_message, { queueName }) => {
+      delivered.push(queueName);
+    });
+  }
+  await world.start();
+  for (let n = 1; n <= 10; n += 1) {
+    await world.queue(`${FLOW_PREFIX}w`, { n });
+    await world.queue(`${STEP_PREFIX}x`, { n });
+    await until('the deliveries', LIMIT_MS, () => delivered.length === 2 * n);
+  }
+  await world.close();
+  expect(requests).toEqual([]);
+});
+
+test.each<[string, Answer | 'none']>([
+  ['says that it has no such route', { status: 404, body: '' }],
+  ['says nothing', 'none'],
+])('an app that %s holds up no delivery within this process', async (_name, health) => {
+  const { baseUrl, requests } = await serve(async () => OK, health);
+  const world = newWorld({ delivery: 'auto', baseUrl });
+  let delivered = 0;
+  world.createQueueHandler(FLOW_PREFIX, async () => {
+    delivered += 1;
+  });
+  await world.start();
+  await world.queue(`${STEP_PREFIX}x`, { n: 0 });
+  await until('the app is asked', LIMIT_MS, () => requests.length > 0);
+  const before = requests.length;
+  for (let n = 1; n <= 30; n += 1) {
+    await world.queue(`${FLOW_PREFIX}w`, { n });
+    await until('the delivery', LIMIT_MS, () => delivered === n);
+  }
+  // Were the app asked before each of them, it would have been asked as often.
+  expect(requests.length - before).toBeLessThan(30);
+  expect(requests.filter((request) => request !== 'health')).toEqual([]);
+});
+
+test("the caller's own headers arrive, but for those that are the delivery's", async () => {
+  const { baseUrl, requests } = await serve(async () => OK);
+  const world = newWorld({ delivery: 'http', baseUrl });
+  await world.start();
+  const forged = {
+    'x-vqs-queue-name': `${STEP_PREFIX}forged`,
+    'X-VQS-Message-Id': 'msg_forged',
+    'x-vqs-message-attempt': '49',
+    'X-Hookline-Lease': 'forged',
+    'content-type': 'text/forged',
+    'content-length': '1',
+    host: 'forged.example',
+  };
+  const own = {
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    baggage: 'a=b',
+  };
+  const { messageId } = await world.queue(
+    `${STEP_PREFIX}x`,
+    { n: 1 },
+    { headers: { ...own, ...forged } },
+  );
+  const asked = () => requests.filter((request) => request !== 'health');
+  await until('the delivery', LIMIT_MS, () => asked().length === 1);
+  const [{ path, headers, body }] = asked() as [Asked];
+  expect({ path, body }).toEqual({ path: '/.well-known/workflow/v1/step', body: '{"n":1}' });
+  expect(headers).toMatchObject({
+    ...own,
+    'x-vqs-queue-name': `${STEP_PREFIX}x`,
+    'x-vqs-message-id': messageId,
+    'x-vqs-message-attempt': '1',
+    'content-type': 'application/json',
+    'content-length': '7',
+    host: baseUrl.slice('http://'.length),
+  });
+  expect(headers['x-hookline-lease']).toMatch(/.{16}/);
+  expect(JSON.stringify(headers)).not.toContain('forged');
+});
+
+describe('a request with the lease of a live delivery', () => {
+  /** Sends requests to a World's own route while a delivery of it lives; what ran, and the answers. */
+  async function during(requestsFor: (asked: Asked) => Request[]) {
+    const seen: object[] = [];
+    const statuses: number[] = [];
+    let over = false;
+    let route: (request: Request) => Promise<Response> = () => Promise.reject(new Error('none'));
+    const { baseUrl } = await serve(async (asked) => {
+      for (const request of requestsFor(asked)) statuses.push((await route(request)).status);
+      const genuine = await answerOf(await route(forwarded(asked)));
+      over = true;
+      return genuine;
+    });
+    const world = newWorld({ delivery: 'http', baseUrl });
+    route = world.createQueueHandler(FLOW_PREFIX, async (message, { attempt, queueName }) => {
+      seen.push({ message, attempt, queueName });
+    });
+    await world.start();
+    await world.queue(`${FLOW_PREFIX}w`, { runId: 'wrun_real', input: new Uint8Array([7]) });
+    await until('the delivery', LIMIT_MS, () => over);
+    return { seen, statuses };
+  }
+
+  const GENUINE = {
+    message: { runId: 'wrun_real', input: new Uint8Array([7]) },
+    attempt: 1,
+    queueName: `${FLOW_PREFIX}w`,
+  };
+
+  test('gives the handler the stored message, whatever its body says', async () => {
+    const { seen, statuses } = await during((asked) => [
+      forwarded({ ...asked, body: '{"runId":"wrun_victim"}' }),
+      forwarded({ ...asked, body: 'no JSON' }),
+    ]);
+    expect(statuses).toEqual([200, 200]);
+    expect(seen).toEqual([GENUINE, GENUINE, GENUINE]);
+  });
+
+  test('but another attempt, queue or message is answered 401, and nothing runs', async () => {
+    const { seen, statuses } = await during((asked) => [
+      forwarded(asked, { [ATTEMPT]: '2' }),
+      forwarded(asked, { [ATTEMPT]: '49' }),
+      forwarded(asked, { 'x-vqs-queue-name': `${FLOW_PREFIX}other` }),
+      forwarded(asked, { 'x-vqs-message-id': 'msg_1' }),
+      forwarded(asked, { 'x-hookline-lease': `${asked.headers['x-hookline-lease']}0` }),
+    ]);
+    expect(statuses).toEqual([401, 401, 401, 401, 401]);
+    expect(seen).toEqual([GENUINE]);
+  });
+});

@@ -1,0 +1,81 @@
+/** Several Worlds of one process on one database, and what each of them may want for itself. */
+import type { WorldOptions } from 'hookline';
+import { until } from './crash/harness';
+import { cleanUp, newDatabase, newWorld } from './support';
+
+const STEP_PREFIX = '__wkf_step_';
+const LIMIT_MS = 10_000;
+
+afterEach(cleanUp);
+
+test.each(['producer', 'reader'] as const)(
+  'a %s that opened the database first does not keep a later worker from delivering',
+  async (role) => {
+    const url = newDatabase();
+    const first = newWorld({ url, role, delivery: 'direct' });
+    await first.start();
+    const worker = newWorld({ url, role: 'worker', delivery: 'direct' });
+    let deliveries = 0;
+    worker.createQueueHandler(STEP_PREFIX, async () => {
+      deliveries += 1;
+    });
+    await worker.start();
+    await worker.queue(`${STEP_PREFIX}x`, { n: 1 });
+    await until('a delivery', LIMIT_MS, () => deliveries === 1);
+    await first.close();
+    await worker.queue(`${STEP_PREFIX}x`, { n: 2 });
+    await until('a delivery after the first has gone', LIMIT_MS, () => deliveries === 2);
+  },
+);
+
+test('a producer delivers nothing, though a worker opened the database first', async () => {
+  const url = newDatabase();
+  const worker = newWorld({ url, role: 'worker', delivery: 'direct' });
+  await worker.runs.list();
+  const producer = newWorld({ url, role: 'producer', delivery: 'direct' });
+  const deliveries: number[] = [];
+  producer.createQueueHandler(STEP_PREFIX, async (message) => {
+    deliveries.push((message as { n: number }).n);
+  });
+  await producer.start();
+  await producer.queue(`${STEP_PREFIX}x`, { n: 1 });
+  // What would deliver runs on a thread of its own, woken by the commit.
+  for (let n = 0; n < 20; n += 1) await producer.runs.list();
+  expect(deliveries).toEqual([]);
+  await worker.start();
+  await until('a delivery by the worker', LIMIT_MS, () => deliveries.length === 1);
+});
+
+test.each<[string, WorldOptions, WorldOptions]>([
+  ['DURABILITY', { durability: 'full' }, { durability: 'normal' }],
+  ['DELIVERY', { delivery: 'direct' }, { delivery: 'http' }],
+])(
+  'a World with another %s than the one that has the database open is refused, and may open it later',
+  async (setting, mine, theirs) => {
+    const url = newDatabase();
+    const first = newWorld({ url, ...mine });
+    await first.runs.list();
+    const second = newWorld({ url, ...theirs });
+    for (let n = 0; n < 2; n += 1) {
+      await expect(second.runs.list()).rejects.toMatchObject({
+        name: 'WorkflowWorldError',
+        code: 'BAD_CONFIG',
+        status: 500,
+        message: expect.stringContaining(`WORKFLOW_HOOKLINE_${setting}`),
+      });
+    }
+    await first.runs.list();
+    await first.close();
+    expect((await second.runs.list()).data).toEqual([]);
+  },
+);
+
+test('a World that was refused leaves the database to the first when it closes', async () => {
+  const url = newDatabase();
+  const first = newWorld({ url, durability: 'full' });
+  await first.runs.list();
+  const second = newWorld({ url, durability: 'normal' });
+  await second.runs.list().catch(() => undefined);
+  await second.close();
+  expect((await first.runs.list()).data).toEqual([]);
+});

@@ -1,0 +1,189 @@
+//! The dispatcher over a real store, on a clock that jumps: a host that slept, or was set right.
+
+// The rows in memory name `crate::domain`, here as in the library.
+use hookline::domain;
+
+mod kit;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use hookline::clock::{Clock, ManualClock};
+use hookline::domain::message::Delivery;
+use hookline::queue::delivery::{Handled, Handler, Handlers};
+use hookline::queue::dispatcher::{Delivering, Dispatcher};
+use hookline::store::{Completion, Outcome};
+
+use kit::rows::NOW_MS;
+use kit::{LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, step_message, wake_up};
+
+/// Longer than a lease.
+const JUMP_MS: i64 = LEASE_MS + 1000;
+
+/// A delivery that was handed over, and how to end it.
+type HandedOver = (Delivery, Completion<Handled>);
+
+/// A handler whose deliveries the test ends.
+struct Given(Mutex<Sender<HandedOver>>);
+
+impl Handler for Given {
+    fn hand_over(&self, delivery: Delivery, done: Completion<Handled>) {
+        // The test may have ended.
+        let _ = self.0.lock().expect("nobody panics with it").send((delivery, done));
+    }
+}
+
+/// A clock that jumps when it is looked at next, so that no claim is under way meanwhile.
+struct JumpingClock {
+    clock: Arc<ManualClock>,
+    next: Mutex<Option<i64>>,
+}
+
+impl Clock for JumpingClock {
+    fn now_ms(&self) -> i64 {
+        if let Some(at_ms) = self.next.lock().expect("nobody panics with it").take() {
+            self.clock.set(at_ms);
+        }
+        self.clock.now_ms()
+    }
+}
+
+/// A world whose messages are delivered; replays and steps to a handler each.
+struct Delivered {
+    world: World,
+    clock: Arc<JumpingClock>,
+    dispatcher: Dispatcher,
+    replays: Receiver<HandedOver>,
+    steps: Receiver<HandedOver>,
+}
+
+impl Delivered {
+    fn start(concurrency: usize) -> Self {
+        let world = World::in_memory();
+        let clock = Arc::new(JumpingClock { clock: world.clock.clone(), next: Mutex::default() });
+        let handlers = Arc::new(Handlers::default());
+        let register = |prefix: &str| {
+            let (sender, handed_over) = channel();
+            handlers.register(prefix.into(), 1, Arc::new(Given(Mutex::new(sender))));
+            handed_over
+        };
+        let (replays, steps) = (register(WORKFLOW_PREFIX), register(STEP_PREFIX));
+        let dispatcher = Dispatcher::start(Delivering {
+            store: world.store.clone(),
+            handlers,
+            base_url: None,
+            direct: true,
+            http_prefixes: Vec::new(),
+            concurrency,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        })
+        .expect("delivery starts");
+        Self { world, clock, dispatcher, replays, steps }
+    }
+
+    /// The replay that is handed over next.
+    fn replay(&self) -> HandedOver {
+        self.replays.recv_timeout(PATIENCE).expect("a replay is handed over")
+    }
+
+    /// Sees the dispatcher claim: a step is enqueued, handed over and done.
+    fn sees_a_claim(&self) {
+        self.world.enqueue(step_message("step"));
+        let (_, done) = self.steps.recv_timeout(PATIENCE).expect("the step is handed over");
+        done.settle(Ok(Handled::Done));
+    }
+
+    /// Moves the clock to so long after the beginning, and sees the dispatcher claim after that. Its
+    /// first claim may have looked at the clock before.
+    fn jumps_to(&self, since_ms: i64) {
+        *self.clock.next.lock().expect("nobody panics with it") = Some(NOW_MS + since_ms);
+        self.sees_a_claim();
+        self.sees_a_claim();
+        assert_eq!(self.world.clock.now_ms(), NOW_MS + since_ms, "the clock has jumped");
+    }
+
+    /// Sees that no more replays have been handed over than the test took.
+    fn hands_over_no_other(&self) {
+        let other = self.replays.try_recv().ok().map(|(delivery, _)| delivery);
+        assert_eq!(other, None);
+    }
+
+    /// Stops; everything was acknowledged.
+    fn ends(self) {
+        self.dispatcher.stop();
+        assert_eq!(self.world.claimed(10).deliveries, []);
+        self.world.at(10 * JUMP_MS);
+        assert_eq!(self.world.claimed(10).deliveries, []);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_expires_no_lease_of_a_live_delivery() {
+    let delivered = Delivered::start(10);
+    delivered.world.enqueue(wake_up(1));
+    let (delivery, done) = delivered.replay();
+    for jump in 1..=3 {
+        delivered.jumps_to(jump * JUMP_MS);
+        assert!(delivered.world.holds(&delivery), "after jump {jump}");
+        delivered.hands_over_no_other();
+    }
+    done.settle(Ok(Handled::Done));
+    delivered.ends();
+}
+
+#[test]
+fn a_clock_that_jumps_back_expires_no_lease_of_a_live_delivery() {
+    let delivered = Delivered::start(10);
+    delivered.world.enqueue(wake_up(1));
+    let (delivery, done) = delivered.replay();
+    delivered.world.at(-JUMP_MS);
+    delivered.sees_a_claim();
+    assert!(delivered.world.holds(&delivery));
+    delivered.jumps_to(JUMP_MS);
+    assert!(delivered.world.holds(&delivery));
+    delivered.hands_over_no_other();
+    done.settle(Ok(Handled::Done));
+    delivered.ends();
+}
+
+#[test]
+fn a_process_that_is_full_when_the_clock_jumps_claims_none_of_its_own_again() {
+    let delivered = Delivered::start(2);
+    for run in 1..=2 {
+        delivered.world.enqueue(wake_up(run));
+    }
+    let [(first, first_done), (second, second_done)] = [delivered.replay(), delivered.replay()];
+    delivered.world.enqueue(wake_up(3));
+    *delivered.clock.next.lock().expect("nobody panics with it") = Some(NOW_MS + JUMP_MS);
+    // Makes room for one.
+    first_done.settle(Ok(Handled::Done));
+    let (third, third_done) = delivered.replay();
+    assert_ne!([third.message_id; 2], [first.message_id, second.message_id]);
+    assert!(delivered.world.holds(&second) && delivered.world.holds(&third));
+    delivered.hands_over_no_other();
+    second_done.settle(Ok(Handled::Done));
+    third_done.settle(Ok(Handled::Done));
+    delivered.ends();
+}
+
+#[test]
+fn the_late_end_of_a_delivery_leaves_the_lease_of_the_next_one_in_care() {
+    let delivered = Delivered::start(10);
+    delivered.world.enqueue(wake_up(1));
+    let (lost, lost_done) = delivered.replay();
+    // Somebody took the lease away: another process whose clock is ahead.
+    let taken = Outcome::Release { delay_ms: 0, error: "taken".into(), reached: true };
+    assert!(delivered.world.settle(&lost, taken));
+    let (held, held_done) = delivered.replay();
+    assert_eq!((held.message_id, held.attempt), (lost.message_id, 2));
+    lost_done.settle(Ok(Handled::Done));
+    // Its end has gone by when a step that was enqueued after it is done.
+    delivered.sees_a_claim();
+    delivered.sees_a_claim();
+    assert!(delivered.world.holds(&held), "a lost lease ends nothing");
+    delivered.jumps_to(JUMP_MS);
+    assert!(delivered.world.holds(&held), "its lease is still extended");
+    delivered.hands_over_no_other();
+    held_done.settle(Ok(Handled::Done));
+    delivered.ends();
+}
