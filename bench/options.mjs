@@ -6,6 +6,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --sizes 1000,100000   stored hooks and runs; the first and the last are compared
   --rounds 12           measured rounds, after two that warm up
   --singles 300         calls of a round with one in flight
+  --turns 200           turns of a round, one call of each
   --many 1000           calls of a round with 128 in flight
   --looks 500           look-ups of a round
   --folder PATH         where the databases are made (bench/.build)
@@ -14,10 +15,13 @@ const USAGE = `Usage: npm run bench -- [options]
   --profile             only splits where the time of one resumeHook goes
   --world-local         also measures world-local at the smallest size (slow)`;
 
+const COUNTS = ['rounds', 'singles', 'turns', 'many', 'looks'];
+
 const OPTIONS = {
   sizes: { type: 'string', default: '1000,100000' },
   rounds: { type: 'string', default: '12' },
   singles: { type: 'string', default: '300' },
+  turns: { type: 'string', default: '200' },
   many: { type: 'string', default: '1000' },
   looks: { type: 'string', default: '500' },
   folder: { type: 'string' },
@@ -35,11 +39,9 @@ export function readOptions() {
     console.log(USAGE);
     return undefined;
   }
-  const [rounds, singles, many, looks] = ['rounds', 'singles', 'many', 'looks'].map((name) =>
-    positive(name, values[name]),
-  );
+  const [rounds, singles, turns, many, looks] = COUNTS.map((name) => positive(name, values[name]));
   const sizes = values.sizes.split(',').map((size) => positive('sizes', size));
-  return { ...values, sizes, rounds, singles, many, looks };
+  return { ...values, sizes, rounds, singles, turns, many, looks };
 }
 
 function positive(name, text) {

@@ -26,6 +26,8 @@ export function evaluate(rounds, sizes) {
       bareSingleMs: spread(of(size, 'bareSingle', 'p50Ms')),
       resumeSingleMs: spread(of(size, 'resumeSingle', 'p50Ms')),
       resumeSingleP99Ms: spread(of(size, 'resumeSingle', 'p99Ms')),
+      bareTurnMs: spread(of(size, 'turns', 'bareMs')),
+      resumeTurnMs: spread(of(size, 'turns', 'resumeMs')),
       lookUpMs: spread(of(size, 'lookUp', 'p50Ms')),
       bareBatchPerSecond: spread(of(size, 'bareBatch', 'perSecond')),
       resumeManyPerSecond: spread(of(size, 'resumeMany', 'perSecond')),
@@ -36,6 +38,11 @@ export function evaluate(rounds, sizes) {
       {
         what: `resumeHook p50, 1 in flight / bare, 1 per commit (${size} hooks)`,
         ...ratios(single('resumeSingle'), single('bareSingle')),
+        most: RESUME_RATIO_MAX,
+      },
+      {
+        what: `  the same in turns, one call at a time (${size} hooks)`,
+        ...ratios(of(size, 'turns', 'resumeMs'), of(size, 'turns', 'bareMs')),
         most: RESUME_RATIO_MAX,
       },
       {
@@ -95,6 +102,8 @@ export function printMeasured(measured) {
     show('bare transaction, 1 per commit, p50', values.bareSingleMs, 'ms', 3);
     show('resumeHook, 1 in flight, p50', values.resumeSingleMs, 'ms', 3);
     show('resumeHook, 1 in flight, p99', values.resumeSingleP99Ms, 'ms', 3);
+    show('bare transaction, in turns, p50', values.bareTurnMs, 'ms', 3);
+    show('resumeHook, in turns, p50', values.resumeTurnMs, 'ms', 3);
     show('getHookByToken, p50', values.lookUpMs, 'ms', 3);
     show('bare transaction, 64 per commit', values.bareBatchPerSecond, '/s', 0);
     show('resumeHook, 128 in flight', values.resumeManyPerSecond, '/s', 0);

@@ -7,6 +7,8 @@ const WARM_UP_ROUNDS = 2;
 const IN_FLIGHT = 128;
 const BATCH = 64;
 
+const FILLED = { bare: ['bare'], ours: ['ours'], both: ['bare', 'ours'] };
+
 /** What a round measures, in this order. `drain` says whose queue it has filled. */
 const MEASUREMENTS = [
   { name: 'bareSingle', drain: 'bare', run: ({ bare }, o) => bare.tell(`single ${o.singles}`) },
@@ -15,6 +17,7 @@ const MEASUREMENTS = [
     drain: 'ours',
     run: ({ ours }, o) => ours.tell('resume', { inFlight: 1, count: o.singles }),
   },
+  { name: 'turns', drain: 'both', run: takeTurns },
   { name: 'lookUp', run: ({ ours }, o) => ours.tell('lookUp', { count: o.looks }) },
   {
     name: 'bareBatch',
@@ -27,6 +30,21 @@ const MEASUREMENTS = [
     run: ({ ours }, o) => ours.tell('resume', { inFlight: IN_FLIGHT, count: o.many }),
   },
 ];
+
+/**
+ * The bare transaction and a resume in turns, one of each at a time. In the blocks above the bare
+ * transaction keeps its processor awake and its caches warm; a call that an application makes now
+ * and then finds neither, and here both are such calls.
+ */
+async function takeTurns({ bare, ours }, { turns }) {
+  const [bareMs, resumeMs] = [[], []];
+  for (let turn = 0; turn < turns; turn += 1) {
+    bareMs.push((await bare.tell('single 1')).p50Ms);
+    resumeMs.push((await ours.tell('resume', { inFlight: 1, count: 1 })).p50Ms);
+  }
+  const middle = (took) => took.sort((a, b) => a - b)[Math.floor(took.length / 2)];
+  return { bareMs: middle(bareMs), resumeMs: middle(resumeMs) };
+}
 
 /** Two databases of one size, each with the process that uses it. */
 export async function fill(program, folder, size) {
@@ -66,7 +84,7 @@ export async function measureRounds(subjects, options, onRound) {
         const most = { ...options, singles: Math.min(options.singles, subject.size) };
         most.many = Math.min(options.many, subject.size);
         round[subject.size][measurement.name] = await measurement.run(subject, most);
-        if (measurement.drain) await drain(subject, measurement.drain);
+        for (const whose of FILLED[measurement.drain] ?? []) await drain(subject, whose);
       }
     }
     onRound(number, options.rounds);
