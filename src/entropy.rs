@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use ulid::Ulid;
 
 use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::lock::lock;
 
 /// Names things. Names of one process never repeat and, within their milliseconds, only grow.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ impl Entropy {
     /// that two processes on one database do not meet.
     pub fn message_id(&self, now_ms: i64) -> MessageId {
         let fresh = now_ms.max(0) << MessageId::SEQUENCE_BITS;
-        let mut last = self.last_message.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut last = lock(&self.last_message);
         *last = fresh.max(*last + 1);
         MessageId::from_number(*last)
     }

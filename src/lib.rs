@@ -5,7 +5,7 @@
 //! - [`queue`], [`stream`]: deliver messages, follow streams.
 //! - [`world`]: one engine for each database of the process; [`config`] says how.
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
-//! - [`error`], [`clock`], [`entropy`]: what every layer above the domain shares.
+//! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
 
 pub mod binding;
 pub mod clock;
@@ -13,6 +13,7 @@ pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod error;
+pub mod lock;
 pub mod queue;
 pub mod store;
 pub mod stream;

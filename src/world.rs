@@ -4,7 +4,7 @@
 //! than once, so the engine's life is counted here, by the database's canonical location.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeliveryMode};
@@ -12,6 +12,7 @@ use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::error::WorldError;
+use crate::lock::lock;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::purpose;
@@ -72,10 +73,6 @@ pub struct World {
     /// Whether this World delivers once it is started.
     delivers: bool,
     closed: Mutex<bool>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl World {

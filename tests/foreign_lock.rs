@@ -13,7 +13,7 @@ use hookline::store::Completion;
 use rusqlite::Connection;
 
 use kit::rows::{hook_created, hook_received, request};
-use kit::{PATIENCE, World, settled, step_message};
+use kit::{PATIENCE, World, hold_writer, settled, step_message};
 
 #[test]
 fn a_foreign_write_lock_fails_all_that_waits_at_once_and_reads_go_on() {
@@ -25,15 +25,7 @@ fn a_foreign_write_lock_fails_all_that_waits_at_once_and_reads_go_on() {
     let lock = Connection::open(world.path()).expect("SQLite opens");
 
     // Holds the writer, so that what follows meets in one batch.
-    let (release, held) = channel::<()>();
-    let (holds, holding) = channel();
-    let first = Completion::new(move |_| {
-        // The test is there until the end.
-        let _ = holds.send(());
-        let _ = held.recv();
-    });
-    world.store.enqueue(step_message("holds the writer"), 0, first);
-    holding.recv_timeout(PATIENCE).expect("the writer is held");
+    let release = hold_writer(&world);
 
     lock.execute_batch("BEGIN IMMEDIATE").expect("the test locks");
     // Whatever settles first lets go of the lock: were the others tried again, they would succeed.

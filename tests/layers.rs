@@ -278,20 +278,24 @@ fn first_names(group: &str) -> Vec<&str> {
 }
 
 /// What each part of the house may name. The first place that holds a file counts.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("src/domain", &["domain"]),
     ("src/clock.rs", &["domain"]),
-    ("src/entropy.rs", &["domain"]),
+    ("src/entropy.rs", &["domain", "lock"]),
+    ("src/lock.rs", &[]),
     ("src/error.rs", &["domain"]),
-    ("src/store", &["store", "domain", "error", "clock", "entropy"]),
-    ("src/stream", &["stream", "store", "domain", "error", "clock", "entropy"]),
-    ("src/queue", &["queue", "store", "domain", "error", "clock", "entropy"]),
-    ("src/config.rs", &["store", "domain", "error", "clock", "entropy", "queue"]),
+    ("src/store", &["store", "domain", "error", "clock", "entropy", "lock"]),
+    ("src/stream", &["stream", "store", "domain", "error", "clock", "entropy", "lock"]),
+    ("src/queue", &["queue", "store", "domain", "error", "clock", "entropy", "lock"]),
+    ("src/config.rs", &["store", "domain", "error", "clock", "entropy", "lock", "queue"]),
     (
         "src/world.rs",
-        &["config", "queue", "stream", "store", "domain", "error", "clock", "entropy"],
+        &["config", "queue", "stream", "store", "domain", "error", "clock", "entropy", "lock"],
     ),
-    ("src/binding", &["binding", "world", "config", "queue", "stream", "store", "domain", "error"]),
+    (
+        "src/binding",
+        &["binding", "world", "config", "queue", "stream", "store", "domain", "error", "lock"],
+    ),
 ];
 
 #[test]

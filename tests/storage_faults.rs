@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{PATIENCE, World, open_file, settled, step_message};
+use kit::{PATIENCE, World, hold_writer, open_file, settled, step_message};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -223,20 +223,6 @@ fn overwrite_root_page(path: &Path, table: &str) {
     let (page, size) = (page as usize, size as usize);
     bytes[(page - 1) * size..page * size].fill(0xff);
     fs::write(path, &bytes).expect("it is damaged");
-}
-
-/// Holds the writer, which settles one operation after the other, until the sender is dropped.
-fn hold_writer(world: &World) -> Sender<()> {
-    let (release, held) = channel();
-    let (holds, holding) = channel();
-    let first = Completion::new(move |_| {
-        // The test is there until the end.
-        let _ = holds.send(());
-        let _ = held.recv();
-    });
-    world.store.enqueue(step_message("holds the writer"), 0, first);
-    holding.recv_timeout(PATIENCE).expect("the writer is held");
-    release
 }
 
 /// Submits requests while the writer is held, so that they meet in one batch.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::domain::message::Delivery;
 use crate::error::WorldError;
+use crate::lock::lock;
 use crate::queue::delivery::{Handled, Handler};
 use crate::store::Completion;
 
@@ -51,7 +52,7 @@ impl JsHandler {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Completion<Handled>>> {
-        self.in_flight.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.in_flight)
     }
 
     /// JavaScript is done with a delivery. An unknown number is one that has ended already.

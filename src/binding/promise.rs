@@ -20,6 +20,7 @@ use napi::{Env, Result, Status, check_status, sys};
 
 use super::replies::{self, Reply};
 use crate::error::WorldError;
+use crate::lock::lock;
 use crate::store::Completion;
 
 /// The outcome of an operation on its way to JavaScript.
@@ -162,10 +163,6 @@ impl Doorbell {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// The doorbell rings on the JavaScript thread: settles everything that has queued up.

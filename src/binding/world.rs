@@ -1,8 +1,7 @@
 //! The class `NativeWorld`: one short method for each operation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
 use napi::{Env, Result};
@@ -16,15 +15,14 @@ use crate::config::{Config, RawConfig};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::SortOrder;
 use crate::error::{ErrorKind, WorldError};
+use crate::lock::lock;
 use crate::queue::delivery::Handler;
+use crate::queue::dispatcher::DRAIN;
 use crate::store::{Completion, Store};
 use crate::stream::ReadId;
 use crate::world::{Engine, World};
 
 type Outcome<T> = std::result::Result<T, WorldError>;
-
-/// How long closing waits for the deliveries that JavaScript is working on.
-const DRAIN: Duration = Duration::from_secs(10);
 
 static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 
@@ -44,10 +42,6 @@ struct Shared {
     /// Prefixes that have a handler, also those from before there was a function to call.
     prefixes: Vec<String>,
     closed: bool,
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Runs what blocks away from the JavaScript thread.

@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 
 use super::backoff;
 use crate::domain::message::Delivery;
+use crate::lock;
 use crate::store::{Completion, Outcome};
 
 /// What came of handing a message over.
@@ -48,26 +49,26 @@ impl Handlers {
     /// Registers a handler on behalf of `owner`; for one prefix the last one is called, and the one
     /// before it again when the last has gone.
     pub fn register(&self, prefix: String, owner: u64, handler: Arc<dyn Handler>) {
-        let mut all = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut all = lock::write(&self.0);
         all.retain(|registered| (registered.owner, &registered.prefix) != (owner, &prefix));
         all.push(Registered { prefix, owner, handler });
     }
 
     /// Forgets the handlers of an owner.
     pub fn deregister(&self, owner: u64) {
-        let mut all = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut all = lock::write(&self.0);
         all.retain(|registered| registered.owner != owner);
     }
 
     /// The prefixes that have a handler.
     pub fn prefixes(&self) -> Vec<String> {
-        let all = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let all = lock::read(&self.0);
         all.iter().map(|registered| registered.prefix.clone()).collect()
     }
 
     /// The handler of a queue name.
     pub fn of(&self, queue_name: &str) -> Option<Arc<dyn Handler>> {
-        let all = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let all = lock::read(&self.0);
         all.iter()
             .rfind(|registered| queue_name.starts_with(&registered.prefix))
             .map(|registered| Arc::clone(&registered.handler))

@@ -21,6 +21,7 @@ use crate::domain::id::{LeaseToken, MessageId};
 use crate::domain::message::Delivery;
 use crate::entropy;
 use crate::error::{ErrorKind, WorldError};
+use crate::lock::lock;
 use crate::store::{ClaimRequest, Claimed, Completion, Outcome, Store};
 
 /// How long a lease holds; it is extended long before.
@@ -37,7 +38,7 @@ const ASK_APP_EVERY_MAX: Duration = Duration::from_secs(2);
 /// Most messages in one claim.
 const CLAIM_MAX: usize = 64;
 /// How long closing waits for deliveries in flight before it releases them.
-const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a dispatcher needs.
 #[derive(Clone)]
@@ -110,7 +111,7 @@ impl Dispatcher {
     /// Idempotent; blocks.
     pub fn stop(&self) {
         let _ = self.stop.send(true);
-        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = thread.join();
             self.store.watch_elsewhere(false);

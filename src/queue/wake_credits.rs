@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use crate::domain::id::{MessageId, RunId};
+use crate::lock::lock;
 
 /// The SDK's second call follows the first at once; what has not come by then will not come.
 const CREDIT_MS: i64 = 1000;
@@ -34,7 +35,7 @@ pub struct WakeCredits(Mutex<HashMap<RunId, Credit>>);
 impl WakeCredits {
     /// An event of the run has written this wake-up; its caller will ask for one.
     pub fn grant(&self, run_id: RunId, message_id: MessageId, now_ms: i64) {
-        let mut credits = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut credits = lock(&self.0);
         if credits.len() >= RUNS_MAX {
             credits.retain(|_, credit| credit.is_fresh(now_ms));
         }
@@ -48,12 +49,12 @@ impl WakeCredits {
 
     /// What is asked for from now on is for something newer than any wake-up so far.
     pub fn revoke(&self, run_id: &RunId) {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(run_id);
+        lock(&self.0).remove(run_id);
     }
 
     /// A caller asks for a wake-up of the run: the one that exists already, once per grant.
     pub fn take(&self, run_id: &RunId, now_ms: i64) -> Option<MessageId> {
-        let mut credits = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut credits = lock(&self.0);
         let credit = credits.get_mut(run_id)?;
         let message_id = credit.is_fresh(now_ms).then_some(credit.message_id);
         credit.calls -= 1;

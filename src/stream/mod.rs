@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::error::WorldError;
+use crate::lock::lock;
 use crate::store::{CommitNews, Completion, Store, StreamSlice};
 
 /// Names one read, so that its caller can stop it.
@@ -104,7 +105,7 @@ impl Tails {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ReadId, Read>> {
-        self.reads.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.reads)
     }
 
     fn take(&self, id: ReadId) -> Option<Read> {

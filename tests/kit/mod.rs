@@ -10,6 +10,7 @@ pub mod rows;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use hookline::clock::{Clock, ManualClock};
@@ -288,4 +289,18 @@ pub fn step_message(content: &str) -> NewMessage {
 /// The bodies of deliveries, as text.
 pub fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|d| String::from_utf8_lossy(&d.body).into_owned()).collect()
+}
+
+/// Holds the writer, which settles one operation after the other, until the sender is dropped.
+pub fn hold_writer(world: &World) -> Sender<()> {
+    let (release, held) = channel();
+    let (holds, holding) = channel();
+    let first = Completion::new(move |_| {
+        // The test is there until the end.
+        let _ = holds.send(());
+        let _ = held.recv();
+    });
+    world.store.enqueue(step_message("holds the writer"), 0, first);
+    holding.recv_timeout(PATIENCE).expect("the writer is held");
+    release
 }

@@ -45,6 +45,7 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
+use crate::lock;
 
 /// Threads that serve lists.
 const READER_THREADS: usize = 2;
@@ -410,7 +411,7 @@ impl Store for SqliteStore {
     }
 
     fn on_commit(&self, listener: CommitListener) {
-        self.listeners.write().unwrap_or_else(|poisoned| poisoned.into_inner()).push(listener);
+        lock::write(&self.listeners).push(listener);
     }
 
     fn watch_elsewhere(&self, watch: bool) {

@@ -9,6 +9,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use crate::lock::lock;
+
 /// The folder of lock files of one database; `None` for a database in memory.
 pub(super) struct Owners {
     folder: Option<PathBuf>,
@@ -35,7 +37,7 @@ impl Owners {
     /// end by their expiry.
     pub(super) fn register(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let mut mine = self.mine.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut mine = lock(&self.mine);
         let path = folder.join(&self.me);
         if mine.is_some() && path.exists() {
             return Ok(());
@@ -72,7 +74,7 @@ impl Owners {
 
     /// Shows that this process no longer claims.
     pub(super) fn deregister(&self) {
-        let mut mine = self.mine.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut mine = lock(&self.mine);
         if let (Some(_), Some(folder)) = (mine.take(), &self.folder) {
             let _ = fs::remove_file(folder.join(&self.me));
         }

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use super::fault;
 use crate::error::{ErrorKind, WorldError};
+use crate::lock::lock;
 use crate::store::Completion;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -65,7 +66,7 @@ impl Readers {
                 None => otherwise(done),
             }
         });
-        let sender = self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sender = lock(&self.sender);
         // Dropping the job settles its completion with `Closed`.
         if let Some(sender) = sender.as_ref() {
             let _ = sender.send(job);
@@ -74,8 +75,8 @@ impl Readers {
 
     /// Finishes what was accepted, then ends the threads. Idempotent.
     pub(super) fn close(&self) {
-        drop(self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
-        let mut threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        drop(lock(&self.sender).take());
+        let mut threads = lock(&self.threads);
         for thread in threads.drain(..) {
             let _ = thread.join();
         }
@@ -84,7 +85,7 @@ impl Readers {
 
 fn run(connection: &Connection, receiver: &Mutex<Receiver<Job>>) {
     loop {
-        let job = receiver.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
+        let job = lock(receiver).recv();
         match job {
             Ok(job) => job(connection),
             Err(_) => break,
@@ -108,13 +109,13 @@ impl PointReader {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, WorldError>,
     ) -> Result<T, WorldError> {
-        let connection = self.connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let connection = lock(&self.connection);
         let connection = connection.as_ref().ok_or_else(WorldError::closed)?;
         work(connection).map_err(|error| fault::at(error, &self.path))
     }
 
     /// Lets go of the connection. Idempotent.
     pub(super) fn close(&self) {
-        drop(self.connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+        drop(lock(&self.connection).take());
     }
 }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::domain::hook::Owner;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
+use crate::lock::{self, lock};
 use crate::store::{CommitListener, CommitNews, Completion};
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
@@ -85,7 +86,7 @@ impl Writer {
         work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
     ) {
         let operation = Box::new(Submitted { durability, work, outcome: None, done });
-        let sender = self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sender = lock(&self.sender);
         let Some(sender) = sender.as_ref() else {
             return operation.settle(Some(&WorldError::closed()));
         };
@@ -100,8 +101,8 @@ impl Writer {
 
     /// Finishes what was accepted, then ends the thread. Idempotent.
     pub(super) fn close(&self) {
-        drop(self.sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
-        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        drop(lock(&self.sender).take());
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // A panic of the thread has already settled its operations with `Closed`.
             let _ = thread.join();
@@ -334,7 +335,7 @@ impl WriterState {
         if *news == CommitNews::default() {
             return;
         }
-        let listeners = self.listeners.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let listeners = lock::read(&self.listeners);
         listeners.iter().for_each(|listener| listener(news));
     }
 

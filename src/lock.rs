@@ -1,0 +1,19 @@
+//! Taking locks. A panic elsewhere does not make what a lock guards unusable: every holder leaves it
+//! whole at each step, and the panic itself is an error of the operation that it stopped.
+
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Takes a mutex.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Takes a lock for reading.
+pub fn read<T>(shared: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    shared.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Takes a lock for writing.
+pub fn write<T>(shared: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    shared.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
