@@ -8,6 +8,8 @@
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { version } from '../package.json';
+import { addonMissing } from './addon-missing';
 import { type NativeFault, toError } from './errors';
 import { decodeJson } from './json';
 
@@ -102,21 +104,25 @@ let binding: NativeBinding | undefined;
 /**
  * The addon's exports, loaded on the first call: importing this package never loads it.
  *
- * @throws WorkflowWorldError with code `NO_ADDON` when there is none for this platform.
+ * @throws WorkflowWorldError with code `NO_ADDON` when there is none for this platform, or only one
+ *   of another version.
  */
 export function loadBinding(): NativeBinding {
+  if (binding) return binding;
+  let found: NativeBinding;
   try {
-    binding ??= besideThisFile() ?? fromWorkingDirectory();
-    return binding;
+    found = besideThisFile() ?? fromWorkingDirectory();
   } catch (cause) {
-    const platform = `${process.platform}-${process.arch}`;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw toError({
-      code: 'NO_ADDON',
-      message: `The native addon of hookline could not be loaded on ${platform}: ${reason}`,
-      details: {},
-    });
+    throw addonMissing(cause);
   }
+  // A lock file that pins the platform package alone, or a copied folder: what the two say to each
+  // other has no versions of its own.
+  const addonVersion = found.addonVersion();
+  if (addonVersion !== version) {
+    throw addonMissing(`it is version ${addonVersion}, and this package is version ${version}`);
+  }
+  binding = found;
+  return binding;
 }
 
 // Both specifiers are joined at run time so that no bundler sees them: one that did would try to

@@ -1,0 +1,110 @@
+// Packs what is published: the package, and one package per platform whose binary is there.
+//
+//   node scripts/pack.mjs [folder]     default: artifacts/packages; `npm run build` comes first
+//
+// A platform's binary is taken from native/ (what was built here) or from its folder in npm/ (what
+// `napi artifacts` has put there). The package depends on exactly the platform packages that were
+// packed with it, so what is tested from here is what a registry would give.
+
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const NAPI_FILES = ['package.json', 'README.md'];
+
+/**
+ * Packs into a folder, which is emptied first; returns one `{ name, file, size, unpackedSize }` per
+ * tarball, the package itself first.
+ */
+export async function pack(folder) {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const staging = await mkdtemp(join(tmpdir(), 'hookline-pack-'));
+  try {
+    const platforms = await stagePlatforms(staging);
+    if (platforms.length === 0) throw new Error('There is no binary to pack: run `npm run build`.');
+    await stagePackage(join(staging, 'hookline'), platforms);
+    const packed = [];
+    for (const name of ['hookline', ...platforms.map((platform) => platform.name)]) {
+      packed.push(await npmPack(join(staging, name), folder));
+    }
+    return packed;
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** The platform packages whose binary exists, each in a folder of its name. */
+async function stagePlatforms(staging) {
+  const staged = [];
+  for (const platform of (await readdir(join(root, 'npm'))).sort()) {
+    const from = join(root, 'npm', platform);
+    const manifest = await readJson(join(from, 'package.json'));
+    const binary = await firstThatExists([
+      join(root, 'native', manifest.main),
+      join(from, manifest.main),
+    ]);
+    if (!binary) continue;
+    const to = join(staging, manifest.name);
+    await mkdir(to);
+    for (const name of NAPI_FILES) await cp(join(from, name), join(to, name));
+    await cp(join(root, 'LICENSE'), join(to, 'LICENSE'));
+    await cp(binary, join(to, manifest.main));
+    staged.push(manifest);
+  }
+  return staged;
+}
+
+/** The package as it is published: its listed files, and nothing that only a clone needs. */
+async function stagePackage(to, platforms) {
+  const { scripts, devDependencies, overrides, ...manifest } = await readJson(
+    join(root, 'package.json'),
+  );
+  manifest.optionalDependencies = Object.fromEntries(
+    platforms.map(({ name, version }) => [name, version]),
+  );
+  await mkdir(to);
+  await writeFile(join(to, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  for (const file of manifest.files) {
+    await cp(join(root, file), join(to, file), { recursive: true });
+  }
+}
+
+async function npmPack(from, destination) {
+  const { stdout } = await promisify(execFile)(
+    'npm',
+    ['pack', '--json', '--ignore-scripts', '--pack-destination', destination],
+    { cwd: from, shell: process.platform === 'win32' },
+  );
+  const packed = JSON.parse(stdout);
+  // npm 11 answers with a list, later ones with an object by name.
+  const [{ name, filename, size, unpackedSize }] = Object.values(packed);
+  return { name, file: join(destination, basename(filename)), size, unpackedSize };
+}
+
+async function readJson(path) {
+  return JSON.parse(await readFile(path, 'utf8'));
+}
+
+async function firstThatExists(paths) {
+  for (const path of paths) {
+    const there = await stat(path).then(
+      () => true,
+      () => false,
+    );
+    if (there) return path;
+  }
+  return undefined;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const folder = resolve(process.argv[2] ?? join(root, 'artifacts', 'packages'));
+  const kib = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`.padStart(9);
+  for (const { name, file, size, unpackedSize } of await pack(folder)) {
+    console.log(`${name.padEnd(28)} ${kib(size)} packed ${kib(unpackedSize)} unpacked  ${file}`);
+  }
+}
