@@ -95,9 +95,10 @@ test.each<[string, (append: Append) => Promise<unknown>]>([
   await append('wait_created', 'w', IN_AN_HOUR);
   await cause(append);
   await until('the replay of the event', LIMIT_MS, () => replays.ended === 1);
+  // The event itself wakes the run, and so does the second call, unless the first is still waiting.
   await append('wait_completed', 'w');
   await wake();
-  await until('the replay that was asked for', LIMIT_MS, () => replays.ended === 2);
+  await until('the replay that was asked for', LIMIT_MS, () => replays.ended >= 2);
   expect((await world.runs.get(runId)).status).toBe('running');
 });
 

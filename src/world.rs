@@ -191,15 +191,16 @@ impl Engine {
     }
 
     /// A step that failed before it was ever started is the one case in which the SDK does not ask:
-    /// its arguments could not be serialised, and the replay that found out goes on by itself. A
-    /// completed wait has no wake-up of its own, so what is asked for next is not a duplicate.
+    /// its arguments could not be serialised, and the replay that found out goes on by itself. After a
+    /// completed wait it asks once for all that it has completed, so nothing is granted; and one that
+    /// has elapsed wrote no wake-up, so what is asked for next is not a duplicate.
     fn credit_wake_up(&self, run_id: RunId, completes_wait: bool, reply: &EventReply) {
         let never_started = reply.step.as_ref().is_some_and(|view| view.step.attempt == 0);
         match reply.wake_up {
-            Some(message_id) if !never_started => {
+            Some(message_id) if !never_started && !completes_wait => {
                 self.wake_credits.grant(run_id, message_id, self.clock.now_ms());
             }
-            _ if completes_wait => self.wake_credits.revoke(&run_id),
+            None if completes_wait => self.wake_credits.revoke(&run_id),
             _ => {}
         }
     }

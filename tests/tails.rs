@@ -12,8 +12,8 @@ use hookline::domain::page::{Page, PageRequest};
 use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{
-    ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery, EventReply,
-    HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice,
+    ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery,
+    EventReply, HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
 };
 use hookline::stream::{ReadId, TailSlice, Tails};
 
@@ -273,6 +273,9 @@ impl Store for Looks {
         unreachable!()
     }
     fn free_dead_leases(&self, _: Completion<usize>) {
+        unreachable!()
+    }
+    fn wake_forgotten(&self, _: Option<ActivePlace>, _: usize, _: Completion<Woken>) {
         unreachable!()
     }
     fn leased_delivery(

@@ -14,9 +14,11 @@ CREATE TABLE runs (
   updated_at_ms INTEGER NOT NULL,
   started_at_ms INTEGER,
   completed_at_ms INTEGER,
+  -- Where the log ended when its last replay was claimed: what that replay has surely seen.
+  replayed_position INTEGER NOT NULL DEFAULT 0,
   CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at_ms IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
--- runs.list by status.
+-- runs.list by status; the search for forgotten runs.
 CREATE INDEX runs_by_status ON runs (status, run_id);
 -- runs.list by workflow.
 CREATE INDEX runs_by_workflow ON runs (workflow_name, run_id);
@@ -93,6 +95,8 @@ CREATE TABLE waits (
   spec_version INTEGER NOT NULL,
   PRIMARY KEY (run_id, correlation_id)
 ) STRICT, WITHOUT ROWID;
+-- Waits that are over and that nobody has completed.
+CREATE INDEX waits_open ON waits (resume_at_ms) WHERE completed_at_ms IS NULL;
 
 -- The queue. The id grows with time, so that a new message is appended at the end.
 CREATE TABLE messages (
@@ -124,7 +128,7 @@ CREATE INDEX messages_due ON messages (available_at_ms, message_id)
 -- One replay of a run at a time.
 CREATE UNIQUE INDEX messages_one_replay ON messages (run_id)
   WHERE lease_token IS NOT NULL AND run_id IS NOT NULL;
--- Coalescing, and the end of a run.
+-- Coalescing, the end of a run, the search for forgotten runs.
 CREATE INDEX messages_by_run ON messages (run_id) WHERE run_id IS NOT NULL;
 -- A second message with the key is the first one, while the first is queued.
 CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)

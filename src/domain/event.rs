@@ -46,6 +46,11 @@ impl EventType {
         EventType::WaitCompleted,
     ];
 
+    /// What comes to a run from outside its replays and must be seen by one: each is written together
+    /// with a wake-up. What a replay writes itself is not among them.
+    pub const WAKING: [EventType; 3] =
+        [EventType::StepCompleted, EventType::StepFailed, EventType::HookReceived];
+
     /// The SDK's word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -164,7 +164,7 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
                 EventBody::WaitCreated { wait, resume_at_ms } => {
                     wait::create(&mut log, wait, resume_at_ms)?;
                 }
-                EventBody::WaitCompleted { wait } => wait::complete(&mut log, wait)?,
+                EventBody::WaitCompleted { wait } => wait::complete(&mut log, wait, stamp.now_ms)?,
                 EventBody::RunCreated(_) | EventBody::RunStarted(_) => {
                     unreachable!("handled above")
                 }

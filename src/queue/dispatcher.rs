@@ -31,6 +31,12 @@ const EXTEND_EVERY: Duration = Duration::from_secs(10);
 /// How often the queue is looked at when nothing happens: for owners that have died, and for a clock
 /// that has jumped.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// When the queue is searched for forgotten runs again after the start, which is soon, because a
+/// process that died may have been starting a run; then how often.
+const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const SEARCH_EVERY: Duration = Duration::from_secs(300);
+/// Active runs in one step of that search: some milliseconds of a reader's time.
+const SEARCH_RUNS: usize = 1000;
 /// How often an app that does not answer yet is asked again.
 const ASK_APP_EVERY: Duration = Duration::from_millis(100);
 /// The same, when it has not answered for long.
@@ -152,6 +158,7 @@ impl Work {
     async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
         let mut extend_at = Instant::now() + EXTEND_EVERY;
         let mut look_at = Instant::now();
+        let searching = tokio::task::spawn_local(Rc::clone(&self).search_for_forgotten_runs());
         while !*stopped.borrow() {
             let now = Instant::now();
             if now >= extend_at {
@@ -178,7 +185,27 @@ impl Work {
                 _ = stopped.changed() => {}
             }
         }
+        searching.abort();
         self.drain().await;
+    }
+
+    /// Wakes runs that have something to do and no message, now and rarely afterwards.
+    async fn search_for_forgotten_runs(self: Rc<Self>) {
+        let mut pause = SEARCH_AGAIN_AFTER;
+        loop {
+            let mut after = None;
+            loop {
+                let store = &self.delivering.store;
+                let woken = ask(|done| store.wake_forgotten(after, SEARCH_RUNS, done)).await;
+                // A store that fails is searched again the next time.
+                after = woken.ok().and_then(|woken| woken.next);
+                if after.is_none() {
+                    break;
+                }
+            }
+            sleep(pause).await;
+            pause = SEARCH_EVERY;
+        }
     }
 
     /// Claims as much as may be in flight, and starts delivering it.

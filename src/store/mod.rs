@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 pub use completion::Completion;
 
+#[cfg(doc)]
+use crate::domain::event::EventType;
 use crate::domain::event::{Event, EventRequest};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
@@ -117,6 +119,24 @@ pub struct Claimed {
     pub deliveries: Vec<Delivery>,
     /// When the next message that may not be claimed yet becomes due.
     pub next_due_at_ms: Option<i64>,
+}
+
+/// A place in the list of active runs, by which a search for forgotten ones goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivePlace {
+    /// The status of the last run that was looked at.
+    pub status: RunStatus,
+    /// That run.
+    pub run_id: RunId,
+}
+
+/// What a part of the search for forgotten runs came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Woken {
+    /// How many runs have a wake-up now that had none.
+    pub runs: usize,
+    /// Where to go on; `None` at the end.
+    pub next: Option<ActivePlace>,
 }
 
 /// How a delivery ended.
@@ -251,6 +271,12 @@ pub trait Store: Send + Sync + 'static {
     );
     /// Frees the leases of owners that are no longer alive; settles with how many.
     fn free_dead_leases(&self, done: Completion<usize>);
+    /// Wakes runs that have something to do and no message that would make them do it: one that was
+    /// created and never enqueued, one whose wait is over, one whose log has grown since its last
+    /// replay was claimed by an event of [`EventType::WAKING`]. Looks at no more than `limit` active
+    /// runs behind `after`; without `after` also at the waits that are over. A run that waits for what
+    /// has not come is left alone, and so is one whose message was given up.
+    fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>);
     /// The delivery that this lease of this message is, while it holds.
     ///
     /// # Errors

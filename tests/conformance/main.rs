@@ -28,6 +28,7 @@ mod coalescing;
 mod delivery;
 mod enqueueing;
 mod events;
+mod forgotten;
 mod hooks;
 mod listeners;
 mod owners;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use hookline::error::ErrorKind::{self, *};
 
 use crate::kit::rows::NOW_MS;
-use crate::script::{Act, Ask};
+use crate::script::{Act, Ask, WAIT_MS};
 
 const NEWEST_SPEC_VERSION: u32 = 3;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -31,8 +31,8 @@ struct Run {
     steps: HashMap<u8, (Status, Option<i64>)>,
     /// Token, and whether the hook lives.
     hooks: HashMap<u8, (u8, bool)>,
-    /// Whether the wait is completed.
-    waits: HashMap<u8, bool>,
+    /// When it is over, and whether it is completed.
+    waits: HashMap<u8, (i64, bool)>,
 }
 
 /// What an allowed event is expected to do.
@@ -178,20 +178,20 @@ impl Run {
                 Some(_) => Err(EntityConflict),
                 None => Err(HookNotFound),
             },
-            Ask::CreateWait(wait) => match self.waits.insert(*wait, false) {
-                None => logs(&["wait_created"]),
-                Some(completed) => {
-                    self.waits.insert(*wait, completed);
-                    Err(EntityConflict)
+            Ask::CreateWait(wait) => match self.waits.get(wait) {
+                None => {
+                    self.waits.insert(*wait, (now_ms + WAIT_MS, false));
+                    logs(&["wait_created"])
                 }
+                Some(_) => Err(EntityConflict),
             },
             Ask::CompleteWait(_) if ended => Err(EntityConflict),
             Ask::CompleteWait(wait) => match self.waits.get_mut(wait) {
                 None => Err(NotFound),
-                Some(true) => Err(EntityConflict),
-                Some(completed) => {
+                Some((_, true)) => Err(EntityConflict),
+                Some((over_at_ms, completed)) => {
                     *completed = true;
-                    logs(&["wait_completed"])
+                    logs_and_wakes("wait_completed", now_ms < *over_at_ms)
                 }
             },
         }

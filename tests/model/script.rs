@@ -33,6 +33,9 @@ pub struct Act {
     pub ask: Ask,
 }
 
+/// How long every wait is.
+pub const WAIT_MS: i64 = 1000;
+
 /// What is asked for; steps, hooks, tokens and waits are numbers.
 #[derive(Debug, Clone)]
 pub enum Ask {
@@ -158,7 +161,7 @@ impl Act {
                 token: token_number.map(|number| HookToken::new(token(number))),
             },
             Ask::DisposeHook(number) => rows::hook_disposed(&hook(number)),
-            Ask::CreateWait(number) => rows::wait_created(&wait(number), now_ms + 1000),
+            Ask::CreateWait(number) => rows::wait_created(&wait(number), now_ms + WAIT_MS),
             Ask::CompleteWait(number) => rows::wait_completed(&wait(number)),
         }
     }

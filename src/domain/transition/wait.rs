@@ -31,9 +31,15 @@ pub(super) fn create(
     Ok(())
 }
 
-/// Completes a wait. It does not wake its run: the replay that saw it elapse writes this event, and
-/// who completes a wait from outside wakes the run once for all of them.
-pub(super) fn complete(log: &mut Log, correlation_id: CorrelationId) -> Result<(), Refusal> {
+/// Completes a wait. One that has elapsed does not wake its run, because the replay that saw it elapse
+/// writes this event. One that is cut short is completed from outside, so it does.
+///
+/// `now_ms` is the clock itself, not the event's time: `resume_at_ms` was set by a clock.
+pub(super) fn complete(
+    log: &mut Log,
+    correlation_id: CorrelationId,
+    now_ms: i64,
+) -> Result<(), Refusal> {
     // The waits of an ended run are gone; the runtime skips a conflict, and would retry a not-found.
     log.refuse_if_ended()?;
     let mut wait = log.wait.take().ok_or(Refusal::WaitNotFound(correlation_id))?;
@@ -44,7 +50,11 @@ pub(super) fn complete(log: &mut Log, correlation_id: CorrelationId) -> Result<(
     wait.completed_at_ms = Some(log.now_ms());
     wait.updated_at_ms = log.now_ms();
     let id = wait.correlation_id.clone();
+    let cut_short = now_ms < wait.resume_at_ms;
     log.change(Change::UpdateWait(wait));
+    if cut_short {
+        log.wake();
+    }
     log.answer(|run_id| Entity::Wait(run_id, id));
     Ok(())
 }
@@ -87,8 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_completed_early_or_late_and_wakes_nobody() {
-        for now_ms in [NOW_MS + 1, RESUME_AT_MS, RESUME_AT_MS + 1] {
+    fn a_wait_is_completed_early_or_late_and_wakes_its_run_only_when_it_is_cut_short() {
+        let cases = [(NOW_MS + 1, 1), (RESUME_AT_MS, 0), (RESUME_AT_MS + 1, 0)];
+        for (now_ms, wake_ups) in cases {
             let mut rows = with_wait();
             rows.now_ms = now_ms;
             let decision = rows.does(wait_completed("w"));
@@ -96,7 +107,7 @@ mod tests {
             let wait = rows.wait("w");
             assert_eq!((wait.completed_at_ms, wait.updated_at_ms), (Some(now_ms), now_ms));
             assert_eq!(wait.resume_at_ms, RESUME_AT_MS);
-            assert_eq!(rows.wake_ups, []);
+            assert_eq!(rows.wake_ups.len(), wake_ups, "{now_ms}");
         }
     }
 

@@ -6,6 +6,7 @@
 mod apply;
 mod events;
 mod fault;
+mod forgotten;
 mod hooks;
 pub mod migrate;
 mod open;
@@ -31,8 +32,8 @@ use self::owners::Owners;
 use self::reader::{PointReader, Readers};
 use self::writer::{Durability, Writer, WriterState};
 use super::{
-    ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply, HookView, Outcome,
-    RunQuery, RunView, StepView, Store, StreamSlice,
+    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
+    HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::domain::event::{Event, EventBody, EventRequest};
@@ -361,6 +362,25 @@ impl Store for SqliteStore {
             }
             tx.news.queue |= freed > 0;
             Ok(freed)
+        });
+    }
+
+    fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>) {
+        let (writer, now_ms) = (Arc::clone(&self.writer), self.clock.now_ms());
+        let found =
+            Completion::new(move |found: Result<forgotten::Found, WorldError>| match found {
+                Ok(found) if found.runs.is_empty() => {
+                    done.settle(Ok(Woken { runs: 0, next: found.next }));
+                }
+                Ok(forgotten::Found { runs, next }) => {
+                    writer.submit(Durability::Volatile, done, move |tx| {
+                        Ok(Woken { runs: forgotten::wake(tx, &runs)?, next: next.clone() })
+                    });
+                }
+                Err(error) => done.settle(Err(error)),
+            });
+        self.readers.read(found, move |connection| {
+            Ok(forgotten::find(connection, after.as_ref(), limit, now_ms)?)
         });
     }
 

@@ -125,6 +125,9 @@ pub(super) fn claim(
          ORDER BY available_at_ms, message_id LIMIT ?3";
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, attempt = attempt + 1 WHERE message_id = ?1";
+    // The replay reads the log after this, so it sees at least as much.
+    const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
+         ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
     free_expired(connection, now_ms)?;
     let prefixes = serde_json::Value::from(request.prefixes.clone()).to_string();
     let due: Vec<Due> = connection
@@ -136,9 +139,14 @@ pub(super) fn claim(
     let mut replayed = HashSet::new();
     let mut deliveries = Vec::with_capacity(due.len());
     let mut lease = connection.prepare_cached(LEASE)?;
+    let mut sees_log = connection.prepare_cached(SEES_LOG)?;
     for Due { run_id, delivery } in due {
-        if run_id.is_some_and(|run_id| !replayed.insert(run_id)) {
-            continue;
+        if let Some(run_id) = run_id {
+            if replayed.contains(&run_id) {
+                continue;
+            }
+            sees_log.execute([&run_id])?;
+            replayed.insert(run_id);
         }
         lease.execute(params![
             delivery.message_id.number(),
