@@ -31,6 +31,14 @@ const serializerApart = {
   },
 };
 
+/** Keeps the package's entry one instance: what is built beside it requires it. */
+const entryApart = {
+  name: 'entry-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\.\/index$/ }, () => ({ path: './index.js', external: true }));
+  },
+};
+
 /** Replaces what the serializer would drag along: the SDK's other Worlds, telemetry and logger. */
 const sdkShims = {
   name: 'sdk-shims',
@@ -104,7 +112,7 @@ async function bundle(entry, outfile, plugins) {
 const builtins = new Set(require('node:module').builtinModules);
 
 function isOwnOrBuiltin(path) {
-  return path === './sdk-4.js' || builtins.has(path.replace(/^node:/, ''));
+  return path === './sdk-4.js' || path === './index.js' || builtins.has(path.replace(/^node:/, ''));
 }
 
 /** Builds the scanned texts at run time instead. */
@@ -150,15 +158,15 @@ async function firstText(folder, names) {
   return undefined;
 }
 
-/** The ES module: the same instance as the CommonJS file, so that a process never has two. */
-async function writeModule() {
-  const names = Object.keys(require(join(dist, 'index.js'))).filter((name) => name !== 'default');
+/** An ES module: the same instance as the CommonJS file, so that a process never has two. */
+async function writeModule(name, ...more) {
+  const names = Object.keys(require(join(dist, `${name}.js`))).filter((name) => name !== 'default');
   const lines = [
-    "import hookline from './index.js';",
+    `import hookline from './${name}.js';`,
     `export const { ${names.sort().join(', ')} } = hookline;`,
-    'export default hookline.createWorld;',
+    ...more,
   ];
-  await writeFile(join(dist, 'index.mjs'), `${lines.join('\n')}\n`);
+  await writeFile(join(dist, `${name}.mjs`), `${lines.join('\n')}\n`);
 }
 
 await rm(dist, { recursive: true, force: true });
@@ -166,6 +174,12 @@ await mkdir(dist, { recursive: true });
 const inputs = [
   ...(await bundle('ts/index.ts', 'index.js', [serializerApart, noRegistration])),
   ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
+  ...(await bundle('ts/testing/index.ts', 'testing.js', [
+    serializerApart,
+    entryApart,
+    noRegistration,
+  ])),
 ];
-await writeModule();
+await writeModule('index', 'export default hookline.createWorld;');
+await writeModule('testing');
 await writeFile(join(dist, 'LICENSES.txt'), await licences(inputs));

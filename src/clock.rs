@@ -20,6 +20,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// The host's clock, moved by an offset that can be changed; for Worlds of tests, which skip sleeps.
+#[derive(Debug, Default)]
+pub struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    /// Moves it; negative moves it back.
+    pub fn shift(&self, by_ms: i64) {
+        self.0.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms().saturating_add(self.0.load(Ordering::SeqCst))
+    }
+}
+
 /// A clock that stands still until it is moved; for tests.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);

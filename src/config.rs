@@ -37,6 +37,8 @@ pub struct RawConfig {
     pub queue_namespace: Option<String>,
     /// Goes into every hook; for example `production`.
     pub environment: Option<String>,
+    /// Whether a test may move the clock and make commits fail; for `:memory:` only.
+    pub for_tests: bool,
 }
 
 /// Checked settings.
@@ -58,6 +60,8 @@ pub struct Config {
     pub workflow_prefix: String,
     /// Who new hooks belong to.
     pub owner: Owner,
+    /// Whether a test may move the clock and make commits fail.
+    pub for_tests: bool,
 }
 
 /// How messages are handed over.
@@ -93,8 +97,14 @@ impl Config {
                 ("http", DeliveryMode::Http),
             ],
         )?;
+        let location = location(raw.url.as_deref())?;
+        if raw.for_tests && !matches!(location, Location::Memory(_)) {
+            let message = "a World of hookline/testing is in memory: give it a :memory: URL";
+            return Err(WorldError::new(ErrorKind::BadConfig, message));
+        }
         Ok(Self {
-            location: location(raw.url.as_deref())?,
+            location,
+            for_tests: raw.for_tests,
             full_durability,
             concurrency: concurrency(raw.concurrency.as_deref())?,
             delivers,
@@ -285,6 +295,15 @@ mod tests {
         for wrong in ["", ":memory:a/b", "file:%zz", "file://another-host/a.db", "a\0b"] {
             assert_eq!(at(wrong).unwrap_err().kind, ErrorKind::BadConfig, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn only_memory_can_be_for_tests() {
+        let at = |url: &str| {
+            with(|raw| (raw.url, raw.for_tests) = (Some(url.into()), true)).map(|c| c.for_tests)
+        };
+        assert_eq!(at(":memory:a"), Ok(true));
+        assert_eq!(at("/a/b.db").unwrap_err().kind, ErrorKind::BadConfig);
     }
 
     #[test]

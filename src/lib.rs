@@ -4,6 +4,7 @@
 //! - [`store`]: the operations a World needs of its database; [`store::sqlite`] does them.
 //! - [`queue`], [`stream`]: deliver messages, follow streams.
 //! - [`world`]: one engine for each database of the process; [`config`] says how.
+//! - [`test_controls`]: what tests of users may do to their World.
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
 //! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
 
@@ -17,4 +18,5 @@ pub mod lock;
 pub mod queue;
 pub mod store;
 pub mod stream;
+pub mod test_controls;
 pub mod world;

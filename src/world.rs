@@ -20,6 +20,7 @@ use crate::queue::wake_credits::WakeCredits;
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use crate::store::{Completion, EventReply, Store};
 use crate::stream::Tails;
+use crate::test_controls::TestControls;
 
 /// The engines of this process.
 static ENGINES: Mutex<Option<HashMap<Location, Shared>>> = Mutex::new(None);
@@ -39,6 +40,7 @@ pub struct Engine {
     wake_credits: WakeCredits,
     workers: Mutex<Workers>,
     clock: Arc<dyn Clock>,
+    test_controls: Option<TestControls>,
     config: Config,
 }
 
@@ -156,13 +158,18 @@ impl Drop for World {
 
 impl Engine {
     fn open(config: Config) -> Result<Arc<Self>, WorldError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let test_controls = config.for_tests.then(TestControls::default);
+        let clock: Arc<dyn Clock> = match &test_controls {
+            Some(controls) => controls.engine_clock(),
+            None => Arc::new(SystemClock),
+        };
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteOptions {
             location: config.location.clone(),
             full_durability: config.full_durability,
             workflow_prefix: config.workflow_prefix.clone(),
             owner: config.owner.clone(),
             clock: Arc::clone(&clock),
+            faults: test_controls.as_ref().map(|controls| Arc::clone(&controls.faults)),
         })?);
         Ok(Arc::new(Self {
             tails: Tails::new(Arc::clone(&store)),
@@ -171,6 +178,7 @@ impl Engine {
             wake_credits: WakeCredits::default(),
             workers: Mutex::default(),
             clock,
+            test_controls,
             config,
         }))
     }
@@ -265,6 +273,41 @@ impl Engine {
             concurrency: self.config.concurrency,
             clock: Arc::clone(&self.clock),
         }
+    }
+
+    /// Settles once this process has nothing to deliver, with how long it is, in milliseconds, until
+    /// something becomes due. Without a worker that is at once.
+    pub fn when_idle(&self, done: Completion<Option<i64>>) {
+        match &lock(&self.workers).dispatcher {
+            Some(dispatcher) => dispatcher.when_idle(done),
+            None => done.settle(Ok(None)),
+        }
+    }
+
+    /// Moves the engine's time on and looks what has become due.
+    ///
+    /// # Errors
+    /// `Invalid` unless the World is one for tests.
+    pub fn shift_clock(&self, by_ms: i64) -> Result<(), WorldError> {
+        self.test_controls()?.clock.shift(by_ms);
+        if let Some(dispatcher) = &lock(&self.workers).dispatcher {
+            dispatcher.wake();
+        }
+        Ok(())
+    }
+
+    /// Makes the `nth` commit from now on fail with this error.
+    ///
+    /// # Errors
+    /// `Invalid` unless the World is one for tests.
+    pub fn fail_commit(&self, nth: u32, error: WorldError) -> Result<(), WorldError> {
+        self.test_controls()?.faults.fail_commit(nth, error);
+        Ok(())
+    }
+
+    fn test_controls(&self) -> Result<&TestControls, WorldError> {
+        let missing = "only a World of hookline/testing can skip time or make commits fail";
+        self.test_controls.as_ref().ok_or_else(|| WorldError::invalid(missing))
     }
 
     fn stop_worker(&self, world_id: u64) {

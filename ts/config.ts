@@ -16,7 +16,11 @@ export interface NativeConfig {
   baseUrl?: string;
   queueNamespace?: string;
   environment?: string;
+  forTests?: boolean;
 }
+
+/** The option by which `hookline/testing` asks for a World whose clock it can move. */
+export const FOR_TESTS = Symbol.for('hookline//for-tests');
 
 const DEFAULT_URL = '.workflow-data/hookline.db';
 
@@ -37,6 +41,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
     // What a hook says of where it was made.
     environment: setting(undefined, 'NODE_ENV'),
+    forTests: (options as { [FOR_TESTS]?: boolean })[FOR_TESTS],
   };
 }
 

@@ -80,6 +80,11 @@ function knownPrefixes(key: string): Set<string> {
   return new Set(registrations.filter((r) => r.engine.key() === key).map((r) => r.prefix));
 }
 
+/** Every handler of this process, the newest last, whatever World it was registered with. */
+export function allHandlers(): { prefix: string; handler: QueueHandler }[] {
+  return table().registrations.map(({ prefix, handler }) => ({ prefix, handler }));
+}
+
 /** Makes an opened World known to the table, and the table's prefixes to it. */
 export function joinTable(engine: Engine, native: NativeWorld): Opened {
   const { opened } = table();

@@ -62,6 +62,13 @@ export interface NativeWorld {
   /** The delivery as the queue knows it; void when the lease is not live. */
   verifyDelivery(messageId: string, leaseToken: string): NativeReply;
 
+  /** Settles once this process has nothing to deliver, with `{ nextDueInMs: number | null }`. */
+  whenIdle(): Promise<NativeReply>;
+  /** Moves the clock of a World for tests. */
+  shiftClock(byMs: number): NativeReply;
+  /** Makes a commit of a World for tests fail: `{ nth, code }`. */
+  failCommit(request: string): NativeReply;
+
   writeStream(name: string, runId: string, chunks: Uint8Array[]): Promise<NativeReply>;
   closeStream(name: string, runId: string): Promise<NativeReply>;
   readStream(request: string): Promise<NativeReply>;

@@ -8,6 +8,7 @@ mod handler;
 mod promise;
 mod replies;
 mod requests;
+mod test_controls;
 mod world;
 
 /// The version of this addon, which must be that of the JavaScript around it.

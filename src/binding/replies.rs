@@ -344,7 +344,7 @@ pub fn events(page: Page<Event>) -> Result<Reply, WorldError> {
     Reply::document(|block| page_record(page, block, event_record))
 }
 
-fn value(value: Value) -> Result<Reply, WorldError> {
+pub(super) fn value(value: Value) -> Result<Reply, WorldError> {
     Ok(Reply { json: Some(value.to_string()), bytes: Vec::new() })
 }
 

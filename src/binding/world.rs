@@ -51,7 +51,7 @@ fn aside(done: Completion<Reply>, work: impl FnOnce() -> Answer + Send + 'static
     let _ = std::thread::Builder::new().name("hookline-open".into()).spawn(run);
 }
 
-fn then<T>(
+pub(super) fn then<T>(
     done: Completion<Reply>,
     reply: impl FnOnce(T) -> Answer + Send + 'static,
 ) -> Completion<T> {
@@ -67,14 +67,14 @@ impl NativeWorld {
         Self { config, id, shared: Arc::default() }
     }
 
-    fn engine(&self) -> Outcome<Arc<Engine>> {
+    pub(super) fn engine(&self) -> Outcome<Arc<Engine>> {
         let shared = lock(&self.shared);
         shared.world.as_ref().map(|world| Arc::clone(world.engine())).ok_or_else(WorldError::closed)
     }
 
     /// A promise of an operation of the open engine. `prepare` reads the request; what it refuses is
     /// the answer, and what it returns begins the operation.
-    fn promise<S: FnOnce(Completion<Reply>)>(
+    pub(super) fn promise<S: FnOnce(Completion<Reply>)>(
         &self,
         env: Env,
         prepare: impl FnOnce(Arc<Engine>) -> Outcome<S>,

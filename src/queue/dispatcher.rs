@@ -71,6 +71,7 @@ pub struct Dispatcher {
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     store: Arc<dyn Store>,
+    idle: Arc<Idle>,
 }
 
 impl Dispatcher {
@@ -97,20 +98,29 @@ impl Dispatcher {
         }));
         store.watch_elsewhere(true);
         let woken = Arc::clone(&wake);
+        let idle = Arc::<Idle>::default();
+        let idle_told = Arc::clone(&idle);
         let thread = std::thread::Builder::new()
             .name("hookline-dispatcher".into())
             .spawn(move || {
                 let local = LocalSet::new();
-                let work = Rc::new(Work::new(delivering, woken));
+                let work = Rc::new(Work::new(delivering, woken, idle_told));
                 runtime.block_on(local.run_until(work.run(stopped)));
             })
             .map_err(failed)?;
-        Ok(Self { wake, stop, thread: Mutex::new(Some(thread)), store })
+        Ok(Self { wake, stop, thread: Mutex::new(Some(thread)), store, idle })
     }
 
     /// Looks at the queue again: a handler has come.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Settles once nothing is due and nothing is in flight, with how long it is, in milliseconds,
+    /// until something becomes due.
+    pub fn when_idle(&self, done: Completion<Option<i64>>) {
+        lock(&self.idle.0).push(done);
+        self.wake();
     }
 
     /// Claims nothing more, waits for deliveries in flight within a grace period, releases the rest.
@@ -125,11 +135,35 @@ impl Dispatcher {
     }
 }
 
+/// Who waits for the dispatcher to have nothing to do.
+#[derive(Default)]
+struct Idle(Mutex<Vec<Completion<Option<i64>>>>);
+
+impl Idle {
+    /// Those who asked until now.
+    fn take(&self) -> Vec<Completion<Option<i64>>> {
+        std::mem::take(&mut lock(&self.0))
+    }
+
+    /// Tells them, unless they must wait on.
+    fn tell(&self, waiting: Vec<Completion<Option<i64>>>, claim: &Claim, in_flight: bool) {
+        if in_flight || matches!(claim, Claim::MoreMayWait) {
+            return lock(&self.0).extend(waiting);
+        }
+        let next_due_in_ms = match claim {
+            Claim::NextDueIn(delay) => i64::try_from(delay.as_millis()).ok(),
+            Claim::MoreMayWait | Claim::NothingDue => None,
+        };
+        waiting.into_iter().for_each(|done| done.settle(Ok(next_due_in_ms)));
+    }
+}
+
 /// The dispatcher's own state, on its thread.
 struct Work {
     delivering: Delivering,
     http: Option<HttpDelivery>,
     wake: Arc<Notify>,
+    idle: Arc<Idle>,
     in_flight: RefCell<HashMap<MessageId, LeaseToken>>,
     app: Cell<App>,
     /// When leases were extended last, by the clock that they expire by.
@@ -148,11 +182,11 @@ enum App {
 }
 
 impl Work {
-    fn new(delivering: Delivering, wake: Arc<Notify>) -> Self {
+    fn new(delivering: Delivering, wake: Arc<Notify>, idle: Arc<Idle>) -> Self {
         let http = delivering.base_url.clone().map(HttpDelivery::new);
         let extended_at_ms = Cell::new(delivering.clock.now_ms());
         let app = Cell::new(App::Unknown);
-        Self { delivering, http, wake, in_flight: RefCell::default(), app, extended_at_ms }
+        Self { delivering, http, wake, idle, in_flight: RefCell::default(), app, extended_at_ms }
     }
 
     async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
@@ -174,7 +208,11 @@ impl Work {
                 self.app.set(App::Asked);
                 tokio::task::spawn_local(Rc::clone(&self).ask_app());
             }
-            match self.claim().await {
+            // Before the look, so that it sees what was committed before they asked.
+            let waiting_for_idle = self.idle.take();
+            let claim = self.claim().await;
+            self.idle.tell(waiting_for_idle, &claim, !self.in_flight.borrow().is_empty());
+            match claim {
                 Claim::MoreMayWait => continue,
                 Claim::NextDueIn(delay) => sleep_until_at = sleep_until_at.min(now + delay),
                 Claim::NothingDue => {}

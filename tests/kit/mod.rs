@@ -61,6 +61,7 @@ pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
         workflow_prefix: WORKFLOW_PREFIX.into(),
         owner: test_owner(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
+        faults: None,
     }
 }
 

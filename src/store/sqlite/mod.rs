@@ -31,6 +31,7 @@ use self::open::Patience;
 use self::owners::Owners;
 use self::reader::{PointReader, Readers};
 use self::writer::{Durability, Writer, WriterState};
+use super::fault_plan::FaultPlan;
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
     HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
@@ -63,6 +64,8 @@ pub struct SqliteOptions {
     pub owner: Owner,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Commits that are made to fail; `None` outside of tests.
+    pub faults: Option<Arc<FaultPlan>>,
 }
 
 /// A World's database in one SQLite file.
@@ -131,6 +134,7 @@ impl SqliteStore {
             synced: None,
             listeners: Arc::clone(&listeners),
             watchers: Arc::clone(&watchers),
+            faults: options.faults,
         })
         .map_err(no_thread)?;
         let readers = Readers::start(reading_connections, path).map_err(no_thread)?;

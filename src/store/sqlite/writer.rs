@@ -20,6 +20,7 @@ use crate::domain::hook::Owner;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{self, lock};
+use crate::store::fault_plan::FaultPlan;
 use crate::store::{CommitListener, CommitNews, Completion};
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
@@ -52,6 +53,8 @@ pub(super) struct WriterState {
     pub(super) listeners: Arc<RwLock<Vec<CommitListener>>>,
     /// How many want to hear of other processes' commits.
     pub(super) watchers: Arc<AtomicUsize>,
+    /// Commits that are made to fail; `None` outside of tests.
+    pub(super) faults: Option<Arc<FaultPlan>>,
 }
 
 /// Whether losing a commit to a power cut would lose something acknowledged.
@@ -278,7 +281,8 @@ impl WriterState {
         news: &mut CommitNews,
     ) -> Result<(), Failed> {
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
-        let begun = self.set_synchronous(durable && self.full_durability);
+        let begun = self.planned_fault(durable);
+        let begun = begun.and_then(|()| self.set_synchronous(durable && self.full_durability));
         let begun = begun.and_then(|()| self.execute("BEGIN IMMEDIATE"));
         begun.map_err(|fault| Failed { fault, of: Blame::Batch })?;
         let done = self.execute_all(batch, news).and_then(|()| self.execute("COMMIT"));
@@ -290,6 +294,14 @@ impl WriterState {
             let of = if fault.kind == ErrorKind::Busy { Blame::Batch } else { Blame::Operation };
             Failed { fault, of }
         })
+    }
+
+    /// The fault that a test has planned for this commit.
+    fn planned_fault(&self, durable: bool) -> Result<(), WorldError> {
+        match &self.faults {
+            Some(faults) if durable => faults.commit(),
+            _ => Ok(()),
+        }
     }
 
     fn execute_all(
@@ -381,6 +393,7 @@ mod tests {
             synced: None,
             listeners: Arc::default(),
             watchers: Arc::default(),
+            faults: None,
         })
         .unwrap()
     }

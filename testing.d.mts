@@ -1,0 +1,2 @@
+/** The same surface for ES modules; `testing.d.ts` documents it. */
+export * from './testing.js';

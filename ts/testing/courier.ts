@@ -1,0 +1,75 @@
+/**
+ * Deliveries of a World for tests: recorded, and handed to the SDK's handlers where there are any.
+ *
+ * A seeded run has no code behind it, so its wake-ups are recorded and done; so is everything when
+ * no compiled workflows are loaded, as in the test of a route.
+ */
+import type { World } from '../../index';
+import type { RecordedDelivery } from '../../testing';
+import { allHandlers, type QueueHandler } from '../handlers';
+
+const HANDLERS = Symbol.for('hookline//test-handlers');
+
+/**
+ * What the SDK registered with any World for tests of this process: a compiled bundle registers its
+ * handlers once, when it is loaded, but every test has its own World.
+ */
+const globals = globalThis as { [HANDLERS]?: Map<string, QueueHandler> };
+globals[HANDLERS] ??= new Map();
+const handlers = globals[HANDLERS];
+
+/** Our own handlers: the table of all holds them too. */
+const recorders = new WeakSet<QueueHandler>();
+
+/** The queue name prefixes of a process, by the namespace that the SDK is told. */
+function prefixes(): string[] {
+  const namespace = process.env.WORKFLOW_QUEUE_NAMESPACE;
+  const start = namespace ? `__${namespace}_wkf` : '__wkf';
+  return [`${start}_workflow_`, `${start}_step_`];
+}
+
+/** Takes the deliveries of one World. */
+export function createCourier(world: World, isSeeded: (runId: unknown) => boolean) {
+  const recorded: RecordedDelivery[] = [];
+  const listening = new Set<string>();
+
+  const recorder = (prefix: string): QueueHandler => {
+    const record: QueueHandler = async (message, { queueName, messageId, attempt }) => {
+      recorded.push({ queueName, messageId, attempt, message });
+      const handler = handlerFor(prefix);
+      const { runId, workflowRunId } = message as { runId?: unknown; workflowRunId?: unknown };
+      if (!handler || isSeeded(runId ?? workflowRunId)) return;
+      return handler(message, { queueName, messageId, attempt });
+    };
+    recorders.add(record);
+    return record;
+  };
+
+  return {
+    /** Every delivery until now, in order. */
+    deliveries: () => [...recorded],
+    /** Takes deliveries from now on. */
+    listen() {
+      for (const prefix of prefixes()) {
+        if (listening.has(prefix)) continue;
+        listening.add(prefix);
+        world.createQueueHandler(prefix, recorder(prefix));
+      }
+    },
+    createQueueHandler(prefix: string, handler: QueueHandler) {
+      handlers.set(prefix, handler);
+      listening.add(prefix);
+      return world.createQueueHandler(prefix, recorder(prefix));
+    },
+  };
+}
+
+/** The handler that the SDK registered for a prefix, with a World for tests or with another one. */
+function handlerFor(prefix: string): QueueHandler | undefined {
+  const known = handlers.get(prefix);
+  if (known) return known;
+  const elsewhere = allHandlers().findLast(
+    (entry) => entry.prefix === prefix && !recorders.has(entry.handler),
+  );
+  return elsewhere?.handler;
+}

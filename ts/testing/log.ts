@@ -1,0 +1,67 @@
+/** The log of a World for tests, with payloads as the values that they were. */
+import type { Event, Page, PageRequest, World } from '../../index';
+import type { LoggedEvent, RecordedResume } from '../../testing';
+import { isBytes } from '../json';
+import { PAYLOAD_FIELDS } from '../records';
+import { hydrateMetadata } from '../serialize';
+import { currentWorld } from '../world';
+
+const PAGE = 1000;
+
+/** What a test asserts on. */
+export function createLogReader(world: World) {
+  const listed = <T>(list: (page: PageRequest) => Promise<Page<T>>) => everything(list);
+
+  async function eventsOf(runId: string): Promise<LoggedEvent[]> {
+    const events = await listed<Event>((page) => world.events.list({ runId, ...page }));
+    return Promise.all(events.map(hydrated));
+  }
+
+  /** All events: of one run in the order of its log, of all runs in the order of their time. */
+  async function log(runId?: string): Promise<LoggedEvent[]> {
+    if (runId !== undefined) return eventsOf(runId);
+    const runs = await listed((page) => world.runs.list({ resolveData: 'none', ...page }));
+    const logs = await Promise.all(runs.map((run) => eventsOf(run.runId)));
+    // The ids of a log are ULIDs, which sort as its positions do; the sort is stable.
+    return logs.flat().sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
+  }
+
+  /** Every payload that a hook was sent, in order. */
+  async function resumes(token?: string): Promise<RecordedResume[]> {
+    const events = await log();
+    const tokens = new Map<string | undefined, string>();
+    for (const { eventType, correlationId, eventData } of events) {
+      if (eventType === 'hook_created') tokens.set(correlationId, String(eventData?.token));
+    }
+    const received = events.filter(({ eventType }) => eventType === 'hook_received');
+    const all = received.map(({ runId, correlationId, createdAt, eventData }) => ({
+      token: tokens.get(correlationId) ?? '',
+      hookId: correlationId ?? '',
+      runId,
+      payload: eventData?.payload,
+      resumedAt: createdAt,
+    }));
+    return token === undefined ? all : all.filter((resume) => resume.token === token);
+  }
+
+  return { log, resumes };
+}
+
+async function hydrated(event: Event): Promise<LoggedEvent> {
+  const field = PAYLOAD_FIELDS[event.eventType] ?? '';
+  const data = (event as LoggedEvent).eventData;
+  if (!isBytes(data?.[field])) return event as LoggedEvent;
+  const value = await hydrateMetadata(data[field], event.runId, undefined, currentWorld);
+  return { ...event, eventData: { ...data, [field]: value } } as LoggedEvent;
+}
+
+async function everything<T>(list: (page: PageRequest) => Promise<Page<T>>): Promise<T[]> {
+  const all: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await list({ pagination: { limit: PAGE, cursor, sortOrder: 'asc' } });
+    all.push(...page.data);
+    cursor = page.hasMore ? (page.cursor ?? undefined) : undefined;
+  } while (cursor !== undefined);
+  return all;
+}

@@ -1,0 +1,66 @@
+/** Hooks that are there without a workflow that made them. */
+import { randomUUID } from 'node:crypto';
+import type { Hook, World } from '../../index';
+import type { SeededHook } from '../../testing';
+import { dehydratePayload } from '../serialize';
+import { currentWorld, SPEC_VERSION } from '../world';
+
+/** The SDK whose runs these are: what it can decode decides how payloads are written. */
+const CORE_VERSION = '4.8.9';
+
+/** A value as the SDK stores it for such a run. */
+function stored(value: unknown, runId: string): Promise<unknown> {
+  const target = { runId, coreVersion: CORE_VERSION, v1Compat: false, key: undefined };
+  return dehydratePayload(value, target, [], currentWorld);
+}
+
+/** Makes hooks on runs of their own; knows which runs those are. */
+export function createSeeder(world: World) {
+  const seeded = new Set<unknown>();
+
+  async function seedRun(workflowName: string): Promise<string> {
+    const { run } = await world.events.create(null, {
+      eventType: 'run_created',
+      specVersion: SPEC_VERSION,
+      eventData: {
+        deploymentId: await world.getDeploymentId(),
+        workflowName,
+        input: await stored([], ''),
+        executionContext: { workflowCoreVersion: CORE_VERSION },
+      },
+    });
+    const runId = run?.runId as string;
+    await world.events.create(runId, { eventType: 'run_started', specVersion: SPEC_VERSION });
+    seeded.add(runId);
+    return runId;
+  }
+
+  return {
+    /** Whether this made the run, so that no code is behind it. */
+    isSeeded: (runId: unknown) => seeded.has(runId),
+    /** A live hook, as `createHook()` in a workflow makes one. */
+    async seedHook({
+      token,
+      metadata,
+      isWebhook,
+      workflowName,
+      runId,
+    }: SeededHook = {}): Promise<Hook> {
+      const owner = runId ?? (await seedRun(workflowName ?? 'workflow//./seeded//seeded'));
+      const { event, hook } = await world.events.create(owner, {
+        eventType: 'hook_created',
+        specVersion: SPEC_VERSION,
+        correlationId: `hook_${randomUUID().replaceAll('-', '')}`,
+        eventData: {
+          token: token ?? randomUUID(),
+          metadata: metadata === undefined ? undefined : await stored(metadata, owner),
+          isWebhook: isWebhook ?? false,
+        },
+      });
+      if (!hook) {
+        throw new Error(`The hook was not made: its run's log has a ${event?.eventType} instead.`);
+      }
+      return metadata === undefined ? hook : { ...hook, metadata };
+    },
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * A World for one test: a database in memory of its own, made the one of this process, whose time
+ * can be moved and whose storage can be made to fail.
+ *
+ * It holds nothing that keeps a process alive, so a test that forgets to close it does no harm.
+ */
+import { randomUUID } from 'node:crypto';
+import type { TestWorld, TestWorldOptions } from '../../testing';
+import { FOR_TESTS } from '../config';
+import type { Engine } from '../engine';
+import { invalid } from '../errors';
+import { createWorld } from '../index';
+import { answerOf, settled } from '../native';
+import { engineOf } from '../world';
+import { createCourier } from './courier';
+import { createLogReader } from './log';
+import { createSeeder } from './seed';
+import { durationMs, realNow, shiftDate } from './time';
+
+// The SDK's own two places for the World of a process, read by `resumeHook` and by its functions.
+const SDK_WORLD = Symbol.for('@workflow/world//cache');
+const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
+const CURRENT = Symbol.for('hookline//test-world');
+
+/** More jumps of the clock than any sensible test needs: a workflow that sleeps for ever. */
+const JUMPS_MAX = 1000;
+
+type Globals = { [SDK_WORLD]?: unknown; [SDK_HANDLERS_WORLD]?: unknown; [CURRENT]?: TestWorld };
+const globals = globalThis as Globals;
+
+/** Makes a World in memory the one of this process; the one that another call made before is closed. */
+export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
+  const earlier = globals[CURRENT];
+  if (earlier) void earlier.close();
+  const inMemory = {
+    url: `:memory:test-${randomUUID()}`,
+    role: 'all',
+    delivery: 'direct',
+    [FOR_TESTS]: true,
+  } as const;
+  const base = createWorld(inMemory);
+  const engine = engineOf(base) as Engine;
+  const seeder = createSeeder(base);
+  const courier = createCourier(base, seeder.isSeeded);
+  const time = createTime(engine, options.now);
+  const world: TestWorld = {
+    ...base,
+    createQueueHandler: courier.createQueueHandler,
+    seedHook: async (hook) => {
+      await time.ready();
+      return seeder.seedHook(hook);
+    },
+    ...createLogReader(base),
+    deliveries: courier.deliveries,
+    now: time.now,
+    async advance(duration) {
+      await time.move(durationMs(duration));
+      await world.drain();
+    },
+    async drain({ skipSleeps = false } = {}) {
+      await time.ready();
+      courier.listen();
+      await base.start();
+      for (let jumps = 0; jumps < JUMPS_MAX; jumps += 1) {
+        const nextDueInMs = await whenIdle(engine);
+        if (!skipSleeps || nextDueInMs === undefined) return;
+        // A message that is not due yet by a fraction of a millisecond must not be jumped at twice.
+        await time.move(nextDueInMs + 1);
+      }
+      throw new Error(
+        `After ${JUMPS_MAX} jumps of the clock there is still something asleep: does a workflow sleep in a loop?`,
+      );
+    },
+    async failCommit(nth = 1, { code = 'IO' } = {}) {
+      if (!Number.isSafeInteger(nth) || nth < 1) throw invalid('nth must be 1 or more.');
+      answerOf((await engine.connect()).failCommit(JSON.stringify({ nth, code })));
+    },
+    async close() {
+      uninstall(world);
+      await base.close();
+    },
+  };
+  // Node 20 has the symbol in its main context only, which is not where Jest runs tests.
+  if (Symbol.asyncDispose) world[Symbol.asyncDispose] = () => world.close();
+  install(world);
+  return world;
+}
+
+function install(world: TestWorld): void {
+  globals[CURRENT] = world;
+  globals[SDK_WORLD] = world;
+  globals[SDK_HANDLERS_WORLD] = world;
+}
+
+/** A World that has been replaced by another leaves that one alone. */
+function uninstall(world: TestWorld): void {
+  if (globals[CURRENT] !== world) return;
+  for (const place of [CURRENT, SDK_WORLD, SDK_HANDLERS_WORLD] as const) {
+    if (globals[place] === world) delete globals[place];
+  }
+  shiftDate(0);
+}
+
+async function whenIdle(engine: Engine): Promise<number | undefined> {
+  const native = await engine.connect();
+  const { json } = await settled<{ nextDueInMs: number | null }>(native.whenIdle());
+  return json.nextDueInMs ?? undefined;
+}
+
+/**
+ * The time of a World: the host's, plus an offset. `Date` follows, because the SDK's runtime decides
+ * by `Date.now()` whether a sleep is over.
+ */
+function createTime(engine: Engine, start: Date | string | number | undefined) {
+  const wanted = start === undefined ? 0 : new Date(start).getTime() - realNow();
+  if (Number.isNaN(wanted)) throw invalid('now must be a date.');
+  let offset = 0;
+  let first: Promise<void> | undefined;
+  shiftDate(wanted);
+
+  async function move(byMs: number): Promise<void> {
+    answerOf((await engine.connect()).shiftClock(byMs));
+    offset += byMs;
+    shiftDate(offset);
+  }
+  const time = {
+    /** The World's clock stands where the options want it. */
+    ready() {
+      first ??= wanted === 0 ? Promise.resolve() : move(wanted);
+      return first;
+    },
+    now: () => new Date(realNow() + (first ? offset : wanted)),
+    async move(byMs: number) {
+      await time.ready();
+      await move(byMs);
+    },
+  };
+  return time;
+}

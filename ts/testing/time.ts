@@ -1,0 +1,56 @@
+/** The time of a test: the host's, moved by an offset. */
+import ms from 'ms';
+import { invalid } from '../errors';
+
+const SHIFT = Symbol.for('hookline//date-shift');
+
+interface Shift {
+  /** The `Date` that stood here before. */
+  original: DateConstructor;
+  shifted: DateConstructor;
+  offsetMs: number;
+}
+
+const globals = globalThis as { Date: DateConstructor; [SHIFT]?: Shift };
+
+/** Now, as `Date` told it before {@link shiftDate}. */
+export function realNow(): number {
+  return (globals[SHIFT]?.original ?? Date).now();
+}
+
+/**
+ * Lets `Date` tell another time, by an offset from the real one; 0 puts the original back. Time
+ * still passes, and no timer is touched.
+ */
+export function shiftDate(offsetMs: number): void {
+  const shift = globals[SHIFT];
+  if (shift) {
+    shift.offsetMs = offsetMs;
+    if (offsetMs !== 0) return;
+    // Somebody may have put another Date on top meanwhile; theirs is not ours to take away.
+    if (globals.Date === shift.shifted) globals.Date = shift.original;
+    delete globals[SHIFT];
+    return;
+  }
+  if (offsetMs === 0) return;
+  const original = globals.Date;
+  const state: Shift = { original, shifted: original, offsetMs };
+  const now = () => original.now() + state.offsetMs;
+  state.shifted = new Proxy(original, {
+    get: (target, key) => (key === 'now' ? now : Reflect.get(target, key)),
+    construct: (target, args, newTarget) =>
+      Reflect.construct(target, args.length === 0 ? [now()] : args, newTarget),
+    apply: () => new original(now()).toString(),
+  });
+  globals[SHIFT] = state;
+  globals.Date = state.shifted;
+}
+
+/** A duration in milliseconds: a number of them, or a text such as `'2h'` as `sleep()` takes it. */
+export function durationMs(duration: number | string): number {
+  const parsed = typeof duration === 'number' ? duration : ms(duration);
+  if (parsed === undefined || !Number.isFinite(parsed) || parsed < 0) {
+    throw invalid("A duration is a number of milliseconds, or a text such as '30s', '2h' or '1d'.");
+  }
+  return parsed;
+}
