@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+/// <reference lib="esnext.disposable" />
 import type { Event, Hook, World } from './index.js';
 
 /** Options of {@link createTestWorld}. */

@@ -16,6 +16,13 @@ test('every value that index.d.ts declares is exported, and the reverse', () => 
   expect(declared.map(([, name]) => name).sort()).toEqual(exported.sort());
 });
 
+test('every value that testing.d.ts declares is exported, and the reverse', () => {
+  const declarations = readFileSync(join(ROOT, 'testing.d.ts'), 'utf8');
+  const declared = [...declarations.matchAll(/^export (?:function|class) (\w+)/gm)];
+  const exported = Object.keys(require(join(ROOT, 'dist', 'testing.js')));
+  expect(declared.map(([, name]) => name)).toEqual(exported);
+});
+
 test('every documented example is here', () => {
   expect(readdirSync(join(ROOT, '__test__', 'types', 'samples')).sort()).toEqual([
     'basic-route.ts',

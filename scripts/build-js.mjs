@@ -1,5 +1,5 @@
 /**
- * Builds `dist/`: the CommonJS entry, a thin ES module over it, and the SDK's serializer as
+ * Builds `dist/`: the CommonJS entries, a thin ES module over each, and the SDK's serializer as
  * CommonJS. Nothing in `dist/` requires an npm package, so plain Jest can load it.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';

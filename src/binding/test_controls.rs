@@ -49,7 +49,8 @@ impl NativeWorld {
     pub fn when_idle(&self, env: Env) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
-                let reply = |next_due_in_ms| replies::value(json!({ "nextDueInMs": next_due_in_ms }));
+                let reply =
+                    |next_due_in_ms| replies::value(json!({ "nextDueInMs": next_due_in_ms }));
                 engine.when_idle(then(done, reply));
             })
         })

@@ -1,0 +1,89 @@
+/** `hookline/testing` as users meet it: their runner, its default configuration, an own project. */
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { cleanUp, newFolder, ROOT, runNode } from './support';
+
+afterAll(cleanUp);
+
+const MODULES = join(ROOT, 'node_modules');
+const JEST = join(MODULES, 'jest', 'bin', 'jest.js');
+const VITEST = join(MODULES, 'vitest', 'vitest.mjs');
+/** What the runner of this test tells its children must not reach the runner in the child. */
+const ENV = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(JEST|NODE_OPTIONS|NODE_ENV|WORKFLOW_)/.test(name),
+  ),
+);
+
+/** A project in a folder of its own with this package installed in it. */
+function project(tests: string): string {
+  const folder = newFolder();
+  const modules = join(folder, 'node_modules');
+  mkdirSync(join(modules, 'hookline'), { recursive: true });
+  for (const name of readdirSync(MODULES)) {
+    if (!name.startsWith('.') && name !== 'hookline') {
+      symlinkSync(join(MODULES, name), join(modules, name));
+    }
+  }
+  for (const part of ['dist', 'native', 'package.json']) {
+    cpSync(join(ROOT, part), join(modules, 'hookline', part), { recursive: true });
+  }
+  cpSync(join(ROOT, '__test__', 'runners', tests), folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"private": true}');
+  return folder;
+}
+
+async function run(folder: string, args: string[], env: object = {}) {
+  const { code, stdout, stderr } = await runNode(args, { cwd: folder, env: { ...ENV, ...env } });
+  return { code, output: stdout + stderr };
+}
+
+test('Jest, as it comes: files in parallel, modules reset, nothing left open', async () => {
+  const { code, output } = await run(project('jest'), [
+    JEST,
+    '--maxWorkers=2',
+    '--detectOpenHandles',
+  ]);
+  expect(output).toMatch(/Tests: +6 passed, 6 total/);
+  expect(output).not.toMatch(/open handle|did not exit|failed to exit gracefully|force exited/i);
+  expect(code).toBe(0);
+}, 60_000);
+
+test('Jest in one process: files after each other do not see each other', async () => {
+  const { code, output } = await run(project('jest'), [JEST, '--runInBand']);
+  expect({ code, passed: /Tests: +6 passed, 6 total/.test(output), output }).toMatchObject({
+    code: 0,
+    passed: true,
+  });
+}, 60_000);
+
+test.each(['forks', 'threads', 'vmThreads'])(
+  'Vitest with %s',
+  async (pool) => {
+    const { code, output } = await run(project('vitest'), [VITEST, 'run', '--pool', pool]);
+    expect({ code, passed: /Tests .*5 passed/.test(output), output }).toMatchObject({
+      code: 0,
+      passed: true,
+    });
+    expect(output).not.toMatch(/close timed out|hanging/i);
+  },
+  60_000,
+);
+
+test('node:test, with the real workflows of an app', async () => {
+  const builder = pathToFileURL(join(ROOT, 'scripts', 'build-workflows.mjs')).href;
+  const fixtures = JSON.stringify(join(ROOT, '__test__', 'fixtures'));
+  const build = `console.log(await (await import('${builder}')).buildWorkflows(${fixtures}))`;
+  const built = await runNode(['--input-type=module', '--eval', build]);
+  const env = { BUNDLES: built.stdout.trim() };
+  const { code, output } = await run(project('node'), ['--test'], env);
+  expect({
+    code,
+    passed: /^# pass 8$/m.test(output) || /ℹ pass 8/.test(output),
+    output,
+  }).toMatchObject({
+    code: 0,
+    passed: true,
+  });
+}, 120_000);
