@@ -123,6 +123,184 @@ export function resumeHook<T = any>(
 export function getHookByToken(token: string): Promise<Hook>;
 
 // ---------------------------------------------------------------------------------------------
+// Starting and following runs
+// ---------------------------------------------------------------------------------------------
+
+/** A workflow function as it is written; the SDK's build makes it startable. */
+export type WorkflowFunction<TArgs extends unknown[], TResult> = (
+  ...args: TArgs
+) => Promise<TResult>;
+
+/** What the SDK's build puts on a workflow function. */
+export type WorkflowMetadata = {
+  /** The workflow's name, for example `workflow//./workflows/approval//approval`. */
+  workflowId: string;
+};
+
+/** What the options of {@link start} have in common. */
+export interface StartOptionsBase {
+  /** The World to start on, one of {@link createWorld}; that of this process unless told. */
+  world?: object;
+  /** The spec version that the run is stamped with; that of the World unless told. */
+  specVersion?: number;
+}
+
+/** Options that name a deployment. */
+export interface StartOptionsWithDeploymentId extends StartOptionsBase {
+  /**
+   * Which deployment the run belongs to. `'latest'` means the current one here, where there are no
+   * others, and says so once on the console.
+   *
+   * With it the types of arguments and result are `unknown`: the other deployment may have others.
+   */
+  deploymentId: 'latest' | (string & {});
+}
+
+/** Options for this deployment. */
+export interface StartOptionsWithoutDeploymentId extends StartOptionsBase {
+  deploymentId?: undefined;
+}
+
+/** Options of {@link start}. */
+export type StartOptions = StartOptionsWithDeploymentId | StartOptionsWithoutDeploymentId;
+
+/**
+ * Starts a run of a workflow.
+ *
+ * The run and the message that starts it are written in one transaction. When the promise resolves,
+ * both are on disk; when it rejects, or the process dies, either both are or neither is. It does not
+ * wait for the workflow.
+ *
+ * Works in any process that reaches the database, also one that never called `start()` on a World.
+ *
+ * @param workflow - The workflow function, as the SDK has compiled it, or its `workflowId`.
+ * @param args - Its arguments; anything that the Workflow SDK can serialize. Streams among them are
+ *   uploaded in the background.
+ * @returns The run.
+ *
+ * @throws {@link WorkflowRuntimeError} when `workflow` is no workflow function, or when the
+ *   arguments cannot be serialized.
+ * @throws {@link WorkflowWorldError} when the database cannot be used (retry when `status` is 500 or
+ *   more), or when `options.world` is not of this package.
+ *
+ * @example
+ * ```ts
+ * import { start } from 'hookline';
+ * import { approval } from './workflows/approval';
+ *
+ * const run = await start(approval, ['invoice-42']);
+ * console.log(run.runId, await run.returnValue);
+ * ```
+ */
+export function start<TArgs extends unknown[], TResult>(
+  workflow: WorkflowFunction<TArgs, TResult> | WorkflowMetadata,
+  args: unknown[],
+  options: StartOptionsWithDeploymentId,
+): Promise<Run<unknown>>;
+export function start<TResult>(
+  workflow: WorkflowFunction<[], TResult> | WorkflowMetadata,
+  options: StartOptionsWithDeploymentId,
+): Promise<Run<unknown>>;
+export function start<TArgs extends unknown[], TResult>(
+  workflow: WorkflowFunction<TArgs, TResult> | WorkflowMetadata,
+  args: TArgs,
+  options?: StartOptionsWithoutDeploymentId,
+): Promise<Run<TResult>>;
+export function start<TResult>(
+  workflow: WorkflowFunction<[], TResult> | WorkflowMetadata,
+  options?: StartOptionsWithoutDeploymentId,
+): Promise<Run<TResult>>;
+
+/**
+ * The run with this id. Nothing is looked up: a run that does not exist shows at the first use.
+ *
+ * @example
+ * ```ts
+ * const status = await getRun(runId).status;
+ * ```
+ */
+export function getRun<TResult>(runId: string): Run<TResult>;
+
+/**
+ * A workflow run. Each property that is a promise reads anew.
+ *
+ * All but `exists` reject with {@link WorkflowRunNotFoundError} when there is no such run, and with
+ * {@link WorkflowWorldError} when the database cannot be used.
+ */
+export class Run<TResult> {
+  constructor(runId: string);
+  /** Its id. */
+  readonly runId: string;
+  /** Whether there is such a run. */
+  get exists(): Promise<boolean>;
+  /** Where it stands. */
+  get status(): Promise<RunStatus>;
+  /** The name of its workflow. */
+  get workflowName(): Promise<string>;
+  /** When it was created. */
+  get createdAt(): Promise<Date>;
+  /** When it began to execute; `undefined` before. */
+  get startedAt(): Promise<Date | undefined>;
+  /** When it ended; `undefined` before. */
+  get completedAt(): Promise<Date | undefined>;
+  /**
+   * What the workflow returned, as soon as it has: the commit that ends the run tells it, in this
+   * process or another. Nothing polls meanwhile, however many wait; a script that awaits it stays
+   * alive.
+   *
+   * Rejects with {@link WorkflowRunFailedError} or {@link WorkflowRunCancelledError} when the run
+   * ended so, and with {@link WorkflowWorldError} (code `CLOSED`) when the World is closed meanwhile.
+   */
+  get returnValue(): Promise<TResult>;
+  /** The stream of the run's `getWritable()`: {@link getReadable} without options. */
+  get readable(): WorkflowReadableStream;
+  /** What the run writes to one of its streams, from a chunk on, as it comes. */
+  getReadable<R = any>(options?: WorkflowReadableStreamOptions): WorkflowReadableStream<R>;
+  /**
+   * Cancels the run.
+   *
+   * @throws {@link EntityConflictError} when it has completed or failed already.
+   */
+  cancel(): Promise<void>;
+  /**
+   * Ends pending `sleep()`s of the run, all or those named, and wakes it: one transaction.
+   *
+   * @throws `Error` with the reason as its `cause`.
+   */
+  wakeUp(options?: StopSleepOptions): Promise<StopSleepResult>;
+}
+
+/** Which sleeps {@link Run.wakeUp} ends; all pending ones when none is named. */
+export interface StopSleepOptions {
+  /** Correlation ids of the sleeps. */
+  correlationIds?: string[];
+}
+
+/** What {@link Run.wakeUp} did. */
+export interface StopSleepResult {
+  /** How many sleeps it ended. */
+  stoppedCount: number;
+}
+
+/** A stream of a run, and where it ends. */
+export type WorkflowReadableStream<R = any> = ReadableStream<R> & {
+  /** The index of the last chunk that has been written, -1 when there is none. */
+  getTailIndex(): Promise<number>;
+};
+
+/** Options of {@link Run.getReadable}. */
+export interface WorkflowReadableStreamOptions {
+  /** Which of the run's streams: that of `getWritable({ namespace })`. */
+  namespace?: string;
+  /** The first chunk to read; a negative index counts from the end of what is there. */
+  startIndex?: number;
+  /** Gets promises of what goes on in the background, for a platform's `waitUntil`. */
+  ops?: Promise<any>[];
+  /** Where the classes of values come from; `globalThis` unless told. */
+  global?: Record<string, any>;
+}
+
+// ---------------------------------------------------------------------------------------------
 // The World
 // ---------------------------------------------------------------------------------------------
 
@@ -585,6 +763,33 @@ export class WorkflowRunNotFoundError extends Error {
   constructor(runId: string);
   /** Whether a value is such an error, of whatever copy of the class. */
   static is(value: unknown): value is WorkflowRunNotFoundError;
+}
+
+/** The run that was waited for has failed. */
+export class WorkflowRunFailedError extends Error {
+  /** The run. */
+  runId: string;
+  /** What the workflow threw, as an `Error` with its message, stack and code. */
+  override cause: Error & { code?: string };
+  constructor(runId: string, error: StructuredError);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is WorkflowRunFailedError;
+}
+
+/** The run that was waited for has been cancelled. */
+export class WorkflowRunCancelledError extends Error {
+  /** The run. */
+  runId: string;
+  constructor(runId: string);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is WorkflowRunCancelledError;
+}
+
+/** The SDK was used wrongly, or a value cannot be serialized; nothing was written. */
+export class WorkflowRuntimeError extends Error {
+  constructor(message: string, options?: { cause?: unknown; slug?: string });
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is WorkflowRuntimeError;
 }
 
 /** The entity is not in a state that allows the event: it exists already, or has ended. */

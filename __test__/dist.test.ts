@@ -14,15 +14,21 @@ const read = (name: string) => readFileSync(join(DIST, name), 'utf8');
 const EXPORTS = [
   'EntityConflictError',
   'HookNotFoundError',
+  'Run',
   'RunExpiredError',
   'RunNotSupportedError',
   'ThrottleError',
   'TooEarlyError',
+  'WorkflowRunCancelledError',
+  'WorkflowRunFailedError',
   'WorkflowRunNotFoundError',
+  'WorkflowRuntimeError',
   'WorkflowWorldError',
   'createWorld',
   'getHookByToken',
+  'getRun',
   'resumeHook',
+  'start',
 ];
 
 // One of these in a file, and the SDK's Next.js plugin bundles the package against the app's will.

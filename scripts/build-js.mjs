@@ -51,8 +51,8 @@ const sdkShims = {
     onResolve({ filter: /\/logger\.js$/ }, ({ importer }) =>
       inCore(importer) ? shim('logger.ts') : undefined,
     );
-    onResolve({ filter: /^@workflow\/core\/capabilities$/ }, () => ({
-      path: join(core, 'capabilities.js'),
+    onResolve({ filter: /^@workflow\/core\/(?:capabilities|version)$/ }, ({ path }) => ({
+      path: join(core, `${path.split('/').at(-1)}.js`),
     }));
   },
 };

@@ -12,15 +12,19 @@ use crate::lock::lock;
 #[derive(Debug, Default)]
 pub struct Entropy {
     last_message: Mutex<i64>,
+    last_run: Mutex<Ulid>,
 }
 
 impl Entropy {
-    /// A new run's name.
+    /// A new run's name. Those of one millisecond grow, so that runs are listed as they were made.
     pub fn run_id(&self, now_ms: i64) -> RunId {
-        RunId::from_ulid(Ulid::from_parts(
-            now_ms.max(0) as u64,
-            u128::from_le_bytes(random_bytes()),
-        ))
+        let fresh = Ulid::from_parts(now_ms.max(0) as u64, u128::from_le_bytes(random_bytes()));
+        let mut last = lock(&self.last_run);
+        *last = match last.timestamp_ms() == fresh.timestamp_ms() {
+            true => last.increment().unwrap_or(fresh),
+            false => fresh,
+        };
+        RunId::from_ulid(*last)
     }
 
     /// A new message's name: the milliseconds, then a count. It is no secret; the store sees to it
@@ -71,6 +75,14 @@ mod tests {
         let entropy = Entropy::default();
         let ids: Vec<_> = [5, 5, 9, 3, 3, 10].map(|ms| entropy.message_id(ms)).to_vec();
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    }
+
+    #[test]
+    fn run_ids_of_one_millisecond_grow() {
+        let entropy = Entropy::default();
+        let ids: Vec<_> = (0..100).map(|_| entropy.run_id(7)).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+        assert_ne!(Entropy::default().run_id(7), ids[0]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     NotFound,
     /// The entity is not in a state that allows this: exists already, or has ended.
     EntityConflict,
+    /// An idempotency key stands for another payload.
+    IdempotencyConflict,
     /// The run has ended.
     RunExpired,
     /// A step's `retryAfter` has not come yet.
@@ -60,6 +62,7 @@ impl ErrorKind {
             ErrorKind::HookNotFound => "HOOK_NOT_FOUND",
             ErrorKind::NotFound => "NOT_FOUND",
             ErrorKind::EntityConflict => "ENTITY_CONFLICT",
+            ErrorKind::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
             ErrorKind::RunExpired => "RUN_EXPIRED",
             ErrorKind::TooEarly => "TOO_EARLY",
             ErrorKind::Throttled => "THROTTLED",
@@ -100,6 +103,7 @@ impl ErrorKind {
             | ErrorKind::HookNotFound
             | ErrorKind::NotFound
             | ErrorKind::EntityConflict
+            | ErrorKind::IdempotencyConflict
             | ErrorKind::RunExpired
             | ErrorKind::TooEarly
             | ErrorKind::Throttled
@@ -181,6 +185,7 @@ impl From<Refusal> for WorldError {
             | Refusal::HookDisposed(_)
             | Refusal::WaitExists(_)
             | Refusal::WaitCompleted(_) => of(ErrorKind::EntityConflict),
+            Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),
             Refusal::RunExpired { .. } => of(ErrorKind::RunExpired),
             Refusal::TooEarly { retry_after_s, .. } => {
                 of(ErrorKind::TooEarly).with("retryAfter", *retry_after_s)

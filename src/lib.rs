@@ -2,12 +2,13 @@
 //!
 //! - [`domain`]: what a run is and which events it allows. Pure.
 //! - [`store`]: the operations a World needs of its database; [`store::sqlite`] does them.
-//! - [`queue`], [`stream`]: deliver messages, follow streams.
+//! - [`queue`], [`stream`], [`awaiting`]: deliver messages, follow streams, await ends and hooks.
 //! - [`world`]: one engine for each database of the process; [`config`] says how.
 //! - [`test_controls`]: what tests of users may do to their World.
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
 //! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
 
+pub mod awaiting;
 pub mod binding;
 pub mod clock;
 pub mod config;

@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use crate::awaiting::Awaiting;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeliveryMode};
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
+use crate::domain::resume_key::ResumeKey;
+use crate::entropy::Entropy;
 use crate::error::WorldError;
 use crate::lock::lock;
 use crate::queue::delivery::{Handler, Handlers};
@@ -36,8 +39,11 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// Live tails of its streams.
     pub tails: Arc<Tails>,
+    /// Who awaits the end of a run, or a hook.
+    pub awaiting: Arc<Awaiting>,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
+    entropy: Entropy,
     workers: Mutex<Workers>,
     clock: Arc<dyn Clock>,
     test_controls: Option<TestControls>,
@@ -133,6 +139,7 @@ impl World {
         }
         self.engine.stop_worker(self.id);
         self.engine.tails.close_of(self.id);
+        self.engine.awaiting.close_of(self.id);
         let last = {
             let mut engines = lock(&ENGINES);
             let engines = engines.get_or_insert_default();
@@ -173,9 +180,11 @@ impl Engine {
         })?);
         Ok(Arc::new(Self {
             tails: Tails::new(Arc::clone(&store)),
+            awaiting: Awaiting::new(Arc::clone(&store)),
             store,
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
+            entropy: Entropy::default(),
             workers: Mutex::default(),
             clock,
             test_controls,
@@ -213,6 +222,24 @@ impl Engine {
         }
     }
 
+    /// A name for a run that is about to be started.
+    pub fn fresh_run_id(&self) -> RunId {
+        self.entropy.run_id(self.clock.now_ms())
+    }
+
+    /// Starts a run: `run_created` and the first wake-up in one commit.
+    ///
+    /// # Errors
+    /// Settles with `Invalid` for anything but a `run_created` that wakes.
+    pub fn start_run(&self, request: EventRequest, done: Completion<EventReply>) {
+        match &request.body {
+            EventBody::RunCreated(creation) if creation.wakes => {
+                self.store.append_event(request, done);
+            }
+            _ => done.settle(Err(WorldError::invalid("a start is a run_created that wakes"))),
+        }
+    }
+
     /// Resumes a hook: the liveness check, the event and the wake-up in one commit.
     ///
     /// # Errors
@@ -220,6 +247,18 @@ impl Engine {
     pub fn resume_hook(&self, request: EventRequest, done: Completion<EventReply>) {
         match request.body {
             EventBody::HookReceived { .. } => self.store.append_event(request, done),
+            _ => done.settle(Err(WorldError::invalid("a resume is a hook_received event"))),
+        }
+    }
+
+    /// Resumes a hook unless a resume with this key has been done; settles with whether it had.
+    ///
+    /// # Errors
+    /// Settles with `Invalid` for anything but a `hook_received`, `IdempotencyConflict` when the key
+    /// stands for another payload.
+    pub fn resume_hook_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
+        match request.body {
+            EventBody::HookReceived { .. } => self.store.resume_once(request, key, done),
             _ => done.settle(Err(WorldError::invalid("a resume is a hook_received event"))),
         }
     }

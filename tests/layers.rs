@@ -278,7 +278,7 @@ fn first_names(group: &str) -> Vec<&str> {
 }
 
 /// What each part of the house may name. The first place that holds a file counts.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("src/domain", &["domain"]),
     ("src/clock.rs", &["domain"]),
     ("src/entropy.rs", &["domain", "lock"]),
@@ -286,12 +286,14 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("src/error.rs", &["domain"]),
     ("src/store", &["store", "domain", "error", "clock", "entropy", "lock"]),
     ("src/stream", &["stream", "store", "domain", "error", "clock", "entropy", "lock"]),
+    ("src/awaiting.rs", &["store", "domain", "error", "lock"]),
     ("src/queue", &["queue", "store", "domain", "error", "clock", "entropy", "lock"]),
     ("src/test_controls.rs", &["store", "clock"]),
     ("src/config.rs", &["store", "domain", "error", "clock", "entropy", "lock", "queue"]),
     (
         "src/world.rs",
         &[
+            "awaiting",
             "config",
             "queue",
             "stream",
@@ -306,7 +308,10 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ),
     (
         "src/binding",
-        &["binding", "world", "config", "queue", "stream", "store", "domain", "error", "lock"],
+        &[
+            "awaiting", "binding", "world", "config", "queue", "stream", "store", "domain",
+            "error", "lock",
+        ],
     ),
 ];
 

@@ -9,6 +9,7 @@ use hookline::domain::event::{Event, EventRequest};
 use hookline::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use hookline::domain::message::{Delivery, NewMessage};
 use hookline::domain::page::{Page, PageRequest};
+use hookline::domain::resume_key::ResumeKey;
 use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{
@@ -225,6 +226,21 @@ impl Store for Looks {
     fn close(&self) {}
 
     fn append_event(&self, _: EventRequest, _: Completion<EventReply>) {
+        unreachable!()
+    }
+    fn resume_once(&self, _: EventRequest, _: ResumeKey, _: Completion<bool>) {
+        unreachable!()
+    }
+    fn earlier_resume(&self, _: &ResumeKey) -> Result<Option<HookView>, WorldError> {
+        unreachable!()
+    }
+    fn run_ends(&self, _: Vec<RunId>, _: Completion<Vec<(RunId, Option<RunView>)>>) {
+        unreachable!()
+    }
+    fn live_hooks(&self, _: Vec<HookToken>, _: Completion<Vec<(HookToken, HookView)>>) {
+        unreachable!()
+    }
+    fn complete_waits(&self, _: RunId, _: Option<Vec<CorrelationId>>, _: Completion<usize>) {
         unreachable!()
     }
     fn hook_by_token(&self, _: &HookToken) -> Result<HookView, WorldError> {

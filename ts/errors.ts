@@ -12,7 +12,10 @@ import {
   RunNotSupportedError,
   ThrottleError,
   TooEarlyError,
+  WorkflowRunCancelledError,
+  WorkflowRunFailedError,
   WorkflowRunNotFoundError,
+  WorkflowRuntimeError,
   WorkflowWorldError,
 } from '@workflow/errors';
 
@@ -23,7 +26,10 @@ export {
   RunNotSupportedError,
   ThrottleError,
   TooEarlyError,
+  WorkflowRunCancelledError,
+  WorkflowRunFailedError,
   WorkflowRunNotFoundError,
+  WorkflowRuntimeError,
   WorkflowWorldError,
 };
 

@@ -6,6 +6,7 @@
  * the wake-up. Nothing is written before the payload has been serialized.
  */
 import type { CryptoKey, Hook } from '../index';
+import { flushInBackground, outlivingTheRequest } from './background';
 import { HookNotFoundError } from './errors';
 import { answerOf, type NativeWorld, settled } from './native';
 import { type NativeRecord, toHook } from './records';
@@ -15,9 +16,6 @@ import { currentEngine, currentWorld, SPEC_VERSION } from './world';
 
 /** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
 const TOKEN_LENGTH_MAX = 4096;
-
-/** Where a serverless platform offers its `waitUntil`. */
-const PLATFORM = Symbol.for('@vercel/request-context');
 
 interface Target {
   hook: Hook;
@@ -122,37 +120,8 @@ async function dehydrateFor(
     const target = { runId: hook.runId, coreVersion, v1Compat, key };
     return await dehydratePayload(payload, target, uploads, currentWorld);
   } finally {
-    flushInBackground(uploads, hook);
+    flushInBackground(uploads, 'a hook payload', { runId: hook.runId, hookId: hook.hookId });
   }
-}
-
-/** Streams in a payload are uploaded while the run already wakes; a failure is logged, not thrown. */
-function flushInBackground(uploads: Promise<unknown>[], { runId, hookId }: Hook): void {
-  if (uploads.length === 0) return;
-  const flushed = Promise.all(uploads).catch((error: unknown) => {
-    const name = (error as { name?: unknown } | undefined)?.name;
-    // `undefined` is how a webhook's unused response stream ends; the others mean that the client
-    // went away.
-    if (error === undefined || name === 'AbortError' || name === 'ResponseAborted') return;
-    const reason = error instanceof Error ? error.message : String(error);
-    console.warn('[hookline] A stream in a hook payload was not uploaded.', {
-      runId,
-      hookId,
-      reason,
-    });
-  });
-  void outlivingTheRequest(flushed);
-}
-
-/**
- * Asks a serverless platform to keep the process until the work is done; elsewhere does nothing.
- * The platform gets a copy that never rejects: nobody handles a rejection there.
- */
-function outlivingTheRequest<T>(work: Promise<T>): Promise<T> {
-  type Platform = { get?(): { waitUntil?(promise: Promise<unknown>): void } | undefined };
-  const platform = (globalThis as { [PLATFORM]?: Platform })[PLATFORM];
-  platform?.get?.()?.waitUntil?.(work.catch(() => undefined));
-  return work;
 }
 
 /** The token that an argument of `resumeHook` names; a TypeError when it names none. */

@@ -9,8 +9,13 @@ export {
   RunNotSupportedError,
   ThrottleError,
   TooEarlyError,
+  WorkflowRunCancelledError,
+  WorkflowRunFailedError,
   WorkflowRunNotFoundError,
+  WorkflowRuntimeError,
   WorkflowWorldError,
 } from './errors';
 export { getHookByToken, resumeHook } from './hooks';
+export { getRun, Run } from './run';
+export { start } from './start';
 export { createWorld, createWorld as default } from './world';

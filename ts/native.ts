@@ -40,6 +40,20 @@ export interface NativeWorld {
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
   hookForResume(token: string): NativeReply;
   runForResume(runId: string): NativeReply;
+  resumeHookOnce(request: string, payload: Uint8Array): Promise<NativeReply>;
+  /** The hook that a resume with this key found; void when there was none. */
+  earlierResume(request: string): NativeReply;
+
+  freshRunId(): NativeReply;
+  /** `run_created` and the run's first wake-up, in one commit. */
+  startRun(request: string, payload: Uint8Array): Promise<NativeReply>;
+  /** Completes pending waits and wakes the run, in one commit. */
+  wakeUpRun(request: string): Promise<NativeReply>;
+  /** The run when it has ended; void when the waiter is stopped. */
+  awaitRunEnd(waiter: number, runId: string): Promise<NativeReply>;
+  /** The live hook with the token, now or later; void when the waiter is stopped. */
+  awaitHook(waiter: number, token: string): Promise<NativeReply>;
+  stopAwaiting(waiter: number): void;
 
   getRun(runId: string, resolveData: boolean): Promise<NativeReply>;
   listRuns(query: string): Promise<NativeReply>;

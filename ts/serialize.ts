@@ -82,11 +82,91 @@ export async function hydrateMetadata(
   return load(currentWorld).hydrateStepArguments(metadata as never, runId, key as never);
 }
 
+/** What is serialized for a run that is about to be started. */
+export interface ArgumentsTarget {
+  runId: string;
+  key: CryptoKey | undefined;
+  v1Compat: boolean;
+  /** Whether byte streams within the arguments are framed. */
+  framed: boolean;
+}
+
+/**
+ * Serializes the arguments of a workflow; uploads as in {@link dehydratePayload}.
+ *
+ * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
+ */
+export async function dehydrateArguments(
+  args: unknown[],
+  { runId, key, v1Compat, framed }: ArgumentsTarget,
+  uploads: Promise<unknown>[],
+  world: World,
+): Promise<unknown> {
+  const sdk = load();
+  const dehydrated = sdk.inWorld(world, () =>
+    sdk.dehydrateWorkflowArguments(
+      args,
+      runId,
+      key as never,
+      uploads as Promise<void>[],
+      globalThis as never,
+      v1Compat,
+      framed,
+    ),
+  );
+  return dehydrated.catch((error: unknown) => {
+    throw withoutPayload(error);
+  });
+}
+
+/** The return value of a run, as its workflow returned it. */
+export async function hydrateReturnValue(
+  output: unknown,
+  runId: string,
+  key: CryptoKey | undefined,
+  world: World,
+): Promise<unknown> {
+  const sdk = load();
+  return sdk.inWorld(world, () =>
+    sdk.hydrateWorkflowReturnValue(output as never, runId, key as never),
+  );
+}
+
+/** Where a stream of a run is read from. */
+export interface ReadableSource {
+  runId: string;
+  name: string;
+  /** Asked for when there is something to decrypt. */
+  key: () => Promise<CryptoKey | undefined>;
+  startIndex?: number;
+  ops?: Promise<unknown>[];
+  global?: Record<string, unknown>;
+}
+
+/** The values that a run writes to a stream, as they come. */
+export function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {
+  const { runId, name, key, startIndex, ops = [], global = globalThis } = source;
+  const sdk = load();
+  return sdk.inWorld(world, () =>
+    sdk
+      .getExternalRevivers(global as never, ops as Promise<void>[], runId, key as never)
+      .ReadableStream({ name, startIndex } as never),
+  );
+}
+
+/** The version of the SDK whose serializer this is: what a run that we start can decode. */
+export function coreVersion(): string {
+  return load().version;
+}
+
+/** A run's key for the serializer, from its 32 bytes. */
+export async function importKey(raw: Uint8Array): Promise<CryptoKey> {
+  return (await load().importKey(raw as never)) as CryptoKey;
+}
+
 /** Loads the bundled serializer once; importing this package does not. */
-function load(currentWorld: () => World): Sdk {
-  if (!loaded) {
-    loaded = require('./sdk') as Sdk;
-    loaded.useWorld(currentWorld);
-  }
+function load(currentWorld?: () => World): Sdk {
+  loaded ??= require('./sdk') as Sdk;
+  if (currentWorld) loaded.useWorld(currentWorld);
   return loaded;
 }

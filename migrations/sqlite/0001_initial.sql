@@ -85,6 +85,18 @@ CREATE UNIQUE INDEX hooks_live_token ON hooks (token) WHERE disposed_at_ms IS NU
 -- hooks.get.
 CREATE INDEX hooks_by_id ON hooks (hook_id);
 
+-- Resumes that had an idempotency key. Neither the key nor the token stands here: their digest does,
+-- and that of the payload. Rows outlive hook and run, for as long as a sender may repeat itself.
+CREATE TABLE resume_keys (
+  key_digest TEXT NOT NULL PRIMARY KEY,
+  run_id TEXT NOT NULL,
+  hook_id TEXT NOT NULL,
+  payload_digest TEXT NOT NULL,
+  expires_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Removing expired keys.
+CREATE INDEX resume_keys_by_expiry ON resume_keys (expires_at_ms);
+
 CREATE TABLE waits (
   run_id TEXT NOT NULL,
   correlation_id TEXT NOT NULL,

@@ -4,6 +4,7 @@
 //! Values cross as text and bytes (see `ts/native.ts`): objects made here would belong to the addon's
 //! realm, and under Jest fail every `instanceof`.
 
+mod api;
 mod handler;
 mod promise;
 mod replies;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::domain::event::Event;
-use crate::domain::id::{CorrelationId, MessageId};
+use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::Delivery;
 use crate::domain::page::Page;
 use crate::domain::payload::{Payload, StructuredError};
@@ -316,6 +316,16 @@ pub fn run(view: RunView) -> Result<Reply, WorldError> {
     named("run", |block| run_record(view, block))
 }
 
+/// A run that has ended, or nothing when waiting for that was stopped.
+pub fn awaited_run(view: Option<RunView>) -> Result<Reply, WorldError> {
+    view.map_or_else(|| Ok(Reply::void()), run)
+}
+
+/// A hook, or nothing.
+pub fn awaited_hook(view: Option<HookView>) -> Result<Reply, WorldError> {
+    view.map_or_else(|| Ok(Reply::void()), hook)
+}
+
 pub fn step(view: StepView) -> Result<Reply, WorldError> {
     named("step", |block| step_record(view, block))
 }
@@ -350,6 +360,19 @@ pub(super) fn value(value: Value) -> Result<Reply, WorldError> {
 
 pub fn message_id(id: MessageId) -> Result<Reply, WorldError> {
     value(json!({ "messageId": id.to_string() }))
+}
+
+pub fn run_id(run_id: RunId) -> Result<Reply, WorldError> {
+    value(json!({ "runId": run_id.as_str() }))
+}
+
+pub fn stopped_count(count: usize) -> Result<Reply, WorldError> {
+    value(json!({ "stoppedCount": count }))
+}
+
+/// Whether a keyed resume had been done before.
+pub fn repeated(repeated: bool) -> Result<Reply, WorldError> {
+    value(json!({ "repeated": repeated }))
 }
 
 #[derive(Serialize)]

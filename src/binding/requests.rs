@@ -10,6 +10,7 @@ use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError};
+use crate::domain::resume_key::{ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
 use crate::store::{EventQuery, RunQuery};
@@ -167,7 +168,34 @@ fn creation(data: EventData) -> Option<RunCreation> {
         deployment_id: data.deployment_id?,
         workflow_name: data.workflow_name?,
         execution_context: data.execution_context.map(|raw| Box::<str>::from(raw).into_string()),
+        wakes: false,
     })
+}
+
+/// A run that is created together with its first wake-up.
+pub fn start_run(request: &str, payload: Vec<u8>) -> Result<EventRequest, WorldError> {
+    let request: AppendEvent = parse(request)?;
+    let mut event = request.into_event(Some(payload))?;
+    if let EventBody::RunCreated(creation) = &mut event.body {
+        creation.wakes = true;
+    }
+    Ok(event)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WakeUpRun {
+    run_id: String,
+    correlation_ids: Option<Vec<String>>,
+}
+
+impl WakeUpRun {
+    /// The run, and which of its waits; `None` is all of them.
+    pub fn into_parts(self) -> (RunId, Option<Vec<CorrelationId>>) {
+        let only = self.correlation_ids.filter(|ids| !ids.is_empty());
+        let only = only.map(|ids| ids.into_iter().map(CorrelationId::new).collect());
+        (RunId::new(self.run_id), only)
+    }
 }
 
 /// The error of a run or a step: a text, or an object with a message; the stack stands in it or
@@ -218,6 +246,54 @@ impl ResumeHook {
             spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
             data,
             payload: Some(payload),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeHookOnce {
+    #[serde(flatten)]
+    resume: ResumeHook,
+    key_digest: String,
+    payload_digest: String,
+    window_ms: f64,
+}
+
+impl ResumeHookOnce {
+    /// The event, and the key under which it happens once.
+    pub fn into_parts(self, payload: Vec<u8>) -> Result<(EventRequest, ResumeKey), WorldError> {
+        let key = ResumeKeyRequest {
+            token: self.resume.token.clone(),
+            key_digest: self.key_digest,
+            payload_digest: self.payload_digest,
+            window_ms: self.window_ms,
+        };
+        Ok((self.resume.into_event(payload)?, key.into_key()?))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeKeyRequest {
+    token: String,
+    key_digest: String,
+    payload_digest: String,
+    window_ms: f64,
+}
+
+impl ResumeKeyRequest {
+    pub fn into_key(self) -> Result<ResumeKey, WorldError> {
+        if !(self.window_ms > 0.0 && self.window_ms <= WINDOW_MS_MAX as f64) {
+            return Err(WorldError::invalid(format!(
+                "the window of an idempotency key must be above 0 and at most {WINDOW_MS_MAX} ms"
+            )));
+        }
+        Ok(ResumeKey {
+            token: HookToken::new(self.token),
+            key_digest: self.key_digest,
+            payload_digest: self.payload_digest,
+            window_ms: self.window_ms as i64,
         })
     }
 }

@@ -30,7 +30,7 @@ static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 #[napi]
 pub struct NativeWorld {
     config: String,
-    id: u64,
+    pub(super) id: u64,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -86,7 +86,11 @@ impl NativeWorld {
         })
     }
 
-    fn reply(&self, env: Env, read: impl FnOnce(&dyn Store) -> Answer) -> Result<JsValue> {
+    pub(super) fn reply(
+        &self,
+        env: Env,
+        read: impl FnOnce(&dyn Store) -> Answer,
+    ) -> Result<JsValue> {
         let answer = self.engine().and_then(|engine| read(&*engine.store));
         promise::answer(&env, answer)
     }

@@ -88,6 +88,9 @@ pub struct RunCreation {
     pub workflow_name: String,
     /// JSON object: see [`super::run::Run::execution_context`].
     pub execution_context: Option<String>,
+    /// Whether `run_created` writes the run's first wake-up along, so that a crash leaves either
+    /// nothing or a run that starts. The SDK's own `start` enqueues in a second call instead.
+    pub wakes: bool,
 }
 
 /// What a caller asks to append, as far as the rules read it. `hook_conflict` is absent: only the

@@ -1,6 +1,7 @@
 //! Messages: what the queue stores and delivers.
 
 use super::id::{LeaseToken, MessageId, RunId};
+use super::run::Run;
 
 /// Which handler of the SDK a queue name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +102,15 @@ pub struct WakeUp {
 }
 
 impl WakeUp {
+    /// The wake-up of this run.
+    pub fn of(run: &Run) -> Self {
+        Self {
+            run_id: run.run_id.clone(),
+            workflow_name: run.workflow_name.clone(),
+            execution_context: run.execution_context.clone(),
+        }
+    }
+
     /// The message as the SDK itself would enqueue it, due at once.
     pub fn into_message(self, workflow_prefix: &str, now_ms: i64) -> NewMessage {
         #[derive(serde::Deserialize)]

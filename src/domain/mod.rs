@@ -12,6 +12,7 @@ pub mod message;
 pub mod page;
 pub mod payload;
 pub mod refusal;
+pub mod resume_key;
 pub mod run;
 pub mod step;
 pub mod transition;

@@ -45,6 +45,8 @@ pub enum Refusal {
     HookExists(CorrelationId),
     #[error("hook \"{0}\" is disposed already")]
     HookDisposed(CorrelationId),
+    #[error("this idempotency key has been used for another payload: use a fresh key for it")]
+    ResumeKeyReused,
     #[error("a hook token must have 1 to {} characters", super::id::TOKEN_LENGTH_MAX)]
     TokenUnacceptable,
     #[error("wait \"{0}\" does not exist")]

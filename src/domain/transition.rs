@@ -301,11 +301,7 @@ impl Log {
     /// Wakes the run: in this transaction, so the event and its wake-up are durable together.
     fn wake(&mut self) {
         if !self.run.status.is_terminal() {
-            self.change(Change::Enqueue(super::message::WakeUp {
-                run_id: self.run.run_id.clone(),
-                workflow_name: self.run.workflow_name.clone(),
-                execution_context: self.run.execution_context.clone(),
-            }));
+            self.change(Change::Enqueue(super::message::WakeUp::of(&self.run)));
         }
     }
 

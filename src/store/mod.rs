@@ -19,6 +19,7 @@ use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::payload::Payload;
+use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::step::Step;
 use crate::domain::wait::Wait;
@@ -186,6 +187,10 @@ pub struct CommitNews {
     pub queue: bool,
     /// These streams have new chunks or were closed.
     pub streams: Vec<String>,
+    /// These runs have ended.
+    pub ended_runs: Vec<RunId>,
+    /// Hooks with these tokens were made.
+    pub hooks: Vec<HookToken>,
     /// Another process committed: anything may have changed.
     pub elsewhere: bool,
 }
@@ -198,6 +203,15 @@ pub type CommitListener = Arc<dyn Fn(&CommitNews) + Send + Sync>;
 pub trait Store: Send + Sync + 'static {
     /// Appends one event with all its effects, in one transaction.
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>);
+
+    /// Appends a `hook_received` unless an earlier one had this key, and remembers the key; one
+    /// transaction. Settles with whether there was an earlier one.
+    fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>);
+    /// The hook that an earlier resume with this key found, as it was made, with its metadata.
+    ///
+    /// # Errors
+    /// `IdempotencyConflict` when the key stands for another payload.
+    fn earlier_resume(&self, key: &ResumeKey) -> Result<Option<HookView>, WorldError>;
 
     /// The live hook with this token, with its metadata.
     ///
@@ -217,6 +231,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// A run.
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>);
+    /// Of these runs, those that have ended, with their payloads, and those that do not exist.
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Vec<(RunId, Option<RunView>)>>);
     /// Runs by id, which is by time of creation.
     fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>);
     /// A step, in the run if one is named.
@@ -248,6 +264,17 @@ pub trait Store: Send + Sync + 'static {
         page: PageRequest,
         resolve_data: bool,
         done: Completion<Page<HookView>>,
+    );
+
+    /// Of these tokens, those that a live hook has, each with its hook and its metadata.
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Vec<(HookToken, HookView)>>);
+    /// Completes a run's pending waits, all or those named, and wakes the run if there were any; one
+    /// transaction. Settles with how many.
+    fn complete_waits(
+        &self,
+        run_id: RunId,
+        only: Option<Vec<CorrelationId>>,
+        done: Completion<usize>,
     );
 
     /// Puts a message into the queue; `delay_ms` counts from now. Settles with the id of the message

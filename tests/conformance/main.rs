@@ -23,6 +23,7 @@ macro_rules! run_by_every_store {
     };
 }
 
+mod api;
 mod closing;
 mod coalescing;
 mod delivery;

@@ -6,9 +6,14 @@
  * package, as CommonJS. Nothing else may import this folder: `serialize.ts` loads it when first needed.
  */
 export { getRunCapabilities } from '@workflow/core/capabilities';
+export { importKey } from '@workflow/core/encryption';
 export {
   dehydrateStepReturnValue,
+  dehydrateWorkflowArguments,
+  getExternalRevivers,
   hydrateStepArguments,
+  hydrateWorkflowReturnValue,
   SerializationFormat,
 } from '@workflow/core/serialization';
-export { useWorld } from './world';
+export { version } from '@workflow/core/version';
+export { inWorld, useWorld } from './world';

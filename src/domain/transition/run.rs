@@ -23,10 +23,14 @@ pub(super) fn create(
         return Err(Refusal::RunExists(run.run_id));
     }
     let run_id = request.run_id.clone().unwrap_or_else(|| stamp.fresh_run_id.clone());
+    let wakes = creation.wakes;
     let run = pending_run(run_id, creation, request.spec_version, stamp.now_ms);
     let mut log = Log::new(run, seen, request, stamp)?;
     log.change(Change::InsertRun(log.run.clone()));
     log.append();
+    if wakes {
+        log.wake();
+    }
     log.answer(Entity::Run);
     Ok(log.into_decision())
 }
@@ -151,7 +155,7 @@ fn end(
 mod tests {
     use super::super::test_kit::*;
     use crate::domain::change::Change;
-    use crate::domain::event::{EventBody, EventRequest};
+    use crate::domain::event::{EventBody, EventRequest, RunCreation};
     use crate::domain::id::{RUN_ID_AGE_MS_MAX, RUN_ID_AHEAD_MS_MAX, RunId};
     use crate::domain::refusal::Refusal;
     use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
@@ -191,6 +195,17 @@ mod tests {
         assert_eq!(run.spec_version, WORLD_SPEC_VERSION);
         assert_eq!(rows.logs[&run_id(1)][0].payload, payload("run_created"));
         assert_eq!(rows.wake_ups, []);
+    }
+
+    #[test]
+    fn a_creation_that_wakes_writes_the_first_wake_up_along() {
+        let mut rows = Rows::default();
+        rows.does(EventBody::RunCreated(RunCreation { wakes: true, ..creation() }));
+        assert_eq!(rows.log(), ["run_created"]);
+        assert_eq!(rows.wake_ups, [run_id(1)]);
+        let waking = EventBody::RunCreated(RunCreation { wakes: true, ..creation() });
+        assert_eq!(rows.refuses(waking), Refusal::RunExists(run_id(1)));
+        assert_eq!(rows.wake_ups, [run_id(1)]);
     }
 
     #[test]

@@ -248,6 +248,7 @@ pub fn creation() -> RunCreation {
         deployment_id: "dpl".into(),
         workflow_name: "workflow//a".into(),
         execution_context: None,
+        wakes: false,
     }
 }
 

@@ -5,9 +5,10 @@ use rusqlite::{Connection, Result};
 use super::{events, hooks, queue, runs, steps, waits};
 use crate::clock::Clock;
 use crate::domain::change::Change;
-use crate::domain::event::EventRequest;
+use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::hook::Owner;
-use crate::domain::id::{MessageId, RunId};
+use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::message::WakeUp;
 use crate::domain::page::LIMIT_MAX;
 use crate::domain::transition::{self, Decision, Entity, Needs, Seen, Stamp};
 use crate::entropy::Entropy;
@@ -60,6 +61,34 @@ pub(super) fn append_event(
     Ok(reply)
 }
 
+/// Completes pending waits of a run, all or those named, one event each, and wakes it once.
+pub(super) fn complete_waits(
+    tx: &mut Tx<'_>,
+    run_id: &RunId,
+    only: Option<&[CorrelationId]>,
+) -> std::result::Result<usize, WorldError> {
+    let run = runs::by_id(tx.connection, run_id)?
+        .ok_or_else(|| WorldError::run_not_found(run_id.as_str()))?;
+    let mut waits = waits::pending(tx.connection, run_id)?;
+    waits.retain(|wait| only.is_none_or(|only| only.contains(&wait.correlation_id)));
+    let count = waits.len();
+    for wait in waits {
+        let request = EventRequest {
+            run_id: Some(run_id.clone()),
+            data: Some(serde_json::json!({ "resumeAt": wait.resume_at_ms }).to_string()),
+            body: EventBody::WaitCompleted { wait: wait.correlation_id },
+            spec_version: run.spec_version,
+            payload: None,
+        };
+        append_event(tx, request)?;
+    }
+    if count > 0 {
+        let wake_up = WakeUp::of(&run);
+        write(tx, Change::Enqueue(wake_up), tx.clock.now_ms())?;
+    }
+    Ok(count)
+}
+
 /// Answers an event that changes nothing, from one consistent view; `None` leaves it to the writer,
 /// refusals too, because what it waits for may be on its way there.
 pub(super) fn answer_unchanged(
@@ -103,11 +132,19 @@ fn write(tx: &mut Tx<'_>, change: Change, now_ms: i64) -> Result<Option<MessageI
     let connection = tx.connection;
     match change {
         Change::InsertRun(run) => runs::insert(connection, &run)?,
-        Change::UpdateRun(run) => runs::update(connection, &run)?,
+        Change::UpdateRun(run) => {
+            runs::update(connection, &run)?;
+            if run.status.is_terminal() {
+                tx.news.ended_runs.push(run.run_id);
+            }
+        }
         Change::AppendEvent(event) => events::insert(connection, &event)?,
         Change::InsertStep(step) => steps::insert(connection, &step)?,
         Change::UpdateStep(step) => steps::update(connection, &step)?,
-        Change::InsertHook(hook) => hooks::insert(connection, &hook)?,
+        Change::InsertHook(hook) => {
+            hooks::insert(connection, &hook)?;
+            tx.news.hooks.push(hook.token);
+        }
         Change::DisposeHook { run_id, hook_id, at_ms } => {
             hooks::dispose(connection, &run_id, &hook_id, at_ms)?;
         }

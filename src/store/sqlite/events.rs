@@ -98,6 +98,24 @@ pub(super) fn at(
         .optional()
 }
 
+/// The event that made a hook, with the hook's metadata.
+pub(super) fn hook_created(
+    connection: &Connection,
+    run_id: &RunId,
+    hook_id: &CorrelationId,
+) -> Result<Option<Event>> {
+    let columns = columns(true);
+    let sql = format!(
+        "SELECT {columns} FROM events AS e JOIN runs AS r ON r.run_id = e.run_id \
+         WHERE e.correlation_id = ? AND e.run_id = ? AND e.event_type = 'hook_created' \
+         AND e.event_type IN ('step_created', 'hook_created', 'hook_conflict', 'wait_created')"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_row([hook_id.as_str(), run_id.as_str()], event_of)
+        .optional()
+}
+
 /// Events of one run, or of all runs that use a correlation id.
 pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<Event>> {
     let order = query.page.order;

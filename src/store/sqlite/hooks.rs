@@ -87,6 +87,20 @@ pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Opt
     connection.prepare_cached(BY_TOKEN)?.query_row([token.expose()], hook_of).optional()
 }
 
+/// Of these tokens, those that a live hook has.
+pub(super) fn live_among(
+    connection: &Connection,
+    tokens: Vec<HookToken>,
+) -> Result<Vec<(HookToken, HookView)>> {
+    let mut live = Vec::new();
+    for token in tokens {
+        if let Some(hook) = by_token(connection, &token)? {
+            live.push((token, view(connection, hook, true)?));
+        }
+    }
+    Ok(live)
+}
+
 /// The live hook with this id.
 pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<Option<Hook>> {
     let sql =

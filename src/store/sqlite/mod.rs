@@ -13,6 +13,7 @@ mod open;
 mod owners;
 mod queue;
 mod reader;
+mod resume_keys;
 mod rows;
 mod runs;
 mod steps;
@@ -44,6 +45,7 @@ use crate::domain::id::{
 };
 use crate::domain::message::{Delivery, NewMessage};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -193,6 +195,23 @@ impl Store for SqliteStore {
         );
     }
 
+    fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
+        let Some(hook_id) = request.body.correlation_id().cloned() else {
+            return done.settle(Err(WorldError::invalid("a resume names a hook")));
+        };
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            resume_keys::resume_once(tx, request.clone(), &hook_id, &key)
+        });
+    }
+
+    fn earlier_resume(&self, key: &ResumeKey) -> Result<Option<HookView>, WorldError> {
+        let now_ms = self.clock.now_ms();
+        self.point.read(|connection| {
+            let view = connection.unchecked_transaction()?;
+            resume_keys::earlier(&view, key, &self.owner, now_ms)
+        })
+    }
+
     fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
         self.point.read(|connection| hook_by_token(&*connection.unchecked_transaction()?, token))
     }
@@ -215,6 +234,13 @@ impl Store for SqliteStore {
         self.readers.read(done, move |connection| {
             let run = run_by_id(connection, &run_id)?;
             Ok(runs::view(connection, run, resolve_data)?)
+        });
+    }
+
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Vec<(RunId, Option<RunView>)>>) {
+        self.readers.read(done, move |connection| {
+            let view = connection.unchecked_transaction()?;
+            Ok(runs::ends_among(&view, run_ids)?)
         });
     }
 
@@ -296,6 +322,24 @@ impl Store for SqliteStore {
         self.readers.read(done, move |connection| {
             number_key(&page)?;
             Ok(hooks::list(connection, run_id.as_ref(), &page, resolve_data)?)
+        });
+    }
+
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Vec<(HookToken, HookView)>>) {
+        self.readers.read(done, move |connection| {
+            let view = connection.unchecked_transaction()?;
+            Ok(hooks::live_among(&view, tokens)?)
+        });
+    }
+
+    fn complete_waits(
+        &self,
+        run_id: RunId,
+        only: Option<Vec<CorrelationId>>,
+        done: Completion<usize>,
+    ) {
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            apply::complete_waits(tx, &run_id, only.as_deref())
         });
     }
 

@@ -76,6 +76,27 @@ pub(super) fn by_id(connection: &Connection, run_id: &RunId) -> Result<Option<Ru
     connection.prepare_cached(BY_ID)?.query_row([run_id.as_str()], run_of).optional()
 }
 
+/// Of these runs, those that have ended and those that do not exist. A run that goes on costs one
+/// look at its row's end: many are awaited for long.
+pub(super) fn ends_among(
+    connection: &Connection,
+    run_ids: Vec<RunId>,
+) -> Result<Vec<(RunId, Option<RunView>)>> {
+    const GOES_ON: &str =
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ? AND completed_at_ms IS NULL)";
+    let mut ends = Vec::new();
+    for run_id in run_ids {
+        let mut goes_on = connection.prepare_cached(GOES_ON)?;
+        if goes_on.query_row([run_id.as_str()], |row| row.get::<_, bool>(0))? {
+            continue;
+        }
+        let run = by_id(connection, &run_id)?;
+        let view = run.map(|run| view(connection, run, true)).transpose()?;
+        ends.push((run_id, view));
+    }
+    Ok(ends)
+}
+
 /// The run with its payloads, if they are wanted.
 pub(super) fn view(connection: &Connection, run: Run, resolve_data: bool) -> Result<RunView> {
     let payload = |position: Option<i64>| match position.filter(|_| resolve_data) {

@@ -1,6 +1,6 @@
 //! Table `waits`.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::wait::Wait;
@@ -38,6 +38,34 @@ pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<(
     Ok(())
 }
 
+/// The waits of a run that are not completed, in the order of its log.
+pub(super) fn pending(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>> {
+    const PENDING: &str = "SELECT resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, \
+         spec_version, correlation_id FROM waits AS w WHERE run_id = ? AND completed_at_ms IS NULL \
+         ORDER BY (SELECT min(position) FROM events AS e WHERE e.run_id = w.run_id \
+           AND e.correlation_id = w.correlation_id AND event_type IN \
+           ('step_created', 'hook_created', 'hook_conflict', 'wait_created'))";
+    connection
+        .prepare_cached(PENDING)?
+        .query_map([run_id.as_str()], |row| {
+            wait_of(row, run_id, CorrelationId::new(row.get::<_, String>(5)?))
+        })?
+        .collect()
+}
+
+/// Columns `resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, spec_version`, first.
+fn wait_of(row: &Row<'_>, run_id: &RunId, correlation_id: CorrelationId) -> Result<Wait> {
+    Ok(Wait {
+        run_id: run_id.clone(),
+        correlation_id,
+        resume_at_ms: row.get(0)?,
+        completed_at_ms: row.get(1)?,
+        created_at_ms: row.get(2)?,
+        updated_at_ms: row.get(3)?,
+        spec_version: row.get(4)?,
+    })
+}
+
 pub(super) fn by_id(
     connection: &Connection,
     run_id: &RunId,
@@ -48,15 +76,7 @@ pub(super) fn by_id(
     connection
         .prepare_cached(BY_ID)?
         .query_row([run_id.as_str(), correlation_id.as_str()], |row| {
-            Ok(Wait {
-                run_id: run_id.clone(),
-                correlation_id: correlation_id.clone(),
-                resume_at_ms: row.get(0)?,
-                completed_at_ms: row.get(1)?,
-                created_at_ms: row.get(2)?,
-                updated_at_ms: row.get(3)?,
-                spec_version: row.get(4)?,
-            })
+            wait_of(row, run_id, correlation_id.clone())
         })
         .optional()
 }

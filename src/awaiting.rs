@@ -1,0 +1,257 @@
+//! Who awaits which run's end, or which hook.
+//!
+//! A waiter is entered first and looks second, so a commit is either seen by that look or heard of
+//! after it; nobody polls. Commits of this process name what they concern. One of another process
+//! says only that something changed: then one read looks for everything that is awaited.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::domain::id::{HookToken, RunId};
+use crate::error::WorldError;
+use crate::lock::lock;
+use crate::store::{CommitNews, Completion, HookView, RunView, Store};
+
+/// Names one waiter, so that its caller can stop it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WaiterId {
+    /// The World that waits.
+    pub world: u64,
+    /// The waiter within it.
+    pub number: u32,
+}
+
+/// Everything that is awaited on one store.
+pub struct Awaiting {
+    runs: Arc<Board<RunId, RunView>>,
+    hooks: Arc<Board<HookToken, HookView>>,
+}
+
+impl Awaiting {
+    /// Listens to the commits of a store.
+    pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
+        let runs = Board::new(Arc::clone(&store), look_for_run_ends);
+        let hooks = Board::new(Arc::clone(&store), look_for_hooks);
+        let awaiting = Arc::new(Self { runs, hooks });
+        let listening: Weak<Self> = Arc::downgrade(&awaiting);
+        store.on_commit(Arc::new(move |news| {
+            if let Some(awaiting) = listening.upgrade() {
+                awaiting.hear(news);
+            }
+        }));
+        awaiting
+    }
+
+    /// Settles with the run, payloads and all, once it has ended; with `None` when it is stopped.
+    ///
+    /// # Errors
+    /// `RunNotFound` when there is no such run, `Closed`, storage faults.
+    pub fn run_end(&self, id: WaiterId, run_id: RunId, done: Completion<Option<RunView>>) {
+        self.runs.enter(id, run_id, done);
+    }
+
+    /// Settles with the live hook that has this token, now or later; with `None` when it is stopped.
+    ///
+    /// # Errors
+    /// `Closed`, storage faults.
+    pub fn hook(&self, id: WaiterId, token: HookToken, done: Completion<Option<HookView>>) {
+        self.hooks.enter(id, token, done);
+    }
+
+    /// Ends a wait: it settles with `None`, unless it has settled already.
+    pub fn stop(&self, id: WaiterId) {
+        self.runs.leave(|waiter| waiter == id, || Ok(None));
+        self.hooks.leave(|waiter| waiter == id, || Ok(None));
+    }
+
+    /// Ends all waits of a World with `Closed`.
+    pub fn close_of(&self, world: u64) {
+        self.runs.leave(|waiter| waiter.world == world, || Err(WorldError::closed()));
+        self.hooks.leave(|waiter| waiter.world == world, || Err(WorldError::closed()));
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        lock(&self.runs.state).waiters.len() + lock(&self.hooks.state).waiters.len()
+    }
+
+    fn hear(&self, news: &CommitNews) {
+        self.runs.hear(&news.ended_runs, news.elsewhere);
+        self.hooks.hear(&news.hooks, news.elsewhere);
+    }
+}
+
+/// What a look finds: of the keys that were asked for, those that need to wait no longer.
+type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
+type Look<K, V> = fn(&dyn Store, Vec<K>, Completion<Found<K, V>>);
+
+fn look_for_run_ends(
+    store: &dyn Store,
+    run_ids: Vec<RunId>,
+    done: Completion<Found<RunId, RunView>>,
+) {
+    store.run_ends(
+        run_ids,
+        Completion::new(move |ends: Result<Vec<(RunId, Option<RunView>)>, WorldError>| {
+            let found = |(run_id, view): (RunId, Option<RunView>)| {
+                let end = view.ok_or_else(|| WorldError::run_not_found(run_id.as_str()));
+                (run_id, end)
+            };
+            done.settle(ends.map(|ends| ends.into_iter().map(found).collect()));
+        }),
+    );
+}
+
+fn look_for_hooks(
+    store: &dyn Store,
+    tokens: Vec<HookToken>,
+    done: Completion<Found<HookToken, HookView>>,
+) {
+    store.live_hooks(
+        tokens,
+        Completion::new(move |hooks: Result<Vec<(HookToken, HookView)>, WorldError>| {
+            let found = |(token, view)| (token, Ok(view));
+            done.settle(hooks.map(|hooks| hooks.into_iter().map(found).collect()));
+        }),
+    );
+}
+
+/// Waiters for one kind of thing, by its key.
+struct Board<K, V> {
+    store: Arc<dyn Store>,
+    look: Look<K, V>,
+    state: Mutex<State<K, V>>,
+}
+
+struct State<K, V> {
+    waiters: HashMap<WaiterId, (K, Completion<Option<V>>)>,
+    by_key: HashMap<K, HashSet<WaiterId>>,
+    /// Whether a look for everything is under way, and whether another must follow it.
+    sweep: Sweep,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    Idle,
+    Looking,
+    LookingAndAgain,
+}
+
+impl<K, V> Board<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    fn new(store: Arc<dyn Store>, look: Look<K, V>) -> Arc<Self> {
+        let state = State { waiters: HashMap::new(), by_key: HashMap::new(), sweep: Sweep::Idle };
+        Arc::new(Self { store, look, state: Mutex::new(state) })
+    }
+
+    fn enter(self: &Arc<Self>, id: WaiterId, key: K, done: Completion<Option<V>>) {
+        // While anybody waits, commits of other processes matter.
+        self.store.watch_elsewhere(true);
+        {
+            let mut state = lock(&self.state);
+            state.by_key.entry(key.clone()).or_default().insert(id);
+            state.waiters.insert(id, (key.clone(), done));
+        }
+        self.look_for(vec![key]);
+    }
+
+    fn look_for(self: &Arc<Self>, keys: Vec<K>) {
+        let board = Arc::clone(self);
+        let asked = keys.clone();
+        (self.look)(&*self.store, keys, Completion::new(move |found| board.found(asked, found)));
+    }
+
+    fn found(&self, asked: Vec<K>, found: Result<Found<K, V>, WorldError>) {
+        match found {
+            Ok(found) => found.into_iter().for_each(|(key, outcome)| self.settle(&key, &outcome)),
+            Err(error) => asked.iter().for_each(|key| self.settle(key, &Err(error.clone()))),
+        }
+    }
+
+    fn settle(&self, key: &K, outcome: &Result<V, WorldError>) {
+        let settled: Vec<Completion<Option<V>>> = {
+            let mut state = lock(&self.state);
+            let ids = state.by_key.remove(key).unwrap_or_default();
+            ids.iter().filter_map(|id| state.waiters.remove(id)).map(|(_, done)| done).collect()
+        };
+        for done in settled {
+            self.store.watch_elsewhere(false);
+            done.settle(outcome.clone().map(Some));
+        }
+    }
+
+    /// Takes waiters off the board; their outcome is made for each.
+    fn leave(
+        &self,
+        leaves: impl Fn(WaiterId) -> bool,
+        outcome: impl Fn() -> Result<Option<V>, WorldError>,
+    ) {
+        let left: Vec<Completion<Option<V>>> = {
+            let mut state = lock(&self.state);
+            let ids: Vec<WaiterId> =
+                state.waiters.keys().copied().filter(|id| leaves(*id)).collect();
+            ids.into_iter().filter_map(|id| state.take(id)).collect()
+        };
+        for done in left {
+            self.store.watch_elsewhere(false);
+            done.settle(outcome());
+        }
+    }
+
+    fn hear(self: &Arc<Self>, keys: &[K], elsewhere: bool) {
+        if elsewhere {
+            return self.sweep();
+        }
+        let awaited: Vec<K> = {
+            let state = lock(&self.state);
+            keys.iter().filter(|key| state.by_key.contains_key(key)).cloned().collect()
+        };
+        if !awaited.is_empty() {
+            self.look_for(awaited);
+        }
+    }
+
+    /// Looks for everything that is awaited; one look at a time, and one more when it was asked for
+    /// meanwhile, however often that was.
+    fn sweep(self: &Arc<Self>) {
+        let keys: Vec<K> = {
+            let mut state = lock(&self.state);
+            if state.by_key.is_empty() {
+                return;
+            }
+            if state.sweep != Sweep::Idle {
+                state.sweep = Sweep::LookingAndAgain;
+                return;
+            }
+            state.sweep = Sweep::Looking;
+            state.by_key.keys().cloned().collect()
+        };
+        let board = Arc::clone(self);
+        let asked = keys.clone();
+        let seen = Completion::new(move |found| {
+            board.found(asked, found);
+            let again = std::mem::replace(&mut lock(&board.state).sweep, Sweep::Idle);
+            if again == Sweep::LookingAndAgain {
+                board.sweep();
+            }
+        });
+        (self.look)(&*self.store, keys, seen);
+    }
+}
+
+impl<K: Eq + Hash, V> State<K, V> {
+    fn take(&mut self, id: WaiterId) -> Option<Completion<Option<V>>> {
+        let (key, done) = self.waiters.remove(&id)?;
+        if let Some(ids) = self.by_key.get_mut(&key) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_key.remove(&key);
+            }
+        }
+        Some(done)
+    }
+}

@@ -1,0 +1,94 @@
+//! The rest of the class `NativeWorld`: what `start`, `Run`, `waitForHook` and keyed resumes need.
+
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use super::promise::{self, JsValue};
+use super::replies::{self, Reply};
+use super::requests;
+use super::world::{NativeWorld, then};
+use crate::awaiting::WaiterId;
+use crate::domain::id::{HookToken, RunId};
+use crate::store::Completion;
+
+#[napi]
+impl NativeWorld {
+    /// The name of a run that is about to be started: its payload is serialised with it.
+    #[napi(ts_return_type = "NativeReply")]
+    pub fn fresh_run_id(&self, env: Env) -> Result<JsValue> {
+        let run_id = self.engine().map(|engine| engine.fresh_run_id());
+        promise::answer(&env, run_id.and_then(replies::run_id))
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn start_run(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let event = requests::start_run(&request, payload.to_vec())?;
+            Ok(move |done: Completion<Reply>| {
+                engine.start_run(event, then(done, |_| Ok(Reply::void())));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn wake_up_run(&self, env: Env, request: String) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let request: requests::WakeUpRun = requests::parse(&request)?;
+            let (run_id, only) = request.into_parts();
+            Ok(move |done: Completion<Reply>| {
+                engine.store.complete_waits(run_id, only, then(done, replies::stopped_count));
+            })
+        })
+    }
+
+    /// A waiter is named within this object; the engine's names are its own.
+    fn waiter_id(&self, number: u32) -> WaiterId {
+        WaiterId { world: self.id, number }
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn await_run_end(&self, env: Env, waiter: u32, run_id: String) -> Result<JsValue> {
+        let id = self.waiter_id(waiter);
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.awaiting.run_end(id, RunId::new(run_id), then(done, replies::awaited_run));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn await_hook(&self, env: Env, waiter: u32, token: String) -> Result<JsValue> {
+        let id = self.waiter_id(waiter);
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.awaiting.hook(id, HookToken::new(token), then(done, replies::awaited_hook));
+            })
+        })
+    }
+
+    #[napi]
+    pub fn stop_awaiting(&self, waiter: u32) {
+        if let Ok(engine) = self.engine() {
+            engine.awaiting.stop(self.waiter_id(waiter));
+        }
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn resume_hook_once(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let request: requests::ResumeHookOnce = requests::parse(&request)?;
+            let (event, key) = request.into_parts(payload.to_vec())?;
+            Ok(move |done: Completion<Reply>| {
+                engine.resume_hook_once(event, key, then(done, replies::repeated));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "NativeReply")]
+    pub fn earlier_resume(&self, env: Env, request: String) -> Result<JsValue> {
+        self.reply(env, |store| {
+            let key: requests::ResumeKeyRequest = requests::parse(&request)?;
+            store.earlier_resume(&key.into_key()?).and_then(replies::awaited_hook)
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Idempotent resumes: for a while, a key of the sender's names one resume of a token.
+
+use super::id::{CorrelationId, HookToken, RunId};
+use super::refusal::Refusal;
+
+/// The longest that a key may be remembered: a year.
+pub const WINDOW_MS_MAX: i64 = 365 * 24 * 60 * 60 * 1000;
+
+/// The key of a resume, as its sender gave it. It outlives the hook: a sender repeats a delivery
+/// whose answer was lost also when the first one has ended the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeKey {
+    /// The hook that was asked for.
+    pub token: HookToken,
+    /// Digest of token and key together, so that neither is stored; hexadecimal.
+    pub key_digest: String,
+    /// Digest of the serialised payload before encryption, which differs from call to call;
+    /// hexadecimal.
+    pub payload_digest: String,
+    /// How long the key is remembered from the first resume on.
+    pub window_ms: i64,
+}
+
+/// A resume that had a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedResume {
+    /// The run that was resumed.
+    pub run_id: RunId,
+    /// Its hook.
+    pub hook_id: CorrelationId,
+    /// See [`ResumeKey::payload_digest`].
+    pub payload_digest: String,
+    /// When the key is free again.
+    pub expires_at_ms: i64,
+}
+
+impl ResumeKey {
+    /// Whether what is asked for has been done already, by `earlier`.
+    ///
+    /// # Errors
+    /// `ResumeKeyReused` when the key stands for another payload.
+    pub fn repeats(&self, earlier: Option<&KeyedResume>, now_ms: i64) -> Result<bool, Refusal> {
+        match earlier {
+            Some(earlier) if earlier.expires_at_ms > now_ms => {
+                match earlier.payload_digest == self.payload_digest {
+                    true => Ok(true),
+                    false => Err(Refusal::ResumeKeyReused),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_repeats_within_its_window_and_with_its_payload_only() {
+        let key = |payload: &str| ResumeKey {
+            token: HookToken::new("token"),
+            key_digest: "k".into(),
+            payload_digest: payload.into(),
+            window_ms: 10,
+        };
+        let earlier = KeyedResume {
+            run_id: RunId::new("wrun_1"),
+            hook_id: CorrelationId::new("hook_1"),
+            payload_digest: "a".into(),
+            expires_at_ms: 10,
+        };
+        assert_eq!(key("a").repeats(None, 0), Ok(false));
+        assert_eq!(key("a").repeats(Some(&earlier), 9), Ok(true));
+        assert_eq!(key("b").repeats(Some(&earlier), 9), Err(Refusal::ResumeKeyReused));
+        assert_eq!(key("a").repeats(Some(&earlier), 10), Ok(false));
+        assert_eq!(key("b").repeats(Some(&earlier), 10), Ok(false));
+    }
+}

@@ -1,0 +1,145 @@
+//! Waiting for the end of a run and for a hook, on real stores: told by commits of this process and
+//! of another one, which a second store on the same file stands for.
+
+// The rows in memory name `crate::domain`, here as in the library.
+use hookline::domain;
+
+mod kit;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use hookline::awaiting::{Awaiting, WaiterId};
+use hookline::domain::event::EventBody;
+use hookline::domain::id::HookToken;
+use hookline::domain::run::RunStatus;
+use hookline::error::{ErrorKind, WorldError};
+use hookline::store::{Completion, HookView, RunView};
+
+use self::kit::rows::*;
+use self::kit::{PATIENCE, World, open_file};
+
+type Outcome<T> = Receiver<Result<Option<T>, WorldError>>;
+
+const fn waiter(number: u32) -> WaiterId {
+    WaiterId { world: 1, number }
+}
+
+/// Awaits the end of run 1.
+fn run_end(awaiting: &Arc<Awaiting>, number: u32) -> Outcome<RunView> {
+    let (done, outcome) = Completion::channel();
+    awaiting.run_end(waiter(number), run_id(1), done);
+    outcome
+}
+
+fn hook(awaiting: &Arc<Awaiting>, number: u32, token: &str) -> Outcome<HookView> {
+    let (done, outcome) = Completion::channel();
+    awaiting.hook(waiter(number), HookToken::new(token), done);
+    outcome
+}
+
+#[track_caller]
+fn settled<T>(outcome: &Outcome<T>) -> T {
+    let outcome = outcome.recv_timeout(PATIENCE).expect("it settles");
+    outcome.expect("it succeeds").expect("it was not stopped")
+}
+
+#[test]
+fn every_waiter_gets_the_run_with_its_return_value_when_it_ends() {
+    let world = World::on_file();
+    world.start_runs(2);
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let waits: Vec<_> = (0..3).map(|number| run_end(&awaiting, number)).collect();
+    world.does(2, EventBody::RunCompleted);
+    assert!(waits.iter().all(|wait| wait.try_recv().is_err()), "another run has ended");
+    world.does(1, EventBody::RunCompleted);
+    for wait in &waits {
+        let view = settled(wait);
+        assert_eq!(view.run.status, RunStatus::Completed);
+        assert_eq!(view.output, payload("run_completed"));
+    }
+    assert_eq!(awaiting.count(), 0);
+}
+
+#[test]
+fn a_run_that_has_ended_and_one_that_does_not_exist_are_told_at_once() {
+    let world = World::on_file();
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let error = run_end(&awaiting, 1).recv_timeout(PATIENCE).expect("it settles");
+    assert_eq!(error.expect_err("there is no run").kind, ErrorKind::RunNotFound);
+    world.start_runs(1);
+    world.does(1, EventBody::RunCancelled);
+    assert_eq!(settled(&run_end(&awaiting, 2)).run.status, RunStatus::Cancelled);
+    assert_eq!(awaiting.count(), 0);
+}
+
+#[test]
+fn a_hook_is_told_when_it_is_made_with_its_metadata() {
+    let world = World::on_file();
+    world.start_runs(1);
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let (wanted, other) = (hook(&awaiting, 1, "wanted"), hook(&awaiting, 2, "other"));
+    world.does(1, hook_created("h", "wanted"));
+    let view = settled(&wanted);
+    assert_eq!((view.hook.hook_id, view.metadata), (id("h"), payload("hook_created")));
+    assert_eq!(settled(&hook(&awaiting, 3, "wanted")).hook.hook_id, id("h"));
+    assert!(other.try_recv().is_err());
+    assert_eq!(awaiting.count(), 1);
+}
+
+#[test]
+fn commits_of_another_process_are_noticed() {
+    let world = World::on_file();
+    world.start_runs(1);
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let (end, made) = (run_end(&awaiting, 1), hook(&awaiting, 2, "token"));
+    let elsewhere = open_file(&world.path(), &world.clock).expect("the file opens");
+    let append = |body| {
+        kit::settled(|done| {
+            hookline::store::Store::append_event(&elsewhere, request(1, body), done);
+        })
+    };
+    append(hook_created("h", "token")).expect("the rules allow it");
+    assert_eq!(settled(&made).hook.hook_id, id("h"));
+    assert!(end.try_recv().is_err());
+    append(EventBody::RunCompleted).expect("the rules allow it");
+    assert_eq!(settled(&end).run.status, RunStatus::Completed);
+}
+
+#[test]
+fn a_stopped_waiter_gets_nothing_and_those_of_a_closed_world_get_closed() {
+    let world = World::on_file();
+    world.start_runs(1);
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let (stopped, kept) = (run_end(&awaiting, 1), run_end(&awaiting, 2));
+    let token = hook(&awaiting, 3, "token");
+    awaiting.stop(waiter(1));
+    awaiting.stop(waiter(9));
+    assert_eq!(stopped.recv_timeout(PATIENCE).expect("it settles"), Ok(None));
+    assert!(kept.try_recv().is_err());
+    awaiting.close_of(2);
+    assert!(kept.try_recv().is_err(), "another World has closed");
+    awaiting.close_of(1);
+    let closed = kept.recv_timeout(PATIENCE).expect("it settles");
+    assert_eq!(closed.expect_err("it was closed").kind, ErrorKind::Closed);
+    let closed = token.recv_timeout(PATIENCE).expect("it settles");
+    assert_eq!(closed.expect_err("it was closed").kind, ErrorKind::Closed);
+    assert_eq!(awaiting.count(), 0);
+}
+
+#[test]
+fn a_run_that_ends_while_it_is_looked_up_is_not_missed() {
+    let world = World::on_file();
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    for run in 1..=50 {
+        world.does(run, EventBody::RunCreated(creation()));
+        let (done, outcome) = Completion::channel();
+        let (ended, end) = Completion::channel();
+        let request = request(run, EventBody::RunCancelled);
+        // Both are under way at the same time; which comes first is the threads' own affair.
+        world.store.append_event(request, ended);
+        awaiting.run_end(waiter(1), run_id(run), done);
+        end.recv_timeout(PATIENCE).expect("it settles").expect("the rules allow it");
+        assert_eq!(settled(&outcome).run.status, RunStatus::Cancelled);
+    }
+}

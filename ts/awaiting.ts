@@ -1,0 +1,78 @@
+/** Waiting for the end of a run, or for a hook: by push, told by the commit. */
+import type { Hook, WorkflowRun } from '../index';
+import type { Engine } from './engine';
+import { invalid } from './errors';
+import { type Answer, type NativeReply, type NativeWorld, settled } from './native';
+import { type NativeRecord, toHook, toRun } from './records';
+
+/** How long to wait. */
+export interface Patience {
+  /** Milliseconds; for ever when it is not given. */
+  timeout?: number;
+  /** Ends the wait early. */
+  signal?: AbortSignal;
+}
+
+/** The longest that a timer of JavaScript waits; a longer one would fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Waiters are named by 32 bits; the oldest of four billion is over. */
+let lastWaiter = 0;
+
+/**
+ * The run, once it has ended; `undefined` when patience ran out first.
+ *
+ * @throws WorkflowRunNotFoundError, WorkflowWorldError (`CLOSED` when the World closes meanwhile).
+ */
+export async function runEnd(
+  engine: Engine,
+  runId: string,
+  patience: Patience = {},
+): Promise<WorkflowRun | undefined> {
+  const begin = (native: NativeWorld, waiter: number) => native.awaitRunEnd(waiter, runId);
+  const { json, bytes } = await untilSettled<{ run: NativeRecord }>(engine, begin, patience);
+  return json && toRun(json.run, bytes);
+}
+
+/** The live hook with this token, now or later; `undefined` when patience ran out first. */
+export async function hookWithToken(
+  engine: Engine,
+  token: string,
+  patience: Patience = {},
+): Promise<Hook | undefined> {
+  const begin = (native: NativeWorld, waiter: number) => native.awaitHook(waiter, token);
+  const { json, bytes } = await untilSettled<{ hook: NativeRecord }>(engine, begin, patience);
+  return json && toHook(json.hook, bytes);
+}
+
+/** Refuses a time limit that is none. */
+export function checkTimeout(timeout: unknown): void {
+  if (timeout === undefined || (typeof timeout === 'number' && timeout >= 0)) return;
+  throw invalid('timeout must be a number of milliseconds, zero or more.');
+}
+
+async function untilSettled<T>(
+  engine: Engine,
+  begin: (native: NativeWorld, waiter: number) => Promise<NativeReply>,
+  { timeout, signal }: Patience,
+): Promise<Answer<T | undefined>> {
+  checkTimeout(timeout);
+  signal?.throwIfAborted();
+  const native = await engine.connect();
+  lastWaiter = (lastWaiter + 1) >>> 0;
+  const waiter = lastWaiter;
+  const reply = begin(native, waiter);
+  const stop = () => native.stopAwaiting(waiter);
+  const limited = timeout !== undefined && timeout <= TIMER_MAX_MS;
+  const timer = limited ? setTimeout(stop, timeout) : undefined;
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted) stop();
+  try {
+    const answer = await settled<T | undefined>(reply);
+    if (answer.json === undefined) signal?.throwIfAborted();
+    return answer;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
+  }
+}
