@@ -3,6 +3,8 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
+use hookline::domain::event::EventBody;
+use hookline::domain::id::HookToken;
 use hookline::store::{CommitNews, Outcome};
 
 use crate::kit::rows::*;
@@ -10,6 +12,7 @@ use crate::kit::{PATIENCE, World, step_message, wake_up};
 
 run_by_every_store!(
     an_event_that_wakes_a_run_tells_the_queue,
+    an_ended_run_is_told_by_name,
     an_enqueued_message_and_an_ended_delivery_tell_the_queue,
     a_written_or_closed_stream_is_told_by_name,
     what_was_told_is_visible_already,
@@ -44,8 +47,21 @@ fn an_event_that_wakes_a_run_tells_the_queue(world: &World) {
     let news = listen(world);
     world.does(1, hook_created("h", "token"));
     world.does(1, hook_received("h", None));
-    // The first one had nothing to tell.
+    let hooks = vec![HookToken::new("token")];
+    assert_eq!(heard(&news), CommitNews { hooks, ..CommitNews::default() });
     assert_eq!(heard(&news), of_queue());
+}
+
+fn an_ended_run_is_told_by_name(world: &World) {
+    world.start_runs(3);
+    let news = listen(world);
+    let endings =
+        [EventBody::RunCompleted, EventBody::RunFailed(error("why")), EventBody::RunCancelled];
+    for (run, ending) in (1..).zip(endings) {
+        world.does(run, ending);
+        let ended_runs = vec![run_id(run)];
+        assert_eq!(heard(&news), CommitNews { ended_runs, ..CommitNews::default() });
+    }
 }
 
 fn an_enqueued_message_and_an_ended_delivery_tell_the_queue(world: &World) {
