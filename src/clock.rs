@@ -1,12 +1,15 @@
 //! The only source of process time.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time in milliseconds since the Unix epoch.
+/// Tells the time, and how much of it has passed: a host's time may be set, what has passed has.
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
+    /// Now, in milliseconds since the Unix epoch. May step forwards and backwards.
     fn now_ms(&self) -> i64;
+    /// Milliseconds since some moment in the life of this process. Never steps.
+    fn elapsed_ms(&self) -> i64;
 }
 
 /// The host's clock.
@@ -17,6 +20,11 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         // A clock before 1970 counts as 1970: nothing in the engine can be older.
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    }
+
+    fn elapsed_ms(&self) -> i64 {
+        static BEGINNING: OnceLock<Instant> = OnceLock::new();
+        BEGINNING.get_or_init(Instant::now).elapsed().as_millis() as i64
     }
 }
 
@@ -35,26 +43,43 @@ impl Clock for ShiftedClock {
     fn now_ms(&self) -> i64 {
         SystemClock.now_ms().saturating_add(self.0.load(Ordering::SeqCst))
     }
+
+    fn elapsed_ms(&self) -> i64 {
+        SystemClock.elapsed_ms()
+    }
 }
 
 /// A clock that stands still until it is moved; for tests.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now_ms: AtomicI64,
+    elapsed_ms: AtomicI64,
+}
 
 impl ManualClock {
     /// A clock that shows this time.
     pub fn at(now_ms: i64) -> Self {
-        Self(AtomicI64::new(now_ms))
+        Self { now_ms: AtomicI64::new(now_ms), elapsed_ms: AtomicI64::new(0) }
     }
 
-    /// Moves it, forwards or backwards.
+    /// Moves it: forwards by time that passes, backwards by a step.
     pub fn set(&self, now_ms: i64) {
-        self.0.store(now_ms, Ordering::SeqCst);
+        let before_ms = self.now_ms.swap(now_ms, Ordering::SeqCst);
+        self.elapsed_ms.fetch_add((now_ms - before_ms).max(0), Ordering::SeqCst);
+    }
+
+    /// Steps it by so much, while no time passes.
+    pub fn step(&self, by_ms: i64) {
+        self.now_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.now_ms.load(Ordering::SeqCst)
+    }
+
+    fn elapsed_ms(&self) -> i64 {
+        self.elapsed_ms.load(Ordering::SeqCst)
     }
 }

@@ -282,8 +282,6 @@ impl Engine {
             body: request.body,
             idempotency_key: request.idempotency_key,
             headers: request.headers.map(|headers| serde_json::json!(headers).to_string()),
-            // The store adds the delay to its own clock.
-            available_at_ms: 0,
         };
         self.store.enqueue(message, request.delay_ms, done);
     }

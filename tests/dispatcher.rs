@@ -46,6 +46,10 @@ impl Clock for JumpingClock {
         }
         self.clock.now_ms()
     }
+
+    fn elapsed_ms(&self) -> i64 {
+        self.clock.elapsed_ms()
+    }
 }
 
 /// A world whose messages are delivered; replays and steps to a handler each.

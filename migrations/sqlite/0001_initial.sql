@@ -147,6 +147,16 @@ CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)
   WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NULL;
 -- Expired leases, and leases of dead owners.
 CREATE INDEX messages_leased ON messages (lease_expires_at_ms) WHERE lease_token IS NOT NULL;
+-- The list of messages that were given up.
+CREATE INDEX messages_dead ON messages (message_id) WHERE dead_at_ms IS NOT NULL;
+
+-- The time by which messages are due, as far as it is known: it never goes back, also when the host's
+-- clock does. One row.
+CREATE TABLE queue_time (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  reached_ms INTEGER NOT NULL
+) STRICT;
+INSERT INTO queue_time VALUES (1, 0);
 
 -- Streams exist on their own: a health check writes one under a run that never was.
 CREATE TABLE streams (

@@ -69,8 +69,6 @@ pub struct NewMessage {
     pub idempotency_key: Option<String>,
     /// JSON object of the caller's own headers, for delivery over HTTP.
     pub headers: Option<String>,
-    /// The earliest time at which it may be claimed.
-    pub available_at_ms: i64,
 }
 
 /// A claimed message: one attempt to hand it to a handler.
@@ -111,8 +109,8 @@ impl WakeUp {
         }
     }
 
-    /// The message as the SDK itself would enqueue it, due at once.
-    pub fn into_message(self, workflow_prefix: &str, now_ms: i64) -> NewMessage {
+    /// The message as the SDK itself would enqueue it.
+    pub fn into_message(self, workflow_prefix: &str) -> NewMessage {
         #[derive(serde::Deserialize)]
         struct Context<'a> {
             #[serde(borrow, rename = "traceCarrier")]
@@ -136,7 +134,6 @@ impl WakeUp {
             purpose: Purpose::WakeUp(self.run_id),
             idempotency_key: None,
             headers: None,
-            available_at_ms: now_ms,
         }
     }
 }

@@ -263,7 +263,7 @@ impl Work {
         let request = ClaimRequest { limit, prefixes, lease_owner, lease_ms: LEASE_MS };
         // A store that fails is looked at again at the next wake-up or look.
         let claimed = ask(|done| self.delivering.store.claim(request, done)).await;
-        let Claimed { deliveries, next_due_at_ms } = claimed.unwrap_or_default();
+        let Claimed { deliveries, next_due_at_ms, now_ms } = claimed.unwrap_or_default();
         let got = deliveries.len();
         for delivery in deliveries {
             let lease = (delivery.message_id, delivery.lease_token.clone());
@@ -275,7 +275,7 @@ impl Work {
         }
         match next_due_at_ms {
             Some(at_ms) => {
-                let delay_ms = (at_ms - self.delivering.clock.now_ms()).max(0);
+                let delay_ms = (at_ms - now_ms).max(0);
                 Claim::NextDueIn(Duration::from_millis(delay_ms as u64))
             }
             None => Claim::NothingDue,

@@ -121,6 +121,8 @@ pub struct Claimed {
     pub deliveries: Vec<Delivery>,
     /// When the next message that may not be claimed yet becomes due.
     pub next_due_at_ms: Option<i64>,
+    /// What time it is for the queue, which is not the host's when that was set back.
+    pub now_ms: i64,
 }
 
 /// A place in the list of active runs, by which a search for forgotten ones goes on.

@@ -136,13 +136,13 @@ fn a_run_has_one_sleeping_wake_up_which_takes_the_earlier_time(world: &World) {
 }
 
 fn a_rescheduled_wake_up_joins_the_one_that_sleeps_already(world: &World) {
-    for (delay_ms, wakes_at_ms) in [(9000, 5000), (3000, 3000)] {
-        world.at(0);
+    for (start_ms, delay_ms, wakes_in_ms) in [(0, 9000, 5000), (10_000, 3000, 3000)] {
+        world.at(start_ms);
         let sleeping = world.enqueue_in(wake_up(1), 5000);
         world.enqueue(wake_up(1));
         assert!(world.settle(&world.claim_one(), Outcome::Reschedule { delay_ms }));
-        assert_eq!(world.claimed(10).next_due_at_ms, Some(NOW_MS + wakes_at_ms));
-        world.at(9000);
+        assert_eq!(world.claimed(10).next_due_at_ms, Some(NOW_MS + start_ms + wakes_in_ms));
+        world.at(start_ms + 9000);
         let delivery = world.claim_one();
         assert_eq!(delivery.message_id, sleeping);
         assert!(world.settle(&delivery, Outcome::Ack));

@@ -24,6 +24,7 @@ macro_rules! run_by_every_store {
 }
 
 mod api;
+mod clock_steps;
 mod closing;
 mod coalescing;
 mod delivery;

@@ -266,7 +266,6 @@ pub fn wake_up(run: u64) -> NewMessage {
         purpose: Purpose::WakeUp(run_id),
         idempotency_key: None,
         headers: None,
-        available_at_ms: 0,
     }
 }
 
@@ -283,7 +282,6 @@ pub fn step_message(content: &str) -> NewMessage {
         body: content.into(),
         idempotency_key: None,
         headers: None,
-        available_at_ms: 0,
     }
 }
 

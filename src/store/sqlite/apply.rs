@@ -2,13 +2,15 @@
 
 use rusqlite::{Connection, Result};
 
+use super::queue::Times;
+use super::queue_time::QueueTime;
 use super::{events, hooks, queue, runs, steps, waits};
 use crate::clock::Clock;
 use crate::domain::change::Change;
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::hook::Owner;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
-use crate::domain::message::WakeUp;
+use crate::domain::message::{NewMessage, WakeUp};
 use crate::domain::page::LIMIT_MAX;
 use crate::domain::transition::{self, Decision, Entity, Needs, Seen, Stamp};
 use crate::entropy::Entropy;
@@ -19,12 +21,29 @@ use crate::store::{CommitNews, EventReply};
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) clock: &'a dyn Clock,
+    pub(super) queue_time: &'a QueueTime,
     pub(super) entropy: &'a Entropy,
     pub(super) owner: &'a Owner,
     /// Begins the queue names of flow messages.
     pub(super) workflow_prefix: &'a str,
     /// What the commit will make visible.
     pub(super) news: &'a mut CommitNews,
+}
+
+impl Tx<'_> {
+    /// The time by which messages are due.
+    pub(super) fn times(&self) -> Times<'_> {
+        Times { time: self.queue_time, clock: self.clock }
+    }
+
+    /// Puts a message into the queue; see [`queue::enqueue`].
+    pub(super) fn enqueue(&mut self, message: &NewMessage, delay_ms: i64) -> Result<MessageId> {
+        let fresh_id = || self.entropy.message_id(self.clock.now_ms());
+        let message_id =
+            queue::enqueue(self.connection, message, delay_ms, fresh_id, self.times())?;
+        self.news.queue = true;
+        Ok(message_id)
+    }
 }
 
 /// A name is drawn only for an event that comes without one.
@@ -51,7 +70,7 @@ pub(super) fn append_event(
     let mut wake_up = None;
     let Decision { changes, event, entity, preload_events } = decision;
     for change in changes {
-        if let Some(message_id) = write(tx, change, now_ms)? {
+        if let Some(message_id) = write(tx, change)? {
             wake_up = Some(message_id);
         }
     }
@@ -84,7 +103,7 @@ pub(super) fn complete_waits(
     }
     if count > 0 {
         let wake_up = WakeUp::of(&run);
-        write(tx, Change::Enqueue(wake_up), tx.clock.now_ms())?;
+        write(tx, Change::Enqueue(wake_up))?;
     }
     Ok(count)
 }
@@ -128,7 +147,7 @@ fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Resul
 }
 
 /// Writes one change; returns the message of a wake-up.
-fn write(tx: &mut Tx<'_>, change: Change, now_ms: i64) -> Result<Option<MessageId>> {
+fn write(tx: &mut Tx<'_>, change: Change) -> Result<Option<MessageId>> {
     let connection = tx.connection;
     match change {
         Change::InsertRun(run) => runs::insert(connection, &run)?,
@@ -156,11 +175,8 @@ fn write(tx: &mut Tx<'_>, change: Change, now_ms: i64) -> Result<Option<MessageI
             queue::delete_wake_ups(connection, &run_id)?;
         }
         Change::Enqueue(wake_up) => {
-            let message = wake_up.into_message(tx.workflow_prefix, now_ms);
-            let fresh_id = || tx.entropy.message_id(now_ms);
-            let message_id = queue::enqueue(connection, &message, fresh_id, now_ms)?;
-            tx.news.queue = true;
-            return Ok(Some(message_id));
+            let message = wake_up.into_message(tx.workflow_prefix);
+            return Ok(Some(tx.enqueue(&message, 0)?));
         }
     }
     Ok(None)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::apply::Tx;
 use super::rows::decode;
-use super::{queue, runs};
+use super::runs;
 use crate::domain::event::EventType;
 use crate::domain::id::RunId;
 use crate::domain::message::WakeUp;
@@ -112,14 +112,8 @@ pub(super) fn wake(tx: &mut Tx<'_>, found: &[RunId]) -> Result<usize> {
             continue;
         }
         let Some(run) = runs::by_id(tx.connection, run_id)? else { continue };
-        let wake_up = WakeUp {
-            run_id: run.run_id,
-            workflow_name: run.workflow_name,
-            execution_context: run.execution_context,
-        };
-        let message = wake_up.into_message(tx.workflow_prefix, now_ms);
-        queue::enqueue(tx.connection, &message, || tx.entropy.message_id(now_ms), now_ms)?;
-        tx.news.queue = true;
+        let message = WakeUp::of(&run).into_message(tx.workflow_prefix);
+        tx.enqueue(&message, 0)?;
         woken += 1;
     }
     Ok(woken)

@@ -12,6 +12,7 @@ pub mod migrate;
 mod open;
 mod owners;
 mod queue;
+mod queue_time;
 mod reader;
 mod resume_keys;
 mod rows;
@@ -30,6 +31,7 @@ pub use open::Location;
 
 use self::open::Patience;
 use self::owners::Owners;
+use self::queue_time::QueueTime;
 use self::reader::{PointReader, Readers};
 use self::writer::{Durability, Writer, WriterState};
 use super::fault_plan::FaultPlan;
@@ -79,6 +81,7 @@ pub struct SqliteStore {
     listeners: Arc<RwLock<Vec<CommitListener>>>,
     watchers: Arc<AtomicUsize>,
     clock: Arc<dyn Clock>,
+    queue_time: Arc<QueueTime>,
     entropy: Arc<Entropy>,
     owner: Owner,
 }
@@ -125,10 +128,12 @@ impl SqliteStore {
         let no_thread = |error: std::io::Error| {
             WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
         };
+        let queue_time = Arc::new(QueueTime::new(&*options.clock));
         let writer = Writer::start(WriterState {
             connection,
             path: path.clone(),
             clock: Arc::clone(&options.clock),
+            queue_time: Arc::clone(&queue_time),
             entropy: Arc::clone(&entropy),
             owner: options.owner.clone(),
             workflow_prefix: options.workflow_prefix,
@@ -148,6 +153,7 @@ impl SqliteStore {
             listeners,
             watchers,
             clock: options.clock,
+            queue_time,
             entropy,
             owner: options.owner,
         })
@@ -344,15 +350,11 @@ impl Store for SqliteStore {
     }
 
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
-        self.writer.submit(Durability::Durable, done, move |tx| {
-            let now_ms = tx.clock.now_ms();
-            let available_at_ms = now_ms.saturating_add(delay_ms);
-            let message = NewMessage { available_at_ms, ..message.clone() };
-            let fresh_id = || tx.entropy.message_id(now_ms);
-            let message_id = queue::enqueue(tx.connection, &message, fresh_id, now_ms)?;
-            tx.news.queue = true;
-            Ok(message_id)
-        });
+        self.writer.submit(
+            Durability::Durable,
+            done,
+            move |tx| Ok(tx.enqueue(&message, delay_ms)?),
+        );
     }
 
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
@@ -362,7 +364,7 @@ impl Store for SqliteStore {
         }
         self.writer.submit(Durability::Volatile, done, move |tx| {
             let lease_token = || tx.entropy.lease_token();
-            Ok(queue::claim(tx.connection, &request, lease_token, tx.clock.now_ms())?)
+            Ok(queue::claim(tx.connection, &request, lease_token, tx.times())?)
         });
     }
 
@@ -373,11 +375,14 @@ impl Store for SqliteStore {
         done: Completion<Vec<MessageId>>,
     ) {
         self.writer.submit(Durability::Volatile, done, move |tx| {
-            let expires_at_ms = tx.clock.now_ms() + lease_ms;
+            let times = tx.times();
+            let expires_at_ms = times.now_ms() + lease_ms;
             let mut lost = Vec::new();
             for (message_id, lease_token) in &leases {
                 if !queue::extend(tx.connection, *message_id, lease_token, expires_at_ms)? {
                     lost.push(*message_id);
+                } else {
+                    times.time.lease_seen(*message_id, expires_at_ms, times.clock);
                 }
             }
             Ok(lost)
@@ -392,7 +397,7 @@ impl Store for SqliteStore {
         done: Completion<bool>,
     ) {
         self.writer.submit(Durability::Volatile, done, move |tx| {
-            let now_ms = tx.clock.now_ms();
+            let now_ms = tx.times().now_ms();
             let held = queue::settle(tx.connection, message_id, &lease_token, &outcome, now_ms)?;
             tx.news.queue = true;
             Ok(held)
@@ -403,6 +408,8 @@ impl Store for SqliteStore {
         let owners = Arc::clone(&self.owners);
         self.writer.submit(Durability::Volatile, done, move |tx| {
             let mut freed = 0;
+            let leases = queue::all_leases(tx.connection)?;
+            tx.queue_time.leases_are(&leases, tx.clock);
             for owner in queue::other_owners(tx.connection, owners.me())? {
                 if !owners.is_alive(&owner) {
                     freed += queue::free_leases_of(tx.connection, &owner)?;
@@ -437,7 +444,7 @@ impl Store for SqliteStore {
         message_id: MessageId,
         lease_token: &LeaseToken,
     ) -> Result<Option<Delivery>, WorldError> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.queue_time.now_ms(&*self.clock);
         self.point.read(|connection| {
             Ok(queue::leased_delivery(connection, message_id, lease_token, now_ms)?)
         })

@@ -2,41 +2,67 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, Rows, params};
 
+use super::queue_time::{self, QueueTime};
+use crate::clock::Clock;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::store::{ClaimRequest, Claimed, Outcome};
 
-/// Puts a message into the queue, unless one that is there already stands for it. Returns the one
-/// that will be delivered.
+/// The queue's time and the clock that it is read from.
+#[derive(Clone, Copy)]
+pub(super) struct Times<'a> {
+    pub(super) time: &'a QueueTime,
+    pub(super) clock: &'a dyn Clock,
+}
+
+impl Times<'_> {
+    /// Now, as the queue has it.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.time.now_ms(self.clock)
+    }
+}
+
+/// Puts a message into the queue, to be due after `delay_ms`, unless one that is there already stands
+/// for it. Returns the one that will be delivered.
 pub(super) fn enqueue(
     connection: &Connection,
     message: &NewMessage,
+    delay_ms: i64,
     fresh_id: impl FnOnce() -> MessageId,
-    now_ms: i64,
+    times: Times<'_>,
 ) -> Result<MessageId> {
+    let now_ms = times.now_ms();
+    let available_at_ms = now_ms.saturating_add(delay_ms);
     if let Some(key) = &message.idempotency_key
         && let Some(queued) = by_idempotency_key(connection, key)?
     {
         return Ok(queued);
     }
     if let Purpose::WakeUp(run_id) = &message.purpose
-        && let Some(absorbing) = absorb(connection, message, run_id, now_ms)?
+        && let Some(absorbing) = absorb(connection, message, run_id, available_at_ms, now_ms)?
     {
         return Ok(absorbing);
     }
-    let id = fresh_id().max(behind_newest(connection)?);
-    insert(connection, id, message, now_ms)?;
+    // Two processes may draw the same number in the same millisecond, and one may have reached a later
+    // time than the other; the table knows both.
+    let (mut id, mut now_ms) = (fresh_id(), now_ms);
+    if let Some((newest, created_at_ms)) = newest(connection)? {
+        id = id.max(MessageId::from_number(newest.number() + 1));
+        now_ms = times.time.now_at_least_ms(times.clock, created_at_ms);
+    }
+    insert(connection, id, message, (now_ms, now_ms.saturating_add(delay_ms)))?;
     Ok(id)
 }
 
-/// Two processes may draw the same number in the same millisecond; the table knows both.
-fn behind_newest(connection: &Connection) -> Result<MessageId> {
-    const NEWEST: &str = "SELECT ifnull(max(message_id), 0) FROM messages";
+fn newest(connection: &Connection) -> Result<Option<(MessageId, i64)>> {
+    const NEWEST: &str =
+        "SELECT message_id, created_at_ms FROM messages ORDER BY message_id DESC LIMIT 1";
     connection
         .prepare_cached(NEWEST)?
-        .query_row([], |row| Ok(MessageId::from_number(row.get::<_, i64>(0)? + 1)))
+        .query_row([], |row| Ok((message_id(row)?, row.get(1)?)))
+        .optional()
 }
 
 fn by_idempotency_key(connection: &Connection, key: &str) -> Result<Option<MessageId>> {
@@ -52,6 +78,7 @@ fn absorb(
     connection: &Connection,
     message: &NewMessage,
     run_id: &RunId,
+    available_at_ms: i64,
     now_ms: i64,
 ) -> Result<Option<MessageId>> {
     const DUE: &str = "SELECT message_id FROM messages WHERE run_id = ?1 AND queue_name = ?2 \
@@ -59,7 +86,7 @@ fn absorb(
     const JOIN_SLEEPING: &str = "UPDATE messages SET available_at_ms = min(available_at_ms, ?4) \
          WHERE run_id = ?1 AND queue_name = ?2 AND is_wake_up AND lease_token IS NULL \
          AND dead_at_ms IS NULL AND available_at_ms > ?3 RETURNING message_id";
-    if message.available_at_ms <= now_ms {
+    if available_at_ms <= now_ms {
         return connection
             .prepare_cached(DUE)?
             .query_row(params![run_id.as_str(), message.queue_name, now_ms], message_id)
@@ -68,7 +95,7 @@ fn absorb(
     connection
         .prepare_cached(JOIN_SLEEPING)?
         .query_row(
-            params![run_id.as_str(), message.queue_name, now_ms, message.available_at_ms],
+            params![run_id.as_str(), message.queue_name, now_ms, available_at_ms],
             message_id,
         )
         .optional()
@@ -78,7 +105,12 @@ fn message_id(row: &Row<'_>) -> Result<MessageId> {
     Ok(MessageId::from_number(row.get(0)?))
 }
 
-fn insert(connection: &Connection, id: MessageId, message: &NewMessage, now_ms: i64) -> Result<()> {
+fn insert(
+    connection: &Connection,
+    id: MessageId,
+    message: &NewMessage,
+    (created_at_ms, available_at_ms): (i64, i64),
+) -> Result<()> {
     const INSERT: &str = "INSERT INTO messages (message_id, queue_name, run_id, is_wake_up, body, \
          headers, idempotency_key, created_at_ms, available_at_ms) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -90,8 +122,8 @@ fn insert(connection: &Connection, id: MessageId, message: &NewMessage, now_ms: 
         message.body,
         message.headers,
         message.idempotency_key,
-        now_ms,
-        message.available_at_ms,
+        created_at_ms,
+        available_at_ms,
     ])?;
     Ok(())
 }
@@ -109,7 +141,7 @@ pub(super) fn claim(
     connection: &Connection,
     request: &ClaimRequest,
     mut lease_token: impl FnMut() -> LeaseToken,
-    now_ms: i64,
+    times: Times<'_>,
 ) -> Result<Claimed> {
     const DUE: &str = "SELECT message_id, queue_name, body, headers, attempt, run_id FROM messages AS m \
          WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
@@ -128,7 +160,8 @@ pub(super) fn claim(
     // The replay reads the log after this, so it sees at least as much.
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
-    free_expired(connection, now_ms)?;
+    let now_ms = times.time.shared_now_ms(connection, times.clock)?;
+    free_expired(connection, now_ms, times)?;
     let prefixes = serde_json::Value::from(request.prefixes.clone()).to_string();
     let due: Vec<Due> = connection
         .prepare_cached(DUE)?
@@ -154,9 +187,10 @@ pub(super) fn claim(
             delivery.lease_token.expose(),
             now_ms + request.lease_ms,
         ])?;
+        times.time.lease_seen(delivery.message_id, now_ms + request.lease_ms, times.clock);
         deliveries.push(delivery);
     }
-    Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)? })
+    Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)?, now_ms })
 }
 
 /// A message that may be claimed, and the delivery it becomes.
@@ -172,11 +206,35 @@ fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Due> {
     Ok(Due { run_id: row.get(5)?, delivery })
 }
 
-fn free_expired(connection: &Connection, now_ms: i64) -> Result<()> {
-    const FREE_EXPIRED: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
-         lease_expires_at_ms = NULL WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= ?";
-    connection.prepare_cached(FREE_EXPIRED)?.execute([now_ms])?;
+/// Frees leases that have expired and whose owners are silent: an expiry alone may be a clock that
+/// was set forwards.
+fn free_expired(connection: &Connection, now_ms: i64, times: Times<'_>) -> Result<()> {
+    const EXPIRED: &str = "SELECT message_id, lease_expires_at_ms FROM messages \
+         WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= ?";
+    const FREE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
+         lease_expires_at_ms = NULL WHERE message_id = ?";
+    for (message_id, expires_at_ms) in leases(connection.prepare_cached(EXPIRED)?.query([now_ms])?)?
+    {
+        if times.time.is_silent(message_id, expires_at_ms, times.clock) {
+            connection.prepare_cached(FREE)?.execute([message_id.number()])?;
+        }
+    }
     Ok(())
+}
+
+/// Every lease: its message and its expiry.
+pub(super) fn all_leases(connection: &Connection) -> Result<Vec<(MessageId, i64)>> {
+    const ALL_LEASES: &str =
+        "SELECT message_id, lease_expires_at_ms FROM messages WHERE lease_token IS NOT NULL";
+    leases(connection.prepare_cached(ALL_LEASES)?.query([])?)
+}
+
+fn leases(mut rows: Rows<'_>) -> Result<Vec<(MessageId, i64)>> {
+    let mut leases = Vec::new();
+    while let Some(row) = rows.next()? {
+        leases.push((message_id(row)?, row.get(1)?));
+    }
+    Ok(leases)
 }
 
 fn next_due(connection: &Connection, now_ms: i64) -> Result<Option<i64>> {
@@ -253,6 +311,7 @@ pub(super) fn settle(
             error: Some(error),
         },
     };
+    queue_time::keep(connection, now_ms)?;
     if joins_sleeping(connection, message_id, lease_token, &back, now_ms)? {
         return ack(connection, message_id, lease_token);
     }

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use super::apply::Tx;
 use super::fault;
+use super::queue_time::QueueTime;
 use crate::clock::Clock;
 use crate::domain::hook::Owner;
 use crate::entropy::Entropy;
@@ -43,6 +44,7 @@ pub(super) struct WriterState {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) queue_time: Arc<QueueTime>,
     pub(super) entropy: Arc<Entropy>,
     pub(super) owner: Owner,
     pub(super) workflow_prefix: String,
@@ -312,6 +314,7 @@ impl WriterState {
         let mut tx = Tx {
             connection: &self.connection,
             clock: &*self.clock,
+            queue_time: &self.queue_time,
             entropy: &self.entropy,
             owner: &self.owner,
             workflow_prefix: &self.workflow_prefix,
@@ -386,6 +389,7 @@ mod tests {
             connection: Connection::open_in_memory().unwrap(),
             path: PathBuf::new(),
             clock: Arc::new(SystemClock),
+            queue_time: Arc::new(QueueTime::new(&SystemClock)),
             entropy: Arc::default(),
             owner,
             workflow_prefix: String::new(),
