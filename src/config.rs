@@ -1,12 +1,16 @@
 //! Configuration: what `createWorld()` and the `WORKFLOW_HOOKLINE_*` variables say, checked.
 
 use std::env;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::crypto::KeyRing;
 use crate::domain::hook::Owner;
 use crate::error::{ErrorKind, WorldError};
+use crate::store::sealed::TokensAtRest;
 use crate::store::sqlite::Location;
 
 /// Deliveries in flight when nothing is said.
@@ -39,6 +43,21 @@ pub struct RawConfig {
     pub environment: Option<String>,
     /// Whether a test may move the clock and make commits fail; for `:memory:` only.
     pub for_tests: bool,
+    /// The key ring: entries `id:base64`, newest first.
+    pub encryption_keys: Option<SecretText>,
+    /// `plain` or `sealed`.
+    pub tokens: Option<String>,
+}
+
+/// A setting that no log may hold.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(pub String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
 }
 
 /// Checked settings.
@@ -62,6 +81,10 @@ pub struct Config {
     pub owner: Owner,
     /// Whether a test may move the clock and make commits fail.
     pub for_tests: bool,
+    /// The keys that values are encrypted with; `None` leaves them plain.
+    pub encryption_keys: Option<Arc<KeyRing>>,
+    /// How tokens are stored.
+    pub tokens: TokensAtRest,
 }
 
 /// How messages are handed over.
@@ -102,7 +125,13 @@ impl Config {
             let message = "a World of hookline/testing is in memory: give it a :memory: URL";
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         }
+        let encryption_keys = match &raw.encryption_keys {
+            Some(SecretText(text)) => Some(Arc::new(KeyRing::parse(text)?)),
+            None => None,
+        };
         Ok(Self {
+            tokens: tokens(raw.tokens.as_deref(), encryption_keys.is_some())?,
+            encryption_keys,
             location,
             for_tests: raw.for_tests,
             full_durability,
@@ -130,6 +159,8 @@ impl Config {
             ("WORKFLOW_HOOKLINE_DURABILITY", self.full_durability != other.full_durability),
             ("WORKFLOW_QUEUE_NAMESPACE", self.workflow_prefix != other.workflow_prefix),
             ("WORKFLOW_HOOKLINE_DELIVERY", self.delivery != other.delivery),
+            ("WORKFLOW_HOOKLINE_TOKENS", self.tokens != other.tokens),
+            ("WORKFLOW_HOOKLINE_ENCRYPTION_KEYS", self.encryption_keys != other.encryption_keys),
         ];
         match differing.iter().find(|(_, differs)| *differs) {
             None => Ok(()),
@@ -162,6 +193,19 @@ fn choose<T: Copy>(
         let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         bad(variable, value, &allowed.join(", "))
     })
+}
+
+fn tokens(value: Option<&str>, has_keys: bool) -> Result<TokensAtRest, WorldError> {
+    let words = [("plain", TokensAtRest::Plain), ("sealed", TokensAtRest::Sealed)];
+    let tokens = choose("TOKENS", value, &words)?;
+    match (tokens, has_keys) {
+        (TokensAtRest::Sealed, false) => Err(WorldError::new(
+            ErrorKind::BadConfig,
+            "WORKFLOW_HOOKLINE_TOKENS is \"sealed\", which needs \
+             WORKFLOW_HOOKLINE_ENCRYPTION_KEYS",
+        )),
+        _ => Ok(tokens),
+    }
 }
 
 fn concurrency(value: Option<&str>) -> Result<usize, WorldError> {

@@ -1,4 +1,4 @@
-//! The only source of randomness: fresh ids and lease tokens.
+//! The only source of randomness: fresh ids, lease tokens and keys.
 
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -50,6 +50,11 @@ impl Entropy {
 /// A number from 0 (inclusive) to 1 (exclusive), for jitter.
 pub fn fraction() -> f64 {
     f64::from(u32::from_le_bytes(random_bytes())) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// Bytes that nobody can foresee: for keys, and for numbers that are used once.
+pub fn secret_bytes<const N: usize>() -> [u8; N] {
+    random_bytes()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -46,6 +46,10 @@ pub enum ErrorKind {
     OldSqlite,
     /// An option or environment variable is malformed.
     BadConfig,
+    /// What is stored was sealed under a key that the key ring does not have.
+    EncryptionKeyMissing,
+    /// The key ring has another key under the id of the one that was used.
+    EncryptionKeyWrong,
     /// The world was closed.
     Closed,
     /// The operating system failed a read or a write.
@@ -77,6 +81,8 @@ impl ErrorKind {
             ErrorKind::NewerDatabase => "NEWER_DATABASE",
             ErrorKind::OldSqlite => "OLD_SQLITE",
             ErrorKind::BadConfig => "BAD_CONFIG",
+            ErrorKind::EncryptionKeyMissing => "ENCRYPTION_KEY_MISSING",
+            ErrorKind::EncryptionKeyWrong => "ENCRYPTION_KEY_WRONG",
             ErrorKind::Closed => "CLOSED",
             ErrorKind::Io => "IO",
             ErrorKind::Internal => "INTERNAL",
@@ -97,6 +103,8 @@ impl ErrorKind {
             | ErrorKind::NewerDatabase
             | ErrorKind::OldSqlite
             | ErrorKind::BadConfig
+            | ErrorKind::EncryptionKeyMissing
+            | ErrorKind::EncryptionKeyWrong
             | ErrorKind::Io
             | ErrorKind::Internal => Some(500),
             ErrorKind::RunNotFound

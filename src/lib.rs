@@ -5,6 +5,7 @@
 //! - [`queue`], [`stream`], [`awaiting`]: deliver messages, follow streams, await ends and hooks.
 //! - [`world`]: one engine for each database of the process; [`config`] says how.
 //! - [`test_controls`]: what tests of users may do to their World.
+//! - [`crypto`]: the key ring, and what is derived from it and sealed under it.
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
 //! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
 
@@ -12,6 +13,7 @@ pub mod awaiting;
 pub mod binding;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod domain;
 pub mod entropy;
 pub mod error;

@@ -9,17 +9,20 @@ use std::sync::{Arc, Mutex};
 use crate::awaiting::Awaiting;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeliveryMode};
+use crate::crypto::RunKey;
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::resume_key::ResumeKey;
 use crate::entropy::Entropy;
-use crate::error::WorldError;
+use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::purpose;
 use crate::queue::wake_credits::WakeCredits;
+use crate::store::fault_plan::FaultPlan;
+use crate::store::sealed::{self, SealedStore};
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use crate::store::{Completion, EventReply, Store};
 use crate::stream::Tails;
@@ -170,14 +173,8 @@ impl Engine {
             Some(controls) => controls.engine_clock(),
             None => Arc::new(SystemClock),
         };
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteOptions {
-            location: config.location.clone(),
-            full_durability: config.full_durability,
-            workflow_prefix: config.workflow_prefix.clone(),
-            owner: config.owner.clone(),
-            clock: Arc::clone(&clock),
-            faults: test_controls.as_ref().map(|controls| Arc::clone(&controls.faults)),
-        })?);
+        let faults = test_controls.as_ref().map(|controls| Arc::clone(&controls.faults));
+        let store = open_store(&config, &clock, faults)?;
         Ok(Arc::new(Self {
             tails: Tails::new(Arc::clone(&store)),
             awaiting: Awaiting::new(Arc::clone(&store)),
@@ -190,6 +187,26 @@ impl Engine {
             test_controls,
             config,
         }))
+    }
+
+    /// The key that the SDK encrypts a run's values with; that of a run which is not there yet is the
+    /// one that it will have. `None` for a run whose values are plain.
+    ///
+    /// # Errors
+    /// `EncryptionKeyMissing`, naming the key; storage faults.
+    pub fn run_key(&self, run_id: &RunId) -> Result<Option<RunKey>, WorldError> {
+        let Some(ring) = &self.config.encryption_keys else { return Ok(None) };
+        match self.store.run_by_id(run_id) {
+            Ok(run) => {
+                let key_id = run.encryption_key_id.as_deref();
+                let key = key_id.map(|key_id| ring.key(key_id)).transpose()?;
+                Ok(key.map(|key| key.run_key(run_id)))
+            }
+            Err(error) if error.kind == ErrorKind::RunNotFound => {
+                Ok(Some(ring.newest().run_key(run_id)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Appends an event for the SDK, which will ask for the wake-up in a second call where the event
@@ -384,4 +401,30 @@ impl Engine {
             None => Ok(None),
         }
     }
+}
+
+/// The database as the configuration says: sealed where it has a key ring.
+fn open_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    faults: Option<Arc<FaultPlan>>,
+) -> Result<Arc<dyn Store>, WorldError> {
+    let plain = Arc::new(SqliteStore::open(SqliteOptions {
+        location: config.location.clone(),
+        full_durability: config.full_durability,
+        workflow_prefix: config.workflow_prefix.clone(),
+        owner: config.owner.clone(),
+        clock: Arc::clone(clock),
+        faults,
+    })?);
+    let below = Arc::clone(&plain);
+    let opened: Result<Arc<dyn Store>, WorldError> = match &config.encryption_keys {
+        Some(ring) => SealedStore::open(below, Arc::clone(ring), config.tokens, Arc::clone(clock))
+            .map(|sealed| Arc::new(sealed) as _),
+        None => sealed::refuse_if_sealed(&*plain).map(|()| below as _),
+    };
+    if opened.is_err() {
+        plain.close();
+    }
+    opened
 }

@@ -7,6 +7,8 @@ CREATE TABLE runs (
   workflow_name TEXT NOT NULL,
   spec_version INTEGER NOT NULL,
   execution_context TEXT,
+  -- The master key that the run's own key is derived from; NULL when its values are not encrypted.
+  encryption_key_id TEXT,
   input_position INTEGER,
   output_position INTEGER,
   error TEXT,
@@ -175,4 +177,11 @@ CREATE TABLE chunks (
   chunk_index INTEGER NOT NULL,
   bytes BLOB NOT NULL,
   PRIMARY KEY (stream_number, chunk_index)
+) STRICT, WITHOUT ROWID;
+
+-- The master keys that this database was sealed with, and under each the key of its tokens.
+CREATE TABLE encryption_keys (
+  key_id TEXT NOT NULL PRIMARY KEY,
+  sealed_token_key BLOB NOT NULL,
+  created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::crypto::RunKey;
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::Delivery;
@@ -324,6 +325,11 @@ pub fn awaited_run(view: Option<RunView>) -> Result<Reply, WorldError> {
 /// A hook, or nothing.
 pub fn awaited_hook(view: Option<HookView>) -> Result<Reply, WorldError> {
     view.map_or_else(|| Ok(Reply::void()), hook)
+}
+
+/// The bytes of a run's key; none for a run whose values are plain.
+pub fn run_key(key: Option<RunKey>) -> Reply {
+    Reply { json: None, bytes: key.map_or_else(Vec::new, |key| key.to_vec()) }
 }
 
 pub fn step(view: StepView) -> Result<Reply, WorldError> {

@@ -169,6 +169,7 @@ fn creation(data: EventData) -> Option<RunCreation> {
         workflow_name: data.workflow_name?,
         execution_context: data.execution_context.map(|raw| Box::<str>::from(raw).into_string()),
         wakes: false,
+        encryption_key_id: None,
     })
 }
 

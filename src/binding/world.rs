@@ -151,6 +151,12 @@ impl NativeWorld {
         self.reply(env, |store| store.run_by_id(&RunId::new(run_id)).and_then(replies::run_alone))
     }
 
+    #[napi(ts_return_type = "NativeReply")]
+    pub fn run_key(&self, env: Env, run_id: String) -> Result<JsValue> {
+        let key = self.engine().and_then(|engine| engine.run_key(&RunId::new(run_id)));
+        promise::answer(&env, key.map(replies::run_key))
+    }
+
     #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn get_run(&self, env: Env, run_id: String, resolve_data: bool) -> Result<JsValue> {
         self.promise(env, |engine| {

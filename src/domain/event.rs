@@ -91,6 +91,8 @@ pub struct RunCreation {
     /// Whether `run_created` writes the run's first wake-up along, so that a crash leaves either
     /// nothing or a run that starts. The SDK's own `start` enqueues in a second call instead.
     pub wakes: bool,
+    /// See [`super::run::Run::encryption_key_id`].
+    pub encryption_key_id: Option<String>,
 }
 
 /// What a caller asks to append, as far as the rules read it. `hook_conflict` is absent: only the

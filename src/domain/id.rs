@@ -58,24 +58,59 @@ text_id!(
 /// The secret text that names a hook. It has no `Display`, and its `Debug` hides the text, so that
 /// no log line and no error message can carry it by accident.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HookToken(String);
+pub struct HookToken {
+    /// What stands in the database.
+    text: String,
+    /// What may stand there instead, for a hook of another time.
+    other: Option<String>,
+    /// Whether `text` is the sealed one of the two.
+    sealed: bool,
+}
 
 impl HookToken {
     /// Wraps the text as it came.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), other: None, sealed: false }
     }
 
-    /// The secret itself.
+    /// The same token, stored as another text, which was made of it.
+    pub fn sealed_as(self, text: String) -> Self {
+        Self { text, other: Some(self.text), sealed: true }
+    }
+
+    /// The same token, stored as another text and found by no other.
+    pub fn only_sealed_as(self, text: String) -> Self {
+        Self { text, other: None, sealed: true }
+    }
+
+    /// The same token, stored as it is, that finds a hook by its sealed text too.
+    pub fn or_sealed_as(self, text: String) -> Self {
+        Self { other: Some(text), ..self }
+    }
+
+    /// The secret itself, or the text that is stored for it.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What may be stored for it instead of [`HookToken::expose`].
+    pub fn other_text(&self) -> Option<&str> {
+        self.other.as_deref()
+    }
+
+    /// Whether a hook that was stored with `stored` is the one that this token names.
+    pub fn names(&self, stored: &Self) -> bool {
+        self.text == stored.text || self.other.as_ref() == Some(&stored.text)
     }
 
     /// Whether a hook may carry this token: not empty and at most [`TOKEN_LENGTH_MAX`] long.
     pub fn is_acceptable(&self) -> bool {
-        !self.0.is_empty()
-            && (self.0.len() <= TOKEN_LENGTH_MAX
-                || self.0.encode_utf16().count() <= TOKEN_LENGTH_MAX)
+        let plain = match &self.other {
+            Some(plain) if self.sealed => plain,
+            _ => &self.text,
+        };
+        !plain.is_empty()
+            && (plain.len() <= TOKEN_LENGTH_MAX || plain.encode_utf16().count() <= TOKEN_LENGTH_MAX)
     }
 }
 

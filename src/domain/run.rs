@@ -72,6 +72,8 @@ pub struct Run {
     pub spec_version: u32,
     /// JSON object: SDK version, trace carrier and features of the process that started it.
     pub execution_context: Option<String>,
+    /// The master key that its own key is derived from; `None` when its values are not encrypted.
+    pub encryption_key_id: Option<String>,
     /// The event that carries the arguments.
     pub input_position: Option<Position>,
     /// The event that carries the return value.

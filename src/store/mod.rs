@@ -5,6 +5,7 @@
 
 pub mod completion;
 pub mod fault_plan;
+pub mod sealed;
 pub mod sqlite;
 
 use std::sync::Arc;

@@ -20,6 +20,9 @@ macro_rules! run_by_every_store {
         mod in_sqlite_memory {
             $(#[test] fn $rule() { super::$rule(&crate::World::in_memory()); })+
         }
+        mod on_a_sealed_file {
+            $(#[test] fn $rule() { super::$rule(&crate::World::sealed()); })+
+        }
     };
 }
 

@@ -14,11 +14,13 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use hookline::clock::{Clock, ManualClock};
+use hookline::crypto::KeyRing;
 use hookline::domain::event::{Event, EventBody, EventRequest};
 use hookline::domain::id::{LeaseToken, MessageId, RunId};
 use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::page::{LIMIT_MAX, Page, PageRequest};
 use hookline::error::WorldError;
+use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use hookline::store::{
     ClaimRequest, Claimed, Completion, EventQuery, EventReply, HookView, Outcome, Store,
@@ -70,6 +72,28 @@ pub fn open_file(path: &Path, clock: &Arc<ManualClock>) -> Result<SqliteStore, W
     SqliteStore::open(options(Location::File(path.to_owned()), clock))
 }
 
+/// Opens the file, sealed.
+pub fn open_sealed(
+    path: &Path,
+    clock: &Arc<ManualClock>,
+    ring: &KeyRing,
+    tokens: TokensAtRest,
+) -> Result<SealedStore, WorldError> {
+    let inner = Arc::new(open_file(path, clock)?);
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    SealedStore::open(inner, Arc::new(ring.clone()), tokens, clock)
+}
+
+/// A key ring of these ids; a key is its byte, 32 times.
+pub fn key_ring(keys: &[(&str, u8)]) -> KeyRing {
+    let entry = |(id, byte): &(&str, u8)| {
+        use base64ct::Encoding;
+        format!("{id}:{}", base64ct::Base64::encode_string(&[*byte; 32]))
+    };
+    let entries: Vec<String> = keys.iter().map(entry).collect();
+    KeyRing::parse(&entries.join(",")).expect("the ring is well-formed")
+}
+
 impl World {
     /// A fresh SQLite file.
     pub fn on_file() -> Self {
@@ -87,6 +111,16 @@ impl World {
         let store =
             SqliteStore::open(options(Location::Memory(name), &clock)).expect("memory opens");
         Self { store: Arc::new(store), clock, folder: None }
+    }
+
+    /// A fresh SQLite file whose values are sealed, tokens too.
+    pub fn sealed() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let path = folder.path().join("world.db");
+        let store = open_sealed(&path, &clock, &key_ring(&[("a", 1)]), TokensAtRest::Sealed)
+            .expect("the file opens");
+        Self { store: Arc::new(store), clock, folder: Some(folder) }
     }
 
     /// Where the file is.

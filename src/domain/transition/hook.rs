@@ -63,7 +63,7 @@ pub(super) fn receive(
     token: Option<HookToken>,
 ) -> Result<(), Refusal> {
     let hook = live_hook(log, hook_id)?;
-    if token.is_some_and(|token| token != hook.token) {
+    if token.is_some_and(|token| !token.names(&hook.token)) {
         return Err(Refusal::HookNotFound(hook.hook_id));
     }
     log.append();

@@ -43,6 +43,7 @@ fn pending_run(run_id: RunId, creation: RunCreation, spec_version: u32, now_ms: 
         workflow_name: creation.workflow_name,
         spec_version,
         execution_context: creation.execution_context,
+        encryption_key_id: creation.encryption_key_id,
         // The creating event is the first of the log.
         input_position: Some(1),
         output_position: None,

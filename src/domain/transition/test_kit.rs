@@ -249,6 +249,7 @@ pub fn creation() -> RunCreation {
         workflow_name: "workflow//a".into(),
         execution_context: None,
         wakes: false,
+        encryption_key_id: None,
     }
 }
 

@@ -79,12 +79,17 @@ pub(super) fn of_run(
         .optional()
 }
 
-/// The live hook that holds this token.
+/// The live hook that holds this token, in whichever of its forms it is stored.
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
     const BY_TOKEN: &str = "SELECT run_id, hook_id, token, owner_id, project_id, environment, \
          metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
          FROM hooks WHERE token = ? AND disposed_at_ms IS NULL";
-    connection.prepare_cached(BY_TOKEN)?.query_row([token.expose()], hook_of).optional()
+    let mut statement = connection.prepare_cached(BY_TOKEN)?;
+    let mut holding = |text| statement.query_row([text], hook_of).optional();
+    match (holding(token.expose())?, token.other_text()) {
+        (None, Some(other)) => holding(other),
+        (holder, _) => Ok(holder),
+    }
 }
 
 /// Of these tokens, those that a live hook has.

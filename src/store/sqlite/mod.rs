@@ -8,6 +8,7 @@ mod events;
 mod fault;
 mod forgotten;
 mod hooks;
+mod keys;
 pub mod migrate;
 mod open;
 mod owners;
@@ -35,6 +36,7 @@ use self::queue_time::QueueTime;
 use self::reader::{PointReader, Readers};
 use self::writer::{Durability, Writer, WriterState};
 use super::fault_plan::FaultPlan;
+use super::sealed::{KeptKey, KeptKeys};
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
     HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
@@ -512,5 +514,17 @@ impl Store for SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+impl KeptKeys for SqliteStore {
+    fn kept_keys(&self) -> Result<Vec<KeptKey>, WorldError> {
+        self.point.read(|connection| Ok(keys::list(connection)?))
+    }
+
+    fn keep_key(&self, key: KeptKey, as_first: bool, done: Completion<()>) {
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            Ok(keys::insert(tx.connection, &key, as_first, tx.clock.now_ms())?)
+        });
     }
 }

@@ -11,7 +11,7 @@ use crate::store::{RunQuery, RunView};
 
 const COLUMNS: &str = "run_id, status, deployment_id, workflow_name, spec_version, \
      execution_context, input_position, output_position, error, created_at_ms, updated_at_ms, \
-     started_at_ms, completed_at_ms";
+     started_at_ms, completed_at_ms, encryption_key_id";
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     Ok(Run {
@@ -28,14 +28,15 @@ fn run_of(row: &Row<'_>) -> Result<Run> {
         updated_at_ms: row.get(10)?,
         started_at_ms: row.get(11)?,
         completed_at_ms: row.get(12)?,
+        encryption_key_id: row.get(13)?,
     })
 }
 
 pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
     const INSERT: &str = "INSERT INTO runs (run_id, status, deployment_id, workflow_name, \
          spec_version, execution_context, input_position, output_position, error, created_at_ms, \
-         updated_at_ms, started_at_ms, completed_at_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         updated_at_ms, started_at_ms, completed_at_ms, encryption_key_id) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(INSERT)?.execute(params![
         run.run_id.as_str(),
         run.status.as_str(),
@@ -50,6 +51,7 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
         run.updated_at_ms,
         run.started_at_ms,
         run.completed_at_ms,
+        run.encryption_key_id,
     ])?;
     Ok(())
 }
@@ -72,7 +74,7 @@ pub(super) fn update(connection: &Connection, run: &Run) -> Result<()> {
 pub(super) fn by_id(connection: &Connection, run_id: &RunId) -> Result<Option<Run>> {
     const BY_ID: &str = "SELECT run_id, status, deployment_id, workflow_name, spec_version, \
          execution_context, input_position, output_position, error, created_at_ms, updated_at_ms, \
-         started_at_ms, completed_at_ms FROM runs WHERE run_id = ?";
+         started_at_ms, completed_at_ms, encryption_key_id FROM runs WHERE run_id = ?";
     connection.prepare_cached(BY_ID)?.query_row([run_id.as_str()], run_of).optional()
 }
 

@@ -1,0 +1,348 @@
+//! A store whose values are sealed at rest: what the SDK leaves plain goes sealed into the store
+//! below, and comes out as it was. The store below decides nothing differently; it sees other text.
+
+mod at_rest;
+mod token_key;
+
+use std::sync::Arc;
+
+use self::at_rest::AtRest;
+pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
+use super::{
+    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
+    HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
+};
+use crate::clock::Clock;
+use crate::crypto::KeyRing;
+use crate::domain::event::{Event, EventBody, EventRequest};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::message::{Delivery, NewMessage};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::resume_key::ResumeKey;
+use crate::domain::run::Run;
+use crate::entropy::Entropy;
+use crate::error::{ErrorKind, WorldError};
+
+/// A message that this process has no key for is offered again after this time: another process may
+/// have the key.
+const NO_KEY_DELAY_MS: i64 = 10_000;
+
+/// How tokens are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokensAtRest {
+    /// As they are.
+    Plain,
+    /// As a keyed hash with the token encrypted behind it.
+    Sealed,
+}
+
+/// A store over another one.
+pub struct SealedStore {
+    inner: Arc<dyn Store>,
+    at_rest: Arc<AtRest>,
+    entropy: Entropy,
+    clock: Arc<dyn Clock>,
+}
+
+impl SealedStore {
+    /// Seals over a store. Blocks: the ring is checked against what the database was sealed with.
+    ///
+    /// # Errors
+    /// `EncryptionKeyMissing` when the database is sealed and the ring has none of its keys,
+    /// `EncryptionKeyWrong` when a key of the ring is another one than the database knows by its id;
+    /// storage faults.
+    pub fn open<S: Store + KeptKeys>(
+        inner: Arc<S>,
+        ring: Arc<KeyRing>,
+        tokens: TokensAtRest,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, WorldError> {
+        let token_seal = token_key::token_seal(&*inner, &ring)?;
+        let at_rest = Arc::new(AtRest::new(ring, token_seal, tokens));
+        Ok(Self { inner, at_rest, entropy: Entropy::default(), clock })
+    }
+
+    /// Opens what the store below answers before its caller sees it.
+    fn opening<T: 'static>(
+        &self,
+        done: Completion<T>,
+        open: impl FnOnce(&AtRest, T) -> Result<T, WorldError> + Send + 'static,
+    ) -> Completion<T> {
+        let at_rest = Arc::clone(&self.at_rest);
+        Completion::new(move |outcome: Result<T, WorldError>| {
+            done.settle(outcome.and_then(|value| open(&at_rest, value)));
+        })
+    }
+
+    /// The token as it is looked up below; an error names the caller's own again.
+    fn by_token<T>(
+        &self,
+        token: &HookToken,
+        look_up: impl FnOnce(&HookToken) -> Result<T, WorldError>,
+    ) -> Result<T, WorldError> {
+        look_up(&self.at_rest.seal_token(token.clone())).map_err(|error| match error.kind {
+            ErrorKind::HookNotFound => WorldError::hook_not_found(token.expose()),
+            _ => error,
+        })
+    }
+}
+
+/// Opens the deliveries of a claim. One that cannot be opened goes back into the queue, so that it
+/// does not hold the others up.
+fn open_claimed(at_rest: &AtRest, store: &dyn Store, claimed: Claimed) -> Claimed {
+    let mut deliveries = Vec::with_capacity(claimed.deliveries.len());
+    for delivery in claimed.deliveries {
+        let (message_id, lease_token) = (delivery.message_id, delivery.lease_token.clone());
+        match at_rest.open_delivery(delivery) {
+            Ok(delivery) => deliveries.push(delivery),
+            Err(error) => {
+                let outcome = Outcome::Release {
+                    delay_ms: NO_KEY_DELAY_MS,
+                    error: error.message,
+                    reached: false,
+                };
+                store.settle_delivery(message_id, lease_token, outcome, Completion::ignored());
+            }
+        }
+    }
+    Claimed { deliveries, ..claimed }
+}
+
+impl Store for SealedStore {
+    fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
+        let run_id = match (&request.run_id, &request.body) {
+            // What is sealed is bound to its run, so the run must have its name by now.
+            (None, EventBody::RunCreated(_)) => Some(self.entropy.run_id(self.clock.now_ms())),
+            (named, _) => named.clone(),
+        };
+        // Every other event of no run is refused by the rules.
+        let Some(run_id) = run_id else { return self.inner.append_event(request, done) };
+        match self.at_rest.seal_event(&run_id, request) {
+            Ok(sealed) => {
+                self.inner.append_event(sealed, self.opening(done, AtRest::open_event_reply));
+            }
+            Err(error) => done.settle(Err(error)),
+        }
+    }
+
+    fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
+        let Some(run_id) = request.run_id.clone() else {
+            return self.inner.resume_once(request, key, done);
+        };
+        match self.at_rest.seal_event(&run_id, request) {
+            Ok(sealed) => {
+                self.inner.resume_once(sealed, self.at_rest.seal_resume_key(key), done);
+            }
+            Err(error) => done.settle(Err(error)),
+        }
+    }
+
+    fn earlier_resume(&self, key: &ResumeKey) -> Result<Option<HookView>, WorldError> {
+        let earlier = self.inner.earlier_resume(&self.at_rest.seal_resume_key(key.clone()))?;
+        earlier.map(|view| self.at_rest.open_hook(view)).transpose()
+    }
+
+    fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
+        let view = self.by_token(token, |token| self.inner.hook_by_token(token))?;
+        self.at_rest.open_hook(view)
+    }
+
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
+        let (hook, run) = self.by_token(token, |token| self.inner.hook_and_run_by_token(token))?;
+        Ok((self.at_rest.open_hook(hook)?, self.at_rest.open_run(run)?))
+    }
+
+    fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError> {
+        self.at_rest.open_run(self.inner.run_by_id(run_id)?)
+    }
+
+    fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
+        self.inner.run(run_id, resolve_data, self.opening(done, AtRest::open_run_view));
+    }
+
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Vec<(RunId, Option<RunView>)>>) {
+        let open = |at_rest: &AtRest, ends: Vec<(RunId, Option<RunView>)>| {
+            let opened = |(run_id, view): (RunId, Option<RunView>)| {
+                let view = view.map(|view| at_rest.open_run_view(view)).transpose()?;
+                Ok((run_id, view))
+            };
+            ends.into_iter().map(opened).collect()
+        };
+        self.inner.run_ends(run_ids, self.opening(done, open));
+    }
+
+    fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
+        let open = |at_rest: &AtRest, page| open_page(page, |view| at_rest.open_run_view(view));
+        self.inner.runs(query, self.opening(done, open));
+    }
+
+    fn step(
+        &self,
+        run_id: Option<RunId>,
+        step_id: CorrelationId,
+        resolve_data: bool,
+        done: Completion<StepView>,
+    ) {
+        self.inner.step(run_id, step_id, resolve_data, self.opening(done, AtRest::open_step));
+    }
+
+    fn steps(
+        &self,
+        run_id: RunId,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<StepView>>,
+    ) {
+        let open = |at_rest: &AtRest, page| open_page(page, |view| at_rest.open_step(view));
+        self.inner.steps(run_id, page, resolve_data, self.opening(done, open));
+    }
+
+    fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>) {
+        self.inner.event(run_id, event_id, resolve_data, self.opening(done, AtRest::open_event));
+    }
+
+    fn events(&self, query: EventQuery, done: Completion<Page<Event>>) {
+        let open = |at_rest: &AtRest, page| open_page(page, |event| at_rest.open_event(event));
+        self.inner.events(query, self.opening(done, open));
+    }
+
+    fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
+        self.inner.hook(hook_id, resolve_data, self.opening(done, AtRest::open_hook));
+    }
+
+    fn hooks(
+        &self,
+        run_id: Option<RunId>,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<HookView>>,
+    ) {
+        let open = |at_rest: &AtRest, page| open_page(page, |view| at_rest.open_hook(view));
+        self.inner.hooks(run_id, page, resolve_data, self.opening(done, open));
+    }
+
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Vec<(HookToken, HookView)>>) {
+        let sealed = tokens.into_iter().map(|token| self.at_rest.seal_token(token)).collect();
+        let open = |at_rest: &AtRest, hooks: Vec<(HookToken, HookView)>| {
+            let opened = |(_, view): (HookToken, HookView)| {
+                let view = at_rest.open_hook(view)?;
+                Ok((view.hook.token.clone(), view))
+            };
+            hooks.into_iter().map(opened).collect()
+        };
+        self.inner.live_hooks(sealed, self.opening(done, open));
+    }
+
+    fn complete_waits(
+        &self,
+        run_id: RunId,
+        only: Option<Vec<CorrelationId>>,
+        done: Completion<usize>,
+    ) {
+        self.inner.complete_waits(run_id, only, done);
+    }
+
+    fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
+        self.inner.enqueue(self.at_rest.seal_message(message), delay_ms, done);
+    }
+
+    fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
+        let (at_rest, inner) = (Arc::clone(&self.at_rest), Arc::clone(&self.inner));
+        self.inner.claim(
+            request,
+            Completion::new(move |claimed: Result<Claimed, WorldError>| {
+                done.settle(claimed.map(|claimed| open_claimed(&at_rest, &*inner, claimed)));
+            }),
+        );
+    }
+
+    fn extend(
+        &self,
+        leases: Vec<(MessageId, LeaseToken)>,
+        lease_ms: i64,
+        done: Completion<Vec<MessageId>>,
+    ) {
+        self.inner.extend(leases, lease_ms, done);
+    }
+
+    fn settle_delivery(
+        &self,
+        message_id: MessageId,
+        lease_token: LeaseToken,
+        outcome: Outcome,
+        done: Completion<bool>,
+    ) {
+        let outcome = self.at_rest.seal_outcome(outcome);
+        self.inner.settle_delivery(message_id, lease_token, outcome, done);
+    }
+
+    fn free_dead_leases(&self, done: Completion<usize>) {
+        self.inner.free_dead_leases(done);
+    }
+
+    fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>) {
+        self.inner.wake_forgotten(after, limit, done);
+    }
+
+    fn leased_delivery(
+        &self,
+        message_id: MessageId,
+        lease_token: &LeaseToken,
+    ) -> Result<Option<Delivery>, WorldError> {
+        let delivery = self.inner.leased_delivery(message_id, lease_token)?;
+        delivery.map(|delivery| self.at_rest.open_delivery(delivery)).transpose()
+    }
+
+    fn write_stream(
+        &self,
+        name: String,
+        run_id: RunId,
+        chunks: Vec<Vec<u8>>,
+        done: Completion<()>,
+    ) {
+        let chunks = self.at_rest.seal_chunks(&name, &chunks);
+        self.inner.write_stream(name, run_id, chunks, done);
+    }
+
+    fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
+        self.inner.close_stream(name, run_id, done);
+    }
+
+    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>) {
+        let stream = name.clone();
+        let open = move |at_rest: &AtRest, slice| at_rest.open_slice(&stream, slice);
+        self.inner.stream_slice(name, from, limit, self.opening(done, open));
+    }
+
+    fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>) {
+        self.inner.streams_of_run(run_id, done);
+    }
+
+    fn lease_owner(&self) -> &str {
+        self.inner.lease_owner()
+    }
+
+    fn on_commit(&self, listener: CommitListener) {
+        let at_rest = Arc::clone(&self.at_rest);
+        self.inner.on_commit(Arc::new(move |news| match news.hooks.is_empty() {
+            true => listener(news),
+            false => listener(&at_rest.open_news(news)),
+        }));
+    }
+
+    fn watch_elsewhere(&self, watch: bool) {
+        self.inner.watch_elsewhere(watch);
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+fn open_page<T>(
+    page: Page<T>,
+    open: impl FnMut(T) -> Result<T, WorldError>,
+) -> Result<Page<T>, WorldError> {
+    let items = page.items.into_iter().map(open).collect::<Result<_, _>>()?;
+    Ok(Page { items, ..page })
+}

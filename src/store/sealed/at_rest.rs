@@ -1,0 +1,308 @@
+//! Each kind of value, sealed and opened: a payload, an event's JSON, an error, a token, a chunk, a
+//! message. What the SDK has encrypted itself is left as it is.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::TokensAtRest;
+use crate::crypto::{KeyRing, SealedKind, Seals, TokenSeal, is_encrypted_by_sdk};
+use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreation};
+use crate::domain::id::{HookToken, RunId};
+use crate::domain::message::{Delivery, NewMessage, Purpose};
+use crate::domain::payload::{Payload, StructuredError};
+use crate::domain::resume_key::ResumeKey;
+use crate::domain::run::Run;
+use crate::error::WorldError;
+use crate::store::{CommitNews, EventReply, HookView, Outcome, RunView, StepView, StreamSlice};
+
+/// What a message and the error of its delivery are bound to.
+const QUEUE: &str = "queue";
+
+/// Seals what goes into a store, opens what comes out.
+pub(super) struct AtRest {
+    ring: Arc<KeyRing>,
+    seals: Seals,
+    token_seal: TokenSeal,
+    tokens: TokensAtRest,
+}
+
+impl AtRest {
+    pub(super) fn new(ring: Arc<KeyRing>, token_seal: TokenSeal, tokens: TokensAtRest) -> Self {
+        Self { seals: Seals::new(&ring), ring, token_seal, tokens }
+    }
+
+    /// An event of this run.
+    pub(super) fn seal_event(
+        &self,
+        run_id: &RunId,
+        request: EventRequest,
+    ) -> Result<EventRequest, WorldError> {
+        let event_type = request.body.event_type();
+        let body = self.seal_body(request.body, run_id, request.payload.as_ref())?;
+        Ok(EventRequest {
+            body,
+            run_id: Some(run_id.clone()),
+            data: request.data.map(|data| self.seal_json(run_id, event_type, data)),
+            payload: request.payload.map(|payload| self.seal_payload(run_id, payload)),
+            ..request
+        })
+    }
+
+    fn seal_body(
+        &self,
+        body: EventBody,
+        run_id: &RunId,
+        payload: Option<&Payload>,
+    ) -> Result<EventBody, WorldError> {
+        let keyed = |creation: RunCreation| {
+            let input = payload.map_or(&[][..], Payload::as_bytes);
+            let key = self.ring.key_of_input(run_id, input)?;
+            Ok::<_, WorldError>(RunCreation {
+                encryption_key_id: Some(key.id().to_owned()),
+                ..creation
+            })
+        };
+        Ok(match body {
+            EventBody::RunCreated(creation) => EventBody::RunCreated(keyed(creation)?),
+            EventBody::RunStarted(Some(creation)) => EventBody::RunStarted(Some(keyed(creation)?)),
+            EventBody::RunFailed(error) => EventBody::RunFailed(self.seal_error(run_id, error)),
+            EventBody::StepFailed { step, error } => {
+                EventBody::StepFailed { step, error: self.seal_error(run_id, error) }
+            }
+            EventBody::StepRetrying { step, error, retry_after_ms } => {
+                let error = self.seal_error(run_id, error);
+                EventBody::StepRetrying { step, error, retry_after_ms }
+            }
+            EventBody::HookCreated { hook, token, is_webhook } => {
+                EventBody::HookCreated { hook, token: self.seal_token(token), is_webhook }
+            }
+            EventBody::HookReceived { hook, token } => {
+                EventBody::HookReceived { hook, token: token.map(|token| self.seal_token(token)) }
+            }
+            other => other,
+        })
+    }
+
+    /// The events of a hook hold nothing secret but its token, and stay readable for the store below.
+    fn seal_json(&self, run_id: &RunId, event_type: EventType, data: String) -> String {
+        match event_type {
+            EventType::HookCreated | EventType::HookReceived => {
+                with_token(data, |token| self.seal_token(HookToken::new(token)))
+            }
+            // A JSON document still, as the column says: a string instead of an object.
+            _ => format!("\"{}\"", self.seals.seal_text(run_id.as_str(), &data)),
+        }
+    }
+
+    /// A token as it is stored and looked up; a hook that was made under the other setting is found
+    /// too.
+    pub(super) fn seal_token(&self, token: HookToken) -> HookToken {
+        let sealed = self.token_seal.seal(token.expose());
+        match self.tokens {
+            _ if self.token_seal.is_sealed(token.expose()) => token.only_sealed_as(sealed),
+            TokensAtRest::Plain => token.or_sealed_as(sealed),
+            TokensAtRest::Sealed => token.sealed_as(sealed),
+        }
+    }
+
+    fn seal_payload(&self, run_id: &RunId, payload: Payload) -> Payload {
+        match payload {
+            Payload::Bytes(bytes) if is_encrypted_by_sdk(&bytes) => Payload::Bytes(bytes),
+            Payload::Bytes(bytes) => {
+                Payload::Bytes(self.seals.seal(run_id.as_str(), SealedKind::Bytes, &bytes))
+            }
+            Payload::Json(text) => {
+                let text = text.as_bytes();
+                Payload::Bytes(self.seals.seal(run_id.as_str(), SealedKind::Text, text))
+            }
+        }
+    }
+
+    fn open_payload(
+        &self,
+        run_id: &RunId,
+        payload: Option<Payload>,
+    ) -> Result<Option<Payload>, WorldError> {
+        let Some(Payload::Bytes(bytes)) = payload else { return Ok(payload) };
+        Ok(Some(match self.seals.open(run_id.as_str(), &bytes)? {
+            None => Payload::Bytes(bytes),
+            Some((SealedKind::Bytes, bytes)) => Payload::Bytes(bytes),
+            Some((SealedKind::Text, bytes)) => {
+                Payload::Json(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        }))
+    }
+
+    /// The code stays: it is one of a closed list of the SDK.
+    fn seal_error(&self, run_id: &RunId, error: StructuredError) -> StructuredError {
+        let code = error.code.clone();
+        let secret = StructuredError { code: None, ..error };
+        // A struct of strings always serialises.
+        let text = serde_json::to_string(&secret).unwrap_or_default();
+        let message = self.seals.seal_text(run_id.as_str(), &text);
+        StructuredError { message, stack: None, code }
+    }
+
+    fn open_error(
+        &self,
+        run_id: &RunId,
+        error: Option<StructuredError>,
+    ) -> Result<Option<StructuredError>, WorldError> {
+        let Some(error) = error else { return Ok(None) };
+        let opened = self.seals.open_text(run_id.as_str(), &error.message)?;
+        let secret = opened.and_then(|text| serde_json::from_str::<StructuredError>(&text).ok());
+        Ok(Some(match secret {
+            Some(secret) => StructuredError { code: error.code, ..secret },
+            None => error,
+        }))
+    }
+
+    pub(super) fn open_event(&self, event: Event) -> Result<Event, WorldError> {
+        let data = match event.data {
+            Some(data) => Some(self.open_json(&event.run_id, event.event_type, data)?),
+            None => None,
+        };
+        let payload = self.open_payload(&event.run_id, event.payload)?;
+        Ok(Event { data, payload, ..event })
+    }
+
+    fn open_json(
+        &self,
+        run_id: &RunId,
+        event_type: EventType,
+        data: String,
+    ) -> Result<String, WorldError> {
+        if let Some(text) = data.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+            && let Some(opened) = self.seals.open_text(run_id.as_str(), text)?
+        {
+            return Ok(opened);
+        }
+        match event_type {
+            EventType::HookCreated | EventType::HookReceived | EventType::HookConflict => {
+                Ok(with_token(data, |stored| self.token_seal.open(stored)))
+            }
+            _ => Ok(data),
+        }
+    }
+
+    /// The digests of a sender's key and of its payload could be guessed at by whoever reads the file.
+    pub(super) fn seal_resume_key(&self, key: ResumeKey) -> ResumeKey {
+        ResumeKey {
+            key_digest: self.token_seal.keyed_digest(&key.key_digest),
+            payload_digest: self.token_seal.keyed_digest(&key.payload_digest),
+            token: self.seal_token(key.token),
+            ..key
+        }
+    }
+
+    pub(super) fn open_news(&self, news: &CommitNews) -> CommitNews {
+        let open = |token: &HookToken| self.token_seal.open(token.expose());
+        CommitNews { hooks: news.hooks.iter().map(open).collect(), ..news.clone() }
+    }
+
+    pub(super) fn open_run(&self, run: Run) -> Result<Run, WorldError> {
+        let error = self.open_error(&run.run_id, run.error)?;
+        Ok(Run { error, ..run })
+    }
+
+    pub(super) fn open_run_view(&self, view: RunView) -> Result<RunView, WorldError> {
+        let run_id = &view.run.run_id;
+        let input = self.open_payload(run_id, view.input)?;
+        let output = self.open_payload(run_id, view.output)?;
+        Ok(RunView { run: self.open_run(view.run)?, input, output })
+    }
+
+    pub(super) fn open_step(&self, view: StepView) -> Result<StepView, WorldError> {
+        let mut step = view.step;
+        step.error = self.open_error(&step.run_id, step.error)?;
+        let input = self.open_payload(&step.run_id, view.input)?;
+        let output = self.open_payload(&step.run_id, view.output)?;
+        Ok(StepView { step, input, output })
+    }
+
+    pub(super) fn open_hook(&self, view: HookView) -> Result<HookView, WorldError> {
+        let mut hook = view.hook;
+        hook.token = self.token_seal.open(hook.token.expose());
+        let metadata = self.open_payload(&hook.run_id, view.metadata)?;
+        Ok(HookView { hook, metadata })
+    }
+
+    pub(super) fn open_event_reply(&self, reply: EventReply) -> Result<EventReply, WorldError> {
+        let events =
+            reply.events.map(|page| super::open_page(page, |event| self.open_event(event)));
+        Ok(EventReply {
+            event: reply.event.map(|event| self.open_event(event)).transpose()?,
+            run: reply.run.map(|view| self.open_run_view(view)).transpose()?,
+            step: reply.step.map(|view| self.open_step(view)).transpose()?,
+            hook: reply.hook.map(|view| self.open_hook(view)).transpose()?,
+            events: events.transpose()?,
+            ..reply
+        })
+    }
+
+    /// A wake-up carries ids only, and pending ones are compared.
+    pub(super) fn seal_message(&self, message: NewMessage) -> NewMessage {
+        match message.purpose {
+            Purpose::WakeUp(_) => message,
+            Purpose::Replay(_) | Purpose::Other => {
+                let body = self.seals.seal(QUEUE, SealedKind::Bytes, &message.body);
+                NewMessage { body, ..message }
+            }
+        }
+    }
+
+    pub(super) fn open_delivery(&self, delivery: Delivery) -> Result<Delivery, WorldError> {
+        let opened = self.seals.open(QUEUE, &delivery.body)?;
+        Ok(match opened {
+            Some((_, body)) => Delivery { body, ..delivery },
+            None => delivery,
+        })
+    }
+
+    /// The error of a handler may quote what it was given.
+    pub(super) fn seal_outcome(&self, outcome: Outcome) -> Outcome {
+        let seal = |error: &str| self.seals.seal_text(QUEUE, error);
+        match outcome {
+            Outcome::Release { delay_ms, error, reached } => {
+                Outcome::Release { delay_ms, error: seal(&error), reached }
+            }
+            Outcome::Dead { error } => Outcome::Dead { error: seal(&error) },
+            other => other,
+        }
+    }
+
+    pub(super) fn seal_chunks(&self, stream: &str, chunks: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let context = stream_context(stream);
+        chunks.iter().map(|chunk| self.seals.seal(&context, SealedKind::Bytes, chunk)).collect()
+    }
+
+    pub(super) fn open_slice(
+        &self,
+        stream: &str,
+        slice: StreamSlice,
+    ) -> Result<StreamSlice, WorldError> {
+        let context = stream_context(stream);
+        let open = |chunk: Vec<u8>| {
+            let opened = self.seals.open(&context, &chunk)?;
+            Ok::<_, WorldError>(opened.map_or(chunk, |(_, bytes)| bytes))
+        };
+        let chunks = slice.chunks.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(StreamSlice { chunks, ..slice })
+    }
+}
+
+fn stream_context(stream: &str) -> String {
+    format!("stream {stream}")
+}
+
+/// An event's JSON with another text for the token in it.
+fn with_token(json: String, replace: impl FnOnce(&str) -> HookToken) -> String {
+    let Ok(mut fields) = serde_json::from_str::<Value>(&json) else { return json };
+    let replaced = match fields.get("token") {
+        Some(Value::String(token)) => replace(token),
+        _ => return json,
+    };
+    fields["token"] = replaced.expose().into();
+    fields.to_string()
+}
