@@ -108,6 +108,46 @@ export function resumeHook<T = any>(
   payload: NonNullable<T>,
   encryptionKeyOverride?: CryptoKey,
 ): Promise<Hook>;
+/**
+ * The same with options of this package, above all for senders that repeat themselves.
+ *
+ * @example
+ * A webhook provider delivers again when our answer was lost:
+ * ```ts
+ * await resumeHook(token, await request.json(), {
+ *   idempotencyKey: request.headers.get('x-delivery-id') ?? undefined,
+ * });
+ * ```
+ *
+ * @throws {@link IdempotencyConflictError} when the key stands for another payload; nothing is
+ *   written then.
+ * @throws `TypeError` for an unknown option, and for a payload with streams beside a key.
+ */
+export function resumeHook<T = any>(
+  tokenOrHook: string | Hook,
+  payload: NonNullable<T>,
+  options: ResumeHookOptions,
+): Promise<Hook>;
+
+/** Options of {@link resumeHook}: a plain object, which is how it is told from a key. */
+export interface ResumeHookOptions {
+  /**
+   * Makes the resume happen once: within {@link idempotencyWindow} of the first one, another call
+   * with this key and token resolves to the hook of the first, and appends nothing. That holds also
+   * when the hook, its run or this process has ended meanwhile, and for calls at the same time.
+   *
+   * The payload must be the same, as it is serialized. Up to 1024 characters; only digests are
+   * stored. `undefined` means none.
+   */
+  idempotencyKey?: string;
+  /** Milliseconds that the key is remembered: {@link IDEMPOTENCY_WINDOW_MS} unless told. */
+  idempotencyWindow?: number;
+  /** The documented `encryptionKeyOverride`. */
+  encryptionKey?: CryptoKey;
+}
+
+/** How long an idempotency key is remembered unless the call says otherwise: seven days. */
+export const IDEMPOTENCY_WINDOW_MS: number;
 
 /**
  * The live hook that a token names, with its metadata as a value.
@@ -121,6 +161,82 @@ export function resumeHook<T = any>(
  * @throws {@link WorkflowWorldError} when the database cannot be used.
  */
 export function getHookByToken(token: string): Promise<Hook>;
+
+/**
+ * The live hook with this token, as soon as there is one; for who starts a run and then resumes it.
+ *
+ * The commit that makes the hook tells it, in this process or another; nothing polls meanwhile.
+ *
+ * @returns As {@link getHookByToken}.
+ *
+ * @throws {@link TimeLimitError} when there is no such hook within `timeout`.
+ * @throws {@link HookNotFoundError} for a token that no hook can have: an empty or too long one.
+ * @throws {@link WorkflowWorldError} with code `CLOSED` when the World is closed meanwhile.
+ * @throws the reason of `signal`, when that aborts.
+ *
+ * @example
+ * ```ts
+ * await start(approval, ['42']);
+ * await waitForHook('invoice-42', { timeout: 10_000 });
+ * await resumeHook('invoice-42', { approved: true });
+ * ```
+ */
+export function waitForHook(token: string, options?: WaitForHookOptions): Promise<Hook>;
+
+/** Options of {@link waitForHook}. */
+export interface WaitForHookOptions {
+  /** Milliseconds to wait at most; for ever unless told. */
+  timeout?: number;
+  /** Ends the wait. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Resumes a hook made by `createWebhook()` with a request, and returns the response for it.
+ *
+ * That is 202 without a body, the `Response` given to `createWebhook({ respondWith })`, or with
+ * `respondWith: 'manual'` what a step of the workflow answers by `request.respondWith()`; its body is
+ * read whole first.
+ *
+ * @param token - The webhook's token.
+ * @param request - The request as it came: its body must not have been read.
+ *
+ * @throws {@link HookNotFoundError} when no live webhook has this token: answer 404. A hook made by
+ *   `createHook()` is none; the error does not say that there is one.
+ * @throws {@link WorkflowRuntimeError} when `respondWith` is something else, and when the run ends, or
+ *   closes the response, without having answered.
+ * @throws {@link TimeLimitError} when a manual response takes longer than `timeout`: answer 504. The
+ *   request was delivered all the same.
+ * @throws {@link WorkflowWorldError} when the database cannot be used: answer 503, so that the sender
+ *   tries again.
+ *
+ * @example
+ * ```ts
+ * export async function POST(request: Request, token: string) {
+ *   try {
+ *     return await resumeWebhook(token, request, { timeout: 30_000 });
+ *   } catch (error) {
+ *     if (HookNotFoundError.is(error)) return new Response(null, { status: 404 });
+ *     if (TimeLimitError.is(error)) return new Response(null, { status: 504 });
+ *     return new Response(null, { status: 503 });
+ *   }
+ * }
+ * ```
+ */
+export function resumeWebhook(
+  token: string,
+  request: Request,
+  options?: ResumeWebhookOptions,
+): Promise<Response>;
+
+/** Options of {@link resumeWebhook}. */
+export interface ResumeWebhookOptions {
+  /** Milliseconds to wait for a manual response at most; as long as the run lives unless told. */
+  timeout?: number;
+}
+
+/** Does nothing: `workflow/api` has it for the SDK's compiler, and so it is here. */
+export function runStep(): void;
 
 // ---------------------------------------------------------------------------------------------
 // Starting and following runs
@@ -370,6 +486,14 @@ export interface Storage {
     get(runId: string, params: ReadOptions & { resolveData: 'none' }): Promise<RunWithoutData>;
     get(runId: string, params?: ReadOptions & { resolveData?: 'all' }): Promise<WorkflowRun>;
     get(runId: string, params?: ReadOptions): Promise<WorkflowRun | RunWithoutData>;
+    /**
+     * The run as soon as it has ended, by push; or as it is when `timeoutMs` is over. SDK 4.8.9 does
+     * not call it.
+     */
+    waitForTerminalStatus(
+      runId: string,
+      params?: ReadOptions & { timeoutMs?: number },
+    ): Promise<WorkflowRun | RunWithoutData>;
     list(params: ListRunsOptions & { resolveData: 'none' }): Promise<Page<RunWithoutData>>;
     list(params?: ListRunsOptions & { resolveData?: 'all' }): Promise<Page<WorkflowRun>>;
     list(params?: ListRunsOptions): Promise<Page<WorkflowRun | RunWithoutData>>;
@@ -763,6 +887,22 @@ export class WorkflowRunNotFoundError extends Error {
   constructor(runId: string);
   /** Whether a value is such an error, of whatever copy of the class. */
   static is(value: unknown): value is WorkflowRunNotFoundError;
+}
+
+/** Something did not come within the time that the caller gave it. */
+export class TimeLimitError extends Error {
+  /** The limit, in milliseconds. */
+  readonly timeout: number;
+  constructor(what: string, timeout: number);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is TimeLimitError;
+}
+
+/** An idempotency key was used before with another payload: use a fresh key for this one. */
+export class IdempotencyConflictError extends Error {
+  constructor(message: string);
+  /** Whether a value is such an error, of whatever copy of the class. */
+  static is(value: unknown): value is IdempotencyConflictError;
 }
 
 /** The run that was waited for has failed. */

@@ -14,10 +14,13 @@ const read = (name: string) => readFileSync(join(DIST, name), 'utf8');
 const EXPORTS = [
   'EntityConflictError',
   'HookNotFoundError',
+  'IDEMPOTENCY_WINDOW_MS',
+  'IdempotencyConflictError',
   'Run',
   'RunExpiredError',
   'RunNotSupportedError',
   'ThrottleError',
+  'TimeLimitError',
   'TooEarlyError',
   'WorkflowRunCancelledError',
   'WorkflowRunFailedError',
@@ -28,7 +31,10 @@ const EXPORTS = [
   'getHookByToken',
   'getRun',
   'resumeHook',
+  'resumeWebhook',
+  'runStep',
   'start',
+  'waitForHook',
 ];
 
 // One of these in a file, and the SDK's Next.js plugin bundles the package against the app's will.

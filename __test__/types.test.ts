@@ -11,7 +11,7 @@ test('the documented examples compile under --strict, without the SDK and withou
 
 test('every value that index.d.ts declares is exported, and the reverse', () => {
   const declarations = readFileSync(join(ROOT, 'index.d.ts'), 'utf8');
-  const found = declarations.matchAll(/^export (?:function|class) (\w+)/gm);
+  const found = declarations.matchAll(/^export (?:function|class|const) (\w+)/gm);
   // An overload is the same value again.
   const declared = [...new Set([...found].map(([, name]) => name))];
   const exported = Object.keys(require('hookline')).filter((name) => name !== 'default');

@@ -173,6 +173,7 @@ await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 const inputs = [
   ...(await bundle('ts/index.ts', 'index.js', [serializerApart, noRegistration])),
+  ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [
     serializerApart,

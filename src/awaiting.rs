@@ -255,3 +255,56 @@ impl<K: Eq + Hash, V> State<K, V> {
         Some(done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::domain::hook::Owner;
+    use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+
+    static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+    fn counted_look(
+        store: &dyn Store,
+        run_ids: Vec<RunId>,
+        done: Completion<Found<RunId, RunView>>,
+    ) {
+        LOOKS.fetch_add(1, Ordering::SeqCst);
+        // Those of the test go on for ever.
+        let _ = (store, run_ids);
+        done.settle(Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_thousand_waiters_cost_one_look_each_and_then_one_for_all_when_another_process_commits() {
+        let empty = String::new;
+        let owner = Owner { owner_id: empty(), project_id: empty(), environment: empty() };
+        let store = SqliteStore::open(SqliteOptions {
+            location: Location::Memory("awaiting".into()),
+            full_durability: true,
+            workflow_prefix: "__wkf_workflow_".into(),
+            owner,
+            clock: Arc::new(SystemClock),
+            faults: None,
+        });
+        let store: Arc<dyn Store> = Arc::new(store.expect("memory opens"));
+        let board = Board::new(store, counted_look);
+        for number in 0..1000 {
+            let run_id = RunId::new(format!("wrun_{number}"));
+            board.enter(WaiterId { world: 1, number }, run_id, Completion::ignored());
+        }
+        assert_eq!(LOOKS.load(Ordering::SeqCst), 1000);
+        board.hear(&[RunId::new("wrun_of_nobody")], false);
+        assert_eq!(LOOKS.load(Ordering::SeqCst), 1000, "nobody waits for that");
+        board.hear(&[], true);
+        assert_eq!(LOOKS.load(Ordering::SeqCst), 1001);
+        board.hear(&[RunId::new("wrun_7"), RunId::new("wrun_8")], false);
+        assert_eq!(LOOKS.load(Ordering::SeqCst), 1002);
+        board.leave(|_| true, || Ok(None));
+        board.hear(&[], true);
+        assert_eq!(LOOKS.load(Ordering::SeqCst), 1002, "nobody waits");
+    }
+}

@@ -14,7 +14,7 @@ export interface Patience {
 }
 
 /** The longest that a timer of JavaScript waits; a longer one would fire at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
+export const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Waiters are named by 32 bits; the oldest of four billion is over. */
 let lastWaiter = 0;
@@ -46,9 +46,9 @@ export async function hookWithToken(
 }
 
 /** Refuses a time limit that is none. */
-export function checkTimeout(timeout: unknown): void {
+export function checkTimeout(timeout: unknown, name = 'timeout'): void {
   if (timeout === undefined || (typeof timeout === 'number' && timeout >= 0)) return;
-  throw invalid('timeout must be a number of milliseconds, zero or more.');
+  throw invalid(`${name} must be a number of milliseconds, zero or more.`);
 }
 
 async function untilSettled<T>(

@@ -40,10 +40,37 @@ export interface NativeFault {
   details: Record<string, unknown>;
 }
 
+/** Something did not come within the time that the caller gave it. */
+export class TimeLimitError extends Error {
+  override readonly name = 'TimeLimitError';
+
+  /** `what` begins the message; `timeout` is in milliseconds. */
+  constructor(
+    what: string,
+    readonly timeout: number,
+  ) {
+    super(`${what} did not come within ${timeout} ms.`);
+  }
+
+  static is(value: unknown): value is TimeLimitError {
+    return (value as Error | null | undefined)?.name === 'TimeLimitError';
+  }
+}
+
+/** An idempotency key stands for another payload. */
+export class IdempotencyConflictError extends Error {
+  override readonly name = 'IdempotencyConflictError';
+
+  static is(value: unknown): value is IdempotencyConflictError {
+    return (value as Error | null | undefined)?.name === 'IdempotencyConflictError';
+  }
+}
+
 const CLASSES: Record<string, (fault: NativeFault) => Error> = {
   RUN_NOT_FOUND: ({ details }) => new WorkflowRunNotFoundError(String(details.runId ?? '')),
   HOOK_NOT_FOUND: ({ details }) => new HookNotFoundError(String(details.token ?? '')),
   ENTITY_CONFLICT: ({ message }) => new EntityConflictError(message),
+  IDEMPOTENCY_CONFLICT: ({ message }) => new IdempotencyConflictError(message),
   RUN_EXPIRED: ({ message }) => new RunExpiredError(message),
   TOO_EARLY: ({ message, details }) =>
     new TooEarlyError(message, { retryAfter: numberOf(details.retryAfter) }),

@@ -5,9 +5,10 @@
  * then one atomic operation that checks that the hook lives, appends `hook_received` and enqueues
  * the wake-up. Nothing is written before the payload has been serialized.
  */
-import type { CryptoKey, Hook } from '../index';
+import type { CryptoKey, Hook, ResumeHookOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { HookNotFoundError } from './errors';
+import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
 import { answerOf, type NativeWorld, settled } from './native';
 import { type NativeRecord, toHook } from './records';
 import { dehydratePayload, hydrateMetadata } from './serialize';
@@ -17,7 +18,8 @@ import { currentEngine, currentWorld, SPEC_VERSION } from './world';
 /** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
 const TOKEN_LENGTH_MAX = 4096;
 
-interface Target {
+/** A hook to resume. */
+export interface Target {
   hook: Hook;
   /** What dehydration must know of the run. */
   run: { executionContext?: Record<string, unknown> | null };
@@ -27,6 +29,7 @@ interface Target {
  * Sends a payload to a hook and wakes its run; both are on disk when the promise resolves.
  *
  * @throws HookNotFoundError with the token, when no live hook has it.
+ * @throws IdempotencyConflictError when the idempotency key stands for another payload.
  * @throws WorkflowRunNotFoundError when the hook's run is gone.
  * @throws TypeError for an argument that is neither a token nor a hook.
  * @throws the SDK's `WorkflowRuntimeError` for a payload that cannot be serialized; nothing is
@@ -36,9 +39,9 @@ interface Target {
 export function resumeHook(
   tokenOrHook: string | Hook,
   payload: unknown,
-  encryptionKeyOverride?: CryptoKey,
+  keyOrOptions?: CryptoKey | ResumeHookOptions,
 ): Promise<Hook> {
-  return outlivingTheRequest(resume(tokenOrHook, payload, encryptionKeyOverride));
+  return outlivingTheRequest(resume(tokenOrHook, payload, keyOrOptions));
 }
 
 /**
@@ -58,16 +61,44 @@ export async function getHookByToken(token: string): Promise<Hook> {
 async function resume(
   tokenOrHook: string | Hook,
   payload: unknown,
-  key: CryptoKey | undefined,
+  keyOrOptions: CryptoKey | ResumeHookOptions | undefined,
 ): Promise<Hook> {
-  checkToken(tokenOf(tokenOrHook));
+  const options = optionsOf(keyOrOptions);
+  const token = tokenOf(tokenOrHook);
+  checkToken(token);
   const native = await currentEngine().connect();
-  const { hook, run } =
-    typeof tokenOrHook === 'string'
-      ? await findByToken(native, tokenOrHook)
-      : findRunOf(native, tokenOrHook);
+  const { encryptionKey, idempotencyKey, idempotencyWindow } = options;
+  const sending: Sending = { encryptionKey };
+  if (idempotencyKey !== undefined) {
+    sending.once = await resumeKey(token, payload, idempotencyKey, idempotencyWindow);
+    const earlier = hookOfEarlierResume(native, sending.once);
+    if (earlier) return typeof tokenOrHook === 'string' ? hydrated(earlier) : tokenOrHook;
+  }
+  if (typeof tokenOrHook !== 'string') {
+    return resumeTarget(native, findRunOf(native, tokenOrHook), payload, sending);
+  }
+  const target = findByToken(native, tokenOrHook);
+  await hydrated(target.hook);
+  return resumeTarget(native, target, payload, sending);
+}
+
+/** How a payload is sent. */
+export interface Sending {
+  encryptionKey?: CryptoKey;
+  /** Only if no resume with this key has been done. */
+  once?: ResumeKey;
+}
+
+/** Sends a payload to a hook that has been found. Streams go to `world` if it is given. */
+export async function resumeTarget(
+  native: NativeWorld,
+  { hook, run }: Target,
+  payload: unknown,
+  { encryptionKey, once }: Sending,
+  world?: World,
+): Promise<Hook> {
   const v1Compat = (hook.specVersion ?? 1) <= 1;
-  const value = await dehydrateFor(hook, run, payload, v1Compat, key);
+  const value = await dehydrateFor({ hook, run }, payload, v1Compat, encryptionKey, world);
   const encoded = encodePayload(value);
   const request = JSON.stringify({
     runId: hook.runId,
@@ -76,9 +107,11 @@ async function resume(
     payloadFormat: encoded?.format,
     specVersion: SPEC_VERSION,
     v1Compat,
+    ...once,
   });
+  const bytes = encoded?.bytes ?? new Uint8Array(0);
   try {
-    await settled(native.resumeHook(request, encoded?.bytes ?? new Uint8Array(0)));
+    await settled(once ? native.resumeHookOnce(request, bytes) : native.resumeHook(request, bytes));
   } catch (error) {
     // SDK 4.8.9 puts the hook's id there when the hook object was given; callers look for the token.
     throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
@@ -86,14 +119,16 @@ async function resume(
   return hook;
 }
 
-async function findByToken(native: NativeWorld, token: string): Promise<Target> {
+/** The live hook with a token, its metadata as stored, and its run: a point read. */
+export function findByToken(native: NativeWorld, token: string): Target {
   const { json, bytes } = answerOf<{ hook: NativeRecord; run: Target['run'] }>(
     native.hookForResume(token),
   );
-  return { hook: await hydrated(toHook(json.hook, bytes)), run: json.run };
+  return { hook: toHook(json.hook, bytes), run: json.run };
 }
 
-async function hydrated(hook: Hook): Promise<Hook> {
+/** The same hook, its metadata the value that the workflow gave. */
+export async function hydrated(hook: Hook): Promise<Hook> {
   if (hook.metadata !== undefined) {
     hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, undefined, currentWorld);
   }
@@ -108,20 +143,36 @@ function findRunOf(native: NativeWorld, hook: Hook): Target {
 }
 
 async function dehydrateFor(
-  hook: Hook,
-  run: Target['run'],
+  { hook, run }: Target,
   payload: unknown,
   v1Compat: boolean,
   key: CryptoKey | undefined,
+  world: World | undefined,
 ): Promise<unknown> {
   const uploads: Promise<unknown>[] = [];
   try {
     const coreVersion = run.executionContext?.workflowCoreVersion;
     const target = { runId: hook.runId, coreVersion, v1Compat, key };
-    return await dehydratePayload(payload, target, uploads, currentWorld);
+    return await dehydratePayload(payload, target, uploads, currentWorld, world);
   } finally {
     flushInBackground(uploads, 'a hook payload', { runId: hook.runId, hookId: hook.hookId });
   }
+}
+
+const OPTIONS = ['encryptionKey', 'idempotencyKey', 'idempotencyWindow'];
+
+/**
+ * The third argument is the SDK's `encryptionKeyOverride`, or our options. Options are a plain
+ * object, which a key of Web Crypto never is, in whatever realm either was made.
+ */
+function optionsOf(keyOrOptions: CryptoKey | ResumeHookOptions | undefined): ResumeHookOptions {
+  if (keyOrOptions === undefined || keyOrOptions === null) return {};
+  const prototype = Object.getPrototypeOf(keyOrOptions);
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (!isPlain) return { encryptionKey: keyOrOptions as CryptoKey };
+  const unknown = Object.keys(keyOrOptions).find((name) => !OPTIONS.includes(name));
+  if (unknown === undefined) return keyOrOptions as ResumeHookOptions;
+  throw new TypeError(`resumeHook() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`);
 }
 
 /** The token that an argument of `resumeHook` names; a TypeError when it names none. */
@@ -143,7 +194,7 @@ function tokenOf(tokenOrHook: unknown): string {
  * Refuses a token that no hook can have, without asking the database. A lone surrogate would be
  * replaced on its way to the store, and then name somebody else's hook.
  */
-function checkToken(token: string): void {
+export function checkToken(token: string): void {
   if (token !== '' && token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;
   throw new HookNotFoundError(token);
 }

@@ -5,9 +5,11 @@
 export {
   EntityConflictError,
   HookNotFoundError,
+  IdempotencyConflictError,
   RunExpiredError,
   RunNotSupportedError,
   ThrottleError,
+  TimeLimitError,
   TooEarlyError,
   WorkflowRunCancelledError,
   WorkflowRunFailedError,
@@ -16,6 +18,10 @@ export {
   WorkflowWorldError,
 } from './errors';
 export { getHookByToken, resumeHook } from './hooks';
+export { IDEMPOTENCY_WINDOW_MS } from './limits';
 export { getRun, Run } from './run';
+export { runStep } from './run-step';
 export { start } from './start';
+export { waitForHook } from './wait-for-hook';
+export { resumeWebhook } from './webhook';
 export { createWorld, createWorld as default } from './world';

@@ -20,7 +20,7 @@ export interface PayloadTarget {
  * Serializes a hook payload for the run that will read it: bytes, or with `v1Compat` a plain value.
  *
  * Uploads of streams within the payload are pushed to `uploads`, also when this then fails, so that
- * the caller can always watch over them.
+ * the caller can always watch over them. They go to `world`, the current one unless it is given.
  *
  * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
  */
@@ -29,19 +29,22 @@ export async function dehydratePayload(
   target: PayloadTarget,
   uploads: Promise<unknown>[],
   currentWorld: () => World,
+  world?: World,
 ): Promise<unknown> {
   const sdk = load(currentWorld);
   const capabilities = capabilitiesOf(sdk, target.coreVersion);
   const encrypts = capabilities.supportedFormats.has(sdk.SerializationFormat.ENCRYPTED);
-  const dehydrated = sdk.dehydrateStepReturnValue(
-    payload,
-    target.runId,
-    (encrypts ? target.key : undefined) as never,
-    uploads as Promise<void>[],
-    globalThis as never,
-    target.v1Compat,
-    capabilities.framedByteStreams,
-  );
+  const dehydrate = () =>
+    sdk.dehydrateStepReturnValue(
+      payload,
+      target.runId,
+      (encrypts ? target.key : undefined) as never,
+      uploads as Promise<void>[],
+      globalThis as never,
+      target.v1Compat,
+      capabilities.framedByteStreams,
+    );
+  const dehydrated = world ? sdk.inWorld(world, dehydrate) : dehydrate();
   return dehydrated.catch((error: unknown) => {
     throw withoutPayload(error);
   });
@@ -56,6 +59,41 @@ function withoutPayload(error: unknown): unknown {
   }
   return error;
 }
+
+/**
+ * A payload serialized to be compared with others: as bytes, plain, for no run. Streams within it are
+ * read into nothing; `uploads` then holds something.
+ *
+ * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
+ */
+export async function serializedForDigest(
+  payload: unknown,
+  uploads: Promise<unknown>[],
+): Promise<Uint8Array> {
+  const sdk = load();
+  const serialized = sdk.inWorld(NOWHERE, () =>
+    sdk.dehydrateStepReturnValue(
+      payload,
+      '',
+      undefined,
+      uploads as Promise<void>[],
+      globalThis as never,
+    ),
+  );
+  return serialized.catch((error: unknown) => {
+    throw withoutPayload(error);
+  }) as Promise<Uint8Array>;
+}
+
+const nothing = async () => undefined;
+
+/** A World whose streams go nowhere. */
+const NOWHERE = {
+  writeToStream: nothing,
+  writeToStreamMulti: nothing,
+  closeStream: nothing,
+  readFromStream: async () => new ReadableStream(),
+} as unknown as World;
 
 type Capabilities = ReturnType<Sdk['getRunCapabilities']>;
 

@@ -9,6 +9,7 @@ import type {
   Storage,
   WorkflowRun,
 } from '../index';
+import { checkTimeout, runEnd } from './awaiting';
 import { maxEvents } from './config';
 import type { Engine } from './engine';
 import { invalid } from './errors';
@@ -38,7 +39,7 @@ interface EncodedEvent {
 export function createStorage(engine: Engine): Storage {
   const read = readsOf(engine);
   const storage = {
-    runs: runs(read),
+    runs: runs(engine, read),
     steps: steps(read),
     events: { create: createEvent(engine), ...events(read) },
     hooks: hooks(engine, read),
@@ -85,12 +86,25 @@ function readsOf(engine: Engine) {
 
 type Reads = ReturnType<typeof readsOf>;
 
-function runs(read: Reads) {
+function runs(engine: Engine, read: Reads) {
+  const get = (runId: string, data: boolean) =>
+    read.one('run', (native) => native.getRun(runId, data), toRun, data);
   return {
     async get(runId: string, params?: ReadOptions) {
       const data = wantsData(params);
       text('runId', runId);
-      return read.one('run', (native) => native.getRun(runId, data), toRun, data);
+      return get(runId, data);
+    },
+    /** The run once it has ended, or as it is when the time is over. */
+    async waitForTerminalStatus(
+      runId: string,
+      { timeoutMs, ...params }: ReadOptions & { timeoutMs?: number } = {},
+    ) {
+      const data = wantsData(params);
+      text('runId', runId);
+      checkTimeout(timeoutMs, 'timeoutMs');
+      await runEnd(engine, runId, { timeout: timeoutMs });
+      return get(runId, data);
     },
     async list(params: ListParams<{ workflowName?: string; status?: string }> = {}) {
       const filter = {

@@ -106,6 +106,16 @@ describe('start', () => {
   });
 });
 
+test('a step may start another workflow; a workflow is told that it may not', async () => {
+  const runId = await app.start('parent', 'word');
+  await expect(app.result(runId)).resolves.toEqual({
+    fromStep: ['word'],
+    inWorkflow: expect.stringContaining(
+      'getHookByToken() of hookline cannot run inside a workflow',
+    ),
+  });
+});
+
 describe('getRun', () => {
   const GETTERS = ['exists', 'status', 'workflowName', 'createdAt', 'startedAt', 'completedAt'];
 

@@ -1,0 +1,110 @@
+/** Return values and hooks that are awaited: by push, without polling, and released by `close()`. */
+import { getRun, TimeLimitError, type World, waitForHook } from 'hookline';
+import {
+  cleanUp,
+  devalue,
+  newDatabase,
+  newHook,
+  newRun,
+  newWorld,
+  runNode,
+  useAsSdkWorld,
+} from './support';
+
+const COUNT = 500;
+
+let world: World;
+let url: string;
+
+beforeEach(() => {
+  url = newDatabase();
+  world = newWorld({ url });
+  useAsSdkWorld(world);
+});
+afterEach(async () => {
+  useAsSdkWorld(undefined);
+  await cleanUp();
+});
+
+const complete = (by: World, runId: string, value: string) =>
+  by.events.create(runId, {
+    eventType: 'run_completed',
+    specVersion: 3,
+    eventData: { output: devalue(`["${value}"]`) },
+  });
+
+test('a return value comes with the commit that ends the run, from another World too', async () => {
+  const other = newWorld({ url });
+  const [first, second] = [await newRun(world), await newRun(other)];
+  const values = [getRun(first).returnValue, getRun(first).returnValue, getRun(second).returnValue];
+  await complete(world, first, 'first');
+  await complete(other, second, 'second');
+  await expect(Promise.all(values)).resolves.toEqual(['first', 'first', 'second']);
+});
+
+test('waitForTerminalStatus gives the ended run, and the run as it is when time is over', async () => {
+  const runId = await newRun(world);
+  const early = await world.runs.waitForTerminalStatus(runId, { timeoutMs: 1 });
+  expect(early).toMatchObject({ runId, status: 'running' });
+  const ended = world.runs.waitForTerminalStatus(runId, { resolveData: 'none' });
+  await complete(world, runId, 'x');
+  expect(await ended).toMatchObject({ status: 'completed', output: undefined });
+  await expect(world.runs.waitForTerminalStatus('wrun_no')).rejects.toMatchObject({
+    name: 'WorkflowRunNotFoundError',
+  });
+});
+
+test('a thousand promises are released by close() with an error that says why', async () => {
+  const runs = [await newRun(world), await newRun(world)];
+  const released: Promise<unknown>[] = [];
+  for (let n = 0; n < COUNT; n += 1) {
+    released.push(getRun(runs[n % 2] as string).returnValue, waitForHook(`token ${n}`));
+  }
+  const outcomes = Promise.allSettled(released);
+  await newHook(world, 'somebody else');
+  await world.close();
+  for (const outcome of await outcomes) {
+    expect(outcome).toMatchObject({
+      status: 'rejected',
+      reason: { name: 'WorkflowWorldError', code: 'CLOSED', message: 'the world is closed' },
+    });
+  }
+});
+
+test('an aborted wait ends with the reason of its signal, a timed one with its limit', async () => {
+  const reason = new Error('the client went away');
+  const controller = new AbortController();
+  const aborted = waitForHook('token', { signal: controller.signal });
+  const timed = waitForHook('token', { timeout: 1 });
+  const kept = waitForHook('token', { timeout: 60_000 });
+  controller.abort(reason);
+  await expect(aborted).rejects.toBe(reason);
+  await expect(waitForHook('token', { signal: controller.signal })).rejects.toBe(reason);
+  await expect(timed).rejects.toBeInstanceOf(TimeLimitError);
+  await expect(timed).rejects.toMatchObject({ timeout: 1 });
+  const { runId } = await newHook(world, 'token', { metadata: devalue('[{"a":1},2]') });
+  await expect(kept).resolves.toMatchObject({ runId, metadata: { a: 2 } });
+});
+
+test('no token is in the message of a wait that took too long', async () => {
+  const error = await waitForHook('secret token', { timeout: 1 }).catch((reason) => reason);
+  expect(String(error.message) + String(error.stack)).not.toContain('secret token');
+});
+
+test('a script stays alive while it awaits a return value, and ends when it has it', async () => {
+  const runId = await newRun(world);
+  const script = `
+    const { getRun } = require('./dist/index.js');
+    const value = getRun(process.argv[1]).returnValue;
+    getRun(process.argv[1]).status.then(() => console.log('waits'));
+    value.then((text) => console.log(text));
+  `;
+  const ended = runNode(
+    ['-e', script, runId],
+    { env: { ...process.env, WORKFLOW_HOOKLINE_URL: url } },
+    (output) => {
+      if (output === 'waits\n') void complete(world, runId, 'told');
+    },
+  );
+  await expect(ended).resolves.toMatchObject({ code: 0, stdout: 'waits\ntold\n', stderr: '' });
+});

@@ -1,0 +1,24 @@
+/** `waitForHook`: the hook that a workflow is about to make, by push. */
+import type { Hook, WaitForHookOptions } from '../index';
+import { hookWithToken } from './awaiting';
+import { TimeLimitError } from './errors';
+import { checkToken, hydrated } from './hooks';
+import { currentEngine } from './world';
+
+/**
+ * The live hook with this token, as soon as there is one, its metadata hydrated.
+ *
+ * @throws TimeLimitError when there is none within `timeout`.
+ * @throws HookNotFoundError for a token that no hook can have.
+ * @throws WorkflowWorldError when the database cannot be used, or is closed meanwhile.
+ */
+export async function waitForHook(
+  token: string,
+  { timeout, signal }: WaitForHookOptions = {},
+): Promise<Hook> {
+  if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
+  checkToken(token);
+  const hook = await hookWithToken(currentEngine(), token, { timeout, signal });
+  if (!hook) throw new TimeLimitError('A hook with this token', timeout ?? 0);
+  return hydrated(hook);
+}

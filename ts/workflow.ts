@@ -1,0 +1,45 @@
+/**
+ * What workflow code gets instead of this package: the SDK bundles workflows with the condition
+ * `workflow`, and they run in a sandbox without Node. The errors are real, so that a workflow can
+ * recognise one that a step has thrown; the functions say where they belong.
+ */
+export {
+  EntityConflictError,
+  HookNotFoundError,
+  IdempotencyConflictError,
+  RunExpiredError,
+  RunNotSupportedError,
+  ThrottleError,
+  TimeLimitError,
+  TooEarlyError,
+  WorkflowRunCancelledError,
+  WorkflowRunFailedError,
+  WorkflowRunNotFoundError,
+  WorkflowRuntimeError,
+  WorkflowWorldError,
+} from './errors';
+export { IDEMPOTENCY_WINDOW_MS } from './limits';
+
+function outside(name: string) {
+  return (): never => {
+    throw new Error(
+      `${name}() of hookline cannot run inside a workflow. Call it in a step function ("use step"), or outside of the workflow.`,
+    );
+  };
+}
+
+export const createWorld = outside('createWorld');
+export const getHookByToken = outside('getHookByToken');
+export const getRun = outside('getRun');
+export const resumeHook = outside('resumeHook');
+export const resumeWebhook = outside('resumeWebhook');
+export const runStep = outside('runStep');
+export const start = outside('start');
+export const waitForHook = outside('waitForHook');
+export default createWorld;
+
+export class Run {
+  constructor() {
+    outside('new Run')();
+  }
+}
