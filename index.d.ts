@@ -450,6 +450,17 @@ export interface WorldOptions {
   delivery?: 'auto' | 'direct' | 'http';
   /** The app's address for HTTP delivery. Variable: `WORKFLOW_HOOKLINE_BASE_URL`. */
   baseUrl?: string;
+  /**
+   * Encrypts what is stored: the key ring, entries `id:base64` with the newest first, each key 32
+   * bytes. What is new is encrypted under the first; the others still read. Plain unless given.
+   * Variable: `WORKFLOW_HOOKLINE_ENCRYPTION_KEYS`, with commas between the entries.
+   */
+  encryptionKeys?: string | readonly string[];
+  /**
+   * How hook tokens are stored: as they are (`'plain'`, default), or (`'sealed'`) as a keyed hash with
+   * the token encrypted behind it, which needs `encryptionKeys`. Variable: `WORKFLOW_HOOKLINE_TOKENS`.
+   */
+  tokens?: 'plain' | 'sealed';
   /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. */
   streamFlushIntervalMs?: number;
 }
@@ -473,6 +484,17 @@ export default createWorld;
 export interface World extends Storage, Queue, Streamer {
   /** The spec version that new runs are stamped with. */
   specVersion: number;
+  /**
+   * The AES-256 key of a run, for the SDK; `undefined` when its values are plain.
+   *
+   * @throws WorkflowWorldError with code `ENCRYPTION_KEY_MISSING` when the key ring has not the key
+   *   that the run was started with, `ENCRYPTION_KEY_WRONG` when it has another one under its id.
+   */
+  getEncryptionKeyForRun(run: WorkflowRun): Promise<Uint8Array | undefined>;
+  getEncryptionKeyForRun(
+    runId: string,
+    context?: Record<string, unknown>,
+  ): Promise<Uint8Array | undefined>;
   /** Opens the database, and begins to deliver messages to this process's handlers. */
   start(): Promise<void>;
   /** Lets deliveries in flight end, and closes; may be called twice, or before any use. */

@@ -275,6 +275,17 @@ fn what_was_written_before_there_was_a_ring_stays_readable() {
     assert_eq!(slice.chunks[0], b"canary-chunk");
 }
 
+#[test]
+fn while_a_key_is_rotated_a_process_with_the_old_ring_may_start() {
+    let place = Place::fresh();
+    let rotated = key_ring(&[("new", 2), ("old", 1)]);
+    with_hook(&place.open(&rotated, TokensAtRest::Sealed).unwrap());
+    let store = place.open(&key_ring(&[("old", 1)]), TokensAtRest::Sealed).unwrap();
+    does(&store, 2, EventBody::RunCreated(creation()));
+    let run = place.open(&rotated, TokensAtRest::Sealed).unwrap().run_by_id(&run_id(2)).unwrap();
+    assert_eq!(run.encryption_key_id.as_deref(), Some("old"));
+}
+
 /// Both ways in which the setting may change while a hook lives.
 fn changes_of_the_setting() -> [(TokensAtRest, TokensAtRest); 2] {
     use TokensAtRest::{Plain, Sealed};

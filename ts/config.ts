@@ -16,6 +16,8 @@ export interface NativeConfig {
   baseUrl?: string;
   queueNamespace?: string;
   environment?: string;
+  encryptionKeys?: string;
+  tokens?: string;
   forTests?: boolean;
 }
 
@@ -41,6 +43,8 @@ export function readConfig(options: WorldOptions): NativeConfig {
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
     // What a hook says of where it was made.
     environment: setting(undefined, 'NODE_ENV'),
+    encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
+    tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
     forTests: (options as { [FOR_TESTS]?: boolean })[FOR_TESTS],
   };
 }
@@ -79,6 +83,11 @@ export function deploymentId(): string {
 export function maxEvents(): number | undefined {
   const limit = Number(setting(undefined, 'WORKFLOW_MAX_EVENTS'));
   return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
+}
+
+/** A ring as one text; an empty one stays a setting, so that the addon refuses it. */
+function keyRing(keys: string | readonly string[] | undefined): string | undefined {
+  return typeof keys === 'string' ? keys : keys?.join(',');
 }
 
 function setting(option: unknown, variable: string): string | undefined {

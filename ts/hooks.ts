@@ -9,6 +9,7 @@ import type { CryptoKey, Hook, ResumeHookOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { HookNotFoundError } from './errors';
 import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
+import { runKey } from './keys';
 import { answerOf, type NativeWorld, settled } from './native';
 import { type NativeRecord, toHook } from './records';
 import { dehydratePayload, hydrateMetadata } from './serialize';
@@ -68,7 +69,7 @@ async function resume(
   checkToken(token);
   const native = await currentEngine().connect();
   const { encryptionKey, idempotencyKey, idempotencyWindow } = options;
-  const sending: Sending = { encryptionKey };
+  const sending: Sending = encryptionKey ? { encryptionKey } : {};
   if (idempotencyKey !== undefined) {
     sending.once = await resumeKey(token, payload, idempotencyKey, idempotencyWindow);
     const earlier = hookOfEarlierResume(native, sending.once);
@@ -78,12 +79,15 @@ async function resume(
     return resumeTarget(native, findRunOf(native, tokenOrHook), payload, sending);
   }
   const target = findByToken(native, tokenOrHook);
-  await hydrated(target.hook);
-  return resumeTarget(native, target, payload, sending);
+  // Also when the caller gives a key: the metadata needs the run's own.
+  const key = await runKey(currentEngine(), target.hook.runId);
+  await hydrated(target.hook, key);
+  return resumeTarget(native, target, payload, { encryptionKey: key, ...sending });
 }
 
 /** How a payload is sent. */
 export interface Sending {
+  /** The run's own unless given. */
   encryptionKey?: CryptoKey;
   /** Only if no resume with this key has been done. */
   once?: ResumeKey;
@@ -98,7 +102,8 @@ export async function resumeTarget(
   world?: World,
 ): Promise<Hook> {
   const v1Compat = (hook.specVersion ?? 1) <= 1;
-  const value = await dehydrateFor({ hook, run }, payload, v1Compat, encryptionKey, world);
+  const key = encryptionKey ?? (await runKey(currentEngine(), hook.runId));
+  const value = await dehydrateFor({ hook, run }, payload, v1Compat, key, world);
   const encoded = encodePayload(value);
   const request = JSON.stringify({
     runId: hook.runId,
@@ -127,10 +132,11 @@ export function findByToken(native: NativeWorld, token: string): Target {
   return { hook: toHook(json.hook, bytes), run: json.run };
 }
 
-/** The same hook, its metadata the value that the workflow gave. */
-export async function hydrated(hook: Hook): Promise<Hook> {
+/** The same hook, its metadata the value that the workflow gave; `known` spares asking for the key. */
+export async function hydrated(hook: Hook, known?: CryptoKey): Promise<Hook> {
   if (hook.metadata !== undefined) {
-    hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, undefined, currentWorld);
+    const key = known ?? (await runKey(currentEngine(), hook.runId));
+    hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, key, currentWorld);
   }
   return hook;
 }

@@ -40,6 +40,8 @@ export interface NativeWorld {
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
   hookForResume(token: string): NativeReply;
   runForResume(runId: string): NativeReply;
+  /** The bytes of a run's key; none when its values are plain. */
+  runKey(runId: string): NativeReply;
   resumeHookOnce(request: string, payload: Uint8Array): Promise<NativeReply>;
   /** The hook that a resume with this key found; void when there was none. */
   earlierResume(request: string): NativeReply;

@@ -2,6 +2,7 @@
 import type { World, WorldOptions } from '../index';
 import { engineKey, readConfig } from './config';
 import { createEngine, type Engine } from './engine';
+import { createKeys } from './keys';
 import { createQueue } from './queue';
 import { createStorage } from './storage';
 import { createStreamer } from './streamer';
@@ -31,6 +32,7 @@ export function createWorld(options?: WorldOptions): World {
     ...createStorage(engine),
     ...createQueue(engine),
     ...createStreamer(engine, given),
+    ...createKeys(engine),
     start: engine.start,
     close: engine.close,
     [ENGINE]: engine,

@@ -66,8 +66,10 @@ pub(super) fn token_seal(store: &dyn KeptKeys, ring: &KeyRing) -> Result<TokenSe
         kept.first()
             .map_or_else(|| key_missing(ring.newest().id()), |kept| key_missing(&kept.key_id))
     })?;
-    if !kept.iter().any(|kept| kept.key_id == ring.newest().id()) {
-        keep(store, ring.newest(), &token_key, false)?;
+    // Under the old ones too: while a key is rotated, a process that has only the old ring may start.
+    let is_kept = |key: &&MasterKey| kept.iter().any(|kept| kept.key_id == key.id());
+    for key in ring.keys().iter().filter(|key| !is_kept(key)) {
+        keep(store, key, &token_key, false)?;
     }
     Ok(TokenSeal::new(token_key))
 }

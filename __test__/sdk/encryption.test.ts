@@ -1,0 +1,129 @@
+/** What the files of an app with a key ring show, whatever passes through the SDK's runtime. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type App, cleanUp, freshData, startApp, type Via } from './harness';
+
+const LIMIT_MS = 120_000;
+const KEYS = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
+
+afterAll(cleanUp);
+
+/** Everything that SQLite keeps of a database, its log too. */
+function bytesOf(data: string): Buffer {
+  const files = readdirSync(data, { recursive: true, withFileTypes: true });
+  const paths = files
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name));
+  return Buffer.concat(paths.map((path) => readFileSync(path)));
+}
+
+function start(data: string, env: Record<string, string>): Promise<App> {
+  return startApp({ data, env });
+}
+
+/** Runs the fixture with this secret in all its parts; its outcome, and what it wrote to its stream. */
+async function runSecretly(app: App, via: Via, secret: string, token: string) {
+  const runs = [];
+  for (const fails of [false, true]) {
+    const runId = await app.start('secretive', secret, token, fails);
+    await app.hooksReady(token);
+    const hook = await app.resume(via, token, { secret });
+    const outcome = await app.result(runId).catch((error: Error) => error.message);
+    const spoken = [];
+    for await (const chunk of app.stream(runId)) spoken.push(chunk);
+    runs.push({ metadata: hook.metadata, outcome, spoken });
+  }
+  return runs;
+}
+
+function expected(secret: string) {
+  const shared = { metadata: { secret }, spoken: [secret] };
+  return [
+    { ...shared, outcome: { once: `at last: ${secret}`, caught: expect.stringContaining(secret) } },
+    { ...shared, outcome: expect.stringContaining(secret) },
+  ];
+}
+
+describe.each(['sdk', 'hookline'] as const)('resumed by %s', (via) => {
+  const secret = `canary-by-${via}`;
+  const token = `canary-token-${via}`;
+
+  test(
+    'with a key ring and sealed tokens, neither values nor tokens are in the files',
+    async () => {
+      const data = freshData();
+      const app = await start(data, {
+        WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: KEYS('a', 1),
+        WORKFLOW_HOOKLINE_TOKENS: 'sealed',
+      });
+      expect(await runSecretly(app, via, secret, token)).toEqual(expected(secret));
+      const whileOpen = bytesOf(data);
+      await app.stop();
+      for (const bytes of [whileOpen, bytesOf(data)]) {
+        // The names of workflows stay readable: so the files that are looked at are the right ones.
+        expect(bytes.includes('secretive')).toBe(true);
+        expect(bytes.includes('canary')).toBe(false);
+        expect(bytes.includes(Buffer.from('canary').toString('base64').slice(0, 8))).toBe(false);
+      }
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'without a key ring they are, so the test above could fail',
+    async () => {
+      const data = freshData();
+      const app = await start(data, {});
+      expect(await runSecretly(app, via, secret, token)).toEqual(expected(secret));
+      await app.stop();
+      expect(bytesOf(data).includes(secret)).toBe(true);
+      expect(bytesOf(data).includes(token)).toBe(true);
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  'a run goes on under its own key after the ring was rotated, and new runs use the new one',
+  async () => {
+    const data = freshData();
+    const before = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: KEYS('old', 1) });
+    const runId = await before.start('secretive', 'canary', 'token', false);
+    await before.hooksReady('token');
+    await before.stop();
+    const rotated = `${KEYS('new', 2)},${KEYS('old', 1)}`;
+    const after = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: rotated });
+    await after.resume('hookline', 'token', { secret: 'canary' });
+    expect(await after.result(runId)).toMatchObject({ once: 'at last: canary' });
+    const [fresh] = await runSecretly(after, 'hookline', 'canary-2', 'token-2');
+    expect(fresh?.outcome).toMatchObject({ once: 'at last: canary-2' });
+    await after.stop();
+    // Only the new run, and what it wrote, needs the new key alone.
+    expect(bytesOf(data).includes('canary')).toBe(false);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a worker with the rotated ring executes a run that a process with the old ring starts',
+  async () => {
+    const data = freshData();
+    const rotated = `${KEYS('new', 2)},${KEYS('old', 1)}`;
+    const worker = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: rotated });
+    const producer = await startApp({
+      data,
+      role: 'producer',
+      env: { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: KEYS('old', 1) },
+    });
+    const runs = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => producer.start('inbox', `token ${n}`)),
+    );
+    for (const [n, runId] of runs.entries()) {
+      await worker.hooksReady(`token ${n}`);
+      await worker.resume('sdk', `token ${n}`, { n, done: true });
+      expect(await worker.result(runId)).toEqual([n]);
+    }
+  },
+  LIMIT_MS,
+);
