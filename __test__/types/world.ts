@@ -1,7 +1,20 @@
 /** Compiled with the SDK installed: our World is one of its Worlds, and our functions are its own. */
 import type * as api from '@workflow/core/runtime';
 import type { Hook as SdkHook, World as SdkWorld } from '@workflow/world';
-import { createWorld, getHookByToken, type Hook, resumeHook } from 'hookline';
+import {
+  createWorld,
+  getHookByToken,
+  getRun,
+  type Hook,
+  type Run,
+  resumeHook,
+  resumeWebhook,
+  runStep,
+  type StartOptions,
+  type StopSleepResult,
+  type start,
+  type WorkflowReadableStreamOptions,
+} from 'hookline';
 
 createWorld() satisfies SdkWorld;
 createWorld() satisfies Required<Pick<SdkWorld, 'start' | 'close' | 'writeToStreamMulti'>>;
@@ -12,3 +25,14 @@ createWorld() satisfies Required<Pick<SdkWorld, 'start' | 'close' | 'writeToStre
 getHookByToken satisfies typeof api.getHookByToken;
 // Our payload is NonNullable, as the page documents it; the SDK's type allows null too.
 resumeHook<object> satisfies typeof api.resumeHook<object>;
+
+// The run functions take what the SDK's take; a run is a class of its own on each side.
+null as unknown as Parameters<typeof api.start> satisfies Parameters<typeof start>;
+getRun satisfies (...args: Parameters<typeof api.getRun>) => { runId: string };
+resumeWebhook satisfies typeof api.resumeWebhook;
+runStep satisfies typeof api.runStep;
+({}) as Run<string> satisfies Pick<api.Run<string>, keyof api.Run<string>>;
+({}) as api.Run<string> satisfies Pick<Run<string>, keyof Run<string>>;
+({}) as api.StartOptions satisfies StartOptions;
+({}) as WorkflowReadableStreamOptions satisfies api.WorkflowReadableStreamOptions;
+({}) as api.StopSleepResult satisfies StopSleepResult;
