@@ -20,24 +20,43 @@ export function tokens(size) {
   };
 }
 
+/** A running run. */
+async function startRun(world) {
+  const { run } = await world.events.create(null, {
+    eventType: 'run_created',
+    specVersion: 3,
+    eventData: {
+      deploymentId: 'dpl_bench',
+      workflowName: WORKFLOW,
+      input: new TextEncoder().encode('devl[[]]'),
+      executionContext: { workflowCoreVersion: '4.8.9' },
+    },
+  });
+  await world.events.create(run.runId, { eventType: 'run_started', specVersion: 3 });
+  return run.runId;
+}
+
+/** Running runs. */
+export function startRuns(world, count) {
+  return Promise.all(Array.from({ length: count }, () => startRun(world)));
+}
+
+/** Ends a run with a return value; resolves when that is committed. */
+export async function endRun(world, runId) {
+  await world.events.create(runId, {
+    eventType: 'run_completed',
+    specVersion: 3,
+    eventData: { output: new TextEncoder().encode('devl["done"]') },
+  });
+}
+
 /** Parks `size` runs, each on one hook, through the API of any World. */
 export async function park(world, size, inFlight = 512) {
-  const input = new TextEncoder().encode('devl[[]]');
   let next = 0;
   await atOnce(inFlight, size, async () => {
     const number = next++;
-    const { run } = await world.events.create(null, {
-      eventType: 'run_created',
-      specVersion: 3,
-      eventData: {
-        deploymentId: 'dpl_bench',
-        workflowName: WORKFLOW,
-        input,
-        executionContext: { workflowCoreVersion: '4.8.9' },
-      },
-    });
-    await world.events.create(run.runId, { eventType: 'run_started', specVersion: 3 });
-    await world.events.create(run.runId, {
+    const runId = await startRun(world);
+    await world.events.create(runId, {
       eventType: 'hook_created',
       specVersion: 3,
       correlationId: `hook_${String(number).padStart(26, '0')}`,
