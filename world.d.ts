@@ -1,0 +1,381 @@
+/**
+ * The World and what it stores: the types of `createWorld()`'s result, which the Workflow SDK calls.
+ * `index.d.ts` exports them all; nothing needs to import this file.
+ */
+import type { Hook } from './index.js';
+
+/** What the Workflow SDK 4.x asks of a backend; see `@workflow/world`. */
+export interface World extends Storage, Queue, Streamer {
+  /** The spec version that new runs are stamped with. */
+  specVersion: number;
+  /**
+   * The AES-256 key of a run, for the SDK; `undefined` when its values are plain.
+   *
+   * @throws WorkflowWorldError with code `ENCRYPTION_KEY_MISSING` when the key ring has not the key
+   *   that the run was started with, `ENCRYPTION_KEY_WRONG` when it has another one under its id.
+   */
+  getEncryptionKeyForRun(run: WorkflowRun): Promise<Uint8Array | undefined>;
+  getEncryptionKeyForRun(
+    runId: string,
+    context?: Record<string, unknown>,
+  ): Promise<Uint8Array | undefined>;
+  /** Opens the database, and begins to deliver messages to this process's handlers. */
+  start(): Promise<void>;
+  /** Lets deliveries in flight end, and closes; may be called twice, or before any use. */
+  close(): Promise<void>;
+}
+
+/** Runs, steps, events and hooks. */
+export interface Storage {
+  /** Workflow runs. Rejects with {@link WorkflowRunNotFoundError} for a run that does not exist. */
+  runs: {
+    get(runId: string, params: ReadOptions & { resolveData: 'none' }): Promise<RunWithoutData>;
+    get(runId: string, params?: ReadOptions & { resolveData?: 'all' }): Promise<WorkflowRun>;
+    get(runId: string, params?: ReadOptions): Promise<WorkflowRun | RunWithoutData>;
+    /**
+     * The run as soon as it has ended, by push; or as it is when `timeoutMs` is over. SDK 4.8.9 does
+     * not call it.
+     */
+    waitForTerminalStatus(
+      runId: string,
+      params?: ReadOptions & { timeoutMs?: number },
+    ): Promise<WorkflowRun | RunWithoutData>;
+    list(params: ListRunsOptions & { resolveData: 'none' }): Promise<Page<RunWithoutData>>;
+    list(params?: ListRunsOptions & { resolveData?: 'all' }): Promise<Page<WorkflowRun>>;
+    list(params?: ListRunsOptions): Promise<Page<WorkflowRun | RunWithoutData>>;
+  };
+  /** Steps of runs. */
+  steps: {
+    get(
+      runId: string | undefined,
+      stepId: string,
+      params: ReadOptions & { resolveData: 'none' },
+    ): Promise<StepWithoutData>;
+    get(
+      runId: string | undefined,
+      stepId: string,
+      params?: ReadOptions & { resolveData?: 'all' },
+    ): Promise<Step>;
+    get(
+      runId: string | undefined,
+      stepId: string,
+      params?: ReadOptions,
+    ): Promise<Step | StepWithoutData>;
+    list(params: ListStepsOptions & { resolveData: 'none' }): Promise<Page<StepWithoutData>>;
+    list(params: ListStepsOptions & { resolveData?: 'all' }): Promise<Page<Step>>;
+    list(params: ListStepsOptions): Promise<Page<Step | StepWithoutData>>;
+  };
+  /** The append-only log of each run; every change of state goes through `create`. */
+  events: {
+    create(
+      runId: string | null,
+      event: EventRequest,
+      params?: CreateEventOptions,
+    ): Promise<EventResult>;
+    get(runId: string, eventId: string, params?: ReadOptions): Promise<Event>;
+    list(params: ReadOptions & PageRequest & { runId: string }): Promise<Page<Event>>;
+    listByCorrelationId(
+      params: ReadOptions & PageRequest & { correlationId: string; runId?: string },
+    ): Promise<Page<Event>>;
+  };
+  /** Live hooks; metadata as stored. Rejects with {@link HookNotFoundError} when there is none. */
+  hooks: {
+    get(hookId: string, params?: ReadOptions): Promise<Hook>;
+    getByToken(token: string, params?: ReadOptions): Promise<Hook>;
+    list(params: ReadOptions & PageRequest & { runId?: string }): Promise<Page<Hook>>;
+  };
+}
+
+/** Messages that make the SDK's runtime replay a run or execute a step. */
+export interface Queue {
+  /** The same for every process and build; `WORKFLOW_HOOKLINE_DEPLOYMENT_ID` sets another. */
+  getDeploymentId(): Promise<string>;
+  /** Enqueues a message; resolves when it is on disk. */
+  queue(
+    queueName: string,
+    message: unknown,
+    options?: QueueMessageOptions,
+  ): Promise<{ messageId: any }>;
+  /**
+   * Registers the handler for the queues with this prefix, and returns it as a route handler for
+   * deliveries by HTTP. That answers 400 to a malformed request, 401 to one that does not belong to
+   * a live delivery, and 500 when the handler throws.
+   */
+  createQueueHandler(
+    queueNamePrefix: string,
+    handler: (
+      message: unknown,
+      meta: { attempt: number; queueName: string; messageId: any; requestId?: string },
+    ) => Promise<void | { timeoutSeconds: number }>,
+  ): (request: Request) => Promise<Response>;
+}
+
+/** Ordered bytes that a run produces, readable while they are written. */
+export interface Streamer {
+  /** Milliseconds that the SDK gathers chunks before it writes them. */
+  streamFlushIntervalMs?: number;
+  /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
+  writeToStream(
+    name: string,
+    runId: string | Promise<string>,
+    chunk: string | Uint8Array,
+  ): Promise<void>;
+  /** Appends chunks together. */
+  writeToStreamMulti(
+    name: string,
+    runId: string | Promise<string>,
+    chunks: (string | Uint8Array)[],
+  ): Promise<void>;
+  /** Ends a stream: its readers end when they have read everything. */
+  closeStream(name: string, runId: string | Promise<string>): Promise<void>;
+  /**
+   * Reads from a chunk on, waiting for more until the stream is closed. A negative index counts
+   * from the end of what is there now. Chunks without bytes are left out.
+   */
+  readFromStream(name: string, startIndex?: number): Promise<ReadableStream<Uint8Array>>;
+  /** The names of the streams that a run has written to. */
+  listStreamsByRunId(runId: string): Promise<string[]>;
+  /** A page of the chunks that are there now; `limit` is 100 unless told, at most 1000. */
+  getStreamChunks(
+    name: string,
+    runId: string,
+    options?: { limit?: number; cursor?: string },
+  ): Promise<Page<{ index: number; data: Uint8Array }> & { done: boolean }>;
+  /** The index of the last chunk (-1 when there is none), and whether the stream is closed. */
+  getStreamInfo(name: string, runId: string): Promise<{ tailIndex: number; done: boolean }>;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Entities
+// ---------------------------------------------------------------------------------------------
+
+/** A stored payload: the SDK's bytes, or for spec version 1 a JSON value. */
+export type SerializedData = unknown;
+
+/** How much a read returns; `'none'` leaves payloads out. */
+export interface ReadOptions {
+  resolveData?: 'none' | 'all';
+}
+
+/** Which page of a list; `cursor` is the one of the page before. */
+export interface PageRequest {
+  pagination?: { limit?: number; cursor?: string; sortOrder?: 'asc' | 'desc' };
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  data: T[];
+  /** Where the next page begins. */
+  cursor: string | null;
+  hasMore: boolean;
+}
+
+/** Filters of `runs.list`. */
+export interface ListRunsOptions extends ReadOptions, PageRequest {
+  workflowName?: string;
+  status?: RunStatus;
+}
+
+/** Filters of `steps.list`. */
+export interface ListStepsOptions extends ReadOptions, PageRequest {
+  runId: string;
+}
+
+/** Options of `queue`. */
+export interface QueueMessageOptions {
+  deploymentId?: string;
+  /** While a message with this key is queued, another one with it is that message. */
+  idempotencyKey?: string;
+  /** Sent along with a delivery by HTTP. */
+  headers?: Record<string, string>;
+  /** Seconds before the first delivery. */
+  delaySeconds?: number;
+  /** The spec version of the run that the message is for. */
+  specVersion?: number;
+}
+
+/** Options of `events.create`. */
+export interface CreateEventOptions extends ReadOptions {
+  v1Compat?: boolean;
+  requestId?: string;
+  stateUpdatedAt?: number;
+  occurredAt?: Date;
+}
+
+/** Where a run stands. */
+export type RunStatus = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+
+/** An error as events and entities store it. */
+export interface StructuredError {
+  message: string;
+  stack?: string;
+  code?: string;
+}
+
+/** What a run has whatever its status. */
+export interface RunBase {
+  runId: string;
+  deploymentId: string;
+  workflowName: string;
+  specVersion?: number;
+  executionContext?: Record<string, any>;
+  input?: SerializedData;
+  expiredAt?: Date;
+  startedAt?: Date;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** One execution of a workflow. */
+export type WorkflowRun =
+  | (RunBase & {
+      status: 'pending' | 'running';
+      output?: undefined;
+      error?: undefined;
+      completedAt?: undefined;
+    })
+  | (RunBase & { status: 'cancelled'; output?: undefined; error?: undefined; completedAt: Date })
+  | (RunBase & {
+      status: 'completed';
+      output: SerializedData;
+      error?: undefined;
+      completedAt: Date;
+    })
+  | (RunBase & {
+      status: 'failed';
+      output?: undefined;
+      error: StructuredError;
+      completedAt: Date;
+    });
+
+/** A run read with `resolveData: 'none'`. */
+export type RunWithoutData = Omit<WorkflowRun, 'input' | 'output'> & {
+  input: undefined;
+  output: undefined;
+};
+
+/** A memoised unit of work of a run. */
+export interface Step {
+  runId: string;
+  stepId: string;
+  stepName: string;
+  status: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+  input?: SerializedData;
+  output?: SerializedData;
+  /** The latest error: of a retry, or of the final failure. */
+  error?: StructuredError;
+  attempt: number;
+  /** When the first attempt began. */
+  startedAt?: Date;
+  completedAt?: Date;
+  createdAt: Date;
+  updatedAt: Date;
+  /** The earliest time of the next attempt. */
+  retryAfter?: Date;
+  specVersion?: number;
+}
+
+/** A step read with `resolveData: 'none'`. */
+export type StepWithoutData = Omit<Step, 'input' | 'output'> & {
+  input: undefined;
+  output: undefined;
+};
+
+/** A durable timer of a run. */
+export interface Wait {
+  waitId: string;
+  runId: string;
+  status: 'waiting' | 'completed';
+  resumeAt?: Date;
+  completedAt?: Date;
+  createdAt: Date;
+  updatedAt: Date;
+  specVersion?: number;
+}
+
+/** What `events.create` returns: the event, and the entity that it changed. */
+export interface EventResult {
+  /** Absent for the few events that change an entity without being stored. */
+  event?: Event;
+  run?: WorkflowRun;
+  step?: Step;
+  hook?: Hook;
+  wait?: Wait;
+  /** The log so far, when it came along complete or in part. */
+  events?: Event[];
+  cursor?: string | null;
+  hasMore?: boolean;
+  /** The most events that a run may have; set by `WORKFLOW_MAX_EVENTS`. */
+  maxEvents?: number;
+}
+
+/** The event types that a caller may append. */
+export type EventRequestType = Exclude<Event['eventType'], 'hook_conflict'>;
+
+/** An event to append. */
+export interface EventRequest {
+  eventType: EventRequestType;
+  /** Ties the event to its step, hook or wait; `run_*` events have none. */
+  correlationId?: string;
+  specVersion?: number;
+  /** As in {@link Event} of the same type. */
+  eventData?: object;
+}
+
+/** What every event has. */
+export interface EventBase<Type extends string> {
+  runId: string;
+  eventId: string;
+  eventType: Type;
+  createdAt: Date;
+  specVersion?: number;
+}
+
+/** An event of a run itself. */
+export interface RunEvent<Type extends string> extends EventBase<Type> {
+  correlationId?: string;
+}
+
+/** An event of a step, a hook or a wait. */
+export interface EntityEvent<Type extends string> extends EventBase<Type> {
+  correlationId: string;
+}
+
+/** What a run is created from. */
+export interface RunCreation {
+  deploymentId: string;
+  workflowName: string;
+  input: SerializedData;
+  executionContext?: Record<string, any>;
+}
+
+/** One appended fact of a run's log. */
+export type Event =
+  | (RunEvent<'run_created'> & { eventData: RunCreation })
+  | (RunEvent<'run_started'> & { eventData?: Partial<RunCreation> })
+  | (RunEvent<'run_completed'> & { eventData: { output?: SerializedData } })
+  | (RunEvent<'run_failed'> & { eventData: { error: any; errorCode?: string } })
+  | RunEvent<'run_cancelled'>
+  | (EntityEvent<'step_created'> & {
+      eventData: { stepName: string; workflowName?: string; input: SerializedData };
+    })
+  | (EntityEvent<'step_started'> & {
+      eventData?: { stepName?: string; attempt?: number; workflowName?: string };
+    })
+  | (EntityEvent<'step_completed'> & {
+      eventData: { stepName?: string; workflowName?: string; result: SerializedData };
+    })
+  | (EntityEvent<'step_failed'> & {
+      eventData: { stepName?: string; error: any; stack?: string };
+    })
+  | (EntityEvent<'step_retrying'> & {
+      eventData: { stepName?: string; error: any; stack?: string; retryAfter?: Date };
+    })
+  | (EntityEvent<'hook_created'> & {
+      eventData: { token: string; metadata?: SerializedData; isWebhook?: boolean };
+    })
+  | (EntityEvent<'hook_received'> & { eventData: { token?: string; payload: SerializedData } })
+  | (EntityEvent<'hook_disposed'> & { eventData?: { token?: string } })
+  | (EntityEvent<'hook_conflict'> & { eventData: { token: string; conflictingRunId?: string } })
+  | (EntityEvent<'wait_created'> & { eventData: { resumeAt: Date } })
+  | (EntityEvent<'wait_completed'> & { eventData?: { resumeAt?: Date } });
