@@ -10,14 +10,17 @@ import {
   newFolder,
   newHook,
   newWorld,
+  runNode,
   useAsSdkWorld,
 } from './support';
 
 let world: World;
+let url: string;
 const post = () => new Request('http://app/hook', { method: 'POST', body: 'hello' });
 
 beforeEach(() => {
-  world = newWorld({ url: newDatabase() });
+  url = newDatabase();
+  world = newWorld({ url });
   useAsSdkWorld(world);
 });
 afterEach(async () => {
@@ -75,4 +78,26 @@ test('what is no token or no time limit is refused', async () => {
   await expect(resumeWebhook('', post())).rejects.toMatchObject({ name: 'HookNotFoundError' });
   const refused = resumeWebhook('token', post(), { timeout: Number.NaN });
   await expect(refused).rejects.toMatchObject({ status: 400 });
+});
+
+test('a manual webhook whose run ends in the same moment leaves nothing behind that waits', async () => {
+  const metadata = devalue('[{"respondWith":1},"manual"]');
+  const { runId } = await newHook(world, 'token', { isWebhook: true, metadata });
+  const script = `
+    const { createWorld, resumeWebhook } = require('./dist/index.js');
+    const { NativeWorld } = require('./native/binding.js');
+    const { resumeHook } = NativeWorld.prototype;
+    NativeWorld.prototype.resumeHook = async function (request, payload) {
+      const cancelled = { eventType: 'run_cancelled', specVersion: 3 };
+      await createWorld().events.create(JSON.parse(request).runId, cancelled);
+      return resumeHook.call(this, request, payload);
+    };
+    const request = new Request('http://app/hook', { method: 'POST', body: 'hello' });
+    resumeWebhook('token', request).catch((error) => console.log(error.name));
+  `;
+  const env = { ...process.env, WORKFLOW_HOOKLINE_URL: url };
+  // The process ends by itself only when no stream is read from any more.
+  const ended = await runNode(['-e', script], { env, timeout: 20_000 });
+  expect(ended).toMatchObject({ code: 0, stdout: 'HookNotFoundError\n' });
+  expect((await eventTypes(world, runId)).at(-1)).toBe('run_cancelled');
 });

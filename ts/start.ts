@@ -37,7 +37,8 @@ export function start(
   options?: StartOptions,
 ): Promise<Run<unknown>> {
   const isArgs = Array.isArray(argsOrOptions);
-  const given = isArgs ? options : (argsOrOptions ?? options);
+  const isOptions = !isArgs && typeof argsOrOptions === 'object' && argsOrOptions !== null;
+  const given = isOptions ? argsOrOptions : options;
   return outlivingTheRequest(begin(workflow as Workflow, isArgs ? argsOrOptions : [], given ?? {}));
 }
 

@@ -69,7 +69,7 @@ interface ManualAnswer {
 }
 
 async function manualResponse(answer: ManualAnswer): Promise<Response> {
-  const { world, engine, target, request, timeout } = answer;
+  const { world, engine, target, request } = answer;
   const { readable, writable } = new TransformStream<Response, Response>();
   request[RESPONSE_WRITABLE] = writable;
   // The only stream that this resume reads from is the one by which the response comes.
@@ -81,25 +81,37 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
       return world.readFromStream(name, startIndex);
     },
   };
+  const sentChunks = async () => {
+    if (responseStream === undefined) return 0;
+    return (await world.getStreamInfo(responseStream, target.hook.runId)).tailIndex + 1;
+  };
   const native = await engine.connect();
-  await outlivingTheRequest(resumeTarget(native, target, request, {}, noting));
   const reader = readable.getReader();
+  try {
+    await outlivingTheRequest(resumeTarget(native, target, request, {}, noting));
+    return await firstResponse(reader, answer, sentChunks);
+  } finally {
+    // Nobody waits any more: what comes now must not be read, and nothing must be waited for.
+    await reader.cancel();
+  }
+}
+
+async function firstResponse(
+  reader: ReadableStreamDefaultReader<Response>,
+  { engine, target, timeout }: ManualAnswer,
+  sentChunks: () => Promise<number>,
+): Promise<Response> {
   const over = new AbortController();
   const first = reader.read().then(({ value }) => value && buffered(value));
   // Whatever comes too late is nobody's business.
   first.catch(() => undefined);
   const limit = timeLimit(timeout, over.signal);
-  const tailIndex = async () => {
-    if (responseStream === undefined) return -1;
-    return (await world.getStreamInfo(responseStream, target.hook.runId)).tailIndex;
-  };
-  const ended = endedWithoutResponse(engine, target.hook.runId, over.signal, tailIndex);
+  const ended = endedWithoutResponse(engine, target.hook.runId, over.signal, sentChunks);
   try {
     const response = await Promise.race([first, ended, limit]);
     if (response) return response;
   } finally {
     over.abort();
-    await reader.cancel();
   }
   throw new WorkflowRuntimeError('Workflow run did not send a response', {
     slug: 'webhook-response-not-sent',
@@ -121,10 +133,10 @@ async function endedWithoutResponse(
   engine: Engine,
   runId: string,
   signal: AbortSignal,
-  tailIndex: () => Promise<number>,
+  sentChunks: () => Promise<number>,
 ): Promise<undefined> {
   const ended = await runEnd(engine, runId, { signal }).catch(() => undefined);
-  if (ended && (await tailIndex()) < 0) return undefined;
+  if (ended && (await sentChunks()) === 0) return undefined;
   // A response that was sent before the end is there and will be read.
   return new Promise(() => undefined);
 }
