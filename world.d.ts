@@ -5,7 +5,7 @@
 import type { Hook } from './index.js';
 
 /** What the Workflow SDK 4.x asks of a backend; see `@workflow/world`. */
-export interface World extends Storage, Queue, Streamer {
+export interface World extends Storage, Queue, Streamer, Upkeep {
   /** The spec version that new runs are stamped with. */
   specVersion: number;
   /**
@@ -143,6 +143,18 @@ export interface Streamer {
   ): Promise<Page<{ index: number; data: Uint8Array }> & { done: boolean }>;
   /** The index of the last chunk (-1 when there is none), and whether the stream is closed. */
   getStreamInfo(name: string, runId: string): Promise<{ tailIndex: number; done: boolean }>;
+}
+
+/** What Hookline offers the person who runs a World, beyond what the SDK asks for. */
+export interface Upkeep {
+  /**
+   * Copies the database into a new file that only its owner can read, while it is being used.
+   *
+   * @param file - The file to make; from the working directory when it is relative.
+   * @returns What is in the copy, which has been checked and is on disk.
+   * @throws WorkflowWorldError when there is such a file already, or it cannot be written.
+   */
+  backup(file: string): Promise<{ bytes: number; runs: number; events: number }>;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
  * Builds `dist/`: the CommonJS entries, a thin ES module over each, and the SDK's serializer as
  * CommonJS. Nothing in `dist/` requires an npm package, so plain Jest can load it.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -87,12 +87,13 @@ const shared = {
 };
 
 /** Bundles one entry, makes the text safe for the SDK's scanner, and checks what it still needs. */
-async function bundle(entry, outfile, plugins) {
+async function bundle(entry, outfile, plugins, options = {}) {
   const result = await build({
     ...shared,
     entryPoints: [entry],
     outfile: join(dist, outfile),
     plugins,
+    ...options,
   });
   const text = disguise(result.outputFiles[0].text);
   for (const forbidden of WORKFLOW_TEXTS) {
@@ -109,6 +110,7 @@ async function bundle(entry, outfile, plugins) {
   return Object.keys(result.metafile.inputs);
 }
 
+const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
 const builtins = new Set(require('node:module').builtinModules);
 
 function isOwnOrBuiltin(path) {
@@ -175,6 +177,9 @@ const inputs = [
   ...(await bundle('ts/index.ts', 'index.js', [serializerApart, noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
+  ...(await bundle('ts/cli/main.ts', 'cli.js', [serializerApart, entryApart, noRegistration], {
+    define: { HOOKLINE_VERSION: JSON.stringify(version) },
+  })),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [
     serializerApart,
     entryApart,
@@ -183,4 +188,5 @@ const inputs = [
 ];
 await writeModule('index', 'export default hookline.createWorld;');
 await writeModule('testing');
+await chmod(join(dist, 'cli.js'), 0o755);
 await writeFile(join(dist, 'LICENSES.txt'), await licences(inputs));

@@ -24,6 +24,7 @@ use crate::queue::wake_credits::WakeCredits;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::upkeep::Upkeep;
 use crate::store::{Completion, EventReply, Store};
 use crate::stream::Tails;
 use crate::test_controls::TestControls;
@@ -40,6 +41,8 @@ struct Shared {
 pub struct Engine {
     /// The database.
     pub store: Arc<dyn Store>,
+    /// The same database, for the person who runs it.
+    pub upkeep: Arc<dyn Upkeep>,
     /// Live tails of its streams.
     pub tails: Arc<Tails>,
     /// Who awaits the end of a run, or a hook.
@@ -174,11 +177,12 @@ impl Engine {
             None => Arc::new(SystemClock),
         };
         let faults = test_controls.as_ref().map(|controls| Arc::clone(&controls.faults));
-        let store = open_store(&config, &clock, faults)?;
+        let (store, upkeep) = open_store(&config, &clock, faults)?;
         Ok(Arc::new(Self {
             tails: Tails::new(Arc::clone(&store)),
             awaiting: Awaiting::new(Arc::clone(&store)),
             store,
+            upkeep,
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
             entropy: Entropy::default(),
@@ -408,7 +412,7 @@ fn open_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
     faults: Option<Arc<FaultPlan>>,
-) -> Result<Arc<dyn Store>, WorldError> {
+) -> Result<(Arc<dyn Store>, Arc<dyn Upkeep>), WorldError> {
     let plain = Arc::new(SqliteStore::open(SqliteOptions {
         location: config.location.clone(),
         full_durability: config.full_durability,
@@ -418,10 +422,12 @@ fn open_store(
         faults,
     })?);
     let below = Arc::clone(&plain);
-    let opened: Result<Arc<dyn Store>, WorldError> = match &config.encryption_keys {
+    let opened = match &config.encryption_keys {
         Some(ring) => SealedStore::open(below, Arc::clone(ring), config.tokens, Arc::clone(clock))
-            .map(|sealed| Arc::new(sealed) as _),
-        None => sealed::refuse_if_sealed(&*plain).map(|()| below as _),
+            .map(Arc::new)
+            .map(|sealed| (Arc::clone(&sealed) as Arc<dyn Store>, sealed as Arc<dyn Upkeep>)),
+        None => sealed::refuse_if_sealed(&*plain)
+            .map(|()| (Arc::clone(&below) as Arc<dyn Store>, below as Arc<dyn Upkeep>)),
     };
     if opened.is_err() {
         plain.close();

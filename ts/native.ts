@@ -85,6 +85,15 @@ export interface NativeWorld {
   /** Makes a commit of a World for tests fail: `{ nth, code }`. */
   failCommit(request: string): NativeReply;
 
+  /** What a run may still be woken by: `{ waits, messages }`. */
+  outlook(runId: string): Promise<NativeReply>;
+  /** How the database is; reads all of it. */
+  examine(): Promise<NativeReply>;
+  /** Copies the database into a new file: `{ bytes, runs, events }`. */
+  backUp(file: string): Promise<NativeReply>;
+  /** Adds a run by its log; payloads stand in `bytes`. */
+  importRun(request: string, bytes: Uint8Array): Promise<NativeReply>;
+
   writeStream(name: string, runId: string, chunks: Uint8Array[]): Promise<NativeReply>;
   closeStream(name: string, runId: string): Promise<NativeReply>;
   readStream(request: string): Promise<NativeReply>;

@@ -192,7 +192,7 @@ function createEvent(engine: Engine) {
  *
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
  */
-function encodeEvent(runId: string | null, event: EventRequest): EncodedEvent {
+export function encodeEvent(runId: string | null, event: EventRequest): EncodedEvent {
   if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
   const { eventType, correlationId, specVersion } = event;
   text('eventType', eventType);

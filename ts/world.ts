@@ -6,6 +6,7 @@ import { createKeys } from './keys';
 import { createQueue } from './queue';
 import { createStorage } from './storage';
 import { createStreamer } from './streamer';
+import { createUpkeep } from './upkeep';
 
 /** The spec version of SDK 4.8.9: the one that its runs are stamped with. */
 export const SPEC_VERSION = 3;
@@ -33,6 +34,7 @@ export function createWorld(options?: WorldOptions): World {
     ...createQueue(engine),
     ...createStreamer(engine, given),
     ...createKeys(engine),
+    ...createUpkeep(engine),
     start: engine.start,
     close: engine.close,
     [ENGINE]: engine,

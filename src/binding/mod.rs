@@ -10,6 +10,7 @@ mod promise;
 mod replies;
 mod requests;
 mod test_controls;
+mod upkeep;
 mod world;
 
 /// The version of this addon, which must be that of the JavaScript around it.

@@ -32,22 +32,22 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
 #[serde(rename_all = "camelCase")]
 pub struct AppendEvent {
     run_id: Option<String>,
-    event_type: String,
-    correlation_id: Option<String>,
-    spec_version: Option<u32>,
-    event_data: Option<Box<RawValue>>,
-    payload_format: Option<PayloadFormat>,
+    pub(super) event_type: String,
+    pub(super) correlation_id: Option<String>,
+    pub(super) spec_version: Option<u32>,
+    pub(super) event_data: Option<Box<RawValue>>,
+    pub(super) payload_format: Option<PayloadFormat>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "camelCase")]
-enum PayloadFormat {
+pub(super) enum PayloadFormat {
     Bytes,
     Json,
 }
 
 impl PayloadFormat {
-    fn payload(self, bytes: Vec<u8>) -> Result<Payload, WorldError> {
+    pub(super) fn payload(self, bytes: Vec<u8>) -> Result<Payload, WorldError> {
         match self {
             PayloadFormat::Bytes => Ok(Payload::Bytes(bytes)),
             PayloadFormat::Json => {

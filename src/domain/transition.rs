@@ -5,6 +5,7 @@
 //! the observed behaviour of its runtime); one file per entity below.
 
 mod hook;
+pub mod replay;
 mod run;
 mod step;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod completion;
 pub mod fault_plan;
 pub mod sealed;
 pub mod sqlite;
+pub mod upkeep;
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ mod rows;
 mod runs;
 mod steps;
 mod streams;
+mod upkeep;
 mod waits;
 mod writer;
 
@@ -86,6 +87,7 @@ pub struct SqliteStore {
     queue_time: Arc<QueueTime>,
     entropy: Arc<Entropy>,
     owner: Owner,
+    location: Location,
 }
 
 impl SqliteStore {
@@ -158,6 +160,7 @@ impl SqliteStore {
             queue_time,
             entropy,
             owner: options.owner,
+            location: options.location,
         })
     }
 }

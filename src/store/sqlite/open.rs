@@ -41,7 +41,7 @@ impl Location {
 
     /// What SQLite is told. Memory is shared by the connections of one process through SQLite's own
     /// file system in memory, which locks like files do.
-    fn uri(&self) -> PathBuf {
+    pub(super) fn uri(&self) -> PathBuf {
         match self {
             Location::File(path) => path.clone(),
             Location::Memory(name) => PathBuf::from(format!("file:/hookline{name}?vfs=memdb")),

@@ -1,0 +1,216 @@
+/** `npx hookline` on a live database, as a child process. */
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { World } from 'hookline';
+import {
+  cleanUp,
+  devalueString,
+  newDatabase,
+  newFolder,
+  newHook,
+  newRun,
+  newWorld,
+  ROOT,
+  runNode,
+} from './support';
+
+afterAll(cleanUp);
+
+const CLI = join(ROOT, 'dist', 'cli.js');
+
+async function cli(url: string, args: string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await runNode([CLI, '--url', url, ...args], {
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+  });
+  return { code, stdout, stderr };
+}
+
+async function json(url: string, args: string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await cli(url, [...args, '--json'], env);
+  return { code, value: stdout === '' ? undefined : JSON.parse(stdout), stderr };
+}
+
+describe('on a database that is in use', () => {
+  const url = newDatabase();
+  let world: World;
+  let runId: string;
+
+  beforeAll(async () => {
+    world = newWorld({ url });
+    runId = await newRun(world, 'workflow//./orders//order');
+    await newHook(world, 'order-1-secret', { runId, metadata: devalueString('first') });
+    await world.events.create(runId, {
+      eventType: 'step_created',
+      specVersion: 3,
+      correlationId: 'step_1',
+      eventData: { stepName: 'step//./orders//pay', input: devalueString('x') },
+    });
+    await world.queue(
+      '__wkf_step_step//./orders//pay',
+      { workflowRunId: runId },
+      {
+        idempotencyKey: 'step_1',
+      },
+    );
+    await world.events.create(runId, {
+      eventType: 'step_started',
+      specVersion: 3,
+      correlationId: 'step_1',
+    });
+    await world.events.create(runId, {
+      eventType: 'step_retrying',
+      specVersion: 3,
+      correlationId: 'step_1',
+      eventData: {
+        error: { message: 'the bank is closed' },
+        retryAfter: new Date(Date.now() + 60_000),
+      },
+    });
+    await world.events.create(runId, {
+      eventType: 'wait_created',
+      specVersion: 3,
+      correlationId: 'wait_1',
+      eventData: { resumeAt: new Date(Date.now() + 86_400_000) },
+    });
+  });
+
+  test('runs are listed, as a table and as JSON, filtered', async () => {
+    const { code, stdout } = await cli(url, ['runs']);
+    expect({ code, listed: stdout.includes(runId) }).toEqual({ code: 0, listed: true });
+    expect(stdout).toContain('workflow//./orders//order');
+    expect((await json(url, ['runs', '--status', 'running'])).value).toMatchObject([{ runId }]);
+    expect((await json(url, ['runs', '--status', 'failed'])).value).toEqual([]);
+  });
+
+  test('hooks are listed without their tokens, unless they are asked for', async () => {
+    const { stdout } = await cli(url, ['hooks']);
+    expect(stdout).toContain('orde…et');
+    expect(stdout).not.toContain('order-1-secret');
+    const { value } = await json(url, ['hooks', '--tokens', '--run', runId]);
+    expect(value).toMatchObject([{ token: 'order-1-secret', runId }]);
+  });
+
+  test('a run is explained: what it waits for, since when, what wakes it, its last error', async () => {
+    const { code, stdout } = await cli(url, ['explain', runId]);
+    expect(code).toBe(0);
+    expect(stdout).not.toContain('order-1-secret');
+    expect(stdout).toContain('the bank is closed');
+    const { value } = await json(url, ['explain', runId]);
+    expect(value).toMatchObject({
+      status: 'running',
+      waitingFor: expect.arrayContaining([
+        expect.objectContaining({ kind: 'hook', since: expect.any(String) }),
+        expect.objectContaining({ kind: 'step', id: 'step_1', until: expect.any(String) }),
+        expect.objectContaining({ kind: 'sleep', id: 'wait_1', until: expect.any(String) }),
+      ]),
+      lastError: { of: 'step step//./orders//pay', message: 'the bank is closed' },
+    });
+    const next = value.next.map(({ what }: { what: string }) => what);
+    expect(next).toEqual([
+      expect.stringMatching(/^a step \(msg_.*due, waits for a worker/),
+      'resumeHook() for one of its tokens',
+    ]);
+  });
+
+  test('a hook is resumed by its token; the payload is JSON', async () => {
+    const sent = await json(url, ['resume', 'order-1-secret', '{"paid":true}']);
+    expect(sent).toMatchObject({ code: 0, value: { runId } });
+    const { data } = await world.events.list({
+      runId,
+      pagination: { sortOrder: 'desc', limit: 1 },
+    });
+    expect(data[0]).toMatchObject({ eventType: 'hook_received' });
+    const payload = (data[0] as { eventData?: { payload: Uint8Array } }).eventData?.payload;
+    expect(new TextDecoder().decode(payload)).toContain('paid');
+    const wrong = await cli(url, ['resume', 'order-1-secret', '{secret']);
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).not.toContain('{secret');
+    expect(await cli(url, ['resume', 'no-such-token'])).toMatchObject({ code: 3, stdout: '' });
+  });
+
+  test('a backup is taken while the database is written, opens as a World, and never overwrites', async () => {
+    const file = join(newFolder(), 'backup.db');
+    let writing = true;
+    const writer = (async () => {
+      while (writing) await newRun(world);
+    })();
+    const { code, value } = await json(url, ['backup', file]);
+    writing = false;
+    await writer;
+    expect({ code, value }).toMatchObject({ code: 0, value: { file, runs: expect.any(Number) } });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(existsSync(`${file}.partial`)).toBe(false);
+    const copy = newWorld({ url: file, role: 'reader' });
+    expect((await copy.hooks.getByToken('order-1-secret')).runId).toBe(runId);
+    const before = readFileSync(file);
+    expect((await cli(url, ['backup', file])).code).toBe(1);
+    expect(readFileSync(file).equals(before)).toBe(true);
+  });
+
+  test('the doctor finds a sound database sound, and names what others may read', async () => {
+    chmodSync(url, 0o600);
+    const { value } = await json(url, ['doctor'], { WORKFLOW_TARGET_WORLD: 'hookline', PORT: '' });
+    const of = (what: string) =>
+      value.findings.find((finding: { what: string }) => finding.what === what);
+    expect(of('Native addon')).toMatchObject({ state: 'good' });
+    expect(of('Database')).toMatchObject({
+      state: 'good',
+      found: expect.stringContaining('sound'),
+    });
+    expect(of('Permissions')).toMatchObject({ state: 'good' });
+    expect(of('Workflow SDK')).toMatchObject({ state: 'good' });
+    chmodSync(url, 0o644);
+    const { stdout } = await cli(url, ['doctor'], { PORT: '' });
+    expect(stdout).toContain('chmod 600');
+    chmodSync(url, 0o600);
+  });
+});
+
+test('a database that is not there is said to be missing, and is not made', async () => {
+  const url = newDatabase();
+  for (const args of [
+    ['runs'],
+    ['hooks'],
+    ['explain', 'wrun_x'],
+    ['resume', 't'],
+    ['backup', 'x'],
+  ]) {
+    expect(await cli(url, args)).toMatchObject({ code: 3, stderr: expect.stringContaining(url) });
+  }
+  expect(existsSync(url)).toBe(false);
+});
+
+test('a damaged database is a problem with exit code 4', async () => {
+  const url = newDatabase();
+  const world = newWorld({ url });
+  for (let n = 0; n < 50; n += 1) await newRun(world);
+  await world.close();
+  const bytes = readFileSync(url);
+  bytes.fill(0xff, bytes.length - 4096 * 3, bytes.length - 4096);
+  writeFileSync(url, bytes);
+  const { code, value } = await json(url, ['doctor'], { PORT: '' });
+  expect(code).toBe(4);
+  expect(value.findings).toContainEqual(
+    expect.objectContaining({
+      what: 'Database',
+      state: 'problem',
+      found: expect.stringContaining('damaged'),
+    }),
+  );
+});
+
+test('wrong usage has its own exit code, and help has none', async () => {
+  expect((await cli('x.db', ['runs', '--status', 'sleeping'])).code).toBe(2);
+  expect((await cli('x.db', ['no-such-command'])).code).toBe(2);
+  expect(await cli('x.db', ['--help'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Exit codes'),
+  });
+  expect(await cli('x.db', ['--version'])).toMatchObject({ code: 0 });
+});
+
+test('an unknown run is not found', async () => {
+  const url = newDatabase();
+  await newRun(newWorld({ url }));
+  expect((await cli(url, ['explain', 'wrun_01Q3DCBDA110YQP8B6AYZVYACC'])).code).toBe(3);
+});

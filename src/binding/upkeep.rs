@@ -1,0 +1,164 @@
+//! The part of `NativeWorld` for the person who runs a World: the CLI and `ts/upkeep.ts` use it.
+
+use std::path::PathBuf;
+
+use napi::{Env, Result};
+use napi_derive::napi;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::promise::JsValue;
+use super::replies::{self, Reply};
+use super::requests::{self, AppendEvent};
+use super::world::{NativeWorld, then};
+use crate::domain::event::EventType;
+use crate::domain::id::{CorrelationId, RunId};
+use crate::domain::run::WORLD_SPEC_VERSION;
+use crate::domain::transition::replay::{PastEvent, PastFact};
+use crate::domain::wait::Wait;
+use crate::error::WorldError;
+use crate::store::Completion;
+use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage};
+
+/// A run of another World by its log; payloads stand in the block of bytes beside it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ImportRun {
+    run_id: String,
+    events: Vec<ImportedEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ImportedEvent {
+    event: AppendEvent,
+    created_at_ms: f64,
+    payload: Option<Place>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    at: usize,
+    len: usize,
+}
+
+impl ImportedEvent {
+    fn past(self, bytes: &[u8]) -> std::result::Result<PastEvent, WorldError> {
+        let outside = || WorldError::invalid("a payload stands outside of the bytes");
+        let payload = match self.payload {
+            None => None,
+            Some(Place { at, len }) => {
+                let end = at.checked_add(len).ok_or_else(outside)?;
+                Some(bytes.get(at..end).ok_or_else(outside)?.to_vec())
+            }
+        };
+        let created_at_ms = self.created_at_ms as i64;
+        let fact = match self.event.event_type == EventType::HookConflict.as_str() {
+            true => conflict(self.event, payload)?,
+            false => PastFact::Asked(self.event.into_event(payload)?),
+        };
+        Ok(PastEvent { created_at_ms, fact })
+    }
+}
+
+fn conflict(
+    event: AppendEvent,
+    payload: Option<Vec<u8>>,
+) -> std::result::Result<PastFact, WorldError> {
+    let hook = event.correlation_id.filter(|id| !id.is_empty());
+    let hook = hook.ok_or_else(|| WorldError::invalid("hook_conflict needs a correlationId"))?;
+    let payload = match (event.payload_format, payload) {
+        (Some(format), Some(bytes)) => Some(format.payload(bytes)?),
+        _ => None,
+    };
+    Ok(PastFact::HookConflict {
+        hook: CorrelationId::new(hook),
+        spec_version: event.spec_version.unwrap_or(WORLD_SPEC_VERSION),
+        data: event.event_data.map(|raw| Box::<str>::from(raw).into_string()),
+        payload,
+    })
+}
+
+#[napi]
+impl NativeWorld {
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn outlook(&self, env: Env, run_id: String) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.upkeep.outlook(RunId::new(run_id), then(done, outlook));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn examine(&self, env: Env) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| engine.upkeep.examine(then(done, examination)))
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn back_up(&self, env: Env, to: String) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.upkeep.back_up(PathBuf::from(to), then(done, backup));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn import_run(&self, env: Env, request: String, bytes: &[u8]) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let request: ImportRun = requests::parse(&request)?;
+            let events = request.events.into_iter().map(|event| event.past(bytes));
+            let log: Vec<PastEvent> = events.collect::<std::result::Result<_, _>>()?;
+            let run_id = RunId::new(request.run_id);
+            Ok(move |done: Completion<Reply>| {
+                engine.import_run(run_id, log, then(done, |()| Ok(Reply::void())));
+            })
+        })
+    }
+}
+
+fn outlook(outlook: Outlook) -> std::result::Result<Reply, WorldError> {
+    let waits: Vec<Value> = outlook.waits.iter().map(wait).collect();
+    let messages: Vec<Value> = outlook.messages.iter().map(message).collect();
+    replies::value(json!({ "waits": waits, "messages": messages }))
+}
+
+fn wait(wait: &Wait) -> Value {
+    json!({
+        "correlationId": wait.correlation_id.as_str(),
+        "createdAtMs": wait.created_at_ms,
+        "resumeAtMs": wait.resume_at_ms,
+    })
+}
+
+fn message(message: &QueuedMessage) -> Value {
+    json!({
+        "messageId": message.message_id.to_string(),
+        "queueName": message.queue_name,
+        "idempotencyKey": message.idempotency_key,
+        "attempt": message.attempt,
+        "createdAtMs": message.created_at_ms,
+        "availableAtMs": message.available_at_ms,
+        "leaseExpiresAtMs": message.lease_expires_at_ms,
+        "lastError": message.last_error,
+        "deadAtMs": message.dead_at_ms,
+    })
+}
+
+fn examination(found: Examination) -> std::result::Result<Reply, WorldError> {
+    replies::value(json!({
+        "sqliteVersion": found.sqlite_version,
+        "schemaVersion": found.schema_version,
+        "journalMode": found.journal_mode,
+        "bytes": found.bytes,
+        "freeBytes": found.free_bytes,
+        "damages": found.damages,
+    }))
+}
+
+fn backup(made: Backup) -> std::result::Result<Reply, WorldError> {
+    replies::value(json!({ "bytes": made.bytes, "runs": made.runs, "events": made.events }))
+}

@@ -1,0 +1,289 @@
+//! A run as its whole log makes it, for a log that comes from another World.
+//!
+//! The events have happened: each is decided as it was then, at its own time, and what the rules
+//! would refuse is a log that no World of this contract can have written.
+
+use std::collections::BTreeMap;
+
+use super::{Decision, Log, Seen, Stamp, Tail, decide, needs};
+use crate::domain::change::Change;
+use crate::domain::event::{Event, EventRequest, EventType};
+use crate::domain::hook::{Hook, Owner};
+use crate::domain::id::{CorrelationId, RunId};
+use crate::domain::message::WakeUp;
+use crate::domain::payload::Payload;
+use crate::domain::refusal::Refusal;
+use crate::domain::run::Run;
+use crate::domain::step::Step;
+use crate::domain::wait::Wait;
+
+/// One event of the other World.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEvent {
+    /// When it happened.
+    pub created_at_ms: i64,
+    /// What happened.
+    pub fact: PastFact,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PastFact {
+    /// An event that somebody asked for.
+    Asked(EventRequest),
+    /// A token was held by another hook: the one event that a World writes of itself.
+    HookConflict {
+        /// Of the hook that was not made.
+        hook: CorrelationId,
+        /// The event contract.
+        spec_version: u32,
+        /// JSON object.
+        data: Option<String>,
+        /// The value that it carries.
+        payload: Option<Payload>,
+    },
+}
+
+impl PastFact {
+    fn event_type(&self) -> EventType {
+        match self {
+            PastFact::Asked(request) => request.body.event_type(),
+            PastFact::HookConflict { .. } => EventType::HookConflict,
+        }
+    }
+}
+
+/// The rows of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayedRun {
+    /// The run.
+    pub run: Run,
+    /// Its log.
+    pub events: Vec<Event>,
+    /// Its steps, in the order of their creation.
+    pub steps: Vec<Step>,
+    /// Its hooks; none when it has ended.
+    pub hooks: Vec<Hook>,
+    /// Its waits; none when it has ended.
+    pub waits: Vec<Wait>,
+    /// What makes it go on; `None` when it has ended.
+    pub wake_up: Option<WakeUp>,
+}
+
+/// Why a log cannot be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreplayable {
+    /// The event's place in the log, from 1.
+    pub place: usize,
+    /// What it is.
+    pub event_type: &'static str,
+    /// What is wrong with it; `None` when it changes nothing, or comes after the log's end.
+    pub refusal: Option<Refusal>,
+}
+
+/// Replays the log of a run.
+///
+/// # Errors
+/// The first event that could not have happened.
+pub fn replay(
+    run_id: &RunId,
+    log: Vec<PastEvent>,
+    owner: &Owner,
+) -> Result<ReplayedRun, Unreplayable> {
+    let mut rows = Rows::default();
+    for (index, PastEvent { created_at_ms, fact }) in log.into_iter().enumerate() {
+        let event_type = fact.event_type();
+        let failed =
+            |refusal| Unreplayable { place: index + 1, event_type: event_type.as_str(), refusal };
+        let stamp =
+            Stamp { now_ms: created_at_ms, fresh_run_id: run_id.clone(), owner: owner.clone() };
+        let decision =
+            rows.decide(run_id, fact, &stamp).map_err(|refusal| failed(Some(refusal)))?;
+        let logs_nothing = decision.event.is_none();
+        // A replay that found the run running already: some Worlds log that too.
+        if logs_nothing && event_type != EventType::RunStarted {
+            return Err(failed(None));
+        }
+        decision.changes.into_iter().for_each(|change| rows.write(change));
+    }
+    rows.into_run().ok_or(Unreplayable { place: 1, event_type: "run_created", refusal: None })
+}
+
+/// The rows of the run so far.
+#[derive(Default)]
+struct Rows {
+    run: Option<Run>,
+    events: Vec<Event>,
+    steps: BTreeMap<CorrelationId, Step>,
+    hooks: BTreeMap<CorrelationId, Hook>,
+    waits: BTreeMap<CorrelationId, Wait>,
+}
+
+impl Rows {
+    fn decide(&self, run_id: &RunId, fact: PastFact, stamp: &Stamp) -> Result<Decision, Refusal> {
+        match fact {
+            PastFact::Asked(request) => {
+                let request = EventRequest { run_id: Some(run_id.clone()), ..request };
+                decide(self.seen(&request), request, stamp)
+            }
+            PastFact::HookConflict { hook, spec_version, data, payload } => {
+                let run = self.run.clone().ok_or_else(|| Refusal::RunNotFound(run_id.clone()))?;
+                let mut log = Log {
+                    run,
+                    step: None,
+                    hook: None,
+                    token_holder: None,
+                    wait: None,
+                    next: self.next(stamp.now_ms),
+                    event_type: EventType::HookConflict,
+                    correlation_id: Some(hook),
+                    spec_version,
+                    data,
+                    payload,
+                    decision: Decision::default(),
+                };
+                log.append();
+                Ok(log.into_decision())
+            }
+        }
+    }
+
+    /// No holder of a token is seen: that the token was free then is what the event itself says.
+    fn seen(&self, request: &EventRequest) -> Seen {
+        let needs = needs(&request.body);
+        Seen {
+            run: self.run.clone(),
+            tail: self.tail(),
+            step: needs.step.and_then(|id| self.steps.get(&id).cloned()),
+            hook: needs.hook.and_then(|id| self.hooks.get(&id).cloned()),
+            token_holder: None,
+            wait: needs.wait.and_then(|id| self.waits.get(&id).cloned()),
+        }
+    }
+
+    fn tail(&self) -> Option<Tail> {
+        let last = self.events.last()?;
+        Some(Tail { position: last.position, created_at_ms: last.created_at_ms })
+    }
+
+    fn next(&self, now_ms: i64) -> Tail {
+        match self.tail() {
+            None => Tail { position: 1, created_at_ms: now_ms },
+            Some(Tail { position, created_at_ms }) => {
+                Tail { position: position + 1, created_at_ms: now_ms.max(created_at_ms) }
+            }
+        }
+    }
+
+    fn write(&mut self, change: Change) {
+        match change {
+            Change::InsertRun(run) | Change::UpdateRun(run) => self.run = Some(run),
+            Change::AppendEvent(event) => self.events.push(event),
+            Change::InsertStep(step) | Change::UpdateStep(step) => {
+                self.steps.insert(step.step_id.clone(), step);
+            }
+            Change::InsertHook(hook) => {
+                self.hooks.insert(hook.hook_id.clone(), hook);
+            }
+            Change::DisposeHook { hook_id, at_ms, .. } => {
+                if let Some(hook) = self.hooks.get_mut(&hook_id) {
+                    hook.disposed_at_ms = Some(at_ms);
+                }
+            }
+            Change::InsertWait(wait) | Change::UpdateWait(wait) => {
+                self.waits.insert(wait.correlation_id.clone(), wait);
+            }
+            Change::FreeRun(_) => {
+                self.hooks.clear();
+                self.waits.clear();
+            }
+            // Where the log ends decides whether the run must be woken.
+            Change::Enqueue(_) => {}
+        }
+    }
+
+    fn into_run(self) -> Option<ReplayedRun> {
+        let run = self.run?;
+        let wake_up = (!run.status.is_terminal()).then(|| WakeUp {
+            run_id: run.run_id.clone(),
+            workflow_name: run.workflow_name.clone(),
+            execution_context: run.execution_context.clone(),
+        });
+        let mut steps: Vec<Step> = self.steps.into_values().collect();
+        steps.sort_by_key(|step| step.created_position);
+        let mut hooks: Vec<Hook> = self.hooks.into_values().collect();
+        hooks.sort_by_key(|hook| hook.created_at_ms);
+        let waits = self.waits.into_values().collect();
+        Some(ReplayedRun { run, events: self.events, steps, hooks, waits, wake_up })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_kit::*;
+    use super::*;
+    use crate::domain::event::EventBody;
+    use crate::domain::run::RunStatus;
+
+    fn past(since_ms: i64, body: EventBody) -> PastEvent {
+        PastEvent { created_at_ms: NOW_MS + since_ms, fact: PastFact::Asked(request(1, body)) }
+    }
+
+    fn begun() -> Vec<PastEvent> {
+        vec![past(0, EventBody::RunCreated(creation())), past(1, EventBody::RunStarted(None))]
+    }
+
+    #[test]
+    fn a_waiting_run_has_its_hook_its_times_and_a_wake_up() {
+        let mut log = begun();
+        log.push(past(2, hook_created("h", "token")));
+        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        assert_eq!(replayed.run.status, RunStatus::Running);
+        assert_eq!(replayed.run.started_at_ms, Some(NOW_MS + 1));
+        assert_eq!(replayed.events.iter().map(|e| e.position).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(replayed.hooks.len(), 1);
+        assert_eq!(replayed.hooks[0].created_at_ms, NOW_MS + 2);
+        assert!(replayed.wake_up.is_some());
+    }
+
+    #[test]
+    fn an_ended_run_holds_no_token_and_is_not_woken() {
+        let mut log = begun();
+        log.push(past(2, hook_created("h", "token")));
+        log.push(past(3, EventBody::RunCompleted));
+        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        assert_eq!(replayed.run.status, RunStatus::Completed);
+        assert_eq!((replayed.hooks.len(), replayed.wake_up), (0, None));
+    }
+
+    #[test]
+    fn a_conflict_of_then_is_kept_and_a_running_run_that_started_again_is_not() {
+        let mut log = begun();
+        log.push(past(2, EventBody::RunStarted(None)));
+        log.push(PastEvent {
+            created_at_ms: NOW_MS + 3,
+            fact: PastFact::HookConflict {
+                hook: id("h"),
+                spec_version: 3,
+                data: Some("{}".into()),
+                payload: None,
+            },
+        });
+        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        let types: Vec<_> = replayed.events.iter().map(|event| event.event_type).collect();
+        assert_eq!(types[2..], [EventType::HookConflict]);
+        assert!(replayed.hooks.is_empty());
+    }
+
+    #[test]
+    fn an_event_that_could_not_have_happened_is_named_by_its_place() {
+        let mut log = begun();
+        log.push(past(2, EventBody::RunCompleted));
+        log.push(past(3, hook_created("h", "token")));
+        let failed = replay(&run_id(1), log, &test_owner()).expect_err("it is refused");
+        assert_eq!((failed.place, failed.event_type), (4, "hook_created"));
+        assert!(matches!(failed.refusal, Some(Refusal::RunEnded { .. })));
+        let nothing = replay(&run_id(1), Vec::new(), &test_owner()).expect_err("no run");
+        assert_eq!(nothing.place, 1);
+    }
+}

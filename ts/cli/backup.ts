@@ -1,0 +1,17 @@
+/** `hookline backup <file>`: online, while the app serves. */
+import { resolve } from 'node:path';
+import type { Context } from './context';
+import { size } from './print';
+
+/** Copies the database. */
+export async function backup(
+  { world, print, location }: Context,
+  file: string,
+): Promise<undefined> {
+  const made = await world('reader').backup(file);
+  const path = resolve(file);
+  print.answer({ file: path, ...made }, () => {
+    print.line(`Copied ${location} to ${path}: ${made.runs} runs, ${made.events} events.`);
+    print.line(`${size(made.bytes)}, checked, on disk.`);
+  });
+}

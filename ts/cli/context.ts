@@ -1,0 +1,85 @@
+/** What every command shares: the World that it talks to, how it prints, how it ends. */
+import { existsSync } from 'node:fs';
+import type { World, WorldOptions } from '../../index';
+import { engineKey, readConfig } from '../config';
+import { createWorld } from '../index';
+import { createPrinter, type Printer } from './print';
+
+/** Exit codes; the guide lists them. */
+export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, problems: 4 } as const;
+
+/** The options that every command takes. */
+export interface GlobalOptions {
+  url?: string;
+  json?: boolean;
+  envFile?: string;
+}
+
+/** What a command works with. */
+export interface Context {
+  print: Printer;
+  /** Where the database is, for people. */
+  location: string;
+  /** A World on the database, opened at its first use and closed at the end of the command. */
+  world(role: NonNullable<WorldOptions['role']>): World;
+}
+
+/** An end that is no accident, with its exit code. */
+export class CommandError extends Error {
+  constructor(
+    message: string,
+    readonly exitCode: number,
+  ) {
+    super(message);
+    this.name = 'CommandError';
+  }
+}
+
+/** Runs a command and ends the process with its exit code. */
+export async function runCommand(
+  options: GlobalOptions,
+  command: (context: Context) => Promise<number | undefined>,
+): Promise<void> {
+  const print = createPrinter(options.json === true);
+  const worlds: World[] = [];
+  try {
+    if (options.envFile !== undefined) process.loadEnvFile(options.envFile);
+    const location = engineKey(readConfig({ url: options.url }));
+    const context: Context = {
+      print,
+      location,
+      world(role) {
+        refuseMissing(location);
+        const world = createWorld({ url: options.url, role });
+        worlds.push(world);
+        return world;
+      },
+    };
+    process.exitCode = (await command(context)) ?? EXIT.done;
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+    print.error(error);
+  } finally {
+    await Promise.all(worlds.map((world) => world.close().catch(() => undefined)));
+  }
+}
+
+/** Commands look at a database; only `import` makes one, and an app does. */
+function refuseMissing(location: string): void {
+  if (location.startsWith(':memory:')) {
+    throw new CommandError('A database in memory is seen by its own process only.', EXIT.usage);
+  }
+  if (location.includes('://') || existsSync(location)) return;
+  throw new CommandError(
+    `There is no database at ${location}. Run this in the folder of the app, or say where it is ` +
+      'with --url or WORKFLOW_HOOKLINE_URL (--env-file reads a file of variables).',
+    EXIT.notFound,
+  );
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommandError) return error.exitCode;
+  const { name, code } = error as { name?: string; code?: string };
+  const missing = name === 'WorkflowRunNotFoundError' || name === 'HookNotFoundError';
+  return missing || code === 'NOT_FOUND' ? EXIT.notFound : EXIT.failed;
+}

@@ -1,0 +1,225 @@
+/** `hookline doctor`: looks at everything that an installation needs, and says how to mend it. */
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { appUrl, engineKey, readConfig } from '../config';
+import type { Engine } from '../engine';
+import { createWorld } from '../index';
+import { loadBinding, settled } from '../native';
+import { engineOf } from '../world';
+import { type Context, EXIT, type GlobalOptions } from './context';
+import { bad, bold, dim, good, size, warn } from './print';
+import { VERSION } from './version';
+
+/** The versions of the SDK that this package speaks: 4.8.9 and later of its line. */
+const SDK_SUPPORTED = [4, 8, 9] as const;
+const NODE_SUPPORTED = [20, 17, 0] as const;
+/** How long the app may take to say that it is there. */
+const APP_ANSWERS_WITHIN_MS = 2000;
+
+/** One thing that was looked at. */
+export interface Finding {
+  what: string;
+  state: 'good' | 'warning' | 'problem';
+  found: string;
+  fix?: string;
+}
+
+/** Looks at everything; exit code 4 when there is a problem. */
+export async function doctor({ print }: Context, options: GlobalOptions): Promise<number> {
+  const findings = [node(), addon(), ...(await database(options)), ...sdk(), await app()].filter(
+    (finding) => finding !== undefined,
+  );
+  const problems = findings.filter(({ state }) => state === 'problem').length;
+  print.answer({ problems, findings }, () => {
+    for (const { what, state, found, fix } of findings) {
+      const mark = { good: good('✓'), warning: warn('!'), problem: bad('✗') }[state];
+      print.line(`${mark} ${bold(what)} ${found}`);
+      if (fix) print.line(`    ${dim('→')} ${fix}`);
+    }
+    print.line(problems === 0 ? `\n${good('No problems.')}` : `\n${bad(`${problems} to mend.`)}`);
+  });
+  return problems === 0 ? EXIT.done : EXIT.problems;
+}
+
+function node(): Finding {
+  const { node: version } = process.versions;
+  if (isAtLeast(version, NODE_SUPPORTED)) return { what: 'Node', state: 'good', found: version };
+  const fix = `Use Node ${NODE_SUPPORTED.slice(0, 2).join('.')} or newer.`;
+  return { what: 'Node', state: 'problem', found: version, fix };
+}
+
+function addon(): Finding {
+  const what = 'Native addon';
+  try {
+    const version = loadBinding().addonVersion();
+    if (version === VERSION) return { what, state: 'good', found: version };
+    const fix = 'Install hookline again: its platform package is of another version.';
+    return { what, state: 'problem', found: `${version}, but the package is ${VERSION}`, fix };
+  } catch (error) {
+    const fix = 'Install with optional dependencies, or build it from source (see the guide).';
+    return { what, state: 'problem', found: messageOf(error), fix };
+  }
+}
+
+async function database({ url }: GlobalOptions): Promise<Finding[]> {
+  const path = engineKey(readConfig({ url }));
+  const what = 'Database';
+  if (path.startsWith(':memory:')) {
+    const fix = 'Set WORKFLOW_HOOKLINE_URL to a file to keep runs when the process ends.';
+    return [{ what, state: 'warning', found: 'in memory of each process', fix }];
+  }
+  if (path.includes('://')) return [{ what, state: 'good', found: path.split('://', 1)[0] ?? '' }];
+  if (!existsSync(path)) return [missingDatabase(path)];
+  const findings = [permissions(path)].filter((finding) => finding !== undefined);
+  const world = createWorld({ url, role: 'reader' });
+  try {
+    const native = await (engineOf(world) as Engine).connect();
+    findings.unshift(examined(path, (await settled<Examination>(native.examine())).json));
+  } catch (error) {
+    findings.unshift({ what, state: 'problem', found: messageOf(error) });
+  } finally {
+    await world.close();
+  }
+  return findings;
+}
+
+interface Examination {
+  sqliteVersion: string;
+  schemaVersion: number;
+  journalMode: string;
+  bytes: number;
+  freeBytes: number;
+  damages: string[];
+}
+
+function examined(path: string, examination: Examination): Finding {
+  const { sqliteVersion, schemaVersion, bytes, freeBytes, damages } = examination;
+  const what = 'Database';
+  if (damages.length > 0) {
+    const fix = 'Restore a backup; keep the damaged file and its -wal file for a rescue.';
+    return { what, state: 'problem', found: `${path} is damaged: ${damages.join('; ')}`, fix };
+  }
+  const free =
+    freeBytes > bytes / 2 && freeBytes > 64 * 1024 * 1024 ? `, ${size(freeBytes)} free` : '';
+  const found = `${path}, ${size(bytes)}${free}, sound; schema ${schemaVersion}, SQLite ${sqliteVersion}`;
+  return { what, state: 'good', found };
+}
+
+function missingDatabase(path: string): Finding {
+  let folder = dirname(path);
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  const found = `${path} is not there yet`;
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    const fix = `Let this user write in ${folder}, or set WORKFLOW_HOOKLINE_URL to another place.`;
+    return { what: 'Database', state: 'problem', found: `${found}, and cannot be made`, fix };
+  }
+  const fix =
+    'The app makes it at its first use. If the app runs already, it uses another path: ' +
+    'the default is relative to its working directory.';
+  return { what: 'Database', state: 'warning', found, fix };
+}
+
+function permissions(path: string): Finding | undefined {
+  const what = 'Permissions';
+  for (const [place, name] of [
+    [path, 'the file'],
+    [dirname(path), 'its folder, where SQLite keeps its log'],
+  ] as const) {
+    try {
+      accessSync(place, constants.R_OK | constants.W_OK);
+    } catch {
+      const fix = `Let the user of the app own it: chown, chmod u+rw ${place}`;
+      return { what, state: 'problem', found: `this user may not write ${name}`, fix };
+    }
+  }
+  if (process.platform === 'win32') return undefined;
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) === 0) return { what, state: 'good', found: 'only its owner reads it' };
+  const found = `others than its owner may read it (mode ${mode.toString(8)})`;
+  return { what, state: 'warning', found, fix: `It holds tokens and payloads: chmod 600 ${path}` };
+}
+
+function sdk(): Finding[] {
+  const what = 'Workflow SDK';
+  const version = versionOf('workflow');
+  if (!version) {
+    const fix = 'Run this in the folder of the app, or: npm install workflow';
+    return [{ what, state: 'problem', found: '`workflow` is not installed here', fix }, target()];
+  }
+  const supported =
+    isAtLeast(version, SDK_SUPPORTED) && Number(version.split('.')[0]) === SDK_SUPPORTED[0];
+  if (supported) return [{ what, state: 'good', found: version }, target()];
+  const fix = `This version speaks ${SDK_SUPPORTED.join('.')} and later of its line: npm install workflow@4`;
+  return [{ what, state: 'problem', found: version, fix }, target()];
+}
+
+function target(): Finding {
+  const what = 'World of the SDK';
+  const chosen = process.env.WORKFLOW_TARGET_WORLD;
+  if (chosen !== 'hookline') {
+    const found = chosen
+      ? `WORKFLOW_TARGET_WORLD is ${chosen}`
+      : 'WORKFLOW_TARGET_WORLD is not set here';
+    const fix = 'Set WORKFLOW_TARGET_WORLD=hookline where the app runs (--env-file reads a file).';
+    return { what, state: 'warning', found, fix };
+  }
+  if (versionOf('hookline')) return { what, state: 'good', found: 'hookline' };
+  const fix = 'The SDK looks for it from the working directory: npm install hookline';
+  return { what, state: 'problem', found: 'hookline is not installed here', fix };
+}
+
+/** Over HTTP a delivery needs the app's address; handlers in the same process do not. */
+async function app(): Promise<Finding> {
+  const what = 'App';
+  const url = process.env.WORKFLOW_HOOKLINE_BASE_URL || appUrl();
+  if (!url) {
+    const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL to have it asked.';
+    return { what, state: 'warning', found: 'its address is not known here', fix };
+  }
+  try {
+    const signal = AbortSignal.timeout(APP_ANSWERS_WITHIN_MS);
+    const flow = new URL('/.well-known/workflow/v1/flow?__health', url);
+    const { status } = await fetch(flow, { method: 'POST', signal });
+    if (status === 200) return { what, state: 'good', found: `${url} answers` };
+    const fix = 'Is it another program at this port, or a proxy in between? Check PORT.';
+    return {
+      what,
+      state: 'problem',
+      found: `${url} answers ${status}, not as a workflow app`,
+      fix,
+    };
+  } catch {
+    const fix = 'Start it, or check PORT and WORKFLOW_HOOKLINE_BASE_URL.';
+    return { what, state: 'warning', found: `${url} does not answer`, fix };
+  }
+}
+
+/** The version of a package as the app in the working directory has it. */
+function versionOf(name: string): string | undefined {
+  const require = createRequire(join(process.cwd(), 'index.js'));
+  for (const modules of require.resolve.paths(name) ?? []) {
+    try {
+      const text = readFileSync(join(modules, name, 'package.json'), 'utf8');
+      return (JSON.parse(text) as { version?: string }).version;
+    } catch {
+      // Not in this one.
+    }
+  }
+  return undefined;
+}
+
+function isAtLeast(version: string, least: readonly number[]): boolean {
+  const numbers = version.split('-', 1)[0]?.split('.').map(Number) ?? [];
+  for (const [index, wanted] of least.entries()) {
+    const number = numbers[index] ?? 0;
+    if (number !== wanted) return number > wanted;
+  }
+  return true;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,153 @@
+/** `hookline explain <run>`: what a run waits for, since when, what wakes it next, its last error. */
+import type { Step, World } from '../../index';
+import type { Context } from './context';
+import { upTo } from './lists';
+import { type QueuedMessage, readOutlook } from './outlook';
+import { bad, bold, dim, duration, masked, type Printer, when } from './print';
+
+/** Steps and hooks that are looked at: a run has few that are open. */
+const LOOKED_AT_MAX = 10_000;
+
+/** One thing that a run waits for. */
+interface Reason {
+  kind: 'hook' | 'step' | 'sleep';
+  id: string;
+  what: string;
+  since: Date;
+  /** When it ends by itself. */
+  until?: Date;
+}
+
+/** What makes the run go on next. */
+interface Next {
+  what: string;
+  at?: Date;
+}
+
+interface Explanation {
+  runId: string;
+  workflowName: string;
+  status: string;
+  createdAt: Date;
+  startedAt?: Date;
+  completedAt?: Date;
+  waitingFor: Reason[];
+  next: Next[];
+  lastError?: { of: string; message: string };
+}
+
+/** Explains a run. */
+export async function explain(
+  { world, print }: Context,
+  { runId, tokens }: { runId: string; tokens?: boolean },
+): Promise<undefined> {
+  const explanation = await explanationOf(world('reader'), runId, tokens === true);
+  print.answer(explanation, () => show(print, explanation));
+}
+
+async function explanationOf(world: World, runId: string, tokens: boolean): Promise<Explanation> {
+  const run = await world.runs.get(runId, { resolveData: 'none' });
+  const steps = await upTo(LOOKED_AT_MAX, (page) =>
+    world.steps.list({ runId, resolveData: 'none', ...page }),
+  );
+  const hooks = await upTo(LOOKED_AT_MAX, (page) => world.hooks.list({ runId, ...page }));
+  const { waits, messages } = await readOutlook(world, runId);
+  const ended = run.completedAt !== undefined;
+  const open = steps.filter((step) => step.status === 'pending' || step.status === 'running');
+  const waitingFor: Reason[] = [
+    ...open.map((step) => stepReason(step as Step)),
+    ...hooks.map((hook) => ({
+      kind: 'hook' as const,
+      id: hook.hookId,
+      what: `a payload for the token ${tokens ? hook.token : masked(hook.token)}`,
+      since: hook.createdAt,
+    })),
+    ...waits.map((wait) => ({
+      kind: 'sleep' as const,
+      id: wait.correlationId,
+      what: `${duration(wait.resumeAtMs - wait.createdAtMs)} to pass`,
+      since: new Date(wait.createdAtMs),
+      until: new Date(wait.resumeAtMs),
+    })),
+  ].sort((a, b) => a.since.getTime() - b.since.getTime());
+  return {
+    runId,
+    workflowName: run.workflowName,
+    status: run.status,
+    createdAt: run.createdAt,
+    startedAt: run.startedAt,
+    completedAt: run.completedAt,
+    waitingFor: ended ? [] : waitingFor,
+    next: ended ? [] : nextOf(messages, hooks.length),
+    lastError: lastError(run, steps as Step[], messages),
+  };
+}
+
+function stepReason(step: Step): Reason {
+  const attempt = step.attempt > 0 ? `, attempt ${step.attempt}` : '';
+  const since = step.startedAt ?? step.createdAt;
+  const reason = { kind: 'step' as const, id: step.stepId, since, until: step.retryAfter };
+  return { ...reason, what: `${step.stepName} to end (${step.status}${attempt})` };
+}
+
+function nextOf(messages: QueuedMessage[], hooks: number): Next[] {
+  const next = messages.map(nextOfMessage);
+  if (hooks > 0) next.push({ what: 'resumeHook() for one of its tokens' });
+  if (next.length > 0) return next;
+  const found = 'nothing is queued for it; a worker looks for such runs when it starts';
+  return [{ what: `${found}, so start one (world.start()) or restart it` }];
+}
+
+function nextOfMessage(message: QueuedMessage): Next {
+  const { messageId, idempotencyKey, availableAtMs, leaseExpiresAtMs, deadAtMs, attempt } = message;
+  const name = `${idempotencyKey === null ? 'a replay' : 'a step'} (${messageId})`;
+  if (deadAtMs !== null) {
+    const redrive = `given up after ${attempt} attempts; hookline redrive ${messageId} tries again`;
+    return { what: `${name}: ${redrive}`, at: new Date(deadAtMs) };
+  }
+  if (leaseExpiresAtMs !== null) return { what: `${name}: being delivered, attempt ${attempt}` };
+  if (availableAtMs <= Date.now()) {
+    return {
+      what: `${name}: due, waits for a worker (a process that has called world.start())`,
+      at: new Date(availableAtMs),
+    };
+  }
+  return { what: `${name}: will be delivered`, at: new Date(availableAtMs) };
+}
+
+type Failing = { error?: { message: string } };
+
+function lastError(
+  run: Failing,
+  steps: (Step & Failing)[],
+  messages: QueuedMessage[],
+): Explanation['lastError'] {
+  if (run.error) return { of: 'the run', message: run.error.message };
+  const failed = steps
+    .filter((step) => step.error)
+    .sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime())[0];
+  if (failed?.error) return { of: `step ${failed.stepName}`, message: failed.error.message };
+  const undelivered = messages.find((message) => message.lastError !== null);
+  const message = undelivered?.lastError;
+  return message ? { of: `the delivery of ${undelivered.messageId}`, message } : undefined;
+}
+
+function show(print: Printer, explanation: Explanation): void {
+  const { runId, workflowName, status, waitingFor, next, lastError: error } = explanation;
+  print.line(`${bold(runId)} ${workflowName}`);
+  const { createdAt, startedAt, completedAt } = explanation;
+  print.line(`${bold(status)}, created ${when(createdAt)}`);
+  if (startedAt) print.line(`started ${when(startedAt)}`);
+  if (completedAt) print.line(`ended ${when(completedAt)}`);
+  if (!completedAt) {
+    print.line(`\n${bold('Waits for')}`);
+    if (waitingFor.length === 0) print.line('  its next replay');
+    for (const { kind, id, what, since, until } of waitingFor) {
+      print.line(`  ${kind} ${dim(id)}: ${what}`);
+      print.line(`    since ${when(since)}${until ? `, until ${when(until)}` : ''}`);
+    }
+    print.line(`\n${bold('Woken next by')}`);
+    for (const { what, at } of next) print.line(`  ${what}${at ? `, ${when(at)}` : ''}`);
+  }
+  if (error) print.line(`\n${bold('Last error')} of ${error.of}\n  ${bad(error.message)}`);
+}

@@ -1,0 +1,56 @@
+/** `hookline import --from <source>`. */
+import { SingleBar } from 'cli-progress';
+import { importWorld } from '../import/importer';
+import { openSource } from '../import/source';
+import { createWorld } from '../index';
+import { type Context, EXIT, type GlobalOptions } from './context';
+import { bold } from './print';
+
+/** Imports the runs of another World; exit code 4 when one is missing or differs. */
+export async function importRuns(
+  { print, location }: Context,
+  { from, url, json }: GlobalOptions & { from: string },
+): Promise<number> {
+  const source = await openSource(from);
+  // The one command that may make the database.
+  const target = createWorld({ url, role: 'producer' });
+  try {
+    const report = await importWorld(source.world, target, progressBar(json !== true));
+    const { total, imported, already, failed } = report.runs;
+    print.answer({ from: source.name, to: location, ...report }, () => {
+      print.line(`${bold('From')} ${source.name} ${bold('to')} ${location}`);
+      print.line(`${total} runs: ${imported} imported, ${already} here already, ${failed} failed.`);
+      print.line(
+        `${report.events} events, ${report.streams} streams with ${report.chunks} chunks.`,
+      );
+      for (const { runId, reason } of report.failures) print.line(`  ${runId}: ${reason}`);
+      print.line(failed === 0 ? 'Every log here has the digest of the one there.' : '');
+    });
+    return failed === 0 ? EXIT.done : EXIT.problems;
+  } finally {
+    await Promise.all([target.close(), source.world.close?.()]);
+  }
+}
+
+function progressBar(shown: boolean) {
+  const bar = new SingleBar({
+    format: 'runs [{bar}] {value}/{total}, {eta_formatted} to go',
+    stream: process.stderr,
+    clearOnComplete: true,
+    hideCursor: true,
+  });
+  const live = shown && process.stderr.isTTY === true;
+  let left = 0;
+  return {
+    begin(total: number) {
+      left = total;
+      if (live && total > 0) bar.start(total, 0);
+    },
+    advance() {
+      left -= 1;
+      if (!live) return;
+      bar.increment();
+      if (left === 0) bar.stop();
+    },
+  };
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+/** `npx hookline`: for the person who runs a World. The guide is `docs/operations.md`. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { RunStatus } from '../../index';
+import { backup } from './backup';
+import { type Context, EXIT, type GlobalOptions, runCommand } from './context';
+import { doctor } from './doctor';
+import { explain } from './explain';
+import { importRuns } from './import';
+import { hooks, runs } from './lists';
+import { resume } from './resume';
+import { VERSION } from './version';
+
+const STATUSES: RunStatus[] = ['pending', 'running', 'completed', 'failed', 'cancelled'];
+
+const program = new Command('hookline')
+  .description('Look at, mend and move the workflows of a Hookline database.')
+  .version(VERSION)
+  .option('--url <url>', 'the database; default WORKFLOW_HOOKLINE_URL, or the one of this folder')
+  .option('--env-file <file>', 'a file of variables, such as .env')
+  .option('--json', 'print JSON for scripts')
+  .addHelpText(
+    'after',
+    `
+Exit codes:
+  0  done
+  1  failed; standard error says why
+  2  wrong usage
+  3  no such run, hook, message or database
+  4  doctor found problems, or an import is not equal to its source`,
+  )
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
+  });
+
+/** Runs a command with the options that stand before or after its name. */
+function running(
+  command: (context: Context, options: GlobalOptions) => Promise<number | undefined>,
+) {
+  const options = program.opts<GlobalOptions>();
+  return runCommand(options, (context) => command(context, options));
+}
+
+const limit = () =>
+  new Option('-n, --limit <n>', 'at most so many').default(50).argParser((text) => {
+    const number = Number(text);
+    if (Number.isSafeInteger(number) && number > 0) return number;
+    throw new InvalidArgumentError('It must be a number from 1.');
+  });
+const showTokens = () => new Option('--tokens', 'show tokens in full; they are secrets');
+
+program
+  .command('doctor')
+  .description('check versions, the database, its permissions, the SDK and the app')
+  .action(() => running(doctor));
+
+program
+  .command('runs')
+  .description('the newest runs')
+  .addOption(new Option('--status <status>', 'only runs in this status').choices(STATUSES))
+  .option('--workflow <name>', 'only runs of this workflow')
+  .addOption(limit())
+  .action((options) => running((context) => runs(context, options)));
+
+program
+  .command('hooks')
+  .description('live hooks')
+  .option('--run <run>', 'only hooks of this run')
+  .addOption(showTokens())
+  .addOption(limit())
+  .action((options) => running((context) => hooks(context, options)));
+
+program
+  .command('explain <run>')
+  .description('what a run waits for, since when, what wakes it next, and its last error')
+  .addOption(showTokens())
+  .action((runId, options) => running((context) => explain(context, { runId, ...options })));
+
+program
+  .command('resume <token> [json]')
+  .description('send a payload to a hook: JSON, {} unless given, - for standard input')
+  .action((token, json) => running((context) => resume(context, { token, json })));
+
+program
+  .command('backup <file>')
+  .description('copy the database into a new file, also while the app serves')
+  .action((file) => running((context) => backup(context, file)));
+
+program
+  .command('import')
+  .description('bring the runs of another World here; again, it goes on where it stopped')
+  .requiredOption(
+    '--from <source>',
+    "a world-local folder, or the URL of world-postgres's database",
+  )
+  .action((_options, command: Command) =>
+    running((context) => importRuns(context, command.optsWithGlobals())),
+  );
+
+void program.parseAsync();

@@ -1,0 +1,15 @@
+/** `cli-progress` comes without types; this is the part that is used. */
+declare module 'cli-progress' {
+  /** One progress bar. */
+  export class SingleBar {
+    constructor(options: {
+      format: string;
+      stream: NodeJS.WriteStream;
+      clearOnComplete: boolean;
+      hideCursor: boolean;
+    });
+    start(total: number, value: number): void;
+    increment(): void;
+    stop(): void;
+  }
+}

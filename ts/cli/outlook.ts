@@ -1,0 +1,35 @@
+/** What a run may still be woken by, as the addon tells it. */
+import type { World } from '../../index';
+import type { Engine } from '../engine';
+import { settled } from '../native';
+import { engineOf } from '../world';
+
+/** A wait that is not over. */
+export interface OpenWait {
+  correlationId: string;
+  createdAtMs: number;
+  resumeAtMs: number;
+}
+
+/** A message in the queue, without its body. */
+export interface QueuedMessage {
+  messageId: string;
+  queueName: string;
+  idempotencyKey: string | null;
+  attempt: number;
+  createdAtMs: number;
+  availableAtMs: number;
+  leaseExpiresAtMs: number | null;
+  lastError: string | null;
+  deadAtMs: number | null;
+}
+
+/** Reads it. */
+export async function readOutlook(
+  world: World,
+  runId: string,
+): Promise<{ waits: OpenWait[]; messages: QueuedMessage[] }> {
+  const native = await (engineOf(world) as Engine).connect();
+  type Found = { waits: OpenWait[]; messages: QueuedMessage[] };
+  return (await settled<Found>(native.outlook(runId))).json;
+}

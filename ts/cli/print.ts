@@ -1,0 +1,97 @@
+/** Tables for people, JSON for scripts. */
+import { styleText } from 'node:util';
+import { Table } from 'console-table-printer';
+
+/** A row of a table: texts by column. */
+export type Row = Record<string, string>;
+
+/** Where a command's answer goes. */
+export interface Printer {
+  /** The answer: `value` as JSON, or what `show` prints. */
+  answer(value: unknown, show: () => void): void;
+  table(rows: Row[], whenEmpty: string): void;
+  line(text?: string): void;
+  /** What is no answer, on standard error. */
+  note(text: string): void;
+  error(error: unknown): void;
+}
+
+/** A printer; with `json` it prints nothing but the answer. */
+export function createPrinter(json: boolean): Printer {
+  const line = (text = '') => void process.stdout.write(`${text}\n`);
+  return {
+    line,
+    answer(value, show) {
+      if (json) line(JSON.stringify(value, null, 2));
+      else show();
+    },
+    table(rows, whenEmpty) {
+      if (rows.length === 0) return line(whenEmpty);
+      const columns = Object.keys(rows[0] ?? {});
+      const table = new Table({
+        columns: columns.map((name) => ({ name, alignment: 'left' as const })),
+        colorMap: {},
+        shouldDisableColors: true,
+      });
+      table.addRows(rows);
+      line(table.render());
+    },
+    note: (text) => void process.stderr.write(`${text}\n`),
+    error(error) {
+      const { name, code, message } = error as { name?: string; code?: string; message?: string };
+      const said = message ?? String(error);
+      if (json) {
+        process.stderr.write(`${JSON.stringify({ error: { name, code, message: said } })}\n`);
+      } else {
+        process.stderr.write(`${bad('error')} ${said}\n`);
+      }
+    },
+  };
+}
+
+const style = (format: Parameters<typeof styleText>[0]) => (text: string) =>
+  process.stdout.isTTY && !process.env.NO_COLOR ? styleText(format, text) : text;
+
+export const bold = style('bold');
+export const good = style('green');
+export const bad = style('red');
+export const dim = style('dim');
+export const warn = style('yellow');
+
+const UNITS: [number, string][] = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+];
+
+/** A duration in its largest unit: `3 h`. */
+export function duration(ms: number): string {
+  for (const [size, unit] of UNITS) {
+    if (ms >= size) return `${Math.floor(ms / size)} ${unit}`;
+  }
+  return `${Math.max(0, Math.floor(ms))} ms`;
+}
+
+/** A point in time, and how far it is: `2026-11-24T10:00:00.000Z (3 h ago)`. */
+export function when(at: Date, now = Date.now()): string {
+  const away = at.getTime() - now;
+  return `${at.toISOString()} (${away > 0 ? `in ${duration(away)}` : `${duration(-away)} ago`})`;
+}
+
+/** How long ago, for a column. */
+export function ago(at: Date | undefined): string {
+  return at ? `${duration(Date.now() - at.getTime())} ago` : '';
+}
+
+/** Bytes in their largest unit. */
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+/** A token is a secret: enough of it to tell it from others. */
+export function masked(token: string): string {
+  return token.length <= 8 ? '********' : `${token.slice(0, 4)}…${token.slice(-2)}`;
+}

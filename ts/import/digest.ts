@@ -1,0 +1,38 @@
+/** What two Worlds must agree on: the same text for the same log, whoever stored it. */
+import { createHash } from 'node:crypto';
+import type { Event } from '../../index';
+import { isBytes } from '../json';
+
+/** A digest of a log, without event ids: each World derives its own. */
+export function digestOf(events: Event[]): string {
+  const hash = createHash('sha256');
+  let latest = 0;
+  for (const event of events) {
+    // In this World the times of a log never decrease.
+    latest = Math.max(latest, event.createdAt.getTime());
+    // What made the run stands on `run_created`; not every World repeats it here.
+    const data = event.eventType === 'run_started' ? {} : dataOf(event);
+    const { eventType, correlationId = null } = event;
+    hash.update(`${canonical([eventType, correlationId, latest, data])}\n`);
+  }
+  return hash.digest('hex');
+}
+
+function dataOf(event: Event): unknown {
+  return (event as { eventData?: object }).eventData ?? {};
+}
+
+/** JSON with sorted keys; bytes as base64, dates as milliseconds, nothing for `undefined`. */
+export function canonical(value: unknown): string {
+  if (isBytes(value)) return `b"${Buffer.from(value).toString('base64')}"`;
+  if (value instanceof Date) return String(value.getTime());
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (value !== null && typeof value === 'object') {
+    const fields = Object.entries(value)
+      .filter(([, field]) => field !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`);
+    return `{${fields.join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'null';
+}

@@ -1,0 +1,199 @@
+/**
+ * Brings the runs of another World here, run by run, each in one transaction and with its streams.
+ *
+ * A run that is here already is compared instead, so an import that was cut short is taken up again
+ * by running it again.
+ */
+import type { Event, Page, PageRequest, World } from '../../index';
+import type { Engine } from '../engine';
+import { settled } from '../native';
+import { encodeEvent } from '../storage';
+import { engineOf } from '../world';
+import { canonical, digestOf } from './digest';
+
+const PAGE = 1000;
+const CHUNKS = 100;
+/** Runs under way at once: they share commits. */
+const AT_ONCE = 8;
+
+/** What became of an import. */
+export interface ImportReport {
+  runs: { total: number; imported: number; already: number; failed: number };
+  events: number;
+  streams: number;
+  chunks: number;
+  failures: { runId: string; reason: string }[];
+}
+
+/** Imports everything; `progress` is told of every run that is done. */
+export async function importWorld(
+  source: World,
+  target: World,
+  progress: { begin(total: number): void; advance(): void },
+): Promise<ImportReport> {
+  const runs = await everything((page) => source.runs.list({ resolveData: 'none', ...page }));
+  const report: ImportReport = {
+    runs: { total: runs.length, imported: 0, already: 0, failed: 0 },
+    events: 0,
+    streams: 0,
+    chunks: 0,
+    failures: [],
+  };
+  progress.begin(runs.length);
+  // The oldest first, as they were made.
+  const waiting = runs.map(({ runId }) => runId).sort();
+  const work = async () => {
+    for (let runId = waiting.shift(); runId !== undefined; runId = waiting.shift()) {
+      try {
+        await importRun(source, target, runId, report);
+      } catch (error) {
+        report.runs.failed += 1;
+        report.failures.push({
+          runId,
+          reason: error instanceof Error ? error.message : String(error),
+        });
+      }
+      progress.advance();
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return report;
+}
+
+async function importRun(
+  source: World,
+  target: World,
+  runId: string,
+  report: ImportReport,
+): Promise<void> {
+  const events = await logOf(source, runId);
+  if (await isHere(target, runId)) {
+    await compareLogs(target, runId, events);
+    report.runs.already += 1;
+    return;
+  }
+  // Streams do not need their run, and the run may go on as soon as it is here.
+  await copyStreams(source, target, runId, report);
+  const native = await (engineOf(target) as Engine).connect();
+  const { request, bytes } = encodeLog(runId, events);
+  await settled(native.importRun(request, bytes));
+  await compareLogs(target, runId, events);
+  await compareEntities(source, target, runId);
+  report.runs.imported += 1;
+  report.events += events.length;
+}
+
+/** The log of a run in the order in which it happened; a second start of a running run is no event. */
+async function logOf(world: World, runId: string): Promise<Event[]> {
+  const events = await everything<Event>((page) => world.events.list({ runId, ...page }));
+  let started = false;
+  return events.filter(({ eventType }) => {
+    if (eventType !== 'run_started') return true;
+    const first = !started;
+    started = true;
+    return first;
+  });
+}
+
+async function isHere(target: World, runId: string): Promise<boolean> {
+  try {
+    await target.runs.get(runId, { resolveData: 'none' });
+    return true;
+  } catch (error) {
+    if ((error as Error).name === 'WorkflowRunNotFoundError') return false;
+    throw error;
+  }
+}
+
+/** The log as `NativeWorld.importRun` takes it: payloads apart, in one block. */
+function encodeLog(runId: string, events: Event[]): { request: string; bytes: Uint8Array } {
+  const block: Uint8Array[] = [];
+  let at = 0;
+  const encoded = events.map((event) => {
+    const { request, payload } = encodeEvent(runId, event as never);
+    const createdAtMs = event.createdAt.getTime();
+    if (!payload) return `{"event":${request},"createdAtMs":${createdAtMs}}`;
+    block.push(payload);
+    const place = JSON.stringify({ at, len: payload.length });
+    at += payload.length;
+    return `{"event":${request},"createdAtMs":${createdAtMs},"payload":${place}}`;
+  });
+  const request = `{"runId":${JSON.stringify(runId)},"events":[${encoded.join(',')}]}`;
+  return { request, bytes: new Uint8Array(Buffer.concat(block)) };
+}
+
+/** A run that has gone on here since has a longer log: what was imported is its beginning. */
+async function compareLogs(target: World, runId: string, events: Event[]): Promise<void> {
+  const here = (await logOf(target, runId)).slice(0, events.length);
+  if (here.length === events.length && digestOf(here) === digestOf(events)) return;
+  throw new Error('its log here is not the one of the source');
+}
+
+async function compareEntities(source: World, target: World, runId: string): Promise<void> {
+  const [there, here] = await Promise.all([source, target].map((world) => entities(world, runId)));
+  // The run may have gone on already, unless it has ended.
+  const ended = there?.run.completedAt !== undefined;
+  if (!ended || canonical(there) === canonical(here)) return;
+  throw new Error('its entities here are not those of the source');
+}
+
+async function entities(world: World, runId: string) {
+  const { status, workflowName, deploymentId, completedAt } = await world.runs.get(runId, {
+    resolveData: 'none',
+  });
+  const steps = await everything((page) =>
+    world.steps.list({ runId, resolveData: 'none', ...page }),
+  );
+  return {
+    run: { status, workflowName, deploymentId, completedAt },
+    steps: steps
+      .map(({ stepId, stepName, status, attempt }) => ({ stepId, stepName, status, attempt }))
+      .sort((a, b) => (a.stepId < b.stepId ? -1 : 1)),
+  };
+}
+
+async function copyStreams(
+  source: World,
+  target: World,
+  runId: string,
+  report: ImportReport,
+): Promise<void> {
+  for (const name of await source.listStreamsByRunId(runId)) {
+    const chunks = await chunksOf(source, runId, name);
+    // An import that was cut short has written a beginning of it.
+    const { tailIndex, done } = await target.getStreamInfo(name, runId);
+    const missing = chunks.slice(tailIndex + 1);
+    for (let from = 0; from < missing.length; from += CHUNKS) {
+      await target.writeToStreamMulti(name, runId, missing.slice(from, from + CHUNKS));
+    }
+    const there = await source.getStreamInfo(name, runId);
+    if (there.done && !done) await target.closeStream(name, runId);
+    if (canonical(await chunksOf(target, runId, name)) !== canonical(chunks)) {
+      throw new Error(`its stream "${name}" here is not the one of the source`);
+    }
+    report.streams += 1;
+    report.chunks += chunks.length;
+  }
+}
+
+async function chunksOf(world: World, runId: string, name: string): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await world.getStreamChunks(name, runId, { limit: PAGE, cursor });
+    chunks.push(...page.data.map(({ data }) => data));
+    cursor = page.hasMore ? (page.cursor ?? undefined) : undefined;
+  } while (cursor !== undefined);
+  return chunks;
+}
+
+async function everything<T>(list: (page: PageRequest) => Promise<Page<T>>): Promise<T[]> {
+  const all: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await list({ pagination: { limit: PAGE, cursor, sortOrder: 'asc' } });
+    all.push(...page.data);
+    cursor = page.hasMore ? (page.cursor ?? undefined) : undefined;
+  } while (cursor !== undefined);
+  return all;
+}

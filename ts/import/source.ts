@@ -1,0 +1,66 @@
+/** The World that runs are imported from, read through its own package: its format is its business. */
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { World } from '../../index';
+
+/** A World to read from. */
+export interface Source {
+  world: World;
+  /** For people; without a password. */
+  name: string;
+}
+
+/** Where the SDK keeps its World of files, one package requiring the next. */
+const WAY_TO_LOCAL = ['workflow', '@workflow/core', '@workflow/world-local'];
+const WAY_TO_POSTGRES = ['@workflow/world-postgres'];
+
+/**
+ * Opens the source that a text names: the URL of world-postgres's database, or a folder of
+ * world-local. Nothing is started, so nothing is delivered from it.
+ *
+ * @throws Error that says what to do, when there is no such source or its package is missing.
+ */
+export async function openSource(from: string): Promise<Source> {
+  if (/^postgres(ql)?:\/\//.test(from)) return openPostgres(from);
+  const folder = resolve(from);
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) {
+    throw new Error(
+      `There is no folder ${folder}. --from takes a world-local folder or a postgres:// URL.`,
+    );
+  }
+  if (!existsSync(join(folder, 'runs'))) {
+    throw new Error(`${folder} holds no runs of world-local (it has no "runs" folder).`);
+  }
+  const { createLocalWorld } = await load<{ createLocalWorld(options: object): World }>(
+    WAY_TO_LOCAL,
+  );
+  return { world: createLocalWorld({ dataDir: folder }), name: folder };
+}
+
+async function openPostgres(url: string): Promise<Source> {
+  const { createWorld } = await load<{ createWorld(options: object): World }>(WAY_TO_POSTGRES);
+  const { host, pathname } = new URL(url);
+  return { world: createWorld({ connectionString: url }), name: `postgres://${host}${pathname}` };
+}
+
+/** Imports the last package of a way, as the one before it would. */
+async function load<T>(way: string[]): Promise<T> {
+  let from = join(process.cwd(), 'index.js');
+  for (const name of way) {
+    const found = createRequire(from)
+      .resolve.paths(name)
+      ?.map((modules) => join(modules, name, 'package.json'))
+      .find((file) => existsSync(file));
+    if (found) from = realpathSync(found);
+    else if (name === way.at(-1)) {
+      throw new Error(
+        `${name} is not installed here: run this in the folder of the app, or npm install ${name}`,
+      );
+    }
+  }
+  // The manifest of the package itself resolves its own name, whatever it exports.
+  const entry = createRequire(from).resolve(way.at(-1) as string);
+  return (await import(pathToFileURL(entry).href)) as T;
+}
