@@ -30,22 +30,33 @@ impl Clock for SystemClock {
 
 /// The host's clock, moved by an offset that can be changed; for Worlds of tests, which skip sleeps.
 #[derive(Debug, Default)]
-pub struct ShiftedClock(AtomicI64);
+pub struct ShiftedClock {
+    offset_ms: AtomicI64,
+    skipped_ms: AtomicI64,
+}
 
 impl ShiftedClock {
-    /// Moves it; negative moves it back.
-    pub fn shift(&self, by_ms: i64) {
-        self.0.fetch_add(by_ms, Ordering::SeqCst);
+    /// A clock that is ahead of the host's by so much, or behind it.
+    pub fn ahead_by(offset_ms: i64) -> Self {
+        Self { offset_ms: AtomicI64::new(offset_ms), skipped_ms: AtomicI64::new(0) }
+    }
+
+    /// Skips so much time, as if it had passed.
+    pub fn skip(&self, ms: u64) {
+        // No test skips 292 million years.
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        self.offset_ms.fetch_add(ms, Ordering::SeqCst);
+        self.skipped_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ShiftedClock {
     fn now_ms(&self) -> i64 {
-        SystemClock.now_ms().saturating_add(self.0.load(Ordering::SeqCst))
+        SystemClock.now_ms().saturating_add(self.offset_ms.load(Ordering::SeqCst))
     }
 
     fn elapsed_ms(&self) -> i64 {
-        SystemClock.elapsed_ms()
+        SystemClock.elapsed_ms().saturating_add(self.skipped_ms.load(Ordering::SeqCst))
     }
 }
 

@@ -41,8 +41,9 @@ pub struct RawConfig {
     pub queue_namespace: Option<String>,
     /// Goes into every hook; for example `production`.
     pub environment: Option<String>,
-    /// Whether a test may move the clock and make commits fail; for `:memory:` only.
-    pub for_tests: bool,
+    /// Lets a test skip time and make commits fail, for `:memory:` only; how far its clock is ahead of
+    /// the host's, in milliseconds.
+    pub for_tests: Option<i64>,
     /// The key ring: entries `id:base64`, newest first.
     pub encryption_keys: Option<SecretText>,
     /// `plain` or `sealed`.
@@ -79,8 +80,9 @@ pub struct Config {
     pub workflow_prefix: String,
     /// Who new hooks belong to.
     pub owner: Owner,
-    /// Whether a test may move the clock and make commits fail.
-    pub for_tests: bool,
+    /// Lets a test skip time and make commits fail; how far its clock is ahead of the host's, in
+    /// milliseconds.
+    pub for_tests: Option<i64>,
     /// The keys that values are encrypted with; `None` leaves them plain.
     pub encryption_keys: Option<Arc<KeyRing>>,
     /// How tokens are stored.
@@ -121,7 +123,7 @@ impl Config {
             ],
         )?;
         let location = location(raw.url.as_deref())?;
-        if raw.for_tests && !matches!(location, Location::Memory(_)) {
+        if raw.for_tests.is_some() && !matches!(location, Location::Memory(_)) {
             let message = "a World of hookline/testing is in memory: give it a :memory: URL";
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         }
@@ -344,9 +346,9 @@ mod tests {
     #[test]
     fn only_memory_can_be_for_tests() {
         let at = |url: &str| {
-            with(|raw| (raw.url, raw.for_tests) = (Some(url.into()), true)).map(|c| c.for_tests)
+            with(|raw| (raw.url, raw.for_tests) = (Some(url.into()), Some(7))).map(|c| c.for_tests)
         };
-        assert_eq!(at(":memory:a"), Ok(true));
+        assert_eq!(at(":memory:a"), Ok(Some(7)));
         assert_eq!(at("/a/b.db").unwrap_err().kind, ErrorKind::BadConfig);
     }
 

@@ -171,13 +171,13 @@ impl Drop for World {
 
 impl Engine {
     fn open(config: Config) -> Result<Arc<Self>, WorldError> {
-        let test_controls = config.for_tests.then(TestControls::default);
+        let test_controls = config.for_tests.map(TestControls::ahead_by);
         let clock: Arc<dyn Clock> = match &test_controls {
             Some(controls) => controls.engine_clock(),
             None => Arc::new(SystemClock),
         };
         let faults = test_controls.as_ref().map(|controls| Arc::clone(&controls.faults));
-        let (store, upkeep) = open_store(&config, &clock, faults)?;
+        let Database { store, upkeep } = open_store(&config, &clock, faults)?;
         Ok(Arc::new(Self {
             tails: Tails::new(Arc::clone(&store)),
             awaiting: Awaiting::new(Arc::clone(&store)),
@@ -342,12 +342,12 @@ impl Engine {
         }
     }
 
-    /// Moves the engine's time on and looks what has become due.
+    /// Skips so much time, as if it had passed, and looks what has become due.
     ///
     /// # Errors
     /// `Invalid` unless the World is one for tests.
-    pub fn shift_clock(&self, by_ms: i64) -> Result<(), WorldError> {
-        self.test_controls()?.clock.shift(by_ms);
+    pub fn skip_time(&self, ms: u64) -> Result<(), WorldError> {
+        self.test_controls()?.clock.skip(ms);
         if let Some(dispatcher) = &lock(&self.workers).dispatcher {
             dispatcher.wake();
         }
@@ -407,12 +407,24 @@ impl Engine {
     }
 }
 
+/// One database, as its two users see it.
+struct Database {
+    store: Arc<dyn Store>,
+    upkeep: Arc<dyn Upkeep>,
+}
+
+impl Database {
+    fn of<S: Store + Upkeep>(store: Arc<S>) -> Self {
+        Self { upkeep: Arc::clone(&store) as Arc<dyn Upkeep>, store }
+    }
+}
+
 /// The database as the configuration says: sealed where it has a key ring.
 fn open_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
     faults: Option<Arc<FaultPlan>>,
-) -> Result<(Arc<dyn Store>, Arc<dyn Upkeep>), WorldError> {
+) -> Result<Database, WorldError> {
     let plain = Arc::new(SqliteStore::open(SqliteOptions {
         location: config.location.clone(),
         full_durability: config.full_durability,
@@ -424,10 +436,8 @@ fn open_store(
     let below = Arc::clone(&plain);
     let opened = match &config.encryption_keys {
         Some(ring) => SealedStore::open(below, Arc::clone(ring), config.tokens, Arc::clone(clock))
-            .map(Arc::new)
-            .map(|sealed| (Arc::clone(&sealed) as Arc<dyn Store>, sealed as Arc<dyn Upkeep>)),
-        None => sealed::refuse_if_sealed(&*plain)
-            .map(|()| (Arc::clone(&below) as Arc<dyn Store>, below as Arc<dyn Upkeep>)),
+            .map(|sealed| Database::of(Arc::new(sealed))),
+        None => sealed::refuse_if_sealed(&*plain).map(|()| Database::of(below)),
     };
     if opened.is_err() {
         plain.close();

@@ -18,10 +18,11 @@ export interface NativeConfig {
   environment?: string;
   encryptionKeys?: string;
   tokens?: string;
-  forTests?: boolean;
+  /** Milliseconds by which the clock of a World for tests is ahead. */
+  forTests?: number;
 }
 
-/** The option by which `hookline/testing` asks for a World whose clock it can move. */
+/** The option by which `hookline/testing` asks for a World in which time can be skipped. */
 export const FOR_TESTS = Symbol.for('hookline//for-tests');
 
 const DEFAULT_URL = '.workflow-data/hookline.db';
@@ -45,7 +46,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     environment: setting(undefined, 'NODE_ENV'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
-    forTests: (options as { [FOR_TESTS]?: boolean })[FOR_TESTS],
+    forTests: (options as { [FOR_TESTS]?: number })[FOR_TESTS],
   };
 }
 

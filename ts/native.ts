@@ -80,8 +80,8 @@ export interface NativeWorld {
 
   /** Settles once this process has nothing to deliver, with `{ nextDueInMs: number | null }`. */
   whenIdle(): Promise<NativeReply>;
-  /** Moves the clock of a World for tests. */
-  shiftClock(byMs: number): NativeReply;
+  /** Skips milliseconds in a World for tests. */
+  skipTime(ms: number): NativeReply;
   /** Makes a commit of a World for tests fail: `{ nth, code }`. */
   failCommit(request: string): NativeReply;
 

@@ -57,9 +57,10 @@ impl NativeWorld {
     }
 
     #[napi(ts_return_type = "NativeReply")]
-    pub fn shift_clock(&self, env: Env, by_ms: f64) -> Result<JsValue> {
-        let shifted = self.engine().and_then(|engine| engine.shift_clock(by_ms as i64));
-        promise::answer(&env, shifted.map(|()| Reply::void()))
+    pub fn skip_time(&self, env: Env, ms: f64) -> Result<JsValue> {
+        // A saturating cast: what is negative skips nothing.
+        let skipped = self.engine().and_then(|engine| engine.skip_time(ms as u64));
+        promise::answer(&env, skipped.map(|()| Reply::void()))
     }
 
     #[napi(ts_return_type = "NativeReply")]

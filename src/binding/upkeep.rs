@@ -14,7 +14,7 @@ use super::world::{NativeWorld, then};
 use crate::domain::event::EventType;
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::run::WORLD_SPEC_VERSION;
-use crate::domain::transition::replay::{PastEvent, PastFact};
+use crate::domain::transition::replay::{Entry, PastEvent, PastFact};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
 use crate::store::Completion;
@@ -71,12 +71,12 @@ fn conflict(
         (Some(format), Some(bytes)) => Some(format.payload(bytes)?),
         _ => None,
     };
-    Ok(PastFact::HookConflict {
-        hook: CorrelationId::new(hook),
+    Ok(PastFact::HookConflict(Entry {
+        correlation_id: Some(CorrelationId::new(hook)),
         spec_version: event.spec_version.unwrap_or(WORLD_SPEC_VERSION),
         data: event.event_data.map(|raw| Box::<str>::from(raw).into_string()),
         payload,
-    })
+    }))
 }
 
 #[napi]
@@ -114,7 +114,7 @@ impl NativeWorld {
             let log: Vec<PastEvent> = events.collect::<std::result::Result<_, _>>()?;
             let run_id = RunId::new(request.run_id);
             Ok(move |done: Completion<Reply>| {
-                engine.import_run(run_id, log, then(done, |()| Ok(Reply::void())));
+                engine.upkeep.import_run(run_id, log, then(done, |()| Ok(Reply::void())));
             })
         })
     }

@@ -3,11 +3,13 @@
 
 mod at_rest;
 mod token_key;
+mod upkeep;
 
 use std::sync::Arc;
 
 use self::at_rest::AtRest;
 pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
+use super::upkeep::Upkeep;
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
     HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
@@ -39,6 +41,7 @@ pub enum TokensAtRest {
 /// A store over another one.
 pub struct SealedStore {
     inner: Arc<dyn Store>,
+    upkeep: Arc<dyn Upkeep>,
     at_rest: Arc<AtRest>,
     entropy: Entropy,
     clock: Arc<dyn Clock>,
@@ -51,7 +54,7 @@ impl SealedStore {
     /// `EncryptionKeyMissing` when the database is sealed and the ring has none of its keys,
     /// `EncryptionKeyWrong` when a key of the ring is another one than the database knows by its id;
     /// storage faults.
-    pub fn open<S: Store + KeptKeys>(
+    pub fn open<S: Store + Upkeep + KeptKeys>(
         inner: Arc<S>,
         ring: Arc<KeyRing>,
         tokens: TokensAtRest,
@@ -59,7 +62,8 @@ impl SealedStore {
     ) -> Result<Self, WorldError> {
         let token_seal = token_key::token_seal(&*inner, &ring)?;
         let at_rest = Arc::new(AtRest::new(ring, token_seal, tokens));
-        Ok(Self { inner, at_rest, entropy: Entropy::default(), clock })
+        let upkeep = Arc::clone(&inner) as Arc<dyn Upkeep>;
+        Ok(Self { inner, upkeep, at_rest, entropy: Entropy::default(), clock })
     }
 
     /// Opens what the store below answers before its caller sees it.

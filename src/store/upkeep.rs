@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::domain::id::{MessageId, RunId};
-use crate::domain::transition::replay::ReplayedRun;
+use crate::domain::transition::replay::PastEvent;
 use crate::domain::wait::Wait;
 use crate::store::Completion;
 
@@ -78,7 +78,8 @@ pub trait Upkeep: Send + Sync + 'static {
     /// being used. Settles when the copy has been checked and is on disk, with `Invalid` when there
     /// is such a file already.
     fn back_up(&self, to: PathBuf, done: Completion<Backup>);
-    /// Adds the run of another World, with a wake-up unless it has ended. Settles with
-    /// `EntityConflict` when the run is here already, or a live hook here has the token of one of its.
-    fn import_run(&self, run: ReplayedRun, done: Completion<()>);
+    /// Adds the run of another World by its whole log, with a wake-up unless it has ended. Settles
+    /// with `Invalid` for a log that no World can have written, with `EntityConflict` when the run is
+    /// here already, or a live hook here has the token of one of its.
+    fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>);
 }

@@ -32,40 +32,37 @@ const globals = globalThis as Globals;
 export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
   const earlier = globals[CURRENT];
   if (earlier) void earlier.close();
+  const offsetMs = offsetTo(options.now);
   const inMemory = {
     url: `:memory:test-${randomUUID()}`,
     role: 'all',
     delivery: 'direct',
-    [FOR_TESTS]: true,
+    [FOR_TESTS]: offsetMs,
   } as const;
   const base = createWorld(inMemory);
   const engine = engineOf(base) as Engine;
   const seeder = createSeeder(base);
   const courier = createCourier(base, seeder.isSeeded);
-  const time = createTime(engine, options.now);
+  const time = createTime(engine, offsetMs);
   const world: TestWorld = {
     ...base,
     createQueueHandler: courier.createQueueHandler,
-    seedHook: async (hook) => {
-      await time.ready();
-      return seeder.seedHook(hook);
-    },
+    seedHook: seeder.seedHook,
     ...createLogReader(base),
     deliveries: courier.deliveries,
     now: time.now,
     async advance(duration) {
-      await time.move(durationMs(duration));
+      await time.skip(durationMs(duration));
       await world.drain();
     },
     async drain({ skipSleeps = false } = {}) {
-      await time.ready();
       courier.listen();
       await base.start();
       for (let jumps = 0; jumps < JUMPS_MAX; jumps += 1) {
         const nextDueInMs = await whenIdle(engine);
         if (!skipSleeps || nextDueInMs === undefined) return;
         // A message that is not due yet by a fraction of a millisecond must not be jumped at twice.
-        await time.move(nextDueInMs + 1);
+        await time.skip(nextDueInMs + 1);
       }
       throw new Error(
         `After ${JUMPS_MAX} jumps of the clock there is still something asleep: does a workflow sleep in a loop?`,
@@ -107,33 +104,27 @@ async function whenIdle(engine: Engine): Promise<number | undefined> {
   return json.nextDueInMs ?? undefined;
 }
 
+/** How far the time that a test wants is ahead of the real one. */
+function offsetTo(start: Date | string | number | undefined): number {
+  if (start === undefined) return 0;
+  const offsetMs = new Date(start).getTime() - realNow();
+  if (Number.isNaN(offsetMs)) throw invalid('now must be a date.');
+  return offsetMs;
+}
+
 /**
  * The time of a World: the host's, plus an offset. `Date` follows, because the SDK's runtime decides
  * by `Date.now()` whether a sleep is over.
  */
-function createTime(engine: Engine, start: Date | string | number | undefined) {
-  const wanted = start === undefined ? 0 : new Date(start).getTime() - realNow();
-  if (Number.isNaN(wanted)) throw invalid('now must be a date.');
-  let offset = 0;
-  let first: Promise<void> | undefined;
-  shiftDate(wanted);
-
-  async function move(byMs: number): Promise<void> {
-    answerOf((await engine.connect()).shiftClock(byMs));
-    offset += byMs;
-    shiftDate(offset);
-  }
-  const time = {
-    /** The World's clock stands where the options want it. */
-    ready() {
-      first ??= wanted === 0 ? Promise.resolve() : move(wanted);
-      return first;
-    },
-    now: () => new Date(realNow() + (first ? offset : wanted)),
-    async move(byMs: number) {
-      await time.ready();
-      await move(byMs);
+function createTime(engine: Engine, start: number) {
+  let offsetMs = start;
+  shiftDate(offsetMs);
+  return {
+    now: () => new Date(realNow() + offsetMs),
+    async skip(ms: number) {
+      answerOf((await engine.connect()).skipTime(ms));
+      offsetMs += ms;
+      shiftDate(offsetMs);
     },
   };
-  return time;
 }

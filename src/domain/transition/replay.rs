@@ -1,7 +1,8 @@
 //! A run as its whole log makes it, for a log that comes from another World.
 //!
-//! The events have happened: each is decided as it was then, at its own time, and what the rules
-//! would refuse is a log that no World of this contract can have written.
+//! The events have happened: each is decided as it was then, at its own time. Other Worlds let two
+//! writers race, so a log may hold an end twice: the second one stays in the log, and changes
+//! nothing. What cannot be explained so is a log that is not to be replayed.
 
 use std::collections::BTreeMap;
 
@@ -32,25 +33,55 @@ pub enum PastFact {
     /// An event that somebody asked for.
     Asked(EventRequest),
     /// A token was held by another hook: the one event that a World writes of itself.
-    HookConflict {
-        /// Of the hook that was not made.
-        hook: CorrelationId,
-        /// The event contract.
-        spec_version: u32,
-        /// JSON object.
-        data: Option<String>,
-        /// The value that it carries.
-        payload: Option<Payload>,
-    },
+    HookConflict(Entry),
+}
+
+/// An event as a log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The step, hook or wait that it is about.
+    pub correlation_id: Option<CorrelationId>,
+    /// The event contract.
+    pub spec_version: u32,
+    /// JSON object.
+    pub data: Option<String>,
+    /// The value that it carries.
+    pub payload: Option<Payload>,
 }
 
 impl PastFact {
     fn event_type(&self) -> EventType {
         match self {
             PastFact::Asked(request) => request.body.event_type(),
-            PastFact::HookConflict { .. } => EventType::HookConflict,
+            PastFact::HookConflict(_) => EventType::HookConflict,
         }
     }
+
+    fn entry(&self) -> Entry {
+        match self {
+            PastFact::Asked(request) => Entry {
+                correlation_id: request.body.correlation_id().cloned(),
+                spec_version: request.spec_version,
+                data: request.data.clone(),
+                payload: request.payload.clone(),
+            },
+            PastFact::HookConflict(entry) => entry.clone(),
+        }
+    }
+}
+
+/// Whether an event came too late to change anything: somebody else had been first.
+fn came_second(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::RunEnded { .. }
+            | Refusal::RunExpired { .. }
+            | Refusal::StepExists(_)
+            | Refusal::StepEnded { .. }
+            | Refusal::HookDisposed(_)
+            | Refusal::WaitCompleted(_)
+            | Refusal::TooEarly { .. }
+    )
 }
 
 /// The rows of one run.
@@ -97,8 +128,14 @@ pub fn replay(
             |refusal| Unreplayable { place: index + 1, event_type: event_type.as_str(), refusal };
         let stamp =
             Stamp { now_ms: created_at_ms, fresh_run_id: run_id.clone(), owner: owner.clone() };
-        let decision =
-            rows.decide(run_id, fact, &stamp).map_err(|refusal| failed(Some(refusal)))?;
+        let entry = fact.entry();
+        let decision = match rows.decide(run_id, fact, &stamp) {
+            Err(refusal) if came_second(&refusal) || rows.has_ended() => {
+                rows.keep(run_id, event_type, entry, created_at_ms)
+            }
+            decided => decided,
+        };
+        let decision = decision.map_err(|refusal| failed(Some(refusal)))?;
         let logs_nothing = decision.event.is_none();
         // A replay that found the run running already: some Worlds log that too.
         if logs_nothing && event_type != EventType::RunStarted {
@@ -126,26 +163,42 @@ impl Rows {
                 let request = EventRequest { run_id: Some(run_id.clone()), ..request };
                 decide(self.seen(&request), request, stamp)
             }
-            PastFact::HookConflict { hook, spec_version, data, payload } => {
-                let run = self.run.clone().ok_or_else(|| Refusal::RunNotFound(run_id.clone()))?;
-                let mut log = Log {
-                    run,
-                    step: None,
-                    hook: None,
-                    token_holder: None,
-                    wait: None,
-                    next: self.next(stamp.now_ms),
-                    event_type: EventType::HookConflict,
-                    correlation_id: Some(hook),
-                    spec_version,
-                    data,
-                    payload,
-                    decision: Decision::default(),
-                };
-                log.append();
-                Ok(log.into_decision())
+            PastFact::HookConflict(entry) => {
+                self.keep(run_id, EventType::HookConflict, entry, stamp.now_ms)
             }
         }
+    }
+
+    /// An event that is logged and changes nothing.
+    fn keep(
+        &self,
+        run_id: &RunId,
+        event_type: EventType,
+        entry: Entry,
+        now_ms: i64,
+    ) -> Result<Decision, Refusal> {
+        let run = self.run.clone().ok_or_else(|| Refusal::RunNotFound(run_id.clone()))?;
+        let mut log = Log {
+            run,
+            step: None,
+            hook: None,
+            token_holder: None,
+            wait: None,
+            next: self.next(now_ms),
+            event_type,
+            correlation_id: entry.correlation_id,
+            spec_version: entry.spec_version,
+            data: entry.data,
+            payload: entry.payload,
+            decision: Decision::default(),
+        };
+        log.append();
+        Ok(log.into_decision())
+    }
+
+    /// Nothing that happens to a run that has ended matters to it any more.
+    fn has_ended(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.status.is_terminal())
     }
 
     /// No holder of a token is seen: that the token was free then is what the event itself says.
@@ -262,12 +315,12 @@ mod tests {
         log.push(past(2, EventBody::RunStarted(None)));
         log.push(PastEvent {
             created_at_ms: NOW_MS + 3,
-            fact: PastFact::HookConflict {
-                hook: id("h"),
+            fact: PastFact::HookConflict(Entry {
+                correlation_id: Some(id("h")),
                 spec_version: 3,
                 data: Some("{}".into()),
                 payload: None,
-            },
+            }),
         });
         let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
         let types: Vec<_> = replayed.events.iter().map(|event| event.event_type).collect();
@@ -276,13 +329,24 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_could_not_have_happened_is_named_by_its_place() {
+    fn what_came_second_stays_in_the_log_and_changes_nothing() {
         let mut log = begun();
         log.push(past(2, EventBody::RunCompleted));
-        log.push(past(3, hook_created("h", "token")));
+        log.push(past(3, EventBody::RunCompleted));
+        log.push(past(4, hook_received("h", None)));
+        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        assert_eq!(replayed.events.len(), 5);
+        assert_eq!(replayed.run.completed_at_ms, Some(NOW_MS + 2));
+        assert_eq!(replayed.run.output_position, Some(3));
+    }
+
+    #[test]
+    fn an_event_that_could_not_have_happened_is_named_by_its_place() {
+        let mut log = begun();
+        log.push(past(2, hook_received("h", None)));
         let failed = replay(&run_id(1), log, &test_owner()).expect_err("it is refused");
-        assert_eq!((failed.place, failed.event_type), (4, "hook_created"));
-        assert!(matches!(failed.refusal, Some(Refusal::RunEnded { .. })));
+        assert_eq!((failed.place, failed.event_type), (3, "hook_received"));
+        assert!(matches!(failed.refusal, Some(Refusal::HookNotFound(_))));
         let nothing = replay(&run_id(1), Vec::new(), &test_owner()).expect_err("no run");
         assert_eq!(nothing.place, 1);
     }

@@ -13,6 +13,7 @@ use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
+use crate::domain::transition::replay::Entry;
 use crate::error::WorldError;
 use crate::store::{CommitNews, EventReply, HookView, Outcome, RunView, StepView, StreamSlice};
 
@@ -47,6 +48,25 @@ impl AtRest {
             payload: request.payload.map(|payload| self.seal_payload(run_id, payload)),
             ..request
         })
+    }
+
+    /// A `hook_conflict` that another World has logged.
+    pub(super) fn seal_conflict(&self, run_id: &RunId, entry: Entry) -> Entry {
+        let seal_token = |token: &str| self.seal_token(HookToken::new(token));
+        Entry {
+            data: entry.data.map(|data| with_token(data, seal_token)),
+            payload: entry.payload.map(|payload| self.seal_payload(run_id, payload)),
+            ..entry
+        }
+    }
+
+    /// What a delivery failed with.
+    pub(super) fn open_queue_text(
+        &self,
+        text: Option<String>,
+    ) -> Result<Option<String>, WorldError> {
+        let Some(text) = text else { return Ok(None) };
+        Ok(Some(self.seals.open_text(QUEUE, &text)?.unwrap_or(text)))
     }
 
     fn seal_body(

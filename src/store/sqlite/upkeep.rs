@@ -9,10 +9,10 @@ use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::apply::Tx;
 use super::writer::Durability;
-use super::{Location, SqliteStore, events, fault, hooks, queue, runs, steps, waits};
+use super::{Location, SqliteStore, events, fault, hooks, runs, steps, waits};
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::refusal::Refusal;
-use crate::domain::transition::replay::ReplayedRun;
+use crate::domain::transition::replay::{PastEvent, ReplayedRun, Unreplayable, replay};
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
@@ -46,9 +46,20 @@ impl Upkeep for SqliteStore {
         let _ = std::thread::Builder::new().name("hookline-backup".into()).spawn(work);
     }
 
-    fn import_run(&self, run: ReplayedRun, done: Completion<()>) {
-        self.writer.submit(Durability::Durable, done, move |tx| import(tx, &run));
+    fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
+        match replay(&run_id, log, &self.owner) {
+            Ok(run) => self.writer.submit(Durability::Durable, done, move |tx| import(tx, &run)),
+            Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
+        }
     }
+}
+
+fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
+    let Unreplayable { place, event_type, refusal } = unreplayable;
+    let reason = refusal.map_or("it changes nothing".into(), |refusal| refusal.to_string());
+    WorldError::invalid(format!(
+        "event {place} of run \"{run_id}\", a {event_type}, cannot follow those before it: {reason}"
+    ))
 }
 
 fn open_waits(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>> {
@@ -212,10 +223,7 @@ fn import(tx: &mut Tx<'_>, imported: &ReplayedRun) -> std::result::Result<(), Wo
         waits::insert(connection, wait)?;
     }
     if let Some(wake_up) = imported.wake_up.clone() {
-        let now_ms = tx.clock.now_ms();
-        let message = wake_up.into_message(tx.workflow_prefix, now_ms);
-        queue::enqueue(connection, &message, || tx.entropy.message_id(now_ms), now_ms)?;
-        tx.news.queue = true;
+        tx.enqueue(&wake_up.into_message(tx.workflow_prefix), 0)?;
     }
     Ok(())
 }

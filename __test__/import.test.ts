@@ -1,0 +1,114 @@
+/** A move from world-local: real runs of the SDK on its own World, imported, and gone on with here. */
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type App, cleanUp, freshData, startApp } from './sdk/harness';
+import { ROOT, runNode } from './support';
+
+afterAll(cleanUp);
+
+const CLI = join(ROOT, 'dist', 'cli.js');
+
+async function importFrom(folder: string, url: string) {
+  const args = [CLI, '--url', url, 'import', '--from', folder, '--json'];
+  const { code, stdout, stderr } = await runNode(args, {
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  return { code, report: stdout === '' ? undefined : JSON.parse(stdout), stderr };
+}
+
+const runs: Record<string, string> = {};
+
+/** Every kind of run: ended, failed by conflict, waiting for a hook, for a person, for time. */
+async function fillLocal(app: App): Promise<void> {
+  runs.approved = await app.start('approval', 'done', 'holidays');
+  await app.hooksReady('done');
+  await app.resume('sdk', 'done', { approved: true, by: 'Ada' });
+  await app.result(runs.approved);
+  runs.waiting = await app.start('approval', 'waiting', 'a raise');
+  runs.inbox = await app.start('inbox', 'letters');
+  runs.asleep = await app.start('race', 'race', '1 day');
+  await app.hooksReady('waiting', 'letters', 'race');
+  await app.resume('sdk', 'letters', { n: 1 });
+  await app.resume('sdk', 'letters', { n: 2 });
+  runs.conflict = await app.start('claim', 'waiting');
+  expect(await app.result(runs.conflict)).toEqual({ owner: runs.waiting });
+  runs.handedOver = await app.start('oneLetter', 'first', 'second');
+  await app.hooksReady('first');
+  await app.resume('sdk', 'first', { n: 7 });
+  await app.hooksReady('second');
+  runs.parallel = await app.start('parallel', 5);
+  runs.retrying = await app.start('retrying');
+  runs.streaming = await app.start('streaming', join(ROOT, 'package.json'));
+  for (const run of [runs.parallel, runs.retrying, runs.streaming]) await app.result(run as string);
+}
+
+test('runs of world-local go on here: hooks, sleeps and streams as they were', async () => {
+  const data = freshData();
+  const local = await startApp({ data, world: 'local' });
+  await fillLocal(local);
+  await local.stop();
+  const [folder, url] = [join(data, 'local'), join(data, 'hookline.db')];
+
+  const first = await importFrom(folder, url);
+  expect(first).toMatchObject({ code: 0, report: { failures: [] } });
+  const total = Object.keys(runs).length;
+  expect(first.report.runs).toEqual({ total, imported: total, already: 0, failed: 0 });
+  expect(first.report.streams).toBeGreaterThan(0);
+
+  const again = await importFrom(folder, url);
+  expect(again.report.runs).toEqual({ total, imported: 0, already: total, failed: 0 });
+
+  const app = await startApp({ data, world: 'hookline' });
+  expect(await app.result(runs.approved as string)).toMatchObject({
+    record: 'holidays: approved by Ada',
+  });
+  expect(await app.result(runs.retrying as string)).toBe(3);
+  const spoken = [];
+  for await (const chunk of app.stream(runs.streaming as string)) spoken.push(chunk);
+  expect(spoken).toEqual(['before the gate', 'behind the gate']);
+
+  await app.resume('hookline', 'waiting', { approved: false, by: 'Bob' });
+  expect(await app.result(runs.waiting as string)).toMatchObject({
+    record: 'a raise: rejected by Bob',
+  });
+  await app.resume('hookline', 'letters', { n: 3, done: true });
+  expect(await app.result(runs.inbox as string)).toEqual([1, 2, 3]);
+  await app.resume('hookline', 'second', { n: 8 });
+  expect(await app.result(runs.handedOver as string)).toEqual([7, 8]);
+  await app.resume('hookline', 'race', { answer: 'in time' });
+  expect(await app.result(runs.asleep as string)).toBe('in time');
+  await app.stop();
+
+  // What has gone on here begins with what was imported: the import can still be repeated.
+  const afterwards = await importFrom(folder, url);
+  expect(afterwards).toMatchObject({ code: 0, report: { runs: { already: total, failed: 0 } } });
+}, 120_000);
+
+test('a run that differs is reported and left alone, with exit code 4', async () => {
+  const data = freshData();
+  const local = await startApp({ data, world: 'local' });
+  const runId = await local.start('parallel', 2);
+  await local.result(runId);
+  await local.stop();
+  const [folder, url] = [join(data, 'local'), join(data, 'hookline.db')];
+  expect((await importFrom(folder, url)).code).toBe(0);
+
+  // Another log under the same id: an event of it is lost.
+  const damaged = join(data, 'damaged');
+  cpSync(folder, damaged, { recursive: true });
+  const { readdirSync } = await import('node:fs');
+  const [event] = readdirSync(join(damaged, 'events')).sort().slice(-2);
+  rmSync(join(damaged, 'events', event as string));
+  const { code, report } = await importFrom(damaged, url);
+  expect({ code, report }).toMatchObject({
+    code: 4,
+    report: { failures: [{ runId, reason: expect.stringContaining('log') }] },
+  });
+}, 60_000);
+
+test('a source that is none says what a source is', async () => {
+  const data = freshData();
+  const { code, stderr } = await importFrom(join(data, 'nowhere'), join(data, 'hookline.db'));
+  expect(code).toBe(1);
+  expect(stderr).toContain('world-local folder');
+});

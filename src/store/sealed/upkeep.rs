@@ -1,0 +1,50 @@
+//! [`Upkeep`] over a sealed store: what is imported is sealed, what a delivery failed with is opened.
+
+use std::path::PathBuf;
+
+use super::SealedStore;
+use crate::domain::id::RunId;
+use crate::domain::transition::replay::{PastEvent, PastFact};
+use crate::error::WorldError;
+use crate::store::Completion;
+use crate::store::upkeep::{Backup, Examination, Outlook, Upkeep};
+
+impl Upkeep for SealedStore {
+    fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
+        let opened = self.opening(done, |at_rest, mut outlook: Outlook| {
+            for message in &mut outlook.messages {
+                message.last_error = at_rest.open_queue_text(message.last_error.take())?;
+            }
+            Ok(outlook)
+        });
+        self.upkeep.outlook(run_id, opened);
+    }
+
+    fn examine(&self, done: Completion<Examination>) {
+        self.upkeep.examine(done);
+    }
+
+    /// The copy is sealed as the database is.
+    fn back_up(&self, to: PathBuf, done: Completion<Backup>) {
+        self.upkeep.back_up(to, done);
+    }
+
+    fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
+        let seal = |event: PastEvent| {
+            let fact = match event.fact {
+                PastFact::Asked(request) => {
+                    PastFact::Asked(self.at_rest.seal_event(&run_id, request)?)
+                }
+                PastFact::HookConflict(entry) => {
+                    PastFact::HookConflict(self.at_rest.seal_conflict(&run_id, entry))
+                }
+            };
+            Ok(PastEvent { fact, ..event })
+        };
+        let sealed: Result<Vec<PastEvent>, WorldError> = log.into_iter().map(seal).collect();
+        match sealed {
+            Ok(log) => self.upkeep.import_run(run_id, log, done),
+            Err(error) => done.settle(Err(error)),
+        }
+    }
+}

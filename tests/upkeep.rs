@@ -1,0 +1,122 @@
+//! What the person who runs a World asks of its database.
+
+// The rows in memory name `crate::domain`, here as in the library.
+use hookline::domain;
+
+mod kit;
+
+use std::sync::Arc;
+
+use hookline::clock::ManualClock;
+use hookline::domain::event::EventBody;
+use hookline::domain::id::HookToken;
+use hookline::domain::transition::replay::{PastEvent, PastFact};
+use hookline::error::{ErrorKind, WorldError};
+use hookline::store::Store;
+use hookline::store::sqlite::SqliteStore;
+use hookline::store::upkeep::Upkeep;
+use tempfile::TempDir;
+
+use kit::rows::*;
+use kit::{open_file, settled};
+
+struct Place {
+    folder: TempDir,
+    store: SqliteStore,
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let store = open_file(&folder.path().join("world.db"), &clock).expect("the file opens");
+    Place { folder, store }
+}
+
+fn append(store: &SqliteStore, run: u64, body: EventBody) {
+    settled(|done| store.append_event(request(run, body), done)).expect("the rules allow it");
+}
+
+/// A run of another World that waits for a hook.
+fn import_waiting_run(store: &SqliteStore, run: u64, token: &str) -> Result<(), WorldError> {
+    let bodies =
+        [EventBody::RunCreated(creation()), EventBody::RunStarted(None), hook_created("h", token)];
+    let past = |body| PastEvent {
+        created_at_ms: NOW_MS - 1000,
+        fact: PastFact::Asked(request(run, body)),
+    };
+    settled(|done| store.import_run(run_id(run), bodies.map(past).to_vec(), done))
+}
+
+#[test]
+fn an_imported_run_waits_for_its_hook_and_is_woken_once() {
+    let Place { folder: _folder, store } = place();
+    import_waiting_run(&store, 1, "token").expect("it is imported");
+    let hook = store.hook_by_token(&HookToken::new("token")).expect("the hook lives");
+    assert_eq!(hook.hook.created_at_ms, NOW_MS - 1000);
+    let outlook = settled(|done| store.outlook(run_id(1), done)).expect("it is read");
+    assert_eq!(outlook.messages.len(), 1);
+    let again = import_waiting_run(&store, 1, "token");
+    assert_eq!(again.expect_err("it is here").kind, ErrorKind::EntityConflict);
+}
+
+#[test]
+fn a_token_that_is_taken_here_refuses_the_whole_run() {
+    let Place { folder: _folder, store } = place();
+    import_waiting_run(&store, 1, "token").expect("it is imported");
+    let refused = import_waiting_run(&store, 2, "token");
+    let error = refused.expect_err("the token is taken");
+    assert_eq!(error.kind, ErrorKind::EntityConflict);
+    assert!(!error.message.contains("\"token\""), "{}", error.message);
+    let run = settled(|done| store.run(run_id(2), false, done));
+    assert_eq!(run.expect_err("nothing of it is here").kind, ErrorKind::RunNotFound);
+}
+
+#[test]
+fn the_outlook_of_a_run_names_its_waits_and_nothing_of_other_runs() {
+    let Place { folder: _folder, store } = place();
+    for run in [1, 2] {
+        append(&store, run, EventBody::RunCreated(creation()));
+        append(&store, run, EventBody::RunStarted(None));
+        let resume_at_ms = NOW_MS + 60_000;
+        append(&store, run, EventBody::WaitCreated { wait: id("w"), resume_at_ms });
+        append(&store, run, EventBody::WaitCreated { wait: id("over"), resume_at_ms: NOW_MS });
+        append(&store, run, EventBody::WaitCompleted { wait: id("over") });
+    }
+    let outlook = settled(|done| store.outlook(run_id(1), done)).expect("it is read");
+    let waits: Vec<_> = outlook.waits.iter().map(|wait| wait.correlation_id.as_str()).collect();
+    assert_eq!(waits, ["w"]);
+}
+
+#[test]
+fn a_backup_holds_what_was_committed_and_replaces_no_file() {
+    let Place { folder, store } = place();
+    append(&store, 1, EventBody::RunCreated(creation()));
+    let to = folder.path().join("backup.db");
+    let made = settled(|done| store.back_up(to.clone(), done)).expect("it is made");
+    assert_eq!((made.runs, made.events), (1, 1));
+    let copy = open_file(&to, &Arc::new(ManualClock::at(NOW_MS))).expect("the copy opens");
+    settled(|done| copy.run(run_id(1), true, done)).expect("the run is in it");
+    let again = settled(|done| store.back_up(to.clone(), done));
+    assert_eq!(again.expect_err("it is there").kind, ErrorKind::Invalid);
+}
+
+#[test]
+fn a_backup_that_cannot_be_written_leaves_nothing() {
+    let Place { folder, store } = place();
+    let to = folder.path().join("no-such-folder").join("backup.db");
+    let error = settled(|done| store.back_up(to.clone(), done)).expect_err("no such folder");
+    assert!(error.message.contains("no-such-folder"), "{}", error.message);
+    let left = std::fs::read_dir(folder.path()).expect("the folder is read");
+    let names: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().contains("partial")), "{names:?}");
+}
+
+#[test]
+fn a_sound_database_has_no_damages() {
+    let Place { folder: _folder, store } = place();
+    append(&store, 1, EventBody::RunCreated(creation()));
+    let found = settled(|done| store.examine(done)).expect("it is examined");
+    assert_eq!(found.damages, Vec::<String>::new());
+    assert_eq!(found.journal_mode, "wal");
+    assert!(found.bytes > 0);
+}
