@@ -54,7 +54,8 @@ test('the built files require nothing but Node and each other', () => {
     const required = [...read(name).matchAll(/(?:require|import)\(\s*['"]([^'"]+)['"]\s*\)/g)];
     const foreign = required.map(([, id]) => id as string).filter((id) => !allowed.has(id));
     expect(foreign.filter((id) => !['./sdk-4.js', './index.js'].includes(id))).toEqual([]);
-    expect(read(name)).not.toMatch(/\bimport\(/);
+    // The CLI is a program, which no bundler reads; it imports the package that it is told to.
+    if (name !== 'cli.js') expect(read(name)).not.toMatch(/\bimport\(/);
   }
 });
 

@@ -1,5 +1,5 @@
 /** A move from world-local: real runs of the SDK on its own World, imported, and gone on with here. */
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type App, cleanUp, freshData, startApp } from './sdk/harness';
 import { ROOT, runNode } from './support';
@@ -96,7 +96,6 @@ test('a run that differs is reported and left alone, with exit code 4', async ()
   // Another log under the same id: an event of it is lost.
   const damaged = join(data, 'damaged');
   cpSync(folder, damaged, { recursive: true });
-  const { readdirSync } = await import('node:fs');
   const [event] = readdirSync(join(damaged, 'events')).sort().slice(-2);
   rmSync(join(damaged, 'events', event as string));
   const { code, report } = await importFrom(damaged, url);
