@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 /// <reference lib="esnext.disposable" />
-import type { Event, Hook, World } from './index.js';
+import type { Event, Hook, WaitForHookOptions, World } from './index.js';
 
 /** Options of {@link createTestWorld}. */
 export interface TestWorldOptions {
@@ -78,6 +78,8 @@ export interface TestWorld extends World {
    * @param options.skipSleeps - Moves the clock on to whatever is due next, until nothing sleeps.
    */
   drain(options?: { skipSleeps?: boolean }): Promise<void>;
+  /** As `waitForHook()` of the package; begins to deliver, so that the run gets to its hook. */
+  waitForHook(token: string, options?: WaitForHookOptions): Promise<Hook>;
   /** What time it is in the test. */
   now(): Date;
   /**

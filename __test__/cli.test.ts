@@ -209,6 +209,19 @@ test('wrong usage has its own exit code, and help has none', async () => {
   expect(await cli('x.db', ['--version'])).toMatchObject({ code: 0 });
 });
 
+test('a generated key opens a World, and no two are alike', async () => {
+  const entries = await Promise.all([
+    cli('x.db', ['keygen', '--id', 'a']),
+    cli('x.db', ['keygen']),
+  ]);
+  const [first, second] = entries.map(({ stdout }) => stdout.trim());
+  expect(first).toMatch(/^a:[A-Za-z0-9+/]{43}=$/);
+  expect(second).not.toBe(first);
+  const world = newWorld({ encryptionKeys: [second as string, first as string] });
+  await newHook(world, 'sealed');
+  expect((await cli('x.db', ['keygen', '--id', 'no spaces'])).code).toBe(2);
+});
+
 test('an unknown run is not found', async () => {
   const url = newDatabase();
   await newRun(newWorld({ url }));

@@ -1,5 +1,5 @@
 /** A move from world-local: real runs of the SDK on its own World, imported, and gone on with here. */
-import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type App, cleanUp, freshData, startApp } from './sdk/harness';
 import { ROOT, runNode } from './support';
@@ -8,10 +8,10 @@ afterAll(cleanUp);
 
 const CLI = join(ROOT, 'dist', 'cli.js');
 
-async function importFrom(folder: string, url: string) {
+async function importFrom(folder: string, url: string, variables: Record<string, string> = {}) {
   const args = [CLI, '--url', url, 'import', '--from', folder, '--json'];
   const { code, stdout, stderr } = await runNode(args, {
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: { ...process.env, NODE_OPTIONS: '', ...variables },
   });
   return { code, report: stdout === '' ? undefined : JSON.parse(stdout), stderr };
 }
@@ -42,6 +42,17 @@ async function fillLocal(app: App): Promise<void> {
   for (const run of [runs.parallel, runs.retrying, runs.streaming]) await app.result(run as string);
 }
 
+/** Into a database with keys, what was plain there is sealed here, and still compares equal. */
+async function expectSealedImport(folder: string, url: string): Promise<void> {
+  const ring = `a:${Buffer.alloc(32, 7).toString('base64')}`;
+  const keys = { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: ring, WORKFLOW_HOOKLINE_TOKENS: 'sealed' };
+  expect(await importFrom(folder, url, keys)).toMatchObject({ code: 0, report: { failures: [] } });
+  const bytes = readFileSync(url);
+  for (const secret of ['holidays', 'a raise', 'Ada', 'before the gate', 'is not the third']) {
+    expect({ secret, found: bytes.includes(secret) }).toEqual({ secret, found: false });
+  }
+}
+
 test('runs of world-local go on here: hooks, sleeps and streams as they were', async () => {
   const data = freshData();
   const local = await startApp({ data, world: 'local' });
@@ -57,6 +68,8 @@ test('runs of world-local go on here: hooks, sleeps and streams as they were', a
 
   const again = await importFrom(folder, url);
   expect(again.report.runs).toEqual({ total, imported: 0, already: total, failed: 0 });
+
+  await expectSealedImport(folder, join(data, 'sealed.db'));
 
   const app = await startApp({ data, world: 'hookline' });
   expect(await app.result(runs.approved as string)).toMatchObject({

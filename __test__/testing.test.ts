@@ -80,7 +80,7 @@ test('node:test, with the real workflows of an app', async () => {
   const { code, output } = await run(project('node'), ['--test'], env);
   expect({
     code,
-    passed: /^# pass 8$/m.test(output) || /ℹ pass 8/.test(output),
+    passed: /^# pass 10$/m.test(output) || /ℹ pass 10/.test(output),
     output,
   }).toMatchObject({
     code: 0,

@@ -7,6 +7,7 @@ import { type Context, EXIT, type GlobalOptions, runCommand } from './context';
 import { doctor } from './doctor';
 import { explain } from './explain';
 import { importRuns } from './import';
+import { keygen } from './keygen';
 import { hooks, runs } from './lists';
 import { resume } from './resume';
 import { VERSION } from './version';
@@ -85,6 +86,12 @@ program
   .command('backup <file>')
   .description('copy the database into a new file, also while the app serves')
   .action((file) => running((context) => backup(context, file)));
+
+program
+  .command('keygen')
+  .description('a new master key for WORKFLOW_HOOKLINE_ENCRYPTION_KEYS')
+  .option('--id <id>', 'its name in the ring')
+  .action(({ id }) => running((context) => keygen(context, id)));
 
 program
   .command('import')

@@ -1,7 +1,8 @@
 /** The log of a World for tests, with payloads as the values that they were. */
-import type { Event, Page, PageRequest, World } from '../../index';
+import type { CryptoKey, Event, Page, PageRequest, World } from '../../index';
 import type { LoggedEvent, RecordedResume } from '../../testing';
 import { isBytes } from '../json';
+import { encryptionKeyOf } from '../keys';
 import { PAYLOAD_FIELDS } from '../records';
 import { hydrateMetadata } from '../serialize';
 import { currentWorld } from '../world';
@@ -14,7 +15,8 @@ export function createLogReader(world: World) {
 
   async function eventsOf(runId: string): Promise<LoggedEvent[]> {
     const events = await listed<Event>((page) => world.events.list({ runId, ...page }));
-    return Promise.all(events.map(hydrated));
+    const key = await encryptionKeyOf(world, runId);
+    return Promise.all(events.map((event) => hydrated(event, key)));
   }
 
   /** All events: of one run in the order of its log, of all runs in the order of their time. */
@@ -47,11 +49,11 @@ export function createLogReader(world: World) {
   return { log, resumes };
 }
 
-async function hydrated(event: Event): Promise<LoggedEvent> {
+async function hydrated(event: Event, key: CryptoKey | undefined): Promise<LoggedEvent> {
   const field = PAYLOAD_FIELDS[event.eventType] ?? '';
   const data = (event as LoggedEvent).eventData;
   if (!isBytes(data?.[field])) return event as LoggedEvent;
-  const value = await hydrateMetadata(data[field], event.runId, undefined, currentWorld);
+  const value = await hydrateMetadata(data[field], event.runId, key, currentWorld);
   return { ...event, eventData: { ...data, [field]: value } } as LoggedEvent;
 }
 

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Hook, World } from '../../index';
 import type { SeededHook } from '../../testing';
+import { encryptionKeyOf } from '../keys';
 import { dehydratePayload } from '../serialize';
 import { currentWorld, SPEC_VERSION } from '../world';
 
@@ -9,8 +10,9 @@ import { currentWorld, SPEC_VERSION } from '../world';
 const CORE_VERSION = '4.8.9';
 
 /** A value as the SDK stores it for such a run. */
-function stored(value: unknown, runId: string): Promise<unknown> {
-  const target = { runId, coreVersion: CORE_VERSION, v1Compat: false, key: undefined };
+async function stored(world: World, value: unknown, runId: string): Promise<unknown> {
+  const key = runId === '' ? undefined : await encryptionKeyOf(world, runId);
+  const target = { runId, coreVersion: CORE_VERSION, v1Compat: false, key };
   return dehydratePayload(value, target, [], currentWorld);
 }
 
@@ -25,7 +27,7 @@ export function createSeeder(world: World) {
       eventData: {
         deploymentId: await world.getDeploymentId(),
         workflowName,
-        input: await stored([], ''),
+        input: await stored(world, [], ''),
         executionContext: { workflowCoreVersion: CORE_VERSION },
       },
     });
@@ -53,7 +55,7 @@ export function createSeeder(world: World) {
         correlationId: `hook_${randomUUID().replaceAll('-', '')}`,
         eventData: {
           token: token ?? randomUUID(),
-          metadata: metadata === undefined ? undefined : await stored(metadata, owner),
+          metadata: metadata === undefined ? undefined : await stored(world, metadata, owner),
           isWebhook: isWebhook ?? false,
         },
       });

@@ -9,7 +9,7 @@ import type { TestWorld, TestWorldOptions } from '../../testing';
 import { FOR_TESTS } from '../config';
 import type { Engine } from '../engine';
 import { invalid } from '../errors';
-import { createWorld } from '../index';
+import { createWorld, waitForHook } from '../index';
 import { answerOf, settled } from '../native';
 import { engineOf } from '../world';
 import { createCourier } from './courier';
@@ -44,6 +44,10 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
   const seeder = createSeeder(base);
   const courier = createCourier(base, seeder.isSeeded);
   const time = createTime(engine, offsetMs);
+  const deliver = async () => {
+    courier.listen();
+    await base.start();
+  };
   const world: TestWorld = {
     ...base,
     createQueueHandler: courier.createQueueHandler,
@@ -56,8 +60,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
       await world.drain();
     },
     async drain({ skipSleeps = false } = {}) {
-      courier.listen();
-      await base.start();
+      await deliver();
       for (let jumps = 0; jumps < JUMPS_MAX; jumps += 1) {
         const nextDueInMs = await whenIdle(engine);
         if (!skipSleeps || nextDueInMs === undefined) return;
@@ -67,6 +70,10 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
       throw new Error(
         `After ${JUMPS_MAX} jumps of the clock there is still something asleep: does a workflow sleep in a loop?`,
       );
+    },
+    async waitForHook(token, options) {
+      await deliver();
+      return waitForHook(token, options);
     },
     async failCommit(nth = 1, { code = 'IO' } = {}) {
       if (!Number.isSafeInteger(nth) || nth < 1) throw invalid('nth must be 1 or more.');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { resumeHook } from 'hookline';
+import { getHookByToken, resumeHook } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
 import { getRun, start } from 'workflow/api';
 
@@ -25,6 +25,28 @@ test('a run waits for its hook, and goes on when it is resumed', async () => {
   await world.drain();
   const { record } = await getRun(runId).returnValue;
   assert.equal(record, 'holidays: approved by Ada');
+});
+
+test('a hook is waited for by push', async () => {
+  const world = createTestWorld();
+  const { runId } = await start(workflow('approval'), ['token', 'holidays']);
+  const hook = await world.waitForHook('token', { timeout: 30_000 });
+  assert.equal(hook.runId, runId);
+  assert.equal(hook.metadata.subject, 'holidays');
+});
+
+test('with keys, what is stored is encrypted and what a test sees is not', async () => {
+  const ring = `a:${Buffer.alloc(32, 7).toString('base64')}`;
+  process.env.WORKFLOW_HOOKLINE_ENCRYPTION_KEYS = ring;
+  try {
+    const world = createTestWorld();
+    await world.seedHook({ token: 'token', metadata: { subject: 'holidays' } });
+    assert.deepEqual((await getHookByToken('token')).metadata, { subject: 'holidays' });
+    await resumeHook('token', { approved: true });
+    assert.deepEqual((await world.resumes())[0].payload, { approved: true });
+  } finally {
+    delete process.env.WORKFLOW_HOOKLINE_ENCRYPTION_KEYS;
+  }
 });
 
 test('a sleep of thirty days is over when the test says so, and not before', async () => {
