@@ -176,6 +176,7 @@ await mkdir(dist, { recursive: true });
 const inputs = [
   ...(await bundle('ts/index.ts', 'index.js', [serializerApart, noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
+  ...(await bundle('ts/next.ts', 'next.js', [])),
   ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
   ...(await bundle('ts/cli/main.ts', 'cli.js', [serializerApart, entryApart, noRegistration], {
     define: { HOOKLINE_VERSION: JSON.stringify(version) },

@@ -39,7 +39,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     durability: setting(options.durability, 'WORKFLOW_HOOKLINE_DURABILITY'),
     concurrency: setting(options.concurrency, 'WORKFLOW_HOOKLINE_CONCURRENCY'),
     role: setting(options.role, 'WORKFLOW_HOOKLINE_ROLE'),
-    delivery: setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY'),
+    delivery: delivery(setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY')),
     baseUrl: setting(options.baseUrl, 'WORKFLOW_HOOKLINE_BASE_URL'),
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
     // What a hook says of where it was made.
@@ -48,6 +48,15 @@ export function readConfig(options: WorldOptions): NativeConfig {
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
     forTests: (options as { [FOR_TESTS]?: number })[FOR_TESTS],
   };
+}
+
+/**
+ * In a Next.js server a message must come in through the app's own route. Next.js makes the request
+ * context there that steps rely on (`cookies()`, `revalidatePath()`, `after()`), and every bundle
+ * that imports the SDK registers handlers, most of which know none of the app's steps.
+ */
+function delivery(mode = 'auto'): string {
+  return mode === 'auto' && process.env.NEXT_RUNTIME ? 'http' : mode;
 }
 
 /**

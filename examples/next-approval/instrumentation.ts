@@ -1,0 +1,2 @@
+// Starts delivery when the server starts: sleeping and interrupted runs go on by themselves.
+export { register } from 'hookline/next';

@@ -1,0 +1,82 @@
+import { createHook, createWebhook, getWritable, sleep } from 'workflow';
+
+/** What somebody asks for. */
+export interface ApprovalRequest {
+  title: string;
+  amount: number;
+  requester: string;
+}
+
+/** What the approver answers. */
+export interface Decision {
+  approved: boolean;
+  by: string;
+}
+
+/** One line of the live progress. */
+export interface Progress {
+  at: string;
+  text: string;
+}
+
+/** How a run ends. */
+export interface Outcome {
+  status: 'paid' | 'rejected';
+  by: string;
+  receipt?: string;
+}
+
+/** How long an approved payment can still be stopped by hand. */
+const GRACE = '2s';
+
+/**
+ * Waits for a decision for as long as it takes, also across restarts and new releases, then pays.
+ * The decision comes from the page or the REST route (a hook), or from a link (a webhook).
+ */
+export async function approval(request: ApprovalRequest): Promise<Outcome> {
+  'use workflow';
+
+  const link = createWebhook();
+  // Read by the page that lists what is pending. Without a `token` the hook gets a secret one.
+  const hook = createHook<Decision>({ metadata: { ...request, link: link.url } });
+  await report(`${request.requester} asks for ${request.amount} €`);
+
+  const { approved, by } = await Promise.race([hook, clicked(link)]);
+  await report(`${approved ? 'Approved' : 'Rejected'} by ${by}`);
+  if (!approved) return finish({ status: 'rejected', by });
+
+  await sleep(GRACE);
+  const receipt = await pay(request);
+  return finish({ status: 'paid', by, receipt });
+}
+
+/** Whoever has the link may approve: this is what goes into a mail. */
+async function clicked(link: PromiseLike<Request>): Promise<Decision> {
+  await link;
+  return { approved: true, by: 'link' };
+}
+
+async function finish(outcome: Outcome): Promise<Outcome> {
+  await report(outcome.receipt ? `Paid, receipt ${outcome.receipt}` : 'Nothing was paid');
+  await endReport();
+  return outcome;
+}
+
+/** Here an app would call its bank. Its answer is stored: a replay does not pay again. */
+async function pay({ title, amount }: ApprovalRequest): Promise<string> {
+  'use step';
+  console.log(`paying ${amount} € for ${title}`);
+  return `R-${crypto.randomUUID().slice(0, 8).toUpperCase()}`;
+}
+
+async function report(text: string): Promise<void> {
+  'use step';
+  const writer = getWritable<Progress>().getWriter();
+  await writer.write({ at: new Date().toISOString(), text });
+  writer.releaseLock();
+}
+
+async function endReport(): Promise<void> {
+  'use step';
+  await getWritable<Progress>().close();
+}

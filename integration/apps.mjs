@@ -1,0 +1,143 @@
+// Fresh apps with the packed tarballs, and the programs that run in them.
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
+
+/** Whether everything is to be run, and not only what every change must pass. */
+export const isFull = process.env.HOOKLINE_FULL === '1';
+
+/** The pnpm that runs on every Node that is supported. */
+const PNPM = '10.34.9';
+const INSTALL_LIMIT_MS = 240_000;
+const PROGRAM_LIMIT_MS = 300_000;
+
+/** The environment of a user who has set nothing. */
+export function cleanEnvironment(more = {}) {
+  const { PATH, HOME, TMPDIR, npm_config_registry } = process.env;
+  const kept = { PATH, HOME, TMPDIR, npm_config_registry, NEXT_TELEMETRY_DISABLED: '1', ...more };
+  return Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined));
+}
+
+/** A new folder for this run of the tests. */
+export function newFolder(name) {
+  return mkdtemp(join(process.env.HOOKLINE_APPS, `${name}-`));
+}
+
+/**
+ * An example, copied outside the repository and installed with npm or pnpm; `alter` may change its
+ * files before. Returns its folder.
+ */
+export async function installApp(example, manager, alter = async () => {}) {
+  const app = await newFolder(`${example}-${manager}`);
+  await cp(join(here, '..', 'examples', example), app, {
+    recursive: true,
+    filter: (source) =>
+      !/[/\\](?:node_modules|\.next|\.nitro|\.output|\.workflow-data)$/.test(source),
+  });
+  await alter(app);
+  const path = join(app, 'package.json');
+  const manifest = JSON.parse(await readFile(path, 'utf8'));
+  const { hookline, ...platforms } = Object.fromEntries(
+    Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]),
+  );
+  manifest.dependencies.hookline = hookline;
+  // A registry would give the platform package; here each manager is told where it is.
+  if (manager === 'npm') Object.assign(manifest.dependencies, platforms);
+  else manifest.pnpm = { overrides: platforms };
+  await writeFile(path, JSON.stringify(manifest, undefined, 2));
+  await install(app, manager);
+  return app;
+}
+
+async function install(app, manager) {
+  if (manager === 'npm')
+    return program(app, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline']);
+  const [store, tools] = [join(process.env.HOOKLINE_APPS, 'pnpm-store'), await newFolder('tools')];
+  await program(tools, 'npm', ['install', '--no-audit', '--no-fund', `pnpm@${PNPM}`]);
+  const cli = join(tools, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
+  await program(app, process.execPath, [cli, 'install', '--store-dir', store], INSTALL_LIMIT_MS);
+}
+
+/** Runs a program to its end in a folder; its output is the error when it fails. */
+export async function program(cwd, command, args, timeout = PROGRAM_LIMIT_MS, env = {}) {
+  try {
+    const options = { cwd, timeout, env: cleanEnvironment(env), maxBuffer: 64 * 1024 * 1024 };
+    return (await promisify(execFile)(command, args, options)).stdout;
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')}\n${error.stdout}\n${error.stderr}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A port that nobody listens on now. */
+export async function freePort() {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A server of an app: a process group, so that killing it leaves no child behind. */
+export class Server {
+  #child;
+  #ended;
+  output = '';
+
+  /** Starts it; `args` are those of Node. Resolves when it answers. */
+  static async start(cwd, args, { port, env = {}, node = process.execPath, path = '/' }) {
+    const server = new Server();
+    server.url = `http://localhost:${port}`;
+    server.#child = spawn(node, args, {
+      cwd,
+      env: cleanEnvironment({ PORT: String(port), ...env }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    for (const stream of [server.#child.stdout, server.#child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        server.output += text;
+      });
+    }
+    server.#ended = once(server.#child, 'exit');
+    await server.until('an answer', () =>
+      fetch(server.url + path).then(
+        () => true,
+        () => false,
+      ),
+    );
+    return server;
+  }
+
+  /** Looks again and again until `look` gives something true. */
+  async until(what, look, limitMs = 90_000) {
+    const limit = Date.now() + limitMs;
+    while (Date.now() < limit && this.#child.exitCode === null) {
+      const found = await look();
+      if (found) return found;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await this.kill();
+    throw new Error(`${what} did not come\n${this.output}`);
+  }
+
+  /** Ends it and its children at once, as a power cut would; resolves when it is gone. */
+  async kill(signal = 'SIGKILL') {
+    try {
+      process.kill(-this.#child.pid, signal);
+    } catch {
+      // It has ended by itself.
+    }
+    return this.#ended;
+  }
+}

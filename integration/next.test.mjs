@@ -1,0 +1,278 @@
+// The approval app of examples/, as its users install, build and run it.
+
+import assert from 'node:assert/strict';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test as nodeTest } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { freePort, installApp, isFull, newFolder, program, Server } from './apps.mjs';
+import { ask, cardOf, decide, finished, openBrowser, openPage } from './browser.mjs';
+
+const ADDITIONS = join(dirname(fileURLToPath(import.meta.url)), 'next-additions');
+/** How much of a server's output goes with a failure. */
+const OUTPUT_SHOWN = 4000;
+const NEXT = join('node_modules', 'next', 'dist', 'bin', 'next');
+
+/** Which managers, bundlers and ways to serve: `standalone` is run from a folder of its own. */
+const EVERY = ['npm', 'pnpm'].flatMap((manager) =>
+  ['turbopack', 'webpack'].flatMap((bundler) =>
+    ['dev', 'start', 'standalone'].map((mode) => ({ manager, bundler, mode })),
+  ),
+);
+/** Each manager, bundler and mode at least once, in two builds. */
+const DEFAULT = ['npm turbopack dev', 'npm turbopack start', 'pnpm webpack standalone'];
+
+const only = process.env.HOOKLINE_VARIANT;
+const chosen = EVERY.filter(({ manager, bundler, mode }) => {
+  const name = `${manager} ${bundler} ${mode}`;
+  return only ? name === only : isFull || DEFAULT.includes(name);
+});
+
+let browser;
+before(async () => {
+  browser = await openBrowser();
+});
+after(() => browser?.close());
+
+for (const manager of new Set(chosen.map((variant) => variant.manager))) {
+  describe(`installed with ${manager}`, () => {
+    let app;
+    before(async () => {
+      app = await installApp('next-approval', manager, (folder) =>
+        cp(ADDITIONS, folder, { recursive: true }),
+      );
+    });
+    for (const variant of chosen.filter((one) => one.manager === manager)) {
+      const { bundler, mode } = variant;
+      describe(`${bundler}, ${mode}`, () => driven(() => app, variant));
+    }
+  });
+}
+
+if (isFull) {
+  describe('without hookline/next, as the SDK’s own guide sets a World up', () => {
+    let app;
+    before(async () => {
+      app = await installApp('next-approval', 'npm', asTheSdkGuideSays);
+    });
+    for (const bundler of ['turbopack', 'webpack']) {
+      const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
+      describe(bundler, () => driven(() => app, { bundler, mode: 'start', env }));
+    }
+  });
+}
+
+async function asTheSdkGuideSays(app) {
+  await cp(ADDITIONS, app, { recursive: true });
+  const config = `import { withWorkflow } from 'workflow/next';\nexport default withWorkflow({});\n`;
+  await writeFile(join(app, 'next.config.ts'), config);
+  await writeFile(
+    join(app, 'instrumentation.ts'),
+    `export async function register() {
+       if (process.env.NEXT_RUNTIME !== 'edge') {
+         const { getWorld } = await import('workflow/runtime');
+         await getWorld().start?.();
+       }
+     }\n`,
+  );
+}
+
+/** Builds, serves, and does everything that must hold whatever the variant. */
+function driven(appOf, { bundler, mode, env = {} }) {
+  let server;
+  let page;
+  let serve;
+  let database;
+
+  before(async () => {
+    const app = appOf();
+    await rm(join(app, '.workflow-data'), { recursive: true, force: true });
+    const built = await prepare(app, bundler, mode);
+    database = join(built.folder, '.workflow-data', 'hookline.db');
+    const port = await freePort();
+    serve = (more = {}) =>
+      Server.start(built.folder, built.args(port), { port, env: { ...env, ...more } });
+    server = await serve();
+    page = await openPage(browser);
+  });
+  after(async () => {
+    await page?.close();
+    await server?.kill();
+  });
+
+  /** A test whose failure shows what the server has said. */
+  const test = (name, story) =>
+    nodeTest(name, async () => {
+      try {
+        await story();
+      } catch (error) {
+        error.message += `\nThe server:\n${server.output.slice(-OUTPUT_SHOWN)}`;
+        throw error;
+      }
+    });
+
+  test('a form, a click, the step’s result', async () => {
+    const runId = await ask(page, server.url, { title: 'New chairs', amount: 1200 });
+    const card = await cardOf(page, server.url, runId);
+    assert.match(await card.textContent(), /New chairs[\s\S]*Grace[\s\S]*1,200 €/);
+    await decide(page, card, 'Approve', runId);
+    const lines = await finished(page, server.url, runId);
+    assert.deepEqual(lines.slice(0, 2), ['Grace asks for 1200 €', 'Approved by Ada']);
+    assert.match(lines[2], /^Paid, receipt R-[0-9A-F]{8}$/);
+    await page.goto(server.url);
+    assert.equal(await page.locator(`[data-run="${runId}"]`).count(), 0);
+  });
+
+  test('a rejection pays nothing', async () => {
+    const runId = await ask(page, server.url, { title: 'A yacht', requester: 'Linus' });
+    await decide(page, await cardOf(page, server.url, runId), 'Reject', runId);
+    const lines = await finished(page, server.url, runId);
+    assert.deepEqual(lines, ['Linus asks for 420 €', 'Rejected by Ada', 'Nothing was paid']);
+  });
+
+  test('the link of the webhook approves', async () => {
+    const runId = await ask(page, server.url, { title: 'By mail' });
+    const card = await cardOf(page, server.url, runId);
+    const link = await card.getByText('approval link').getAttribute('href');
+    const answer = await fetch(new URL(new URL(link).pathname, server.url), { method: 'POST' });
+    assert.equal(answer.status, 202);
+    const lines = await finished(page, server.url, runId);
+    assert.equal(lines[1], 'Approved by link');
+  });
+
+  test('the REST route resumes, and answers 404 to a token that nobody waits for', async () => {
+    const runId = await ask(page, server.url, { title: 'By another system' });
+    const card = await cardOf(page, server.url, runId);
+    const token = await card.locator('[name=token]').inputValue();
+    const post = () =>
+      fetch(`${server.url}/api/hooks`, {
+        method: 'POST',
+        body: JSON.stringify({ token, data: { approved: true, by: 'the other' } }),
+      });
+    const resumed = await post();
+    assert.deepEqual(await resumed.json(), { runId });
+    assert.equal((await finished(page, server.url, runId))[1], 'Approved by the other');
+    const gone = await post();
+    assert.equal(gone.status, 404);
+    assert.deepEqual(await gone.json(), { error: 'Hook not found' });
+  });
+
+  test('a click on what somebody else has decided says so', async () => {
+    const runId = await ask(page, server.url, { title: 'Twice' });
+    const late = await cardOf(page, server.url, runId);
+    const other = await openPage(browser);
+    await decide(other, await cardOf(other, server.url, runId), 'Reject', runId);
+    await finished(other, server.url, runId);
+    await other.close();
+    await late.getByRole('button', { name: 'Approve' }).click();
+    await page.getByRole('alert').getByText('Somebody else has decided already.').waitFor();
+  });
+
+  test('a step has the request that Next.js gives to a route', async () => {
+    const answer = await fetch(`${server.url}/api/context`, { method: 'POST' });
+    assert.deepEqual(await answer.json(), { cookies: 0, isRequest: true, revalidated: true });
+    await server.until('after()', () => server.output.includes('ran after the step'));
+  });
+
+  test('killed between the click and what follows: after a restart it completes, once', async () => {
+    const runId = await ask(page, server.url, { title: 'Through a crash' });
+    await server.kill();
+    const before = server.output;
+    // A server that takes clicks and delivers nothing: so the kill certainly comes in between.
+    server = await serve({ WORKFLOW_HOOKLINE_ROLE: 'producer' });
+    await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
+    await server.kill();
+    server = await serve();
+    const lines = await finished(page, server.url, runId);
+    assert.match(lines[2], /^Paid, receipt/);
+    const paid = (before + server.output).match(/paying 420 € for Through a crash/g);
+    assert.equal(paid?.length, 1);
+    const types = await eventTypes(appOf(), database, runId);
+    const count = (type) => types.filter((one) => one === type).length;
+    // Three reports, the payment and the end of the report: each once.
+    assert.deepEqual(
+      [count('hook_received'), count('step_completed'), count('run_completed')],
+      [1, 5, 1],
+    );
+  });
+
+  test('killed at the click, at whatever moment: after a restart it completes, once', async () => {
+    const runId = await ask(page, server.url, { title: 'Through another' });
+    await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
+    await server.kill();
+    server = await serve();
+    await finished(page, server.url, runId);
+    const types = await eventTypes(appOf(), database, runId);
+    assert.equal(types.filter((type) => type === 'hook_received').length, 1);
+    assert.equal(types.filter((type) => type === 'step_completed').length, 5);
+  });
+
+  if (mode === 'dev') {
+    test('after an edit the same engine goes on with the new code', async () => {
+      const runId = await ask(page, server.url, { title: 'Edited' });
+      const owners = await readdir(`${database}-owners`);
+      const source = join(appOf(), 'workflows', 'approval.ts');
+      const text = await readFile(source, 'utf8');
+      await writeFile(source, text.replaceAll('Approved', 'Gladly approved'));
+      const route = join(appOf(), 'app', 'actions.ts');
+      await writeFile(route, (await readFile(route, 'utf8')).replace("'Ada'", "'Edith'"));
+      try {
+        const edited = await server.until('the edited code', async () => {
+          const id = await ask(page, server.url, { title: 'Edited' });
+          await decide(page, await cardOf(page, server.url, id), 'Approve', id);
+          const lines = await finished(page, server.url, id);
+          return lines.includes('Gladly approved by Edith');
+        });
+        assert.ok(edited);
+        assert.deepEqual(await readdir(`${database}-owners`), owners);
+        await decide(page, await cardOf(page, server.url, runId), 'Reject', runId);
+        await finished(page, server.url, runId);
+      } finally {
+        await writeFile(source, text);
+      }
+    });
+  }
+}
+
+/** Builds if the mode needs it; returns where the server runs, and Node's arguments for it. */
+async function prepare(app, bundler, mode) {
+  if (mode === 'dev') {
+    const flags = bundler === 'webpack' ? ['--webpack'] : ['--turbopack'];
+    await rm(join(app, '.next'), { recursive: true, force: true });
+    return { folder: app, args: (port) => [join(app, NEXT), 'dev', ...flags, '-p', String(port)] };
+  }
+  const config = join(app, 'next.config.ts');
+  const text = await readFile(config, 'utf8');
+  const standalone = text.replace('= {};', `= { output: 'standalone' };`);
+  if (mode === 'standalone') await writeFile(config, standalone);
+  try {
+    await rm(join(app, '.next'), { recursive: true, force: true });
+    await program(app, process.execPath, [NEXT, 'build', `--${bundler}`]);
+  } finally {
+    await writeFile(config, text);
+  }
+  const opened = (await readdir(app)).includes('.workflow-data');
+  assert.equal(opened, false, 'the build has opened a database');
+  if (mode === 'start') {
+    return { folder: app, args: (port) => [NEXT, 'start', '-p', String(port)] };
+  }
+  return moveAway(app);
+}
+
+/** The standalone output where nothing else can be found: as an image would hold it. */
+async function moveAway(app) {
+  const folder = join(await newFolder('standalone'), 'app');
+  await cp(join(app, '.next', 'standalone'), folder, { recursive: true, verbatimSymlinks: true });
+  await cp(join(app, '.next', 'static'), join(folder, '.next', 'static'), { recursive: true });
+  return { folder, args: () => ['server.js'] };
+}
+
+/** The log of a run, read by the package that the app has installed. */
+async function eventTypes(app, database, runId) {
+  const { createWorld } = createRequire(join(app, 'index.js'))('hookline');
+  const world = createWorld({ url: database, role: 'reader' });
+  const { data } = await world.events.list({ runId, pagination: { limit: 1000 } });
+  await world.close();
+  return data.map(({ eventType }) => eventType);
+}

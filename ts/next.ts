@@ -1,0 +1,61 @@
+/**
+ * `hookline/next`: what a Next.js app adds to its configuration and its instrumentation.
+ *
+ * Loaded in two places: by Node in `next.config`, and by a bundler, or Node, in `instrumentation`,
+ * there also for the edge runtime. So it imports nothing, and asks Node for its modules only when a
+ * function runs.
+ */
+import type { NextConfigFunction, NextConfigObject } from '../next';
+
+const PACKAGE = 'hookline';
+const SDK_WORLD = Symbol.for('@workflow/world//cache');
+
+/** See `next.d.ts`. */
+export function withHookline(
+  config: NextConfigObject | NextConfigFunction = {},
+): NextConfigObject | NextConfigFunction {
+  // The SDK's own wrapper, which comes after, would choose its local World.
+  process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
+  if (typeof config !== 'function') return withPackage(config);
+  return async (...phase: unknown[]) => withPackage(await config(...phase));
+}
+
+function withPackage(config: NextConfigObject): NextConfigObject {
+  const { serverExternalPackages = [], outputFileTracingIncludes = {} } = config;
+  return {
+    ...config,
+    serverExternalPackages: [...new Set([...serverExternalPackages, PACKAGE])],
+    outputFileTracingIncludes: {
+      ...outputFileTracingIncludes,
+      '/*': [...(outputFileTracingIncludes['/*'] ?? []), ...packageFiles()],
+    },
+  };
+}
+
+/** Globs of the files that run, for `output: 'standalone'`: nothing else says that they are needed. */
+function packageFiles(): string[] {
+  const { createRequire } = process.getBuiltinModule('node:module');
+  const { dirname, join, relative, sep } = process.getBuiltinModule('node:path');
+  const cwd = process.cwd();
+  const entry = createRequire(join(cwd, 'index.js')).resolve(PACKAGE);
+  const from = relative(cwd, dirname(dirname(entry)))
+    .split(sep)
+    .join('/');
+  // The platform's package is a sibling in every layout, also in pnpm's, by a link.
+  return [`${from}/package.json`, `${from}/{dist,native}/*`, `${from}-{darwin,linux,win32}-*/*`];
+}
+
+/** See `next.d.ts`. */
+export async function register(): Promise<void> {
+  if (process.env.NEXT_RUNTIME === 'edge') return;
+  process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
+  if (process.env.WORKFLOW_TARGET_WORLD !== PACKAGE) return;
+  const { createRequire } = process.getBuiltinModule('node:module');
+  const { join } = process.getBuiltinModule('node:path');
+  // As the SDK loads it: by name, from the working directory, out of every bundler's sight.
+  const load = createRequire(join(process.cwd(), 'index.js'));
+  const { createWorld } = load(PACKAGE) as typeof import('../index');
+  const globals = globalThis as { [SDK_WORLD]?: { start?(): Promise<void> } };
+  globals[SDK_WORLD] ??= createWorld();
+  await globals[SDK_WORLD].start?.();
+}
