@@ -465,6 +465,11 @@ export interface WorldOptions {
    * the token encrypted behind it, which needs `encryptionKeys`. Variable: `WORKFLOW_HOOKLINE_TOKENS`.
    */
   tokens?: 'plain' | 'sealed';
+  /**
+   * Whether spans hold the tokens of hooks, as those of the SDK do. Default false, because tokens are
+   * secrets and traces are read by many. Variable: `WORKFLOW_HOOKLINE_TRACE_TOKENS`.
+   */
+  traceTokens?: boolean;
   /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. */
   streamFlushIntervalMs?: number;
 }

@@ -48,6 +48,9 @@ pub struct RawConfig {
     pub encryption_keys: Option<SecretText>,
     /// `plain` or `sealed`.
     pub tokens: Option<String>,
+    /// `false` or `true`: whether spans hold tokens. Spans are made in JavaScript; it is only checked
+    /// here.
+    pub trace_tokens: Option<String>,
 }
 
 /// A setting that no log may hold.
@@ -127,6 +130,7 @@ impl Config {
             let message = "a World of hookline/testing is in memory: give it a :memory: URL";
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         }
+        choose("TRACE_TOKENS", raw.trace_tokens.as_deref(), &[("false", false), ("true", true)])?;
         let encryption_keys = match &raw.encryption_keys {
             Some(SecretText(text)) => Some(Arc::new(KeyRing::parse(text)?)),
             None => None,

@@ -18,6 +18,7 @@ export interface NativeConfig {
   environment?: string;
   encryptionKeys?: string;
   tokens?: string;
+  traceTokens?: string;
   /** Milliseconds by which the clock of a World for tests is ahead. */
   forTests?: number;
 }
@@ -46,8 +47,14 @@ export function readConfig(options: WorldOptions): NativeConfig {
     environment: setting(undefined, 'NODE_ENV'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
+    traceTokens: setting(options.traceTokens, 'WORKFLOW_HOOKLINE_TRACE_TOKENS'),
     forTests: (options as { [FOR_TESTS]?: number })[FOR_TESTS],
   };
+}
+
+/** Whether spans hold the tokens of hooks. */
+export function tracesTokens({ traceTokens }: NativeConfig): boolean {
+  return traceTokens === 'true';
 }
 
 /**

@@ -7,6 +7,7 @@
  */
 import type { CryptoKey, Hook, ResumeHookOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
+import { tracesTokens } from './config';
 import { HookNotFoundError } from './errors';
 import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
 import { runKey } from './keys';
@@ -14,6 +15,7 @@ import { answerOf, type NativeWorld, settled } from './native';
 import { type NativeRecord, toHook } from './records';
 import { dehydratePayload, hydrateMetadata } from './serialize';
 import { encodePayload } from './storage';
+import { type ResumedRun, type ResumeSpan, tracedResume } from './telemetry';
 import { currentEngine, currentWorld, SPEC_VERSION } from './world';
 
 /** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
@@ -23,7 +25,7 @@ const TOKEN_LENGTH_MAX = 4096;
 export interface Target {
   hook: Hook;
   /** What dehydration must know of the run. */
-  run: { executionContext?: Record<string, unknown> | null };
+  run: ResumedRun;
 }
 
 /**
@@ -42,7 +44,12 @@ export function resumeHook(
   payload: unknown,
   keyOrOptions?: CryptoKey | ResumeHookOptions,
 ): Promise<Hook> {
-  return outlivingTheRequest(resume(tokenOrHook, payload, keyOrOptions));
+  const resumed = tracedResume(
+    () => tokenOf(tokenOrHook),
+    () => tracesTokens(currentEngine().config()),
+    (span) => resume(tokenOrHook, payload, keyOrOptions, span),
+  );
+  return outlivingTheRequest(resumed);
 }
 
 /**
@@ -63,13 +70,14 @@ async function resume(
   tokenOrHook: string | Hook,
   payload: unknown,
   keyOrOptions: CryptoKey | ResumeHookOptions | undefined,
+  span: ResumeSpan | undefined,
 ): Promise<Hook> {
   const options = optionsOf(keyOrOptions);
   const token = tokenOf(tokenOrHook);
   checkToken(token);
   const native = await currentEngine().connect();
   const { encryptionKey, idempotencyKey, idempotencyWindow } = options;
-  const sending: Sending = encryptionKey ? { encryptionKey } : {};
+  const sending: Sending = encryptionKey ? { encryptionKey, span } : { span };
   if (idempotencyKey !== undefined) {
     sending.once = await resumeKey(token, payload, idempotencyKey, idempotencyWindow);
     const earlier = hookOfEarlierResume(native, sending.once);
@@ -91,6 +99,8 @@ export interface Sending {
   encryptionKey?: CryptoKey;
   /** Only if no resume with this key has been done. */
   once?: ResumeKey;
+  /** Who is told of it. */
+  span?: ResumeSpan;
 }
 
 /** Sends a payload to a hook that has been found. Streams go to `world` if it is given. */
@@ -98,9 +108,10 @@ export async function resumeTarget(
   native: NativeWorld,
   { hook, run }: Target,
   payload: unknown,
-  { encryptionKey, once }: Sending,
+  { encryptionKey, once, span }: Sending,
   world?: World,
 ): Promise<Hook> {
+  span?.found(hook);
   const v1Compat = (hook.specVersion ?? 1) <= 1;
   const key = encryptionKey ?? (await runKey(currentEngine(), hook.runId));
   const value = await dehydrateFor({ hook, run }, payload, v1Compat, key, world);
@@ -121,6 +132,7 @@ export async function resumeTarget(
     // SDK 4.8.9 puts the hook's id there when the hook object was given; callers look for the token.
     throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
   }
+  span?.committed(run);
   return hook;
 }
 

@@ -11,6 +11,7 @@ import { answerOf, settled } from './native';
 import { Run } from './run';
 import { coreVersion, dehydrateArguments } from './serialize';
 import { encodePayload } from './storage';
+import { type StartSpan, traceCarrier, tracedStart } from './telemetry';
 import { currentWorld, engineOf, SPEC_VERSION } from './world';
 
 /** What the SDK's build puts on every workflow function. */
@@ -39,15 +40,22 @@ export function start(
   const isArgs = Array.isArray(argsOrOptions);
   const isOptions = !isArgs && typeof argsOrOptions === 'object' && argsOrOptions !== null;
   const given = isOptions ? argsOrOptions : options;
-  return outlivingTheRequest(begin(workflow as Workflow, isArgs ? argsOrOptions : [], given ?? {}));
+  const args = isArgs ? argsOrOptions : [];
+  const started = (async () => {
+    const workflowName = nameOf(workflow as Workflow);
+    return tracedStart(workflowName, args.length, (span) =>
+      begin(workflowName, args, given ?? {}, span),
+    );
+  })();
+  return outlivingTheRequest(started);
 }
 
 async function begin(
-  workflow: Workflow,
+  workflowName: string,
   args: unknown[],
   options: StartOptions,
+  span: StartSpan | undefined,
 ): Promise<Run<unknown>> {
-  const workflowName = nameOf(workflow);
   const world = (options.world as World | undefined) ?? currentWorld();
   const engine = engineOf(world);
   if (!engine) throw invalid('start() needs a World of hookline; `options.world` is another one.');
@@ -71,13 +79,14 @@ async function begin(
       deploymentId: target.id,
       workflowName,
       executionContext: {
-        traceCarrier: {},
+        traceCarrier: traceCarrier(),
         workflowCoreVersion: coreVersion(),
         features: { encryption: key !== undefined },
       },
     },
   });
   await settled(native.startRun(request as string, payload?.bytes ?? new Uint8Array(0)));
+  span?.started(runId, target.id);
   return new Run(runId, world);
 }
 

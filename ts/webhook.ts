@@ -5,10 +5,13 @@
 import type { Hook, ResumeWebhookOptions, World } from '../index';
 import { checkTimeout, runEnd, TIMER_MAX_MS } from './awaiting';
 import { outlivingTheRequest } from './background';
+import { tracesTokens } from './config';
 import type { Engine } from './engine';
 import { HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from './errors';
 import { checkToken, findByToken, hydrated, resumeTarget, type Target } from './hooks';
-import { currentWorld, engineOf } from './world';
+import type { NativeWorld } from './native';
+import { tracedResume } from './telemetry';
+import { currentEngine, currentWorld, engineOf } from './world';
 
 /** Where the serializer looks for the stream by which the workflow answers. */
 const RESPONSE_WRITABLE = Symbol.for('WEBHOOK_RESPONSE_WRITABLE');
@@ -42,10 +45,24 @@ export async function resumeWebhook(
   await hydrated(target.hook);
   const respondWith = respondWithOf(target.hook);
   if (respondWith !== 'manual') {
-    await outlivingTheRequest(resumeTarget(native, target, request, {}));
+    await outlivingTheRequest(resumeFound(native, target, request));
     return respondWith;
   }
   return manualResponse({ world, engine, target, request, timeout });
+}
+
+/** Resumes a webhook that has been found, as `resumeHook` would. */
+function resumeFound(
+  native: NativeWorld,
+  target: Target,
+  request: Request,
+  world?: World,
+): Promise<Hook> {
+  return tracedResume(
+    () => target.hook.token,
+    () => tracesTokens(currentEngine().config()),
+    (span) => resumeTarget(native, target, request, { span }, world),
+  );
 }
 
 /** How the webhook answers: with this response, or `manual`, by its workflow. */
@@ -88,7 +105,7 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
   const native = await engine.connect();
   const reader = readable.getReader();
   try {
-    await outlivingTheRequest(resumeTarget(native, target, request, {}, noting));
+    await outlivingTheRequest(resumeFound(native, target, request, noting));
     return await firstResponse(reader, answer, sentChunks);
   } finally {
     // Nobody waits any more: what comes now must not be read, and nothing must be waited for.
