@@ -442,8 +442,10 @@ export interface WorldOptions {
   /** Deliveries in flight at once in this process. Variable: `WORKFLOW_HOOKLINE_CONCURRENCY`. */
   concurrency?: number;
   /**
-   * What this process does: everything (`'all'`, default), write only (`'producer'`), deliver
-   * (`'worker'`) or read only (`'reader'`). Variable: `WORKFLOW_HOOKLINE_ROLE`.
+   * What this process does: read, write and deliver (`'all'`, default, or `'worker'`); read and write
+   * (`'producer'`), and never deliver; or only read (`'reader'`). A reader opens the file for reading
+   * only, makes none, and refuses every write with the code `READ_ONLY`.
+   * Variable: `WORKFLOW_HOOKLINE_ROLE`.
    */
   role?: 'all' | 'producer' | 'worker' | 'reader';
   /**
@@ -452,7 +454,11 @@ export interface WorldOptions {
    * Variable: `WORKFLOW_HOOKLINE_DELIVERY`.
    */
   delivery?: 'auto' | 'direct' | 'http';
-  /** The app's address for HTTP delivery. Variable: `WORKFLOW_HOOKLINE_BASE_URL`. */
+  /**
+   * The app's address for HTTP delivery. Default: `WORKFLOW_LOCAL_BASE_URL`, else
+   * `http://localhost:$PORT`, else the port on which this process answers.
+   * Variable: `WORKFLOW_HOOKLINE_BASE_URL`.
+   */
   baseUrl?: string;
   /**
    * Encrypts what is stored: the key ring, entries `id:base64` with the newest first, each key 32

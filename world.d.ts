@@ -5,7 +5,7 @@
 import type { Hook } from './index.js';
 
 /** What the Workflow SDK 4.x asks of a backend; see `@workflow/world`. */
-export interface World extends Storage, Queue, Streamer, Upkeep {
+export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
   /** The spec version that new runs are stamped with. */
   specVersion: number;
   /**
@@ -19,7 +19,12 @@ export interface World extends Storage, Queue, Streamer, Upkeep {
     runId: string,
     context?: Record<string, unknown>,
   ): Promise<Uint8Array | undefined>;
-  /** Opens the database, and begins to deliver messages to this process's handlers. */
+  /**
+   * Opens the database, and begins to deliver messages to this process's handlers.
+   *
+   * From then on a SIGTERM or SIGINT that nobody else in the process listens for lets deliveries in
+   * flight end before the process ends by it, for ten seconds at most; a second one ends it at once.
+   */
   start(): Promise<void>;
   /** Lets deliveries in flight end, and closes; may be called twice, or before any use. */
   close(): Promise<void>;
@@ -108,6 +113,52 @@ export interface Queue {
       meta: { attempt: number; queueName: string; messageId: any; requestId?: string },
     ) => Promise<void | { timeoutSeconds: number }>,
   ): (request: Request) => Promise<Response>;
+}
+
+/** What an operator looks at. The Workflow SDK itself does not use it. */
+export interface Inspection {
+  /** How much there is to do, and what this process is doing of it. */
+  stats(): Promise<WorldStats>;
+  /** Messages that were given up after many failed deliveries, the oldest first unless told. */
+  deadMessages(params?: PageRequest): Promise<Page<DeadMessage>>;
+  /**
+   * Puts a message that was given up back into the queue: due now, its attempts counted anew.
+   *
+   * @returns The message that will be delivered. When one with the same idempotency key has been
+   *   enqueued since, it is that one, and the dead one goes.
+   * @throws WorkflowWorldError with code `NOT_FOUND` when no such message is dead.
+   */
+  redrive(messageId: string): Promise<{ messageId: string }>;
+}
+
+/** A reading of {@link Inspection.stats}. */
+export interface WorldStats {
+  /** Messages of all processes: could be delivered now, due later, being delivered, given up. */
+  messages: { due: number; sleeping: number; leased: number; dead: number };
+  /** Milliseconds for which the oldest due message has been due; `null` when none is. */
+  oldestDueMessageMs: number | null;
+  /** Runs that have not ended. */
+  runs: { pending: number; running: number };
+  /**
+   * Deliveries of this process: at work now; and since it started, leases that ended while their
+   * delivery was at work, which another process may then have repeated.
+   */
+  deliveries: { inFlight: number; leasesLost: number };
+}
+
+/** A message that was given up. */
+export interface DeadMessage {
+  messageId: string;
+  queueName: string;
+  /** The run that it was to replay; absent for the message of a step. */
+  runId?: string;
+  /** How often it was delivered. */
+  attempt: number;
+  /** What went wrong the last time. */
+  error?: string;
+  createdAt: Date;
+  /** When it was given up. */
+  deadAt: Date;
 }
 
 /** Ordered bytes that a run produces, readable while they are written. */

@@ -394,6 +394,7 @@ describe('a disk', () => {
       }
       const either = expect.stringMatching(/^(READ_ONLY|CANNOT_OPEN)$/);
       expect(report.existing).toEqual(refused(either, 'folder that'));
+      expect(report.reader).toEqual({ ok: true });
       expect(report.writable).toEqual({ status: 200 });
     },
     60_000,

@@ -149,6 +149,56 @@ test.each<[string, Answer | 'none']>([
   expect(requests.filter((request) => request !== 'health')).toEqual([]);
 });
 
+test('an app whose address nobody has said is found among the servers of this process', async () => {
+  const other = await serve(async () => OK, { status: 404, body: '' });
+  const { requests } = await serve(async () => OK);
+  const { PORT, WORKFLOW_LOCAL_BASE_URL } = process.env;
+  delete process.env.PORT;
+  delete process.env.WORKFLOW_LOCAL_BASE_URL;
+  try {
+    const world = newWorld({ delivery: 'http' });
+    await world.start();
+    await world.queue(`${STEP_PREFIX}x`, { n: 1 });
+    const asked = () => requests.filter((request) => request !== 'health');
+    await until('the delivery', LIMIT_MS, () => asked().length === 1);
+    await until('its end', LIMIT_MS, async () => (await world.stats()).messages.leased === 0);
+    expect(other.requests.filter((request) => request !== 'health')).toEqual([]);
+  } finally {
+    if (PORT !== undefined) process.env.PORT = PORT;
+    if (WORKFLOW_LOCAL_BASE_URL !== undefined) {
+      process.env.WORKFLOW_LOCAL_BASE_URL = WORKFLOW_LOCAL_BASE_URL;
+    }
+  }
+});
+
+test('a handler that closes the socket, answers garbage or hangs is tried again, and holds up nobody', async () => {
+  const deliveries: string[] = [];
+  const { baseUrl } = await serve(async ({ body, headers }) => {
+    const { way } = JSON.parse(body);
+    const attempt = Number(headers[ATTEMPT]);
+    deliveries.push(`${way} ${attempt}`);
+    if (way === 'hang') await new Promise(() => undefined);
+    if (attempt > 1 || way === 'fine') return OK;
+    if (way === 'close') for (const server of servers) server.closeAllConnections();
+    return { status: 200, body: '<html>' };
+  });
+  const world = newWorld({ delivery: 'http', baseUrl, concurrency: 4 });
+  await world.start();
+  for (const way of ['hang', 'garbage']) await world.queue(`${STEP_PREFIX}x`, { way });
+  await until('the garbage', LIMIT_MS, () => deliveries.includes('garbage 2'));
+  const busy = async () => (await world.stats()).deliveries.inFlight;
+  await until('the hanging one alone', LIMIT_MS, async () => (await busy()) === 1);
+  await world.queue(`${STEP_PREFIX}x`, { way: 'close' });
+  await until('the closed one', LIMIT_MS, () => deliveries.includes('close 2'));
+  await world.queue(`${STEP_PREFIX}x`, { way: 'fine' });
+  await until('the fine one', LIMIT_MS, () => deliveries.includes('fine 1'));
+  // Its connection was closed with the others, so it has been tried again, and hangs again.
+  await until('the hanging one', LIMIT_MS, () => deliveries.includes('hang 2'));
+  await until('the others', LIMIT_MS, async () => (await busy()) === 1);
+  expect((await world.stats()).messages).toEqual({ due: 0, sleeping: 0, leased: 1, dead: 0 });
+  for (const server of servers) server.closeAllConnections();
+});
+
 test("the caller's own headers arrive, but for those that are the delivery's", async () => {
   const { baseUrl, requests } = await serve(async () => OK);
   const world = newWorld({ delivery: 'http', baseUrl });

@@ -12,6 +12,10 @@ test.each(['producer', 'reader'] as const)(
   'a %s that opened the database first does not keep a later worker from delivering',
   async (role) => {
     const url = newDatabase();
+    // A reader makes none.
+    const maker = newWorld({ url });
+    await maker.runs.list();
+    await maker.close();
     const first = newWorld({ url, role, delivery: 'direct' });
     await first.start();
     const worker = newWorld({ url, role: 'worker', delivery: 'direct' });

@@ -73,8 +73,8 @@ pub struct Config {
     pub full_durability: bool,
     /// Most deliveries in flight.
     pub concurrency: usize,
-    /// Whether this process delivers messages.
-    pub delivers: bool,
+    /// What this process does.
+    pub role: Role,
     /// How messages are handed over.
     pub delivery: DeliveryMode,
     /// Where the app answers, for HTTP delivery; `None` when nobody said it.
@@ -90,6 +90,17 @@ pub struct Config {
     pub encryption_keys: Option<Arc<KeyRing>>,
     /// How tokens are stored.
     pub tokens: TokensAtRest,
+}
+
+/// What a process does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads, writes, and delivers once it is started.
+    Worker,
+    /// Reads and writes.
+    Producer,
+    /// Reads.
+    Reader,
 }
 
 /// How messages are handed over.
@@ -111,10 +122,15 @@ impl Config {
     pub fn parse(raw: &RawConfig) -> Result<Self, WorldError> {
         let full_durability =
             choose("DURABILITY", raw.durability.as_deref(), &[("full", true), ("normal", false)])?;
-        let delivers = choose(
+        let role = choose(
             "ROLE",
             raw.role.as_deref(),
-            &[("all", true), ("worker", true), ("producer", false), ("reader", false)],
+            &[
+                ("all", Role::Worker),
+                ("worker", Role::Worker),
+                ("producer", Role::Producer),
+                ("reader", Role::Reader),
+            ],
         )?;
         let delivery = choose(
             "DELIVERY",
@@ -142,7 +158,7 @@ impl Config {
             for_tests: raw.for_tests,
             full_durability,
             concurrency: concurrency(raw.concurrency.as_deref())?,
-            delivers,
+            role,
             delivery,
             base_url: base_url(raw.base_url.as_deref())?,
             workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
@@ -330,7 +346,7 @@ mod tests {
         let config = with(|_| {}).unwrap();
         let path = env::current_dir().unwrap().join(".workflow-data/hookline.db");
         assert_eq!(config.location, Location::File(path));
-        assert!(config.full_durability && config.delivers);
+        assert!(config.full_durability && config.role == Role::Worker);
         assert_eq!(config.workflow_prefix, "__wkf_workflow_");
     }
 

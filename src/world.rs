@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::awaiting::Awaiting;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, DeliveryMode};
+use crate::config::{Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
@@ -19,18 +19,27 @@ use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
+use crate::queue::http::AppAddress;
 use crate::queue::purpose;
+use crate::queue::tally::{DeliveryCounts, Tally};
 use crate::queue::wake_credits::WakeCredits;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use crate::store::upkeep::Upkeep;
-use crate::store::{Completion, EventReply, Store};
+use crate::store::{Completion, EventReply, QueueDepth, Store};
 use crate::stream::Tails;
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
-static ENGINES: Mutex<Option<HashMap<Location, Shared>>> = Mutex::new(None);
+static ENGINES: Mutex<Option<HashMap<EngineKey, Shared>>> = Mutex::new(None);
+
+/// Which engine: one that only reads shares nothing with one that writes to the same database.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct EngineKey {
+    location: Location,
+    reads_only: bool,
+}
 
 struct Shared {
     engine: Arc<Engine>,
@@ -49,6 +58,7 @@ pub struct Engine {
     pub awaiting: Arc<Awaiting>,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
+    tally: Arc<Tally>,
     entropy: Entropy,
     workers: Mutex<Workers>,
     clock: Arc<dyn Clock>,
@@ -81,7 +91,7 @@ pub struct EnqueueRequest {
 /// One World object's share of an engine.
 pub struct World {
     engine: Arc<Engine>,
-    location: Location,
+    key: EngineKey,
     /// Names this World among those of the process.
     id: u64,
     /// Whether this World delivers once it is started.
@@ -95,20 +105,25 @@ impl World {
     /// # Errors
     /// As [`SqliteStore::open`]; `BadConfig` when the engine was opened with other settings.
     pub fn open(config: Config, id: u64) -> Result<Self, WorldError> {
-        let location = config.location.canonical()?;
-        let delivers = config.delivers;
+        let reads_only = config.role == Role::Reader;
+        let location = match reads_only {
+            true => config.location.existing()?,
+            false => config.location.canonical()?,
+        };
+        let delivers = config.role == Role::Worker;
         let config = Config { location: location.clone(), ..config };
+        let key = EngineKey { location, reads_only };
         let mut engines = lock(&ENGINES);
         let engines = engines.get_or_insert_default();
-        if let Some(shared) = engines.get_mut(&location) {
+        if let Some(shared) = engines.get_mut(&key) {
             shared.engine.config.refuse_if_other(&config)?;
             shared.worlds += 1;
             let engine = Arc::clone(&shared.engine);
-            return Ok(Self { engine, location, id, delivers, closed: Mutex::new(false) });
+            return Ok(Self { engine, key, id, delivers, closed: Mutex::new(false) });
         }
         let engine = Engine::open(config)?;
-        engines.insert(location.clone(), Shared { engine: Arc::clone(&engine), worlds: 1 });
-        Ok(Self { engine, location, id, delivers, closed: Mutex::new(false) })
+        engines.insert(key.clone(), Shared { engine: Arc::clone(&engine), worlds: 1 });
+        Ok(Self { engine, key, id, delivers, closed: Mutex::new(false) })
     }
 
     /// The engine.
@@ -138,23 +153,28 @@ impl World {
         self.engine.handlers.deregister(self.id);
     }
 
+    /// Delivers nothing more on behalf of this World; waits for what is at work. Blocks.
+    pub fn stop_worker(&self) {
+        self.engine.stop_worker(self.id);
+    }
+
     /// Gives up this World's share; the last one lets go of the database. Idempotent; blocks.
     pub fn close(&self) {
         if std::mem::replace(&mut *lock(&self.closed), true) {
             return;
         }
-        self.engine.stop_worker(self.id);
+        self.stop_worker();
         self.engine.tails.close_of(self.id);
         self.engine.awaiting.close_of(self.id);
         let last = {
             let mut engines = lock(&ENGINES);
             let engines = engines.get_or_insert_default();
-            match engines.get_mut(&self.location) {
+            match engines.get_mut(&self.key) {
                 Some(shared) if shared.worlds > 1 => {
                     shared.worlds -= 1;
                     false
                 }
-                _ => engines.remove(&self.location).is_some(),
+                _ => engines.remove(&self.key).is_some(),
             }
         };
         if last {
@@ -185,6 +205,7 @@ impl Engine {
             upkeep,
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
+            tally: Arc::default(),
             entropy: Entropy::default(),
             workers: Mutex::default(),
             clock,
@@ -320,16 +341,18 @@ impl Engine {
 
     fn delivering(&self, app_url: Option<String>) -> Delivering {
         let mode = self.config.delivery;
-        let base_url = self.config.base_url.clone().or(app_url);
+        let said = self.config.base_url.clone().or(app_url);
+        let app = said.map_or(AppAddress::OfThisProcess, AppAddress::At);
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
         Delivering {
             store: Arc::clone(&self.store),
             handlers: Arc::clone(&self.handlers),
-            base_url: base_url.filter(|_| mode != DeliveryMode::Direct),
+            app: Some(app).filter(|_| mode != DeliveryMode::Direct),
             direct: mode != DeliveryMode::Http,
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
             concurrency: self.config.concurrency,
             clock: Arc::clone(&self.clock),
+            tally: Arc::clone(&self.tally),
         }
     }
 
@@ -339,6 +362,22 @@ impl Engine {
         match &lock(&self.workers).dispatcher {
             Some(dispatcher) => dispatcher.when_idle(done),
             None => done.settle(Ok(None)),
+        }
+    }
+
+    /// How much there is to do, and what this process is doing of it.
+    pub fn stats(&self, done: Completion<(QueueDepth, DeliveryCounts)>) {
+        let counts = self.tally.counts();
+        self.store.queue_depth(Completion::new(move |depth: Result<QueueDepth, WorldError>| {
+            done.settle(depth.map(|depth| (depth, counts)));
+        }));
+    }
+
+    /// Puts a message that was given up back into the queue; see [`Store::redrive`].
+    pub fn redrive(&self, message_id: &str, done: Completion<MessageId>) {
+        match MessageId::parse(message_id) {
+            Some(id) => self.store.redrive(id, done),
+            None => done.settle(Err(WorldError::invalid("that is no id of a message"))),
         }
     }
 
@@ -425,7 +464,11 @@ fn open_store(
     clock: &Arc<dyn Clock>,
     faults: Option<Arc<FaultPlan>>,
 ) -> Result<Database, WorldError> {
-    let plain = Arc::new(SqliteStore::open(SqliteOptions {
+    let open = match config.role {
+        Role::Reader => SqliteStore::open_to_read,
+        Role::Worker | Role::Producer => SqliteStore::open,
+    };
+    let plain = Arc::new(open(SqliteOptions {
         location: config.location.clone(),
         full_durability: config.full_durability,
         workflow_prefix: config.workflow_prefix.clone(),

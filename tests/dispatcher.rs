@@ -75,11 +75,12 @@ impl Delivered {
         let dispatcher = Dispatcher::start(Delivering {
             store: world.store.clone(),
             handlers,
-            base_url: None,
+            app: None,
             direct: true,
             http_prefixes: Vec::new(),
             concurrency,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            tally: Arc::default(),
         })
         .expect("delivery starts");
         Self { world, clock, dispatcher, replays, steps }

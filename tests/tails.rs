@@ -13,8 +13,9 @@ use hookline::domain::resume_key::ResumeKey;
 use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery,
-    EventReply, HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
+    ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, DeadMessage,
+    EventQuery, EventReply, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
+    StreamSlice, Woken,
 };
 use hookline::stream::{ReadId, TailSlice, Tails};
 
@@ -289,6 +290,15 @@ impl Store for Looks {
         unreachable!()
     }
     fn free_dead_leases(&self, _: Completion<usize>) {
+        unreachable!()
+    }
+    fn queue_depth(&self, _: Completion<QueueDepth>) {
+        unreachable!()
+    }
+    fn dead_messages(&self, _: PageRequest, _: Completion<Page<DeadMessage>>) {
+        unreachable!()
+    }
+    fn redrive(&self, _: MessageId, _: Completion<MessageId>) {
         unreachable!()
     }
     fn wake_forgotten(&self, _: Option<ActivePlace>, _: usize, _: Completion<Woken>) {

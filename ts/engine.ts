@@ -9,6 +9,7 @@ import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
+import { drainOnSignals, ignoreSignals } from './signals';
 
 /** What the parts of a World share; every function may be picked off the object. */
 export interface Engine {
@@ -62,6 +63,7 @@ export function createEngine(options: WorldOptions): Engine {
       await settled(
         native.startWorker((delivery, body) => deliver(engine, native, delivery, body), appUrl()),
       );
+      if (!closing) drainOnSignals(drain);
     },
     close() {
       closing ??= shut();
@@ -77,9 +79,15 @@ export function createEngine(options: WorldOptions): Engine {
     return native;
   }
 
+  async function drain(): Promise<void> {
+    const native = await opening;
+    if (native) await settled(native.drain());
+  }
+
   async function shut(): Promise<void> {
     const native = await opening?.catch(() => undefined);
     if (native) await settled(native.close());
+    ignoreSignals(drain);
     isClosed = true;
     place?.leave();
     forgetHandlers(engine);

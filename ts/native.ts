@@ -35,6 +35,8 @@ export interface NativeDelivery {
 export interface NativeWorld {
   open(): Promise<NativeReply>;
   close(): Promise<NativeReply>;
+  /** Ends deliveries as `close` does, and leaves the database open. */
+  drain(): Promise<NativeReply>;
 
   appendEvent(request: string, payload?: Uint8Array): Promise<NativeReply>;
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
@@ -77,6 +79,11 @@ export interface NativeWorld {
   settleDelivery(deliveryId: number, outcome: string): void;
   /** The delivery as the queue knows it; void when the lease is not live. */
   verifyDelivery(messageId: string, leaseToken: string): NativeReply;
+
+  /** `WorldStats`, as it is. */
+  stats(): Promise<NativeReply>;
+  listDeadMessages(query: string): Promise<NativeReply>;
+  redrive(messageId: string): Promise<NativeReply>;
 
   /** Settles once this process has nothing to deliver, with `{ nextDueInMs: number | null }`. */
   whenIdle(): Promise<NativeReply>;

@@ -5,7 +5,7 @@
  * is given. Dates and bytes are made here, in the caller's realm, and bytes are plain `Uint8Array`s,
  * because a `Buffer` has a `toJSON` of its own.
  */
-import type { Event, Hook, Page, Step, Wait, WorkflowRun } from '../index';
+import type { DeadMessage, Event, Hook, Page, Step, Wait, WorkflowRun } from '../index';
 import { copyBytes, decodeJson } from './json';
 import type { PayloadRef } from './native';
 
@@ -52,6 +52,12 @@ export function toStep(record: NativeRecord, bytes: Uint8Array, resolveData = tr
 export function toWait(record: NativeRecord): Wait {
   const dates = ['resumeAt', 'completedAt', 'createdAt', 'updatedAt'];
   return entity(record, new Uint8Array(0), dates, [], true) as unknown as Wait;
+}
+
+/** A message that was given up. */
+export function toDeadMessage(record: NativeRecord): DeadMessage {
+  const dates = ['createdAt', 'deadAt'];
+  return entity(record, new Uint8Array(0), dates, [], true) as unknown as DeadMessage;
 }
 
 /** A hook; without data, or when it has none, the `metadata` key is absent. */

@@ -2,6 +2,7 @@
 import type { World, WorldOptions } from '../index';
 import { engineKey, readConfig } from './config';
 import { createEngine, type Engine } from './engine';
+import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
 import { createStorage } from './storage';
@@ -35,6 +36,7 @@ export function createWorld(options?: WorldOptions): World {
     ...createStreamer(engine, given),
     ...createKeys(engine),
     ...createUpkeep(engine),
+    ...createInspection(engine),
     start: engine.start,
     close: engine.close,
     [ENGINE]: engine,

@@ -176,9 +176,13 @@ export function linesOf(child: ChildProcess): string[] {
 }
 
 /** Waits, looking often, until something holds. */
-export async function until(what: string, withinMs: number, holds: () => boolean): Promise<void> {
+export async function until(
+  what: string,
+  withinMs: number,
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
   const limit = performance.now() + withinMs;
-  while (!holds()) {
+  while (!(await holds())) {
     if (performance.now() > limit) throw new Error(`not within ${withinMs} ms: ${what}`);
     await pause(5);
   }

@@ -7,6 +7,7 @@
 mod api;
 mod handler;
 mod promise;
+mod queue;
 mod replies;
 mod requests;
 mod test_controls;

@@ -15,7 +15,8 @@ use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::run::Run;
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
-use crate::store::{EventReply, HookView, RunView, StepView, StreamSlice};
+use crate::queue::tally::DeliveryCounts;
+use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
 use crate::stream::TailSlice;
 
 /// What crosses.
@@ -450,6 +451,50 @@ pub fn stream_chunks(slice: StreamSlice) -> Result<Reply, WorldError> {
         has_more,
         done: slice.closed,
     })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeadRecord {
+    message_id: String,
+    queue_name: String,
+    run_id: Option<String>,
+    attempt: i64,
+    error: Option<String>,
+    created_at_ms: i64,
+    dead_at_ms: i64,
+}
+
+fn dead_record(dead: DeadMessage, _: &mut Block) -> DeadRecord {
+    DeadRecord {
+        message_id: dead.message_id.to_string(),
+        queue_name: dead.queue_name,
+        run_id: dead.run_id.map(|run_id| run_id.as_str().to_owned()),
+        attempt: dead.attempt,
+        error: dead.error,
+        created_at_ms: dead.created_at_ms,
+        dead_at_ms: dead.dead_at_ms,
+    }
+}
+
+/// A page of messages that were given up.
+pub fn dead_messages(page: Page<DeadMessage>) -> Result<Reply, WorldError> {
+    Reply::document(|block| page_record(page, block, dead_record))
+}
+
+/// `WorldStats` of `index.d.ts`.
+pub fn stats(depth: &QueueDepth, counts: DeliveryCounts) -> Result<Reply, WorldError> {
+    value(json!({
+        "messages": {
+            "due": depth.due,
+            "sleeping": depth.sleeping,
+            "leased": depth.leased,
+            "dead": depth.dead,
+        },
+        "oldestDueMessageMs": depth.oldest_due_ms,
+        "runs": { "pending": depth.pending_runs, "running": depth.running_runs },
+        "deliveries": { "inFlight": counts.in_flight, "leasesLost": counts.leases_lost },
+    }))
 }
 
 /// The text of a refusal (`NativeFault` in `ts/native.ts`).

@@ -113,6 +113,17 @@ impl NativeWorld {
     }
 
     #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn drain(&self, env: Env) -> Result<JsValue> {
+        let shared = Arc::clone(&self.shared);
+        promise::promise(&env, |done| {
+            aside(done, move || {
+                drain(&shared);
+                Ok(Reply::void())
+            });
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
     pub fn append_event(
         &self,
         env: Env,
@@ -443,9 +454,19 @@ impl Drop for NativeWorld {
 /// Deliveries that JavaScript is working on may finish, and use the engine for that, until the grace
 /// period is over; then the share of the engine is given up.
 fn close(shared: &Mutex<Shared>) {
+    lock(shared).closed = true;
+    drain(shared);
+    let world = lock(shared).world.take();
+    if let Some(world) = world {
+        world.close();
+    }
+    lock(shared).handler = None;
+}
+
+/// Delivers nothing more: what is at work may finish within the grace period, the rest is given back.
+fn drain(shared: &Mutex<Shared>) {
     let (world, handler) = {
-        let mut shared = lock(shared);
-        shared.closed = true;
+        let shared = lock(shared);
         (shared.world.clone(), shared.handler.clone())
     };
     if let Some(world) = &world {
@@ -455,11 +476,9 @@ fn close(shared: &Mutex<Shared>) {
         handler.drain(DRAIN);
         handler.abandon();
     }
-    if let Some(world) = world {
-        world.close();
+    if let Some(world) = &world {
+        world.stop_worker();
     }
-    let mut shared = lock(shared);
-    (shared.world, shared.handler) = (None, None);
 }
 
 fn open(shared: &Mutex<Shared>, config: &str, id: u64) -> Answer {

@@ -15,7 +15,8 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::delivery::{Handled, Handlers, outcome};
-use super::http::HttpDelivery;
+use super::http::{AppAddress, HttpDelivery};
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::domain::id::{LeaseToken, MessageId};
 use crate::domain::message::Delivery;
@@ -54,15 +55,17 @@ pub struct Delivering {
     /// Handlers in this process.
     pub handlers: Arc<Handlers>,
     /// Where the app answers, when handlers may be reached over HTTP.
-    pub base_url: Option<String>,
+    pub app: Option<AppAddress>,
     /// Whether handlers in this process may be called.
     pub direct: bool,
     /// Queue name prefixes that are delivered over HTTP.
     pub http_prefixes: Vec<String>,
     /// Most deliveries in flight.
     pub concurrency: usize,
-    /// The time by which messages are due.
+    /// The host's time.
     pub clock: Arc<dyn Clock>,
+    /// Counts what comes of it.
+    pub tally: Arc<Tally>,
 }
 
 /// A running dispatcher.
@@ -183,7 +186,7 @@ enum App {
 
 impl Work {
     fn new(delivering: Delivering, wake: Arc<Notify>, idle: Arc<Idle>) -> Self {
-        let http = delivering.base_url.clone().map(HttpDelivery::new);
+        let http = delivering.app.clone().map(HttpDelivery::new);
         let extended_at_ms = Cell::new(delivering.clock.now_ms());
         let app = Cell::new(App::Unknown);
         Self { delivering, http, wake, idle, in_flight: RefCell::default(), app, extended_at_ms }
@@ -268,6 +271,7 @@ impl Work {
         for delivery in deliveries {
             let lease = (delivery.message_id, delivery.lease_token.clone());
             self.in_flight.borrow_mut().extend([lease]);
+            self.count_in_flight();
             tokio::task::spawn_local(Rc::clone(self).deliver(delivery));
         }
         if got == limit {
@@ -349,10 +353,18 @@ impl Work {
     async fn settle(&self, message_id: MessageId, lease_token: LeaseToken, outcome: Outcome) {
         let store = &self.delivering.store;
         let token = lease_token.clone();
-        let _ = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
+        let held = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
+        if held == Ok(false) {
+            self.delivering.tally.lease_lost();
+        }
         // Under another token it is a later delivery of the same message.
         self.in_flight.borrow_mut().retain(|id, lease| *id != message_id || *lease != token);
+        self.count_in_flight();
         self.wake.notify_one();
+    }
+
+    fn count_in_flight(&self) {
+        self.delivering.tally.in_flight(self.in_flight.borrow().len());
     }
 
     fn extend_leases(&self) {

@@ -3,6 +3,7 @@
 //! The request proves itself by the lease token, which only the holder of the live lease knows; the
 //! handler behind the route checks it before any code runs.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::delivery::Handled;
+use super::listening;
 use crate::domain::message::{Delivery, QueueKind};
 
 /// The header that carries the lease token.
@@ -29,11 +31,21 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 /// How much of an error is kept with the message.
 const ERROR_CHARS_MAX: usize = 1000;
 
-/// Where the app answers. Connections are kept alive; a delivery has no time limit, because a step
-/// has none.
+/// Where the app answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppAddress {
+    /// Here.
+    At(String),
+    /// Nobody has said it: wherever this process listens and the flow route answers.
+    OfThisProcess,
+}
+
+/// Connections are kept alive; a delivery has no time limit, because a step has none.
 pub struct HttpDelivery {
     client: Client<HttpConnector, Full<Bytes>>,
-    base_url: String,
+    app: AppAddress,
+    /// Where the app answered last.
+    found: RefCell<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,21 +55,31 @@ struct Answer {
 }
 
 impl HttpDelivery {
-    /// Delivers below this URL.
-    pub fn new(base_url: String) -> Self {
+    /// Delivers to this app.
+    pub fn new(app: AppAddress) -> Self {
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { client, base_url }
-    }
-
-    fn url(&self, route: &str) -> String {
-        format!("{}/.well-known/workflow/v1/{route}", self.base_url)
+        Self { client, app, found: RefCell::default() }
     }
 
     /// Whether the app answers yet; until it does, nothing is claimed.
     pub async fn is_ready(&self) -> bool {
+        let candidates = match &self.app {
+            AppAddress::At(base_url) => vec![base_url.clone()],
+            AppAddress::OfThisProcess => listening::urls(),
+        };
+        for base_url in candidates {
+            if self.answers(&base_url).await {
+                *self.found.borrow_mut() = base_url;
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn answers(&self, base_url: &str) -> bool {
         let request = Request::builder()
             .method(Method::HEAD)
-            .uri(format!("{}?__health", self.url("flow")))
+            .uri(format!("{}?__health", url(base_url, "flow")))
             .body(Full::default());
         let Ok(request) = request else { return false };
         let answer = timeout(READY_WITHIN, self.client.request(request)).await;
@@ -71,7 +93,8 @@ impl HttpDelivery {
             Some(QueueKind::Step) => "step",
             None => return Handled::Failed { error: "the queue name has no route".into() },
         };
-        let mut request = Request::builder().method(Method::POST).uri(self.url(route));
+        let mut request =
+            Request::builder().method(Method::POST).uri(url(&self.found.borrow(), route));
         for (name, value) in own_headers(delivery.headers.as_deref()) {
             request = request.header(name, value);
         }
@@ -100,6 +123,10 @@ impl HttpDelivery {
             Err(error) => Handled::Failed { error: format!("no answer: {error}") },
         }
     }
+}
+
+fn url(base_url: &str, route: &str) -> String {
+    format!("{base_url}/.well-known/workflow/v1/{route}")
 }
 
 /// The headers that a caller gave to its message, but for those that belong to the delivery.

@@ -1,12 +1,14 @@
 //! The delivery engine: it knows the store's operations and no SQL.
 //!
 //! [`dispatcher`] claims messages and keeps a bounded number in flight, [`delivery`] hands one over,
-//! [`http`] does so over the network, [`backoff`] says when a failed one comes again, and
-//! [`purpose`] reads what a message is for.
+//! [`http`] does so over the network, [`backoff`] says when a failed one comes again, [`purpose`]
+//! reads what a message is for, and [`tally`] counts.
 
 pub mod backoff;
 pub mod delivery;
 pub mod dispatcher;
 pub mod http;
+pub mod listening;
 pub mod purpose;
+pub mod tally;
 pub mod wake_credits;

@@ -171,6 +171,44 @@ pub enum Outcome {
     },
 }
 
+/// How much the queue holds, for all processes, and how many runs are under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Messages that could be delivered now.
+    pub due: i64,
+    /// Messages that become due later.
+    pub sleeping: i64,
+    /// Messages that are being delivered.
+    pub leased: i64,
+    /// Messages that were given up.
+    pub dead: i64,
+    /// For how many milliseconds the oldest due message has been due.
+    pub oldest_due_ms: Option<i64>,
+    /// Runs that were created and not started.
+    pub pending_runs: i64,
+    /// Runs that were started and have not ended.
+    pub running_runs: i64,
+}
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadMessage {
+    /// The message.
+    pub message_id: MessageId,
+    /// Which handler it was for.
+    pub queue_name: String,
+    /// The run that it was to replay, if any.
+    pub run_id: Option<RunId>,
+    /// How often it was delivered.
+    pub attempt: i64,
+    /// What went wrong the last time.
+    pub error: Option<String>,
+    /// When it was enqueued.
+    pub created_at_ms: i64,
+    /// When it was given up.
+    pub dead_at_ms: i64,
+}
+
 /// A slice of a stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamSlice {
@@ -309,6 +347,14 @@ pub trait Store: Send + Sync + 'static {
     /// runs behind `after`; without `after` also at the waits that are over. A run that waits for what
     /// has not come is left alone, and so is one whose message was given up.
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>);
+    /// How much there is to do.
+    fn queue_depth(&self, done: Completion<QueueDepth>);
+    /// Messages that were given up, in the order in which they were enqueued.
+    fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>);
+    /// Puts a message that was given up back into the queue, due now and with its attempts counted
+    /// anew. Settles with the message that will be delivered: another one with the same idempotency
+    /// key may be there by now, and then the dead one goes. `NotFound` when no such message is dead.
+    fn redrive(&self, message_id: MessageId, done: Completion<MessageId>);
     /// The delivery that this lease of this message is, while it holds.
     ///
     /// # Errors

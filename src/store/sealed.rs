@@ -11,8 +11,9 @@ use self::at_rest::AtRest;
 pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
 use super::upkeep::Upkeep;
 use super::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
-    HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
+    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
+    EventReply, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store, StreamSlice,
+    Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::KeyRing;
@@ -286,6 +287,19 @@ impl Store for SealedStore {
 
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>) {
         self.inner.wake_forgotten(after, limit, done);
+    }
+
+    fn queue_depth(&self, done: Completion<QueueDepth>) {
+        self.inner.queue_depth(done);
+    }
+
+    fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
+        let open = |at_rest: &AtRest, page| open_page(page, |dead| at_rest.open_dead(dead));
+        self.inner.dead_messages(page, self.opening(done, open));
+    }
+
+    fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
+        self.inner.redrive(message_id, done);
     }
 
     fn leased_delivery(

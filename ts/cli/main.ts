@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { RunStatus } from '../../index';
 import { backup } from './backup';
 import { type Context, EXIT, type GlobalOptions, runCommand } from './context';
+import { dead, redrive } from './dead';
 import { doctor } from './doctor';
 import { explain } from './explain';
 import { importRuns } from './import';
@@ -81,6 +82,17 @@ program
   .command('resume <token> [json]')
   .description('send a payload to a hook: JSON, {} unless given, - for standard input')
   .action((token, json) => running((context) => resume(context, { token, json })));
+
+program
+  .command('dead')
+  .description('messages that were given up after many failed deliveries')
+  .addOption(limit())
+  .action((options) => running((context) => dead(context, options)));
+
+program
+  .command('redrive <message>')
+  .description('try a message that was given up again')
+  .action((message) => running((context) => redrive(context, message)));
 
 program
   .command('backup <file>')

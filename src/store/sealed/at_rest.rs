@@ -15,7 +15,9 @@ use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::domain::transition::replay::Entry;
 use crate::error::WorldError;
-use crate::store::{CommitNews, EventReply, HookView, Outcome, RunView, StepView, StreamSlice};
+use crate::store::{
+    CommitNews, DeadMessage, EventReply, HookView, Outcome, RunView, StepView, StreamSlice,
+};
 
 /// What a message and the error of its delivery are bound to.
 const QUEUE: &str = "queue";
@@ -289,6 +291,14 @@ impl AtRest {
             }
             Outcome::Dead { error } => Outcome::Dead { error: seal(&error) },
             other => other,
+        }
+    }
+
+    pub(super) fn open_dead(&self, dead: DeadMessage) -> Result<DeadMessage, WorldError> {
+        let Some(text) = &dead.error else { return Ok(dead) };
+        match self.seals.open_text(QUEUE, text)? {
+            Some(error) => Ok(DeadMessage { error: Some(error), ..dead }),
+            None => Ok(dead),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::crypto::{
     KeyRing, MasterKey, SealedKind, Seals, TOKEN_KEY_LENGTH, TokenSeal, key_missing, key_wrong,
 };
 use crate::entropy;
-use crate::error::WorldError;
+use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
 
 /// What the envelope of a token key is bound to.
@@ -50,7 +50,11 @@ pub fn refuse_if_sealed(store: &dyn KeptKeys) -> Result<(), WorldError> {
 pub(super) fn token_seal(store: &dyn KeptKeys, ring: &KeyRing) -> Result<TokenSeal, WorldError> {
     if store.kept_keys()?.is_empty() {
         let fresh = Zeroizing::new(entropy::secret_bytes::<TOKEN_KEY_LENGTH>());
-        keep(store, ring.newest(), &fresh, true)?;
+        match keep(store, ring.newest(), &fresh, true) {
+            // A reader: nothing in the database is sealed, so any key will do to find that out.
+            Err(error) if error.kind == ErrorKind::ReadOnly => return Ok(TokenSeal::new(fresh)),
+            kept => kept?,
+        }
         // Another process may have been quicker: what the database holds now counts.
     }
     let kept = store.kept_keys()?;
@@ -69,7 +73,11 @@ pub(super) fn token_seal(store: &dyn KeptKeys, ring: &KeyRing) -> Result<TokenSe
     // Under the old ones too: while a key is rotated, a process that has only the old ring may start.
     let is_kept = |key: &&MasterKey| kept.iter().any(|kept| kept.key_id == key.id());
     for key in ring.keys().iter().filter(|key| !is_kept(key)) {
-        keep(store, key, &token_key, false)?;
+        match keep(store, key, &token_key, false) {
+            // A reader: whoever writes next will keep it.
+            Err(error) if error.kind == ErrorKind::ReadOnly => {}
+            kept => kept?,
+        }
     }
     Ok(TokenSeal::new(token_key))
 }

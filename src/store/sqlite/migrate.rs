@@ -64,6 +64,28 @@ pub fn migrate(connection: &mut Connection, now_ms: i64) -> Result<(), WorldErro
     Ok(())
 }
 
+/// Refuses a database that this engine cannot read as it is, without writing.
+///
+/// # Errors
+/// `CannotOpen` for an empty file and for a schema that is older, else as [`migrate`].
+pub fn check(connection: &Connection) -> Result<(), WorldError> {
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application_id = pragma(connection, "application_id")?;
+    if (application_id != 0 || tables != 0) && is_current(connection)? {
+        return Ok(());
+    }
+    let (what, kind) = match (application_id, tables) {
+        (0, 0) => ("the database is empty", ErrorKind::CannotOpen),
+        _ if application_id == i64::from(APPLICATION_ID) => {
+            ("the database was written by an older hookline", ErrorKind::CannotOpen)
+        }
+        _ => ("the file is a SQLite database of another program", ErrorKind::ForeignFile),
+    };
+    let message = format!("{what}; a reader changes nothing, so start a World that writes first");
+    Err(WorldError::new(kind, message))
+}
+
 /// Whether nothing is to be done, without taking the write lock.
 fn is_current(connection: &Connection) -> Result<bool, WorldError> {
     if pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {

@@ -4,6 +4,7 @@
 //! table; a statement stands above the function that runs it.
 
 mod apply;
+mod dead;
 mod events;
 mod fault;
 mod forgotten;
@@ -11,6 +12,7 @@ mod hooks;
 mod keys;
 pub mod migrate;
 mod open;
+mod opening;
 mod owners;
 mod queue;
 mod queue_time;
@@ -22,6 +24,7 @@ mod steps;
 mod streams;
 mod upkeep;
 mod waits;
+mod watcher;
 mod writer;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,16 +34,17 @@ use rusqlite::Connection;
 
 pub use open::Location;
 
-use self::open::Patience;
 use self::owners::Owners;
 use self::queue_time::QueueTime;
 use self::reader::{PointReader, Readers};
-use self::writer::{Durability, Writer, WriterState};
+use self::watcher::Watcher;
+use self::writer::{Durability, Writer};
 use super::fault_plan::FaultPlan;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, EventQuery, EventReply,
-    HookView, Outcome, RunQuery, RunView, StepView, Store, StreamSlice, Woken,
+    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
+    EventReply, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store, StreamSlice,
+    Woken,
 };
 use crate::clock::Clock;
 use crate::domain::event::{Event, EventBody, EventRequest};
@@ -83,86 +87,13 @@ pub struct SqliteStore {
     owners: Arc<Owners>,
     listeners: Arc<RwLock<Vec<CommitListener>>>,
     watchers: Arc<AtomicUsize>,
+    /// Looks for other processes' commits when there is no writer to do so.
+    watcher: Option<Watcher>,
     clock: Arc<dyn Clock>,
     queue_time: Arc<QueueTime>,
     entropy: Arc<Entropy>,
     owner: Owner,
     location: Location,
-}
-
-impl SqliteStore {
-    /// Opens the database; makes it, readable by its owner only, when there is none. Blocks.
-    ///
-    /// # Errors
-    /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
-    /// `Corrupt`, `OldSqlite`, `Busy`, `StorageFull`, `Io`.
-    pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
-        let location = options.location.clone();
-        Self::open_at(options)
-            .map_err(|error| fault::at(open::explain(error, &location), &location.shown()))
-    }
-
-    fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
-        migrate::check_library(rusqlite::version_number())?;
-        let location = &options.location;
-        if let Location::File(path) = location {
-            open::prepare_file(path)?;
-        }
-        let mut connection = open::connect(location, Patience::Long)?;
-        // Refuses a foreign file before anything in it is changed, also before its journal mode.
-        migrate::migrate(&mut connection, options.clock.now_ms())?;
-        open::enable_wal(&connection, location)?;
-        let reading = |patience| {
-            let connection = open::connect(location, patience)?;
-            open::make_read_only(&connection)?;
-            Ok::<_, WorldError>(connection)
-        };
-        let reading_connections: Vec<_> =
-            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
-        let path = location.shown();
-        let point = PointReader::new(reading(Patience::Short)?, path.clone());
-        let entropy = Arc::new(Entropy::default());
-        let file = match location {
-            Location::File(path) => Some(path),
-            Location::Memory(_) => None,
-        };
-        let owners = Arc::new(Owners::new(file, entropy.owner_name()));
-        let listeners = Arc::new(RwLock::new(Vec::new()));
-        let watchers = Arc::new(AtomicUsize::new(0));
-        let no_thread = |error: std::io::Error| {
-            WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
-        };
-        let queue_time = Arc::new(QueueTime::new(&*options.clock));
-        let writer = Writer::start(WriterState {
-            connection,
-            path: path.clone(),
-            clock: Arc::clone(&options.clock),
-            queue_time: Arc::clone(&queue_time),
-            entropy: Arc::clone(&entropy),
-            owner: options.owner.clone(),
-            workflow_prefix: options.workflow_prefix,
-            full_durability: options.full_durability,
-            synced: None,
-            listeners: Arc::clone(&listeners),
-            watchers: Arc::clone(&watchers),
-            faults: options.faults,
-        })
-        .map_err(no_thread)?;
-        let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
-        Ok(Self {
-            writer: Arc::new(writer),
-            readers,
-            point,
-            owners,
-            listeners,
-            watchers,
-            clock: options.clock,
-            queue_time,
-            entropy,
-            owner: options.owner,
-            location: options.location,
-        })
-    }
 }
 
 fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
@@ -444,6 +375,29 @@ impl Store for SqliteStore {
         });
     }
 
+    fn queue_depth(&self, done: Completion<QueueDepth>) {
+        let now_ms = self.queue_time.now_ms(&*self.clock);
+        self.readers.read(done, move |connection| Ok(dead::queue_depth(connection, now_ms)?));
+    }
+
+    fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
+        self.readers.read(done, move |connection| {
+            number_key(&page)?;
+            Ok(dead::list(connection, &page)?)
+        });
+    }
+
+    fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
+        self.writer.submit(Durability::Durable, done, move |tx| {
+            let now_ms = tx.times().now_ms();
+            tx.news.queue = true;
+            dead::redrive(tx.connection, message_id, now_ms)?.ok_or_else(|| {
+                let message = format!("there is no dead message \"{message_id}\"");
+                WorldError::new(ErrorKind::NotFound, message)
+            })
+        });
+    }
+
     fn leased_delivery(
         &self,
         message_id: MessageId,
@@ -495,6 +449,9 @@ impl Store for SqliteStore {
     }
 
     fn watch_elsewhere(&self, watch: bool) {
+        if let Some(watcher) = &self.watcher {
+            return watcher.watch(watch);
+        }
         if watch {
             if self.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
                 // Wakes the writer, which waits for operations alone.
@@ -509,6 +466,9 @@ impl Store for SqliteStore {
         // The readers first: what they leave to the writer was accepted before this.
         self.readers.close();
         self.writer.close();
+        if let Some(watcher) = &self.watcher {
+            watcher.close();
+        }
         self.point.close();
         self.owners.deregister();
     }

@@ -39,6 +39,26 @@ impl Location {
         Ok(Location::File(fs::canonicalize(path).unwrap_or_else(|_| path.clone())))
     }
 
+    /// The one name of a database that is there already.
+    ///
+    /// # Errors
+    /// `CannotOpen` when there is none, `BadConfig` for memory, which nobody else can have filled.
+    pub fn existing(&self) -> Result<Self, WorldError> {
+        let Location::File(path) = self else {
+            let message = "a reader needs a database file: WORKFLOW_HOOKLINE_URL names memory";
+            return Err(WorldError::new(ErrorKind::BadConfig, message));
+        };
+        let found = fs::canonicalize(path).map_err(|error| {
+            let shown = path.display();
+            let message = format!(
+                "the database {shown} cannot be read: {error}; a reader makes none, so start a World \
+                 that writes first"
+            );
+            WorldError::new(ErrorKind::CannotOpen, message).with("path", shown.to_string())
+        })?;
+        Ok(Location::File(found))
+    }
+
     /// What SQLite is told. Memory is shared by the connections of one process through SQLite's own
     /// file system in memory, which locks like files do.
     pub(super) fn uri(&self) -> PathBuf {
@@ -110,13 +130,78 @@ pub(super) fn explain(error: WorldError, location: &Location) -> WorldError {
     }
 }
 
+/// How a file is read by a process that never writes to it.
+#[derive(Clone, Copy)]
+pub(super) enum Reading {
+    /// Together with whoever writes, through the files of the write-ahead log.
+    Shared,
+    /// Alone: the folder may not be written, so those files cannot be made, and nobody writes.
+    Alone,
+}
+
+/// Finds out how a file can be read.
+///
+/// # Errors
+/// As reading it: with a log that has not been written back and may not be shared, it cannot be read
+/// whole.
+pub(super) fn how_to_read(path: &Path) -> Result<Reading, WorldError> {
+    let tried = connect_to_read(path, Reading::Shared, Patience::Short).and_then(|connection| {
+        Ok(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?)
+    });
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    match tried {
+        Ok(()) => Ok(Reading::Shared),
+        Err(error)
+            if matches!(error.kind, ErrorKind::CannotOpen | ErrorKind::ReadOnly) && !has_log =>
+        {
+            Ok(Reading::Alone)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// One connection that can only read.
+pub(super) fn connect_to_read(
+    path: &Path,
+    reading: Reading,
+    patience: Patience,
+) -> Result<Connection, WorldError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match reading {
+        Reading::Shared => Connection::open_with_flags(path, flags)?,
+        Reading::Alone => Connection::open_with_flags(immutable_uri(path), flags)?,
+    };
+    set_up(connection, patience)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.to_string_lossy().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                uri.push(byte as char);
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
 /// One connection with its pragmas.
 pub(super) fn connect(location: &Location, patience: Patience) -> Result<Connection, WorldError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(location.uri(), flags)?;
+    set_up(Connection::open_with_flags(location.uri(), flags)?, patience)
+}
+
+fn set_up(mut connection: Connection, patience: Patience) -> Result<Connection, WorldError> {
     connection.set_prepared_statement_cache_capacity(128);
     // One plan for each statement, whatever its parameters. Otherwise SQLite ties some plans to them
     // and compiles the statement again whenever the cache gives it out.

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -13,11 +13,17 @@ use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::Completion;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// Reads that may wait; one more is refused with `Throttled`, so memory stays bounded.
+const WAITING_READS_MAX: usize = 65_536;
+/// What a throttled caller is told to wait, in seconds.
+const THROTTLED_RETRY_AFTER_S: i64 = 1;
+
+/// A read, given a connection or the reason why there is none.
+type Job = Box<dyn FnOnce(Result<&Connection, WorldError>) + Send>;
 
 /// A pool of reading threads.
 pub(super) struct Readers {
-    sender: Mutex<Option<Sender<Job>>>,
+    sender: Mutex<Option<SyncSender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
 }
@@ -25,7 +31,7 @@ pub(super) struct Readers {
 impl Readers {
     /// One thread for each connection.
     pub(super) fn start(connections: Vec<Connection>, path: PathBuf) -> std::io::Result<Self> {
-        let (sender, receiver) = channel::<Job>();
+        let (sender, receiver) = sync_channel::<Job>(WAITING_READS_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
         let threads = connections
             .into_iter()
@@ -57,8 +63,8 @@ impl Readers {
     ) {
         let path = self.path.clone();
         let job: Job = Box::new(move |connection| {
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or_else(|_| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| connection.and_then(work)))
+                .unwrap_or_else(|_| {
                     Err(WorldError::new(ErrorKind::Internal, "a defect of hookline stopped a read"))
                 });
             match outcome.map_err(|error| fault::at(error, &path)).transpose() {
@@ -68,8 +74,10 @@ impl Readers {
         });
         let sender = lock(&self.sender);
         // Dropping the job settles its completion with `Closed`.
-        if let Some(sender) = sender.as_ref() {
-            let _ = sender.send(job);
+        if let Some(sender) = sender.as_ref()
+            && let Err(TrySendError::Full(job)) = sender.try_send(job)
+        {
+            job(Err(throttled()));
         }
     }
 
@@ -83,11 +91,16 @@ impl Readers {
     }
 }
 
+fn throttled() -> WorldError {
+    WorldError::new(ErrorKind::Throttled, format!("{WAITING_READS_MAX} reads wait already"))
+        .with("retryAfter", THROTTLED_RETRY_AFTER_S)
+}
+
 fn run(connection: &Connection, receiver: &Mutex<Receiver<Job>>) {
     loop {
         let job = lock(receiver).recv();
         match job {
-            Ok(job) => job(connection),
+            Ok(job) => job(Ok(connection)),
             Err(_) => break,
         }
     }

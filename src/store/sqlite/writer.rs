@@ -29,7 +29,7 @@ const BATCH_OPERATIONS_MAX: usize = 256;
 /// Operations that may wait; one more is refused with `Throttled`, so memory stays bounded.
 const WAITING_OPERATIONS_MAX: usize = 65_536;
 /// How often the writer looks whether another process has committed, while somebody waits for that.
-const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(10);
+pub(super) const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(10);
 /// How often the writer looks for the next operation before it sleeps, each time yielding the
 /// processor: about as long as a caller that awaits one operation takes to come with the next.
 const LINGER_LOOKS: u32 = 600;
@@ -72,6 +72,8 @@ pub(super) enum Durability {
 pub(super) struct Writer {
     sender: Mutex<Option<SyncSender<Box<dyn Operation>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Why nothing is written, if so.
+    refusal: Option<WorldError>,
 }
 
 impl Writer {
@@ -80,7 +82,13 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("hookline-writer".into())
             .spawn(move || state.run(&receiver))?;
-        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        let (sender, thread) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
+        Ok(Self { sender, thread, refusal: None })
+    }
+
+    /// A writer that refuses everything, for a store that only reads.
+    pub(super) fn refusing(refusal: WorldError) -> Self {
+        Self { sender: Mutex::default(), thread: Mutex::default(), refusal: Some(refusal) }
     }
 
     /// Hands an operation to the writer. `work` may run twice: alone again when its batch failed.
@@ -91,6 +99,9 @@ impl Writer {
         work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
     ) {
         let operation = Box::new(Submitted { durability, work, outcome: None, done });
+        if self.refusal.is_some() {
+            return operation.settle(self.refusal.as_ref());
+        }
         let sender = lock(&self.sender);
         let Some(sender) = sender.as_ref() else {
             return operation.settle(Some(&WorldError::closed()));

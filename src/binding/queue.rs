@@ -1,0 +1,43 @@
+//! The part of `NativeWorld` by which people look at the queue.
+
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use super::promise::JsValue;
+use super::replies::{self, Reply};
+use super::requests;
+use super::world::{NativeWorld, then};
+use crate::domain::page::SortOrder;
+use crate::store::Completion;
+
+#[napi]
+impl NativeWorld {
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn stats(&self, env: Env) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.stats(then(done, |(depth, counts)| replies::stats(&depth, counts)));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn list_dead_messages(&self, env: Env, query: String) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let query: requests::ListQuery = requests::parse(&query)?;
+            let page = query.page(SortOrder::Ascending)?;
+            Ok(move |done: Completion<Reply>| {
+                engine.store.dead_messages(page, then(done, replies::dead_messages));
+            })
+        })
+    }
+
+    #[napi(ts_return_type = "Promise<NativeReply>")]
+    pub fn redrive(&self, env: Env, message_id: String) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                engine.redrive(&message_id, then(done, replies::message_id));
+            })
+        })
+    }
+}

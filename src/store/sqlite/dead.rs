@@ -1,0 +1,89 @@
+//! Messages that were given up, and how much the queue holds.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use crate::domain::id::{MessageId, RunId};
+use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::store::{DeadMessage, QueueDepth};
+
+/// Counts along the partial indexes of the queue.
+pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueDepth> {
+    const DUE: &str = "SELECT count(*), min(available_at_ms) FROM messages \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?";
+    const SLEEPING: &str = "SELECT count(*) FROM messages \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms > ?";
+    const LEASED: &str = "SELECT count(*) FROM messages WHERE lease_token IS NOT NULL";
+    const DEAD: &str = "SELECT count(*) FROM messages WHERE dead_at_ms IS NOT NULL";
+    const RUNS: &str = "SELECT count(*) FROM runs WHERE status = ?";
+    let view = connection.unchecked_transaction()?;
+    let count = |sql: &str| view.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    let runs = |status: &str| view.prepare_cached(RUNS)?.query_row([status], |row| row.get(0));
+    let (due, oldest): (i64, Option<i64>) =
+        view.prepare_cached(DUE)?.query_row([now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(QueueDepth {
+        due,
+        sleeping: view.prepare_cached(SLEEPING)?.query_row([now_ms], |row| row.get(0))?,
+        leased: count(LEASED)?,
+        dead: count(DEAD)?,
+        oldest_due_ms: oldest.map(|available_at_ms| now_ms - available_at_ms),
+        pending_runs: runs("pending")?,
+        running_runs: runs("running")?,
+    })
+}
+
+/// A page of dead messages; its key is the number of the last one.
+pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<DeadMessage>> {
+    let (comparison, direction, first) = match page.order {
+        SortOrder::Ascending => (">", "ASC", i64::MIN),
+        SortOrder::Descending => ("<", "DESC", i64::MAX),
+    };
+    let sql = format!(
+        "SELECT message_id, queue_name, run_id, attempt, last_error, created_at_ms, dead_at_ms \
+         FROM messages WHERE dead_at_ms IS NOT NULL AND message_id {comparison} ? \
+         ORDER BY message_id {direction} LIMIT ?"
+    );
+    let after = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(first);
+    let messages: Vec<DeadMessage> = connection
+        .prepare_cached(&sql)?
+        .query_map(params![after, (page.limit + 1) as i64], dead_of)?
+        .collect::<Result<_>>()?;
+    Ok(Page::from_lookahead(messages, page.limit, |message| {
+        message.message_id.number().to_string()
+    }))
+}
+
+fn dead_of(row: &Row<'_>) -> Result<DeadMessage> {
+    Ok(DeadMessage {
+        message_id: MessageId::from_number(row.get(0)?),
+        queue_name: row.get(1)?,
+        run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
+        attempt: row.get(3)?,
+        error: row.get(4)?,
+        created_at_ms: row.get(5)?,
+        dead_at_ms: row.get(6)?,
+    })
+}
+
+/// Puts a dead message back; returns the one that will be delivered, or `None` when it is not dead.
+pub(super) fn redrive(
+    connection: &Connection,
+    message_id: MessageId,
+    now_ms: i64,
+) -> Result<Option<MessageId>> {
+    const SUCCESSOR: &str = "SELECT live.message_id FROM messages AS dead \
+         JOIN messages AS live ON live.idempotency_key = dead.idempotency_key \
+         AND live.dead_at_ms IS NULL \
+         WHERE dead.message_id = ? AND dead.dead_at_ms IS NOT NULL";
+    const DELETE: &str = "DELETE FROM messages WHERE message_id = ?";
+    const REDRIVE: &str = "UPDATE messages SET dead_at_ms = NULL, attempt = 0, \
+         available_at_ms = ?2 WHERE message_id = ?1 AND dead_at_ms IS NOT NULL";
+    let number = message_id.number();
+    let successor: Option<i64> =
+        connection.prepare_cached(SUCCESSOR)?.query_row([number], |row| row.get(0)).optional()?;
+    if let Some(successor) = successor {
+        connection.prepare_cached(DELETE)?.execute([number])?;
+        return Ok(Some(MessageId::from_number(successor)));
+    }
+    let changed = connection.prepare_cached(REDRIVE)?.execute([number, now_ms])?;
+    Ok((changed == 1).then_some(message_id))
+}

@@ -1,0 +1,137 @@
+//! Opening a store: for reading and writing, or for reading only.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, RwLock};
+
+use super::open::{self, Location, Patience};
+use super::owners::Owners;
+use super::queue_time::QueueTime;
+use super::reader::{PointReader, Readers};
+use super::watcher::Watcher;
+use super::writer::{Writer, WriterState};
+use super::{READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
+use crate::entropy::Entropy;
+use crate::error::{ErrorKind, WorldError};
+
+fn no_thread(error: std::io::Error) -> WorldError {
+    WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
+}
+
+impl SqliteStore {
+    /// Opens the database; makes it, readable by its owner only, when there is none. Blocks.
+    ///
+    /// # Errors
+    /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
+    /// `Corrupt`, `OldSqlite`, `Busy`, `StorageFull`, `Io`.
+    pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
+        let location = options.location.clone();
+        Self::open_at(options)
+            .map_err(|error| fault::at(open::explain(error, &location), &location.shown()))
+    }
+
+    fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
+        migrate::check_library(rusqlite::version_number())?;
+        let location = &options.location;
+        if let Location::File(path) = location {
+            open::prepare_file(path)?;
+        }
+        let mut connection = open::connect(location, Patience::Long)?;
+        // Refuses a foreign file before anything in it is changed, also before its journal mode.
+        migrate::migrate(&mut connection, options.clock.now_ms())?;
+        open::enable_wal(&connection, location)?;
+        let reading = |patience| {
+            let connection = open::connect(location, patience)?;
+            open::make_read_only(&connection)?;
+            Ok::<_, WorldError>(connection)
+        };
+        let reading_connections: Vec<_> =
+            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
+        let path = location.shown();
+        let point = PointReader::new(reading(Patience::Short)?, path.clone());
+        let entropy = Arc::new(Entropy::default());
+        let file = match location {
+            Location::File(path) => Some(path),
+            Location::Memory(_) => None,
+        };
+        let owners = Arc::new(Owners::new(file, entropy.owner_name()));
+        let listeners = Arc::new(RwLock::new(Vec::new()));
+        let watchers = Arc::new(AtomicUsize::new(0));
+        let queue_time = Arc::new(QueueTime::new(&*options.clock));
+        let writer = Writer::start(WriterState {
+            connection,
+            path: path.clone(),
+            clock: Arc::clone(&options.clock),
+            queue_time: Arc::clone(&queue_time),
+            entropy: Arc::clone(&entropy),
+            owner: options.owner.clone(),
+            workflow_prefix: options.workflow_prefix,
+            full_durability: options.full_durability,
+            synced: None,
+            listeners: Arc::clone(&listeners),
+            watchers: Arc::clone(&watchers),
+            faults: options.faults,
+        })
+        .map_err(no_thread)?;
+        let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
+        Ok(Self {
+            writer: Arc::new(writer),
+            readers,
+            point,
+            owners,
+            listeners,
+            watchers,
+            watcher: None,
+            clock: options.clock,
+            queue_time,
+            entropy,
+            owner: options.owner,
+            location: options.location,
+        })
+    }
+
+    /// Opens a database that is there for reading only: every write is refused, and no file is made
+    /// or changed but those by which SQLite shares the log with writers. Blocks.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; `BadConfig` for memory.
+    pub fn open_to_read(options: SqliteOptions) -> Result<Self, WorldError> {
+        let location = options.location.clone();
+        Self::open_to_read_at(options).map_err(|error| fault::at(error, &location.shown()))
+    }
+
+    fn open_to_read_at(options: SqliteOptions) -> Result<Self, WorldError> {
+        migrate::check_library(rusqlite::version_number())?;
+        let Location::File(path) = options.location.existing()? else {
+            return Err(WorldError::new(ErrorKind::BadConfig, "a reader needs a database file"));
+        };
+        let how = open::how_to_read(&path)?;
+        let reading = |patience| open::connect_to_read(&path, how, patience);
+        let point = reading(Patience::Short)?;
+        migrate::check(&point)?;
+        let connections: Vec<_> =
+            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
+        let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::default());
+        let watcher =
+            Watcher::start(reading(Patience::Short)?, Arc::clone(&listeners)).map_err(no_thread)?;
+        let refusal = WorldError::new(
+            ErrorKind::ReadOnly,
+            "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
+             another role",
+        );
+        Ok(Self {
+            // Not worth a retry.
+            writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
+            readers: Readers::start(connections, path.clone()).map_err(no_thread)?,
+            point: PointReader::new(point, path),
+            owners: Arc::new(Owners::new(None, entropy.owner_name())),
+            listeners,
+            watchers: Arc::default(),
+            watcher: Some(watcher),
+            queue_time: Arc::new(QueueTime::new(&*options.clock)),
+            clock: options.clock,
+            entropy,
+            owner: options.owner,
+            location: options.location,
+        })
+    }
+}

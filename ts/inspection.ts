@@ -1,0 +1,33 @@
+/** Looking at the queue: how much there is to do, and what was given up. */
+import type { DeadMessage, Inspection, PageRequest, WorldStats } from '../index';
+import type { Engine } from './engine';
+import { invalid } from './errors';
+import { settled } from './native';
+import { type NativeRecord, toDeadMessage, toPage } from './records';
+
+/** The `Inspection` part of a World. */
+export function createInspection(engine: Engine): Inspection {
+  return {
+    async stats() {
+      const native = await engine.connect();
+      return (await settled<WorldStats>(native.stats())).json;
+    },
+    async deadMessages({ pagination = {} }: PageRequest = {}) {
+      const { limit, cursor, sortOrder } = pagination;
+      const native = await engine.connect();
+      const query = JSON.stringify({ limit, cursor, sortOrder });
+      const { json } = await settled<{
+        data: NativeRecord[];
+        cursor?: string | null;
+        hasMore: boolean;
+      }>(native.listDeadMessages(query));
+      return toPage<DeadMessage>(json, toDeadMessage);
+    },
+    async redrive(messageId: string) {
+      if (typeof messageId !== 'string') throw invalid('messageId must be a string.');
+      const native = await engine.connect();
+      const { json } = await settled<{ messageId: string }>(native.redrive(messageId));
+      return { messageId: json.messageId };
+    },
+  };
+}
