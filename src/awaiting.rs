@@ -149,10 +149,14 @@ where
     }
 
     fn enter(self: &Arc<Self>, id: WaiterId, key: K, done: Completion<Option<V>>) {
-        // While anybody waits, commits of other processes matter.
-        self.store.watch_elsewhere(true);
         {
             let mut state = lock(&self.state);
+            if state.waiters.contains_key(&id) {
+                drop(state);
+                return done.settle(Err(WorldError::invalid("this waiter waits already")));
+            }
+            // While anybody waits, commits of other processes matter.
+            self.store.watch_elsewhere(true);
             state.by_key.entry(key.clone()).or_default().insert(id);
             state.waiters.insert(id, (key.clone(), done));
         }

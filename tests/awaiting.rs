@@ -128,6 +128,18 @@ fn a_stopped_waiter_gets_nothing_and_those_of_a_closed_world_get_closed() {
 }
 
 #[test]
+fn a_waiter_waits_for_one_thing_at_a_time() {
+    let world = World::on_file();
+    world.start_runs(1);
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let first = run_end(&awaiting, 1);
+    let second = run_end(&awaiting, 1).recv_timeout(PATIENCE).expect("it settles");
+    assert_eq!(second.expect_err("it waits already").kind, ErrorKind::Invalid);
+    world.does(1, EventBody::RunCompleted);
+    assert_eq!(settled(&first).run.status, RunStatus::Completed);
+}
+
+#[test]
 fn a_run_that_ends_while_it_is_looked_up_is_not_missed() {
     let world = World::on_file();
     let awaiting = Awaiting::new(Arc::clone(&world.store));

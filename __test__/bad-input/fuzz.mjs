@@ -22,6 +22,7 @@ const CODES = new Set([
   'HOOK_NOT_FOUND',
   'NOT_FOUND',
   'ENTITY_CONFLICT',
+  'IDEMPOTENCY_CONFLICT',
   'RUN_EXPIRED',
   'TOO_EARLY',
   'RUN_NOT_SUPPORTED',
@@ -35,7 +36,9 @@ const EVENT_TYPES = [
 ];
 const runIds = [null, '', 'wrun_1', 'wrun_01ARZ3NDEKTSV4RRFFQ69G5FAV'];
 const readIds = [];
+const waiters = [];
 let lastReadId = 10_000;
+let lastWaiter = 10_000;
 
 /** The methods of `NativeWorld` whose arguments have a shape worth hitting. */
 const CALLS = [
@@ -43,15 +46,16 @@ const CALLS = [
     return w.appendEvent(...withPayload(request(event())));
   },
   function resumeHook(w) {
-    const fields = {
-      runId,
-      hookId: correlationId,
-      token: () => pick(['a', 'b', text()]),
-      payloadFormat: () => pick(['bytes', 'json']),
-      specVersion: number,
-      v1Compat: () => random() < 0.5,
-    };
-    return w.resumeHook(...withPayload(request(fields)));
+    return w.resumeHook(...withPayload(request(resume())));
+  },
+  function resumeHookOnce(w) {
+    return w.resumeHookOnce(...withPayload(request({ ...resume(), ...resumeKey() })));
+  },
+  function earlierResume(w) {
+    return w.earlierResume(request(resumeKey()));
+  },
+  function startRun(w) {
+    return w.startRun(...withPayload(request(event())));
   },
   function hookForResume(w) {
     return w.hookForResume(or(text));
@@ -141,6 +145,18 @@ const CALLS = [
   },
   function listStreams(w) {
     return w.listStreams(or(text));
+  },
+  function wakeUpRun(w) {
+    return w.wakeUpRun(request({ runId, correlationIds: () => [text(), text()] }));
+  },
+  function awaitRunEnd(w) {
+    return w.awaitRunEnd(or(waiter), or(text));
+  },
+  function awaitHook(w) {
+    return w.awaitHook(or(waiter), or(text));
+  },
+  function stopAwaiting(w) {
+    return w.stopAwaiting(or(waiter));
   },
   function startWorker(w) {
     return random() < 0.1 ? w.startWorker(value(1), value(1)) : undefined;
@@ -258,6 +274,7 @@ async function callAll(calls, target) {
   // Who reads a tail waits for chunks; the reads that nobody stops would wait for ever.
   setTimeout(() => {
     for (const readId of readIds.splice(0)) native.stopReadingStream(readId);
+    for (const id of waiters.splice(0)) native.stopAwaiting(id);
   }, 10);
   for (const { name, kind } of await Promise.all(attempts)) {
     tally[kind] = (tally[kind] ?? 0) + 1;
@@ -440,6 +457,33 @@ function jsonObject() {
   delete fields.payloadFormat;
   const document = request(fields);
   return document.startsWith('{') && document.endsWith('}') ? document : '{}';
+}
+
+function resume() {
+  return {
+    runId,
+    hookId: correlationId,
+    token: () => pick(['a', 'b', text()]),
+    payloadFormat: () => pick(['bytes', 'json']),
+    specVersion: number,
+    v1Compat: () => random() < 0.5,
+  };
+}
+
+function resumeKey() {
+  return {
+    token: () => pick(['a', 'b', text()]),
+    keyDigest: () => pick(['k', text()]),
+    payloadDigest: () => pick(['p', text()]),
+    windowMs: number,
+  };
+}
+
+function waiter() {
+  lastWaiter += 1;
+  // The numbers may come instead, where any value is tried.
+  waiters.push(lastWaiter, 0, 1, 1000, 2 ** 31, 2 ** 32 - 1);
+  return lastWaiter;
 }
 
 function listQuery() {

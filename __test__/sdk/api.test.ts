@@ -106,6 +106,46 @@ describe('start', () => {
   });
 });
 
+describe('resumeHook and getHookByToken', () => {
+  const resumeVia = (via: Via, target: unknown, named = 'none') =>
+    app.ask<Outcome>('resumeVia', { via, target, named });
+
+  test('give the same hook, and the workflow the same payload, of every kind', async () => {
+    const logs: string[][] = [];
+    const outcome = await both(async (via) => {
+      const runId = await app.start('receive', 'fixed token');
+      await app.hooksReady('fixed token');
+      const found = await app.ask<Outcome>('lookUpVia', { via, token: 'fixed token' });
+      const resumed = await resumeVia(via, 'fixed token', 'rich');
+      expect(resumed).toEqual(found);
+      const value = await askRun('sdk', runId, 'returnValue');
+      logs.push(await app.eventTypes(runId));
+      return [runId, value];
+    });
+    expect(outcome.value).toContain('123n');
+    expect(logs[1]).toEqual(logs[0]);
+  });
+
+  test('fail alike: no such hook, no such run, a payload that cannot be serialized', async () => {
+    const token = freshToken();
+    const runId = await app.start('approval', token, 'invoice');
+    await app.hooksReady(token);
+    const nowhere = { runId: 'wrun_no', hookId: 'hook_no', token, specVersion: 3 };
+    const targets: [unknown, string][] = [
+      ['no such token', 'none'],
+      ['no such token', 'unserializable'],
+      [token, 'unserializable'],
+      [nowhere, 'none'],
+    ];
+    for (const [target, named] of targets) {
+      const outcome = await both(async (via) => ['-', await resumeVia(via, target, named)]);
+      expect(outcome.error).toBeDefined();
+    }
+    await both(async (via) => ['-', await app.ask('lookUpVia', { via, token: 'no such token' })]);
+    expect(await app.eventTypes(runId)).not.toContain('hook_received');
+  });
+});
+
 test('a step may start another workflow; a workflow is told that it may not', async () => {
   const runId = await app.start('parent', 'word');
   await expect(app.result(runId)).resolves.toEqual({
