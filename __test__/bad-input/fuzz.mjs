@@ -39,6 +39,7 @@ const readIds = [];
 const waiters = [];
 let lastReadId = 10_000;
 let lastWaiter = 10_000;
+let lastBackup = 0;
 
 /** The methods of `NativeWorld` whose arguments have a shape worth hitting. */
 const CALLS = [
@@ -150,13 +151,18 @@ const CALLS = [
     return w.wakeUpRun(request({ runId, correlationIds: () => [text(), text()] }));
   },
   function awaitRunEnd(w) {
-    return w.awaitRunEnd(or(waiter), or(text));
+    return w.awaitRunEnd(waiter(), or(text));
   },
   function awaitHook(w) {
-    return w.awaitHook(or(waiter), or(text));
+    return w.awaitHook(waiter(), or(text));
   },
   function stopAwaiting(w) {
-    return w.stopAwaiting(or(waiter));
+    return w.stopAwaiting(waiter());
+  },
+  function backUp(w) {
+    // Only where it may write: any other text would be a path too.
+    lastBackup += 1;
+    return random() < 0.05 ? w.backUp(join(folder, `backup-${lastBackup}.db`)) : undefined;
   },
   function startWorker(w) {
     return random() < 0.1 ? w.startWorker(value(1), value(1)) : undefined;
@@ -479,11 +485,12 @@ function resumeKey() {
   };
 }
 
+/** The number of a waiter, or anything; what the addon makes of a number is stopped later. */
 function waiter() {
   lastWaiter += 1;
-  // The numbers may come instead, where any value is tried.
-  waiters.push(lastWaiter, 0, 1, 1000, 2 ** 31, 2 ** 32 - 1);
-  return lastWaiter;
+  const given = or(() => lastWaiter);
+  if (typeof given === 'number') waiters.push(given >>> 0);
+  return given;
 }
 
 function listQuery() {
