@@ -46,6 +46,13 @@ const SCRIPT = `
     instance: new Point(1, 2), class: Point, nested: { points: [new Point(3, 4)] },
   };
 
+  const plainNames = new Set(['undefined', 'null', 'true', 'zero', 'minusZero', 'NaN', 'infinity',
+    'float', 'empty', 'text', 'lone', 'object', 'array', 'sparse', 'repeated', 'manyValues']);
+  values.manyValues = Array.from({ length: 500 }, (_, index) => ({ index, name: 'n' + (index % 7) }));
+  values.ownConstructor = { constructor: Point, x: 1 };
+  values.tagged = { [Symbol.toStringTag]: 'Map', a: 1 };
+  values.deep = Array.from({ length: 40 }).reduce((inner) => [inner], 1);
+
   // Two invalid dates are not deeply equal in Node.
   const invalid = (value) => value instanceof Date && Number.isNaN(value.getTime());
   const isDeepStrictEqual = (a, b) => util.isDeepStrictEqual(a, b) || (invalid(a) && invalid(b));
@@ -60,6 +67,9 @@ const SCRIPT = `
     const theirs = await dehydrate(sdk, value);
     const mine = await dehydrate(ours, value);
     check(name + ': bytes', Buffer.compare(theirs, mine) === 0);
+    const short = ours.dehydratePlain(value);
+    check(name + ': plain bytes', !short || Buffer.compare(theirs, short) === 0);
+    check(name + ': taken for plain', Boolean(short) === plainNames.has(name));
     const read = await hydrate(sdk, theirs);
     check(name + ': theirs read by ours', isDeepStrictEqual(await hydrate(ours, theirs), read));
     check(name + ': ours read by theirs', isDeepStrictEqual(await hydrate(sdk, mine), read));

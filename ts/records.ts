@@ -62,9 +62,12 @@ export function toDeadMessage(record: NativeRecord): DeadMessage {
 
 /** A hook; without data, or when it has none, the `metadata` key is absent. */
 export function toHook(record: NativeRecord, bytes: Uint8Array, resolveData = true): Hook {
-  const hook = entity(record, bytes, ['createdAt'], ['metadata'], true);
-  if (!resolveData || hook.metadata === undefined) delete hook.metadata;
-  return hook as unknown as Hook;
+  // Written out, because every resume makes one.
+  const { metadata, createdAtMs, ...fields } = record;
+  const hook = { ...fields, createdAt: new Date(createdAtMs as number) } as unknown as Hook;
+  const value = resolveData ? payloadOf(metadata as PayloadRef, bytes) : undefined;
+  if (value !== undefined) hook.metadata = value;
+  return hook;
 }
 
 /** An event, its payload put back into `eventData`; an event that has no data has no such key. */

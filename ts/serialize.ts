@@ -32,6 +32,8 @@ export async function dehydratePayload(
   world?: World,
 ): Promise<unknown> {
   const sdk = load(currentWorld);
+  const plain = target.v1Compat || target.key ? undefined : sdk.dehydratePlain(payload);
+  if (plain) return plain;
   const capabilities = capabilitiesOf(sdk, target.coreVersion);
   const encrypts = capabilities.supportedFormats.has(sdk.SerializationFormat.ENCRYPTED);
   const dehydrate = () =>

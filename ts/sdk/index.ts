@@ -16,4 +16,5 @@ export {
   SerializationFormat,
 } from '@workflow/core/serialization';
 export { version } from '@workflow/core/version';
+export { dehydratePlain } from './plain';
 export { inWorld, useWorld } from './world';

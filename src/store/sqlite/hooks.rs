@@ -1,16 +1,21 @@
 //! Table `hooks`.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::events::payload_at;
+use super::rows::payload_column;
+use super::runs::run_from;
 use crate::domain::hook::{Hook, Owner};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::run::Run;
 use crate::store::HookView;
 
 const COLUMNS: &str = "run_id, hook_id, token, owner_id, project_id, environment, \
      metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
 
+/// Reads the first columns of [`COLUMNS`].
 fn hook_of(row: &Row<'_>) -> Result<Hook> {
     Ok(Hook {
         run_id: RunId::new(row.get::<_, String>(0)?),
@@ -104,6 +109,47 @@ pub(super) fn live_among(
         }
     }
     Ok(live)
+}
+
+/// The live hook that holds this token, with its metadata, in one statement: it reads one state of
+/// the database and takes its locks once.
+pub(super) fn view_by_token(
+    connection: &Connection,
+    token: &HookToken,
+) -> Result<Option<HookView>> {
+    const VIEW_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.owner_id, h.project_id, \
+         h.environment, h.metadata_position, h.created_at_ms, h.disposed_at_ms, h.spec_version, \
+         h.is_webhook, m.payload_format, m.payload FROM hooks AS h \
+         LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
+         WHERE h.token = ? AND h.disposed_at_ms IS NULL";
+    connection.prepare_cached(VIEW_BY_TOKEN)?.query_row([token.expose()], view_of).optional()
+}
+
+/// [`view_by_token`], with the hook's run.
+pub(super) fn with_run_by_token(
+    connection: &Connection,
+    token: &HookToken,
+) -> Result<Option<(HookView, Option<Run>)>> {
+    const WITH_RUN_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.owner_id, \
+         h.project_id, h.environment, h.metadata_position, h.created_at_ms, h.disposed_at_ms, \
+         h.spec_version, h.is_webhook, m.payload_format, m.payload, r.run_id, r.status, \
+         r.deployment_id, r.workflow_name, r.spec_version, r.execution_context, r.input_position, \
+         r.output_position, r.error, r.created_at_ms, r.updated_at_ms, r.started_at_ms, \
+         r.completed_at_ms, r.encryption_key_id FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
+         LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
+         WHERE h.token = ? AND h.disposed_at_ms IS NULL";
+    connection
+        .prepare_cached(WITH_RUN_BY_TOKEN)?
+        .query_row([token.expose()], |row| {
+            let run_is_there = row.get_ref(13)? != ValueRef::Null;
+            Ok((view_of(row)?, run_is_there.then(|| run_from(row, 13)).transpose()?))
+        })
+        .optional()
+}
+
+/// The columns of [`hook_of`], and behind them the metadata.
+fn view_of(row: &Row<'_>) -> Result<HookView> {
+    Ok(HookView { hook: hook_of(row)?, metadata: payload_column(row, 11)? })
 }
 
 /// The live hook with this id.

@@ -25,6 +25,7 @@ mod streams;
 mod upkeep;
 mod waits;
 mod watcher;
+mod write_connection;
 mod writer;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,12 +101,6 @@ fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventRe
     writer.submit(Durability::Durable, done, move |tx| apply::append_event(tx, request.clone()));
 }
 
-fn hook_by_token(connection: &Connection, token: &HookToken) -> Result<HookView, WorldError> {
-    let hook = hooks::by_token(connection, token)?
-        .ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
-    Ok(hooks::view(connection, hook, true)?)
-}
-
 fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError> {
     runs::by_id(connection, run_id)?.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
 }
@@ -155,17 +150,18 @@ impl Store for SqliteStore {
     }
 
     fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
-        self.point.read(|connection| hook_by_token(&*connection.unchecked_transaction()?, token))
+        self.point
+            .read(|connection| Ok(hooks::view_by_token(connection, token)?))?
+            .ok_or_else(|| WorldError::hook_not_found(token.expose()))
     }
 
     fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
-        self.point.read(|connection| {
-            // One transaction, so that three look-ups take the locks of one.
-            let view = connection.unchecked_transaction()?;
-            let hook = hook_by_token(&view, token)?;
-            let run = run_by_id(&view, &hook.hook.run_id)?;
-            Ok((hook, run))
-        })
+        let (hook, run) = self
+            .point
+            .read(|connection| Ok(hooks::with_run_by_token(connection, token)?))?
+            .ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
+        let run = run.ok_or_else(|| WorldError::run_not_found(hook.hook.run_id.as_str()))?;
+        Ok((hook, run))
     }
 
     fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError> {

@@ -8,6 +8,7 @@ use super::owners::Owners;
 use super::queue_time::QueueTime;
 use super::reader::{PointReader, Readers};
 use super::watcher::Watcher;
+use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
 use super::{READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
 use crate::entropy::Entropy;
@@ -39,6 +40,7 @@ impl SqliteStore {
         // Refuses a foreign file before anything in it is changed, also before its journal mode.
         migrate::migrate(&mut connection, options.clock.now_ms())?;
         open::enable_wal(&connection, location)?;
+        open::widen_cache(&connection)?;
         let reading = |patience| {
             let connection = open::connect(location, patience)?;
             open::make_read_only(&connection)?;
@@ -47,7 +49,9 @@ impl SqliteStore {
         let reading_connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let path = location.shown();
-        let point = PointReader::new(reading(Patience::Short)?, path.clone());
+        let connection = Arc::new(WriteConnection::new(connection));
+        let of_writer = Some(Arc::clone(&connection));
+        let point = PointReader::new(reading(Patience::Short)?, of_writer, path.clone());
         let entropy = Arc::new(Entropy::default());
         let file = match location {
             Location::File(path) => Some(path),
@@ -122,7 +126,7 @@ impl SqliteStore {
             // Not worth a retry.
             writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
             readers: Readers::start(connections, path.clone()).map_err(no_thread)?,
-            point: PointReader::new(point, path),
+            point: PointReader::new(point, None, path),
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,
             watchers: Arc::default(),

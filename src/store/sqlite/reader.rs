@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::fault;
+use super::write_connection::WriteConnection;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::Completion;
@@ -106,29 +107,45 @@ fn run(connection: &Connection, receiver: &Mutex<Receiver<Job>>) {
     }
 }
 
-/// The connection for point reads on the calling thread.
+/// Point reads on the calling thread: on the write connection while its writer has nothing to do,
+/// because its cache is warm, else on a connection of their own.
 pub(super) struct PointReader {
-    connection: Mutex<Option<Connection>>,
+    connections: Mutex<Option<PointConnections>>,
     path: PathBuf,
 }
 
+struct PointConnections {
+    own: Connection,
+    /// `None` in a store that only reads.
+    of_writer: Option<Arc<WriteConnection>>,
+}
+
 impl PointReader {
-    pub(super) fn new(connection: Connection, path: PathBuf) -> Self {
-        Self { connection: Mutex::new(Some(connection)), path }
+    pub(super) fn new(
+        own: Connection,
+        of_writer: Option<Arc<WriteConnection>>,
+        path: PathBuf,
+    ) -> Self {
+        Self { connections: Mutex::new(Some(PointConnections { own, of_writer })), path }
     }
 
-    /// Reads now.
+    /// Reads now. `work` must not write, and must be short: the writer may come to wait for it.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, WorldError>,
     ) -> Result<T, WorldError> {
-        let connection = lock(&self.connection);
-        let connection = connection.as_ref().ok_or_else(WorldError::closed)?;
-        work(connection).map_err(|error| fault::at(error, &self.path))
+        let connections = lock(&self.connections);
+        let connections = connections.as_ref().ok_or_else(WorldError::closed)?;
+        let of_writer = connections.of_writer.as_ref();
+        let outcome = match of_writer.and_then(|writer| writer.lock_if_idle()) {
+            Some(connection) => work(&connection),
+            None => work(&connections.own),
+        };
+        outcome.map_err(|error| fault::at(error, &self.path))
     }
 
-    /// Lets go of the connection. Idempotent.
+    /// Lets go of the connections. Idempotent.
     pub(super) fn close(&self) {
-        drop(lock(&self.connection).take());
+        drop(lock(&self.connections).take());
     }
 }

@@ -14,21 +14,26 @@ const COLUMNS: &str = "run_id, status, deployment_id, workflow_name, spec_versio
      started_at_ms, completed_at_ms, encryption_key_id";
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
+    run_from(row, 0)
+}
+
+/// Reads [`COLUMNS`], the first of which is at `at`.
+pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
     Ok(Run {
-        run_id: RunId::new(row.get::<_, String>(0)?),
-        status: decode(row, 1, RunStatus::parse)?,
-        deployment_id: row.get(2)?,
-        workflow_name: row.get(3)?,
-        spec_version: row.get(4)?,
-        execution_context: row.get(5)?,
-        input_position: row.get(6)?,
-        output_position: row.get(7)?,
-        error: error_column(row, 8)?,
-        created_at_ms: row.get(9)?,
-        updated_at_ms: row.get(10)?,
-        started_at_ms: row.get(11)?,
-        completed_at_ms: row.get(12)?,
-        encryption_key_id: row.get(13)?,
+        run_id: RunId::new(row.get::<_, String>(at)?),
+        status: decode(row, at + 1, RunStatus::parse)?,
+        deployment_id: row.get(at + 2)?,
+        workflow_name: row.get(at + 3)?,
+        spec_version: row.get(at + 4)?,
+        execution_context: row.get(at + 5)?,
+        input_position: row.get(at + 6)?,
+        output_position: row.get(at + 7)?,
+        error: error_column(row, at + 8)?,
+        created_at_ms: row.get(at + 9)?,
+        updated_at_ms: row.get(at + 10)?,
+        started_at_ms: row.get(at + 11)?,
+        completed_at_ms: row.get(at + 12)?,
+        encryption_key_id: row.get(at + 13)?,
     })
 }
 

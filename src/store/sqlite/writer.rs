@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use super::apply::Tx;
 use super::fault;
 use super::queue_time::QueueTime;
+use super::write_connection::WriteConnection;
 use crate::clock::Clock;
 use crate::domain::hook::Owner;
 use crate::entropy::Entropy;
@@ -41,7 +42,7 @@ const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
 /// Everything the writer thread owns.
 pub(super) struct WriterState {
-    pub(super) connection: Connection,
+    pub(super) connection: Arc<WriteConnection>,
     pub(super) path: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue_time: Arc<QueueTime>,
@@ -70,25 +71,32 @@ pub(super) enum Durability {
 
 /// The sending side.
 pub(super) struct Writer {
-    sender: Mutex<Option<SyncSender<Box<dyn Operation>>>>,
+    sending: Mutex<Option<Sending>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Why nothing is written, if so.
     refusal: Option<WorldError>,
 }
 
+/// What is let go of when the writer closes.
+struct Sending {
+    sender: SyncSender<Box<dyn Operation>>,
+    connection: Arc<WriteConnection>,
+}
+
 impl Writer {
     pub(super) fn start(state: WriterState) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_OPERATIONS_MAX);
+        let connection = Arc::clone(&state.connection);
         let thread = std::thread::Builder::new()
             .name("hookline-writer".into())
             .spawn(move || state.run(&receiver))?;
-        let (sender, thread) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
-        Ok(Self { sender, thread, refusal: None })
+        let (sending, thread) = (Sending { sender, connection }, Mutex::new(Some(thread)));
+        Ok(Self { sending: Mutex::new(Some(sending)), thread, refusal: None })
     }
 
     /// A writer that refuses everything, for a store that only reads.
     pub(super) fn refusing(refusal: WorldError) -> Self {
-        Self { sender: Mutex::default(), thread: Mutex::default(), refusal: Some(refusal) }
+        Self { sending: Mutex::default(), thread: Mutex::default(), refusal: Some(refusal) }
     }
 
     /// Hands an operation to the writer. `work` may run twice: alone again when its batch failed.
@@ -102,22 +110,23 @@ impl Writer {
         if self.refusal.is_some() {
             return operation.settle(self.refusal.as_ref());
         }
-        let sender = lock(&self.sender);
-        let Some(sender) = sender.as_ref() else {
+        let sending = lock(&self.sending);
+        let Some(Sending { sender, connection }) = sending.as_ref() else {
             return operation.settle(Some(&WorldError::closed()));
         };
-        match sender.try_send(operation) {
-            Ok(()) => {}
-            Err(TrySendError::Full(operation)) => operation.settle(Some(&throttled())),
-            Err(TrySendError::Disconnected(operation)) => {
-                operation.settle(Some(&WorldError::closed()));
-            }
-        }
+        connection.expect_operation();
+        let (operation, fault) = match sender.try_send(operation) {
+            Ok(()) => return,
+            Err(TrySendError::Full(operation)) => (operation, throttled()),
+            Err(TrySendError::Disconnected(operation)) => (operation, WorldError::closed()),
+        };
+        connection.end_operations(1);
+        operation.settle(Some(&fault));
     }
 
     /// Finishes what was accepted, then ends the thread. Idempotent.
     pub(super) fn close(&self) {
-        drop(lock(&self.sender).take());
+        drop(lock(&self.sending).take());
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // A panic of the thread has already settled its operations with `Closed`.
@@ -262,8 +271,9 @@ impl WriterState {
         if self.watchers.load(Ordering::Relaxed) == 0 {
             return 0;
         }
+        let connection = self.connection.lock();
         let read =
-            || self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0));
+            || connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0));
         read().unwrap_or(0)
     }
 
@@ -273,6 +283,8 @@ impl WriterState {
         let mut news = CommitNews::default();
         match self.attempt(&mut batch, &mut news) {
             Ok(()) => {
+                // First: whoever is told may read at once.
+                self.connection.end_operations(batch.len());
                 batch.into_iter().for_each(|operation| operation.settle(None));
                 self.tell(&news);
             }
@@ -285,6 +297,7 @@ impl WriterState {
 
     fn settle_all(&self, batch: Vec<Box<dyn Operation>>, fault: WorldError) {
         let fault = fault::at(fault, &self.path);
+        self.connection.end_operations(batch.len());
         batch.into_iter().for_each(|operation| operation.settle(Some(&fault)));
     }
 
@@ -293,15 +306,19 @@ impl WriterState {
         batch: &mut [Box<dyn Operation>],
         news: &mut CommitNews,
     ) -> Result<(), Failed> {
+        let shared = Arc::clone(&self.connection);
+        let connection = &*shared.lock();
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
+        let synced = durable && self.full_durability;
         let begun = self.planned_fault(durable);
-        let begun = begun.and_then(|()| self.set_synchronous(durable && self.full_durability));
-        let begun = begun.and_then(|()| self.execute("BEGIN IMMEDIATE"));
+        let begun = begun.and_then(|()| self.set_synchronous(connection, synced));
+        let begun = begun.and_then(|()| execute(connection, "BEGIN IMMEDIATE"));
         begun.map_err(|fault| Failed { fault, of: Blame::Batch })?;
-        let done = self.execute_all(batch, news).and_then(|()| self.execute("COMMIT"));
-        if done.is_err() && !self.connection.is_autocommit() {
+        let done = self.execute_all(connection, batch, news);
+        let done = done.and_then(|()| execute(connection, "COMMIT"));
+        if done.is_err() && !connection.is_autocommit() {
             // Nothing of the batch may stay; should even this fail, the next BEGIN says so.
-            let _ = self.execute("ROLLBACK");
+            let _ = execute(connection, "ROLLBACK");
         }
         done.map_err(|fault| {
             let of = if fault.kind == ErrorKind::Busy { Blame::Batch } else { Blame::Operation };
@@ -319,11 +336,12 @@ impl WriterState {
 
     fn execute_all(
         &self,
+        connection: &Connection,
         batch: &mut [Box<dyn Operation>],
         news: &mut CommitNews,
     ) -> Result<(), WorldError> {
         let mut tx = Tx {
-            connection: &self.connection,
+            connection,
             clock: &*self.clock,
             queue_time: &self.queue_time,
             entropy: &self.entropy,
@@ -339,21 +357,14 @@ impl WriterState {
     }
 
     /// Set only when it changes, which is between a batch with facts and one without.
-    fn set_synchronous(&mut self, synced: bool) -> Result<(), WorldError> {
+    fn set_synchronous(&mut self, connection: &Connection, synced: bool) -> Result<(), WorldError> {
         if self.synced != Some(synced) {
             self.synced = None;
             // In WAL mode NORMAL commits without a sync.
             let level = if synced { "FULL" } else { "NORMAL" };
-            self.connection.pragma_update(None, "synchronous", level)?;
+            connection.pragma_update(None, "synchronous", level)?;
             self.synced = Some(synced);
         }
-        Ok(())
-    }
-
-    fn execute(&self, sql: &str) -> Result<(), WorldError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.raw_query();
-        while rows.next()?.is_some() {}
         Ok(())
     }
 
@@ -367,8 +378,15 @@ impl WriterState {
 
     /// Leaves one file behind instead of two. Another process may be reading: then it stays as it is.
     fn checkpoint(&self) {
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let _ = self.connection.lock().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), WorldError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.raw_query();
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
@@ -397,7 +415,7 @@ mod tests {
             environment: String::new(),
         };
         Writer::start(WriterState {
-            connection: Connection::open_in_memory().unwrap(),
+            connection: Arc::new(WriteConnection::new(Connection::open_in_memory().unwrap())),
             path: PathBuf::new(),
             clock: Arc::new(SystemClock),
             queue_time: Arc::new(QueueTime::new(&SystemClock)),
