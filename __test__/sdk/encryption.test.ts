@@ -26,7 +26,12 @@ function start(data: string, env: Record<string, string>): Promise<App> {
 async function runSecretly(app: App, via: Via, secret: string, token: string) {
   const runs = [];
   for (const fails of [false, true]) {
-    const runId = await app.start('secretive', secret, token, fails);
+    const args = [secret, token, fails];
+    const { runId } = await app.ask<{ runId: string }>('startVia', {
+      via,
+      workflow: 'secretive',
+      args,
+    });
     await app.hooksReady(token);
     const hook = await app.resume(via, token, { secret });
     const outcome = await app.result(runId).catch((error: Error) => error.message);
@@ -35,6 +40,14 @@ async function runSecretly(app: App, via: Via, secret: string, token: string) {
     runs.push({ metadata: hook.metadata, outcome, spoken });
   }
   return runs;
+}
+
+/** Sends the secret in the body of a request; what the webhook's step answers. */
+async function askWebhook(app: App, via: Via, secret: string): Promise<unknown> {
+  const runId = await app.start('webhook', 'manual');
+  const { token } = await app.ask<{ token: string }>('hookOf', { runId });
+  const request = { method: 'POST', body: secret };
+  return (await app.ask<{ value: unknown }>('webhook', { via, token, request })).value;
 }
 
 function expected(secret: string) {
@@ -58,6 +71,7 @@ describe.each(['sdk', 'hookline'] as const)('resumed by %s', (via) => {
         WORKFLOW_HOOKLINE_TOKENS: 'sealed',
       });
       expect(await runSecretly(app, via, secret, token)).toEqual(expected(secret));
+      expect(await askWebhook(app, via, secret)).toContain(`you said ${secret}`);
       const whileOpen = bytesOf(data);
       await app.stop();
       for (const bytes of [whileOpen, bytesOf(data)]) {
