@@ -8,7 +8,8 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export type Via = 'sdk' | 'hookline';
-export type World = 'hookline' | 'local';
+/** A package, or the path of a module. */
+export type World = 'hookline' | 'local' | `/${string}`;
 
 /** A record as the fixture application shows it: its fields, and their JavaScript kinds. */
 export interface Entity {
@@ -158,8 +159,13 @@ export class App {
 
   /** SIGKILL: no handler of the process runs. */
   async kill(): Promise<void> {
+    await this.dies('SIGKILL');
+  }
+
+  /** Waits until the process has died of a signal that is sent now. */
+  async dies(signal: NodeJS.Signals): Promise<void> {
     running.delete(this);
-    this.child.kill('SIGKILL');
+    this.child.kill(signal);
     await this.ended;
   }
 
