@@ -301,6 +301,10 @@ fn a_hook_is_found_and_resumed_when_the_setting_of_tokens_has_changed() {
         let store = place.open(&ring, after).unwrap();
         let found = store.hook_by_token(&HookToken::new("canary-token")).unwrap();
         assert_eq!(found.hook.token.expose(), "canary-token");
+        let (found, run) = store.hook_and_run_by_token(&HookToken::new("canary-token")).unwrap();
+        assert_eq!((found.hook.token.expose(), &run.run_id), ("canary-token", &run_id(1)));
+        let live = settled(|done| store.live_hooks(vec![HookToken::new("canary-token")], done));
+        assert_eq!(live.unwrap()[0].0, HookToken::new("canary-token"));
         append(&store, received("canary-token")).unwrap();
         let refused = append(&store, received("guess")).unwrap_err();
         assert_eq!(refused.kind, ErrorKind::HookNotFound);

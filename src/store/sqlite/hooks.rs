@@ -90,10 +90,18 @@ pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Opt
          metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
          FROM hooks WHERE token = ? AND disposed_at_ms IS NULL";
     let mut statement = connection.prepare_cached(BY_TOKEN)?;
-    let mut holding = |text| statement.query_row([text], hook_of).optional();
-    match (holding(token.expose())?, token.other_text()) {
-        (None, Some(other)) => holding(other),
-        (holder, _) => Ok(holder),
+    in_either_form(token, |text| statement.query_row([text], hook_of).optional())
+}
+
+/// What a look-up finds by the text that is stored for a token now, or else by the other one that may
+/// be stored for a hook of another time.
+fn in_either_form<T>(
+    token: &HookToken,
+    mut look_up: impl FnMut(&str) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    match (look_up(token.expose())?, token.other_text()) {
+        (None, Some(other)) => look_up(other),
+        (found, _) => Ok(found),
     }
 }
 
@@ -122,7 +130,8 @@ pub(super) fn view_by_token(
          h.is_webhook, m.payload_format, m.payload FROM hooks AS h \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
          WHERE h.token = ? AND h.disposed_at_ms IS NULL";
-    connection.prepare_cached(VIEW_BY_TOKEN)?.query_row([token.expose()], view_of).optional()
+    let mut statement = connection.prepare_cached(VIEW_BY_TOKEN)?;
+    in_either_form(token, |text| statement.query_row([text], view_of).optional())
 }
 
 /// [`view_by_token`], with the hook's run.
@@ -138,13 +147,15 @@ pub(super) fn with_run_by_token(
          r.completed_at_ms, r.encryption_key_id FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
          WHERE h.token = ? AND h.disposed_at_ms IS NULL";
-    connection
-        .prepare_cached(WITH_RUN_BY_TOKEN)?
-        .query_row([token.expose()], |row| {
-            let run_is_there = row.get_ref(13)? != ValueRef::Null;
-            Ok((view_of(row)?, run_is_there.then(|| run_from(row, 13)).transpose()?))
-        })
-        .optional()
+    let mut statement = connection.prepare_cached(WITH_RUN_BY_TOKEN)?;
+    in_either_form(token, |text| {
+        statement
+            .query_row([text], |row| {
+                let run_is_there = row.get_ref(13)? != ValueRef::Null;
+                Ok((view_of(row)?, run_is_there.then(|| run_from(row, 13)).transpose()?))
+            })
+            .optional()
+    })
 }
 
 /// The columns of [`hook_of`], and behind them the metadata.
