@@ -1,5 +1,5 @@
 /** Return values and hooks that are awaited: by push, without polling, and released by `close()`. */
-import { getRun, TimeLimitError, type World, waitForHook } from 'hookline';
+import { getRun, resumeHook, start, TimeLimitError, type World, waitForHook } from 'hookline';
 import {
   cleanUp,
   devalue,
@@ -40,6 +40,28 @@ test('a return value comes with the commit that ends the run, from another World
   await complete(world, first, 'first');
   await complete(other, second, 'second');
   await expect(Promise.all(values)).resolves.toEqual(['first', 'first', 'second']);
+});
+
+test('a process that only reads is told too, and can start and resume nothing', async () => {
+  const runId = await newRun(world);
+  await newHook(world, 'there', { runId });
+  const reader = newWorld({ url, role: 'reader' });
+  useAsSdkWorld(reader);
+  const value = getRun(runId).returnValue;
+  const hook = waitForHook('to come');
+  await newHook(world, 'to come', { runId });
+  await expect(hook).resolves.toMatchObject({ runId });
+  for (const refused of [
+    start({ workflowId: 'workflow//./a//b' }),
+    resumeHook('there', 1, { idempotencyKey: 'k' }),
+    getRun(runId).cancel(),
+  ]) {
+    await expect(refused).rejects.toMatchObject({ name: 'WorkflowWorldError' });
+  }
+  await expect(getRun(runId).wakeUp()).rejects.toThrow('Failed to wake up run');
+  await complete(world, runId, 'read');
+  await expect(value).resolves.toBe('read');
+  expect((await world.runs.list()).data).toHaveLength(1);
 });
 
 test('waitForTerminalStatus gives the ended run, and the run as it is when time is over', async () => {
