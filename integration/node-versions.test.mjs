@@ -1,0 +1,80 @@
+// The packed tarballs on every Node that is supported: required, imported, a hook resumed.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { freePort, installApp, newFolder, program, Server } from './apps.mjs';
+
+const VERSIONS = ['20', '22', '24'];
+
+const SURFACE = `
+  const required = require('hookline');
+  import('hookline').then(async (imported) => {
+    const same = Object.keys(required).every((name) => imported[name] === required[name]);
+    const error = await required.resumeHook('nobody', {}).catch((error) => error);
+    const { withHookline } = await import('hookline/next');
+    console.log(JSON.stringify({
+      node: process.versions.node.split('.')[0],
+      same,
+      error: error instanceof Error && error.name,
+      externals: withHookline({}).serverExternalPackages,
+    }));
+  });`;
+
+describe('Node', () => {
+  let app;
+  before(async () => {
+    app = await installApp('hono', 'npm');
+    const nitro = join('node_modules', 'nitro', 'dist', 'cli', 'index.mjs');
+    await program(app, process.execPath, [nitro, 'build']);
+  });
+
+  for (const version of VERSIONS) {
+    describe(version, () => {
+      let node;
+      let server;
+      before(async () => {
+        const folder = await newFolder(`node-${version}`);
+        await program(folder, 'npm', ['install', '--no-audit', '--no-fund', `node@${version}`]);
+        node = join(folder, 'node_modules', 'node', 'bin', 'node');
+      });
+      after(() => server?.kill());
+
+      test('require and import give one package, which works', async () => {
+        const folder = await newFolder('database');
+        const env = { WORKFLOW_HOOKLINE_URL: join(folder, 'hookline.db') };
+        const output = await program(app, node, ['-e', SURFACE], undefined, env);
+        assert.deepEqual(JSON.parse(output), {
+          node: version,
+          same: true,
+          error: 'HookNotFoundError',
+          externals: ['hookline'],
+        });
+      });
+
+      test('a workflow pauses, is resumed and ends', async () => {
+        const port = await freePort();
+        const folder = await newFolder('database');
+        server = await Server.start(app, [join('.output', 'server', 'index.mjs')], {
+          port,
+          node,
+          env: {
+            WORKFLOW_TARGET_WORLD: 'hookline',
+            WORKFLOW_HOOKLINE_URL: join(folder, 'hookline.db'),
+          },
+        });
+        const post = (path, body) =>
+          fetch(`${server.url}/api/${path}`, { method: 'POST', body: JSON.stringify(body) });
+        const { runId } = await (await post('approvals', { invoice: '1', amount: 2 })).json();
+        await server.until('the hook', async () => {
+          const resumed = await post('approvals/invoice-1', { approved: true, by: 'Ada' });
+          return resumed.status === 200;
+        });
+        await server.until('the end', async () => {
+          const run = await (await fetch(`${server.url}/api/runs/${runId}`)).json();
+          return run.status === 'completed' && run.result.status === 'paid';
+        });
+      });
+    });
+  }
+});
