@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { after, before, describe, test as nodeTest } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { freePort, installApp, isFull, newFolder, program, Server } from './apps.mjs';
 import { ask, cardOf, decide, finished, openBrowser, openPage } from './browser.mjs';
@@ -63,6 +63,23 @@ if (isFull) {
   });
 }
 
+if (isFull) {
+  test('below a base path, standalone, messages arrive', async () => {
+    const app = await installApp('next-approval', 'npm', (folder) =>
+      cp(ADDITIONS, folder, { recursive: true }),
+    );
+    const config = join(app, 'next.config.ts');
+    const text = await readFile(config, 'utf8');
+    await writeFile(config, text.replace('= {};', `= { basePath: '/desk' };`));
+    const built = await prepare(app, 'turbopack', 'standalone');
+    const port = await freePort();
+    const server = await Server.start(built.folder, built.args(port), { port });
+    const answer = await fetch(`${server.url}/desk/api/context`, { method: 'POST' });
+    assert.equal((await answer.json()).revalidated, true);
+    await server.kill();
+  });
+}
+
 async function asTheSdkGuideSays(app) {
   await cp(ADDITIONS, app, { recursive: true });
   const config = `import { withWorkflow } from 'workflow/next';\nexport default withWorkflow({});\n`;
@@ -102,8 +119,8 @@ function driven(appOf, { bundler, mode, env = {} }) {
   });
 
   /** A test whose failure shows what the server has said. */
-  const test = (name, story) =>
-    nodeTest(name, async () => {
+  const holds = (name, story) =>
+    test(name, async () => {
       try {
         await story();
       } catch (error) {
@@ -112,7 +129,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
       }
     });
 
-  test('a form, a click, the step’s result', async () => {
+  holds('a form, a click, the step’s result', async () => {
     const runId = await ask(page, server.url, { title: 'New chairs', amount: 1200 });
     const card = await cardOf(page, server.url, runId);
     assert.match(await card.textContent(), /New chairs[\s\S]*Grace[\s\S]*1,200 €/);
@@ -124,14 +141,14 @@ function driven(appOf, { bundler, mode, env = {} }) {
     assert.equal(await page.locator(`[data-run="${runId}"]`).count(), 0);
   });
 
-  test('a rejection pays nothing', async () => {
+  holds('a rejection pays nothing', async () => {
     const runId = await ask(page, server.url, { title: 'A yacht', requester: 'Linus' });
     await decide(page, await cardOf(page, server.url, runId), 'Reject', runId);
     const lines = await finished(page, server.url, runId);
     assert.deepEqual(lines, ['Linus asks for 420 €', 'Rejected by Ada', 'Nothing was paid']);
   });
 
-  test('the link of the webhook approves', async () => {
+  holds('the link of the webhook approves', async () => {
     const runId = await ask(page, server.url, { title: 'By mail' });
     const card = await cardOf(page, server.url, runId);
     const link = await card.getByText('approval link').getAttribute('href');
@@ -141,7 +158,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
     assert.equal(lines[1], 'Approved by link');
   });
 
-  test('the REST route resumes, and answers 404 to a token that nobody waits for', async () => {
+  holds('the REST route resumes, and answers 404 to a token that nobody waits for', async () => {
     const runId = await ask(page, server.url, { title: 'By another system' });
     const card = await cardOf(page, server.url, runId);
     const token = await card.locator('[name=token]').inputValue();
@@ -158,7 +175,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
     assert.deepEqual(await gone.json(), { error: 'Hook not found' });
   });
 
-  test('a click on what somebody else has decided says so', async () => {
+  holds('a click on what somebody else has decided says so', async () => {
     const runId = await ask(page, server.url, { title: 'Twice' });
     const late = await cardOf(page, server.url, runId);
     const other = await openPage(browser);
@@ -169,35 +186,38 @@ function driven(appOf, { bundler, mode, env = {} }) {
     await page.getByRole('alert').getByText('Somebody else has decided already.').waitFor();
   });
 
-  test('a step has the request that Next.js gives to a route', async () => {
+  holds('a step has the request that Next.js gives to a route', async () => {
     const answer = await fetch(`${server.url}/api/context`, { method: 'POST' });
     assert.deepEqual(await answer.json(), { cookies: 0, isRequest: true, revalidated: true });
     await server.until('after()', () => server.output.includes('ran after the step'));
   });
 
-  test('killed between the click and what follows: after a restart it completes, once', async () => {
-    const runId = await ask(page, server.url, { title: 'Through a crash' });
-    await server.kill();
-    const before = server.output;
-    // A server that takes clicks and delivers nothing: so the kill certainly comes in between.
-    server = await serve({ WORKFLOW_HOOKLINE_ROLE: 'producer' });
-    await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
-    await server.kill();
-    server = await serve();
-    const lines = await finished(page, server.url, runId);
-    assert.match(lines[2], /^Paid, receipt/);
-    const paid = (before + server.output).match(/paying 420 € for Through a crash/g);
-    assert.equal(paid?.length, 1);
-    const types = await eventTypes(appOf(), database, runId);
-    const count = (type) => types.filter((one) => one === type).length;
-    // Three reports, the payment and the end of the report: each once.
-    assert.deepEqual(
-      [count('hook_received'), count('step_completed'), count('run_completed')],
-      [1, 5, 1],
-    );
-  });
+  holds(
+    'killed between the click and what follows: after a restart it completes, once',
+    async () => {
+      const runId = await ask(page, server.url, { title: 'Through a crash' });
+      await server.kill();
+      const before = server.output;
+      // A server that takes clicks and delivers nothing: so the kill certainly comes in between.
+      server = await serve({ WORKFLOW_HOOKLINE_ROLE: 'producer' });
+      await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
+      await server.kill();
+      server = await serve();
+      const lines = await finished(page, server.url, runId);
+      assert.match(lines[2], /^Paid, receipt/);
+      const paid = (before + server.output).match(/paying 420 € for Through a crash/g);
+      assert.equal(paid?.length, 1);
+      const types = await eventTypes(appOf(), database, runId);
+      const count = (type) => types.filter((one) => one === type).length;
+      // Three reports, the payment and the end of the report: each once.
+      assert.deepEqual(
+        [count('hook_received'), count('step_completed'), count('run_completed')],
+        [1, 5, 1],
+      );
+    },
+  );
 
-  test('killed at the click, at whatever moment: after a restart it completes, once', async () => {
+  holds('killed at the click, at whatever moment: after a restart it completes, once', async () => {
     const runId = await ask(page, server.url, { title: 'Through another' });
     await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
     await server.kill();
@@ -209,7 +229,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
   });
 
   if (mode === 'dev') {
-    test('after an edit the same engine goes on with the new code', async () => {
+    holds('after an edit the same engine goes on with the new code', async () => {
       const runId = await ask(page, server.url, { title: 'Edited' });
       const owners = await readdir(`${database}-owners`);
       const source = join(appOf(), 'workflows', 'approval.ts');
@@ -244,7 +264,7 @@ async function prepare(app, bundler, mode) {
   }
   const config = join(app, 'next.config.ts');
   const text = await readFile(config, 'utf8');
-  const standalone = text.replace('= {};', `= { output: 'standalone' };`);
+  const standalone = text.replace('= {', `= { output: 'standalone',`);
   if (mode === 'standalone') await writeFile(config, standalone);
   try {
     await rm(join(app, '.next'), { recursive: true, force: true });

@@ -26,6 +26,7 @@ export interface NativeConfig {
 /** The option by which `hookline/testing` asks for a World in which time can be skipped. */
 export const FOR_TESTS = Symbol.for('hookline//for-tests');
 
+const BASE_PATH = Symbol.for('@workflow/core/basePath');
 const DEFAULT_URL = '.workflow-data/hookline.db';
 
 /**
@@ -63,7 +64,9 @@ export function tracesTokens({ traceTokens }: NativeConfig): boolean {
  * that imports the SDK registers handlers, most of which know none of the app's steps.
  */
 function delivery(mode = 'auto'): string {
-  return mode === 'auto' && process.env.NEXT_RUNTIME ? 'http' : mode;
+  // A standalone server has only the second one.
+  const isNext = process.env.NEXT_RUNTIME || process.env.__NEXT_PRIVATE_ORIGIN;
+  return mode === 'auto' && isNext ? 'http' : mode;
 }
 
 /**
@@ -88,7 +91,11 @@ export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
  */
 export function appUrl(): string | undefined {
   const port = setting(undefined, 'PORT');
-  return setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? (port && `http://localhost:${port}`);
+  const origin =
+    setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? (port && `http://localhost:${port}`);
+  // The SDK's wrapper for Next.js keeps the app's `basePath` here.
+  const { [BASE_PATH]: basePath } = globalThis as { [BASE_PATH]?: string };
+  return origin && origin.replace(/\/+$/, '') + (basePath ?? '');
 }
 
 /** A World's deployment id: one per installation, so that it survives restarts and new builds. */

@@ -9,6 +9,13 @@ import type { NextConfigFunction, NextConfigObject } from '../next';
 
 const PACKAGE = 'hookline';
 const SDK_WORLD = Symbol.for('@workflow/world//cache');
+const BASE_PATH = Symbol.for('@workflow/core/basePath');
+
+/** What the Workflow SDK shares between its copies in a process. */
+interface Globals {
+  [SDK_WORLD]?: { start?(): Promise<void> };
+  [BASE_PATH]?: string;
+}
 
 /** See `next.d.ts`. */
 export function withHookline(
@@ -50,12 +57,21 @@ export async function register(): Promise<void> {
   if (process.env.NEXT_RUNTIME === 'edge') return;
   process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
   if (process.env.WORKFLOW_TARGET_WORLD !== PACKAGE) return;
+  // Steps need the request that a route gives them; a custom server does not show that it is Next.js.
+  process.env.WORKFLOW_HOOKLINE_DELIVERY ||= 'http';
   const { createRequire } = process.getBuiltinModule('node:module');
   const { join } = process.getBuiltinModule('node:path');
   // As the SDK loads it: by name, from the working directory, out of every bundler's sight.
   const load = createRequire(join(process.cwd(), 'index.js'));
   const { createWorld } = load(PACKAGE) as typeof import('../index');
-  const globals = globalThis as { [SDK_WORLD]?: { start?(): Promise<void> } };
+  const globals = globalThis as Globals;
+  globals[BASE_PATH] ??= standaloneBasePath();
   globals[SDK_WORLD] ??= createWorld();
   await globals[SDK_WORLD].start?.();
+}
+
+/** Elsewhere `withWorkflow()` has told the SDK; a standalone server never loads `next.config`. */
+function standaloneBasePath(): string | undefined {
+  const config = process.env.__NEXT_PRIVATE_STANDALONE_CONFIG;
+  return config && (JSON.parse(config) as { basePath?: string }).basePath;
 }
