@@ -378,7 +378,13 @@ impl WriterState {
 
     /// Leaves one file behind instead of two. Another process may be reading: then it stays as it is.
     fn checkpoint(&self) {
-        let _ = self.connection.lock().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let connection = self.connection.lock();
+        // Who has only looked leaves the files as they are: they are somebody else's.
+        let written = connection.query_row("SELECT total_changes()", [], |row| row.get(0));
+        if written.unwrap_or(0) == 0 {
+            return;
+        }
+        let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 }
 
