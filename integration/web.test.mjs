@@ -1,0 +1,221 @@
+// The SDK's own web UI (`npx workflow web --backend hookline`) on a database that an app is using, in
+// a real Chromium: what it shows, that looking writes nothing, and that a hook is resumed from it.
+//
+// HOOKLINE_SCREENSHOTS=1 takes the pictures of the documentation anew.
+
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { chromium } from 'playwright-core';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
+/** The web server of SDK 4.8.9 needs `node:sqlite`, which Node 20 does not have. */
+const NODE = { package: `node-${process.platform}-${process.arch}`, version: '22.23.3' };
+const WAIT_MS = 60_000;
+
+let folder;
+let database;
+let app;
+let web;
+let webUrl;
+let browser;
+const runs = {};
+
+before(async () => {
+  folder = await installed();
+  database = join(folder, 'data', 'hookline.db');
+  app = await startApp();
+  await fill();
+  webUrl = await startWeb();
+  browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  if (web?.pid) process.kill(-web.pid, 'SIGKILL');
+  app?.child.kill('SIGKILL');
+});
+
+/** A folder with the packed package, the SDK and a Node for its web server. */
+async function installed() {
+  const made = await mkdtemp(join(process.env.HOOKLINE_APPS, 'web-'));
+  const packages = Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]);
+  const dependencies = {
+    ...Object.fromEntries(packages),
+    workflow: '4.8.9',
+    [NODE.package]: NODE.version,
+  };
+  await writeFile(join(made, 'package.json'), JSON.stringify({ private: true, dependencies }));
+  const options = [
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--prefer-offline',
+    '--engine-strict=false',
+  ];
+  await promisify(execFile)('npm', options, { cwd: made, timeout: 240_000 });
+  return made;
+}
+
+/** The application of the tests, which serves and delivers on the same database. */
+async function startApp() {
+  const child = spawn(process.execPath, [join(root, '__test__', 'fixtures', 'app.mjs')], {
+    cwd: root,
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      WORKFLOW_TARGET_WORLD: 'hookline',
+      WORKFLOW_HOOKLINE_URL: database,
+    },
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [, port] = /^{"port":(\d+)/.exec(line) ?? [];
+    // The rest of its output is read, or it would block some day.
+    if (port) {
+      child.stdout.resume();
+      return { child, port, ask: (operation, input) => ask(port, operation, input) };
+    }
+  }
+  throw new Error('the application ended');
+}
+
+async function ask(port, operation, input) {
+  const url = `http://127.0.0.1:${port}/control/${operation}`;
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify(input) });
+  const { value, error } = await response.json();
+  if (error) throw new Error(`${operation}: ${error.name} ${error.message}`);
+  return value;
+}
+
+async function fill() {
+  const start = (workflow, ...args) => app.ask('start', { workflow, args });
+  runs.done = await start('approval', 'done', 'holidays');
+  await app.ask('hooksReady', { tokens: ['done'] });
+  const payload = { approved: true, by: 'Ada' };
+  await app.ask('resume', { via: 'hookline', token: 'done', payload });
+  await app.ask('result', { runId: runs.done });
+  runs.parallel = await start('parallel', 4);
+  runs.retrying = await start('retrying');
+  for (const runId of [runs.parallel, runs.retrying]) await app.ask('result', { runId });
+  runs.waiting = await start('approval', 'waiting-token', 'a raise');
+  await app.ask('hooksReady', { tokens: ['waiting-token'] });
+}
+
+async function startWeb() {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  const node = join(folder, 'node_modules', NODE.package, 'bin', 'node');
+  const cli = join(folder, 'node_modules', 'workflow', 'bin', 'run.js');
+  const { PATH, HOME } = process.env;
+  web = spawn(
+    node,
+    [cli, 'web', '--backend', 'hookline', '--noBrowser', '--webPort', String(port)],
+    {
+      cwd: folder,
+      detached: true,
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { PATH, HOME, WORKFLOW_HOOKLINE_URL: database, PORT: app.port },
+    },
+  );
+  const url = `http://localhost:${port}`;
+  const limit = Date.now() + WAIT_MS;
+  while (Date.now() < limit && web.exitCode === null) {
+    const response = await fetch(url).catch(() => undefined);
+    if (response?.ok) return url;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('the web UI does not answer');
+}
+
+async function openPage(path) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(WAIT_MS);
+  // What the page would fetch from elsewhere is not there; waiting for it would only take time.
+  await page.route(
+    (url) => url.hostname !== 'localhost',
+    (route) => route.abort(),
+  );
+  await page.goto(webUrl + path);
+  return page;
+}
+
+async function picture(page, name) {
+  if (process.env.HOOKLINE_SCREENSHOTS !== '1') return;
+  await page.screenshot({ path: join(root, 'docs', 'images', name) });
+}
+
+/** What is in the database and in its log. */
+function content() {
+  const hash = createHash('sha256');
+  for (const end of ['', '-wal']) {
+    if (existsSync(database + end)) hash.update(readFileSync(database + end));
+  }
+  return hash.digest('hex');
+}
+
+test('runs, steps, events and hooks show, and looking at them writes nothing', async () => {
+  const before = content();
+  const list = await openPage('/');
+  await list.waitForSelector('text=Connected to: hookline');
+  for (const runId of Object.values(runs)) await list.waitForSelector(`text=${runId}`);
+  await picture(list, 'web-runs.png');
+  await list.close();
+
+  const hooks = await openPage('/?tab=hooks');
+  await hooks.waitForSelector(`text=${runs.waiting}`);
+  await hooks.close();
+
+  const done = await openPage(`/run/${runs.done}`);
+  await done.waitForSelector('text=publish');
+  await done
+    .getByRole('tab', { name: 'Events' })
+    .or(done.locator('button:text-is("Events")'))
+    .click();
+  for (const eventType of ['Hook Created', 'Hook Received', 'Step Completed', 'Run Completed']) {
+    await done.waitForSelector(`text=${eventType}`);
+  }
+  await done.close();
+
+  const parallel = await openPage(`/run/${runs.parallel}`);
+  await parallel.waitForSelector('text=square');
+  await picture(parallel, 'web-run.png');
+  await parallel.close();
+  assert.equal(content(), before);
+});
+
+test('a hook is resumed from the web UI, and its run completes', async () => {
+  const page = await openPage(`/run/${runs.waiting}`);
+  await page.locator('button:has-text("Waiting")').first().click();
+  await page.getByRole('button', { name: 'Resolve Hook' }).click();
+  await page.locator('textarea').fill('{"approved": true, "by": "the web UI"}');
+  await page
+    .getByRole('dialog')
+    .getByRole('button', { name: /resolve|submit|send/i })
+    .click();
+  const { record } = await app.ask('result', { runId: runs.waiting });
+  assert.equal(record, 'a raise: approved by the web UI');
+  await page.close();
+});
