@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { World } from 'hookline';
+import { createTestWorld } from 'hookline/testing';
 import {
   cleanUp,
   devalueString,
@@ -207,6 +208,44 @@ test('wrong usage has its own exit code, and help has none', async () => {
     stdout: expect.stringContaining('Exit codes'),
   });
   expect(await cli('x.db', ['--version'])).toMatchObject({ code: 0 });
+});
+
+test('a message that was given up is listed, is a problem for the doctor, and can be put back', async () => {
+  const given = createTestWorld();
+  given.createQueueHandler('__wkf_step_', async () => {
+    throw new Error('the printer is on fire');
+  });
+  const { messageId } = await given.queue('__wkf_step_print', { page: 1 });
+  await given.drain({ skipSleeps: true });
+  const url = join(newFolder(), 'given-up.db');
+  await given.backup(url);
+  await given.close();
+
+  expect((await json(url, ['stats'])).value).toMatchObject({ messages: { due: 0, dead: 1 } });
+  expect((await cli(url, ['dead'])).stdout).toContain('the printer is on fire');
+  const { code, value } = await json(url, ['doctor'], { PORT: '' });
+  expect({ code, findings: value.findings }).toMatchObject({
+    code: 4,
+    findings: expect.arrayContaining([
+      expect.objectContaining({ what: 'Queue', state: 'problem' }),
+    ]),
+  });
+  expect((await cli(url, ['redrive'])).code).toBe(2);
+  expect((await cli(url, ['redrive', 'msg_01K00000000000000000000000'])).code).not.toBe(0);
+  expect(await json(url, ['redrive', '--all'])).toMatchObject({ code: 0, value: [{ messageId }] });
+  expect((await json(url, ['stats'])).value).toMatchObject({ messages: { due: 1, dead: 0 } });
+});
+
+test('looking changes nothing in the database', async () => {
+  const url = newDatabase();
+  const world = newWorld({ url });
+  const runId = await newRun(world);
+  await world.close();
+  const content = readFileSync(url);
+  for (const args of [['runs'], ['hooks'], ['stats'], ['dead'], ['explain', runId], ['doctor']]) {
+    expect([0, 4]).toContain((await cli(url, args, { PORT: '' })).code);
+  }
+  expect(readFileSync(url).equals(content)).toBe(true);
 });
 
 test('a generated key opens a World, and no two are alike', async () => {

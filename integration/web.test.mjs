@@ -4,18 +4,16 @@
 // HOOKLINE_SCREENSHOTS=1 takes the pictures of the documentation anew.
 
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { chromium } from 'playwright-core';
+import { freePort, newFolder, program, Server } from './apps.mjs';
+import { openBrowser } from './browser.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
@@ -27,7 +25,6 @@ let folder;
 let database;
 let app;
 let web;
-let webUrl;
 let browser;
 const runs = {};
 
@@ -36,29 +33,19 @@ before(async () => {
   database = join(folder, 'data', 'hookline.db');
   app = await startApp();
   await fill();
-  webUrl = await startWeb();
-  browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  web = await startWeb();
+  browser = await openBrowser();
 });
 
 after(async () => {
   await browser?.close();
-  if (web?.pid) process.kill(-web.pid, 'SIGKILL');
+  await web?.kill();
   app?.child.kill('SIGKILL');
 });
 
 /** A folder with the packed package, the SDK and a Node for its web server. */
 async function installed() {
-  const made = await mkdtemp(join(process.env.HOOKLINE_APPS, 'web-'));
+  const made = await newFolder('web');
   const packages = Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]);
   const dependencies = {
     ...Object.fromEntries(packages),
@@ -66,14 +53,7 @@ async function installed() {
     [NODE.package]: NODE.version,
   };
   await writeFile(join(made, 'package.json'), JSON.stringify({ private: true, dependencies }));
-  const options = [
-    'install',
-    '--no-audit',
-    '--no-fund',
-    '--prefer-offline',
-    '--engine-strict=false',
-  ];
-  await promisify(execFile)('npm', options, { cwd: made, timeout: 240_000 });
+  await program(made, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline']);
   return made;
 }
 
@@ -123,31 +103,14 @@ async function fill() {
 }
 
 async function startWeb() {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  const node = join(folder, 'node_modules', NODE.package, 'bin', 'node');
-  const cli = join(folder, 'node_modules', 'workflow', 'bin', 'run.js');
-  const { PATH, HOME } = process.env;
-  web = spawn(
-    node,
-    [cli, 'web', '--backend', 'hookline', '--noBrowser', '--webPort', String(port)],
-    {
-      cwd: folder,
-      detached: true,
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { PATH, HOME, WORKFLOW_HOOKLINE_URL: database, PORT: app.port },
-    },
-  );
-  const url = `http://localhost:${port}`;
-  const limit = Date.now() + WAIT_MS;
-  while (Date.now() < limit && web.exitCode === null) {
-    const response = await fetch(url).catch(() => undefined);
-    if (response?.ok) return url;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error('the web UI does not answer');
+  const port = await freePort();
+  const modules = join(folder, 'node_modules');
+  const args = ['web', '--backend', 'hookline', '--noBrowser', '--webPort', String(port)];
+  return Server.start(folder, [join(modules, 'workflow', 'bin', 'run.js'), ...args], {
+    port,
+    node: join(modules, NODE.package, 'bin', 'node'),
+    env: { WORKFLOW_HOOKLINE_URL: database, PORT: app.port },
+  });
 }
 
 async function openPage(path) {
@@ -158,7 +121,7 @@ async function openPage(path) {
     (url) => url.hostname !== 'localhost',
     (route) => route.abort(),
   );
-  await page.goto(webUrl + path);
+  await page.goto(web.url + path);
   return page;
 }
 

@@ -13,12 +13,12 @@ use hookline::domain::id::HookToken;
 use hookline::domain::transition::replay::{PastEvent, PastFact};
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::Store;
-use hookline::store::sqlite::SqliteStore;
+use hookline::store::sqlite::{Location, SqliteStore};
 use hookline::store::upkeep::Upkeep;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{open_file, settled};
+use kit::{open_file, options, settled};
 
 struct Place {
     folder: TempDir,
@@ -98,6 +98,18 @@ fn a_backup_holds_what_was_committed_and_replaces_no_file() {
     settled(|done| copy.run(run_id(1), true, done)).expect("the run is in it");
     let again = settled(|done| store.back_up(to.clone(), done));
     assert_eq!(again.expect_err("it is there").kind, ErrorKind::Invalid);
+}
+
+#[test]
+fn a_database_in_memory_is_backed_up_to_the_disk() {
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let memory = SqliteStore::open(options(Location::Memory("backed-up".into()), &clock));
+    let store = memory.expect("memory opens");
+    append(&store, 1, EventBody::RunCreated(creation()));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let to = folder.path().join("100% of it?.db");
+    let made = settled(|done| store.back_up(to.clone(), done)).expect("it is made");
+    assert_eq!((made.runs, made.events), (1, 1));
 }
 
 #[test]

@@ -2,18 +2,21 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { WorldStats } from '../../index';
 import { appUrl, engineKey, readConfig } from '../config';
 import type { Engine } from '../engine';
 import { createWorld } from '../index';
 import { loadBinding, settled } from '../native';
 import { engineOf } from '../world';
 import { type Context, EXIT, type GlobalOptions } from './context';
-import { bad, bold, dim, good, size, warn } from './print';
+import { bad, bold, dim, duration, good, size, warn } from './print';
 import { VERSION } from './version';
 
 /** The versions of the SDK that this package speaks: 4.8.9 and later of its line. */
 const SDK_SUPPORTED = [4, 8, 9] as const;
 const NODE_SUPPORTED = [20, 17, 0] as const;
+/** A message that has been due for so long is delivered by nobody. */
+const LATE_MS = 60_000;
 /** How long the app may take to say that it is there. */
 const APP_ANSWERS_WITHIN_MS = 2000;
 
@@ -76,6 +79,7 @@ async function database({ url }: GlobalOptions): Promise<Finding[]> {
   try {
     const native = await (engineOf(world) as Engine).connect();
     findings.unshift(examined(path, (await settled<Examination>(native.examine())).json));
+    findings.push(queue(await world.stats()));
   } catch (error) {
     findings.unshift({ what, state: 'problem', found: messageOf(error) });
   } finally {
@@ -103,6 +107,23 @@ function examined(path: string, examination: Examination): Finding {
   const free =
     freeBytes > bytes / 2 && freeBytes > 64 * 1024 * 1024 ? `, ${size(freeBytes)} free` : '';
   const found = `${path}, ${size(bytes)}${free}, sound; schema ${schemaVersion}, SQLite ${sqliteVersion}`;
+  return { what, state: 'good', found };
+}
+
+/** Messages that nobody delivers, or that were given up. */
+function queue({ messages, oldestDueMessageMs }: WorldStats): Finding {
+  const what = 'Queue';
+  if (messages.dead > 0) {
+    const fix = 'See them with hookline dead, mend the cause, then hookline redrive --all.';
+    return { what, state: 'problem', found: `${messages.dead} messages were given up`, fix };
+  }
+  if (oldestDueMessageMs !== null && oldestDueMessageMs > LATE_MS && messages.leased === 0) {
+    const found = `nothing has been delivered for ${duration(oldestDueMessageMs)}, though ${messages.due} messages are due`;
+    const fix =
+      'Call getWorld().start() where the app starts, in the role all or worker, and start it.';
+    return { what, state: 'problem', found, fix };
+  }
+  const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
   return { what, state: 'good', found };
 }
 

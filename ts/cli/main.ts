@@ -4,12 +4,12 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { RunStatus } from '../../index';
 import { backup } from './backup';
 import { type Context, EXIT, type GlobalOptions, runCommand } from './context';
-import { dead, redrive } from './dead';
 import { doctor } from './doctor';
 import { explain } from './explain';
 import { importRuns } from './import';
 import { keygen } from './keygen';
 import { hooks, runs } from './lists';
+import { dead, redrive, stats } from './queue';
 import { resume } from './resume';
 import { VERSION } from './version';
 
@@ -84,20 +84,26 @@ program
   .action((token, json) => running((context) => resume(context, { token, json })));
 
 program
+  .command('backup <file>')
+  .description('copy the database into a new file, also while the app serves')
+  .action((file) => running((context) => backup(context, file)));
+
+program
+  .command('stats')
+  .description('how much there is to deliver, and since when')
+  .action(() => running(stats));
+
+program
   .command('dead')
   .description('messages that were given up after many failed deliveries')
   .addOption(limit())
   .action((options) => running((context) => dead(context, options)));
 
 program
-  .command('redrive <message>')
-  .description('try a message that was given up again')
-  .action((message) => running((context) => redrive(context, message)));
-
-program
-  .command('backup <file>')
-  .description('copy the database into a new file, also while the app serves')
-  .action((file) => running((context) => backup(context, file)));
+  .command('redrive [message...]')
+  .description('put messages that were given up back into the queue')
+  .option('--all', 'all of them')
+  .action((messageIds, { all }) => running((context) => redrive(context, { messageIds, all })));
 
 program
   .command('keygen')

@@ -151,7 +151,7 @@ fn copy(location: &Location, partial: &Path) -> std::result::Result<Backup, Worl
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(location.uri(), flags)?;
     source.busy_timeout(BUSY_WAIT)?;
-    source.execute("VACUUM INTO ?", [text])?;
+    source.execute("VACUUM INTO ?", [on_disk(location, text)])?;
     drop(source);
     file.sync_all().map_err(|error| failed(partial, &error))?;
     let copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -164,6 +164,14 @@ fn copy(location: &Location, partial: &Path) -> std::result::Result<Backup, Worl
     let events = count("SELECT count(*) FROM events")?;
     let bytes = file.metadata().map_err(|error| failed(partial, &error))?.len();
     Ok(Backup { bytes: i64::try_from(bytes).unwrap_or(i64::MAX), runs, events })
+}
+
+/// SQLite makes the copy where the original is; from memory it must be told to go to the disk.
+fn on_disk(location: &Location, path: &str) -> String {
+    let Location::Memory(_) = location else { return path.to_owned() };
+    let disk = if cfg!(windows) { "win32" } else { "unix" };
+    let encoded = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{encoded}?vfs={disk}")
 }
 
 /// SQLite copies into an empty file as it does into a new one, and leaves its mode alone.

@@ -1,0 +1,65 @@
+/** `hookline stats`, `hookline dead` and `hookline redrive`. */
+import type { World } from '../../index';
+import { CommandError, type Context, EXIT } from './context';
+import { firstLine, upTo } from './lists';
+import { ago, bad, bold, duration, good, type Row } from './print';
+
+/** Dead messages that one `redrive --all` looks at. */
+const REDRIVEN_MAX = 100_000;
+
+/** Prints how the queue is. */
+export async function stats({ world, print }: Context): Promise<undefined> {
+  const found = await world('reader').stats();
+  print.answer(found, () => {
+    const { due, sleeping, leased, dead } = found.messages;
+    print.line(`${bold('Messages')} ${due} due, ${leased} being delivered, ${sleeping} asleep`);
+    print.line(dead > 0 ? bad(`${dead} given up: hookline dead`) : good('none given up'));
+    const oldest = found.oldestDueMessageMs;
+    if (oldest !== null) print.line(`The oldest has been due for ${duration(oldest)}.`);
+    const { pending, running } = found.runs;
+    print.line(`${bold('Runs')} ${running} running, ${pending} not started yet`);
+  });
+}
+
+/** Prints the messages that were given up. */
+export async function dead(
+  { world, print }: Context,
+  { limit }: { limit: number },
+): Promise<undefined> {
+  const read = world('reader');
+  const found = await upTo(limit, (page) => read.deadMessages(page));
+  print.answer(found, () => {
+    const rows: Row[] = found.map((message) => ({
+      message: message.messageId,
+      run: message.runId ?? '',
+      queue: message.queueName,
+      attempts: String(message.attempt),
+      'given up': ago(message.deadAt),
+      error: firstLine(message.error),
+    }));
+    print.table(rows, 'No message was given up.');
+  });
+}
+
+/** Puts messages that were given up back into the queue. */
+export async function redrive(
+  { world, print }: Context,
+  { messageIds, all }: { messageIds: string[]; all?: boolean },
+): Promise<undefined> {
+  if ((all === true) === messageIds.length > 0) {
+    throw new CommandError(
+      'Name the messages (hookline dead lists them), or say --all.',
+      EXIT.usage,
+    );
+  }
+  const producer = world('producer');
+  const ids = all ? await deadIds(producer) : messageIds;
+  const redriven: { messageId: string }[] = [];
+  for (const id of ids) redriven.push(await producer.redrive(id));
+  print.answer(redriven, () => print.line(`${redriven.length} put back into the queue.`));
+}
+
+async function deadIds(world: World): Promise<string[]> {
+  const found = await upTo(REDRIVEN_MAX, (page) => world.deadMessages(page));
+  return found.map(({ messageId }) => messageId);
+}
