@@ -4,16 +4,13 @@
  * @packageDocumentation
  */
 
-/** The part of Next.js's configuration that {@link withHookline} reads and adds to. */
-export interface NextConfigObject {
-  serverExternalPackages?: string[];
-  outputFileTracingIncludes?: Record<string, string[]>;
+/** What {@link withHookline} sets in a configuration of Next.js. */
+export interface HooklineNextConfig {
+  /** The app's own, and this package. */
+  serverExternalPackages: string[];
+  /** The app's own, and the files of this package that run. */
+  outputFileTracingIncludes: Record<string, string[]>;
 }
-
-/** A configuration that depends on the phase, as Next.js calls it. */
-export type NextConfigFunction<T extends NextConfigObject = NextConfigObject> = (
-  ...phase: any[]
-) => T | Promise<T>;
 
 /**
  * Adds to a Next.js configuration what this package needs: it stays out of the bundles, and its
@@ -31,10 +28,10 @@ export type NextConfigFunction<T extends NextConfigObject = NextConfigObject> = 
  * export default withWorkflow(withHookline({}));
  * ```
  */
-export function withHookline<T extends NextConfigObject>(
-  config: NextConfigFunction<T>,
-): (...phase: any[]) => Promise<T>;
-export function withHookline<T extends NextConfigObject>(config?: T): T;
+export function withHookline<T extends object, Phase extends unknown[]>(
+  config: (...phase: Phase) => T | Promise<T>,
+): (...phase: Phase) => Promise<T & HooklineNextConfig>;
+export function withHookline<T extends object = object>(config?: T): T & HooklineNextConfig;
 
 /**
  * Opens the database and begins to deliver, when the server starts. Does nothing on the edge

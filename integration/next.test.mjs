@@ -23,11 +23,13 @@ const EVERY = ['npm', 'pnpm'].flatMap((manager) =>
 /** Each manager, bundler and mode at least once, in two builds. */
 const DEFAULT = ['npm turbopack dev', 'npm turbopack start', 'pnpm webpack standalone'];
 
-const only = process.env.HOOKLINE_VARIANT;
+const only = process.env.HOOKLINE_VARIANT?.split(',').filter(Boolean) ?? [];
 const chosen = EVERY.filter(({ manager, bundler, mode }) => {
   const name = `${manager} ${bundler} ${mode}`;
-  return only ? name === only : isFull || DEFAULT.includes(name);
+  return only.length > 0 ? only.includes(name) : isFull || DEFAULT.includes(name);
 });
+/** Whether the unusual set-ups are tried: `bare`, without hookline/next, and `base path`. */
+const tries = (name) => (only.length > 0 ? only.includes(name) : isFull);
 
 let browser;
 before(async () => {
@@ -50,7 +52,7 @@ for (const manager of new Set(chosen.map((variant) => variant.manager))) {
   });
 }
 
-if (isFull) {
+if (tries('bare')) {
   describe('without hookline/next, as the SDK’s own guide sets a World up', () => {
     let app;
     before(async () => {
@@ -63,7 +65,7 @@ if (isFull) {
   });
 }
 
-if (isFull) {
+if (tries('base path')) {
   test('below a base path, standalone, messages arrive', async () => {
     const app = await installApp('next-approval', 'npm', (folder) =>
       cp(ADDITIONS, folder, { recursive: true }),

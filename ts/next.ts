@@ -5,7 +5,7 @@
  * there also for the edge runtime. So it imports nothing, and asks Node for its modules only when a
  * function runs.
  */
-import type { NextConfigFunction, NextConfigObject } from '../next';
+import type { HooklineNextConfig } from '../next';
 
 const PACKAGE = 'hookline';
 const SDK_WORLD = Symbol.for('@workflow/world//cache');
@@ -17,17 +17,18 @@ interface Globals {
   [BASE_PATH]?: string;
 }
 
+type Config = Partial<HooklineNextConfig>;
+type ConfigByPhase = (...phase: unknown[]) => Config | Promise<Config>;
+
 /** See `next.d.ts`. */
-export function withHookline(
-  config: NextConfigObject | NextConfigFunction = {},
-): NextConfigObject | NextConfigFunction {
+export function withHookline(config: Config | ConfigByPhase = {}): Config | ConfigByPhase {
   // The SDK's own wrapper, which comes after, would choose its local World.
   process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
   if (typeof config !== 'function') return withPackage(config);
   return async (...phase: unknown[]) => withPackage(await config(...phase));
 }
 
-function withPackage(config: NextConfigObject): NextConfigObject {
+function withPackage(config: Config): HooklineNextConfig {
   const { serverExternalPackages = [], outputFileTracingIncludes = {} } = config;
   return {
     ...config,
