@@ -43,6 +43,6 @@ export function withHookline<T extends object = object>(config?: T): T & Hooklin
  * export { register } from 'hookline/next';
  * ```
  *
- * @throws {@link WorkflowWorldError} when the database cannot be opened.
+ * @throws `WorkflowWorldError` when the database cannot be opened.
  */
 export function register(): Promise<void>;

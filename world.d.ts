@@ -32,7 +32,7 @@ export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
 
 /** Runs, steps, events and hooks. */
 export interface Storage {
-  /** Workflow runs. Rejects with {@link WorkflowRunNotFoundError} for a run that does not exist. */
+  /** Workflow runs. Rejects with `WorkflowRunNotFoundError` for a run that does not exist. */
   runs: {
     get(runId: string, params: ReadOptions & { resolveData: 'none' }): Promise<RunWithoutData>;
     get(runId: string, params?: ReadOptions & { resolveData?: 'all' }): Promise<WorkflowRun>;
@@ -83,7 +83,7 @@ export interface Storage {
       params: ReadOptions & PageRequest & { correlationId: string; runId?: string },
     ): Promise<Page<Event>>;
   };
-  /** Live hooks; metadata as stored. Rejects with {@link HookNotFoundError} when there is none. */
+  /** Live hooks; metadata as stored. Rejects with `HookNotFoundError` when there is none. */
   hooks: {
     get(hookId: string, params?: ReadOptions): Promise<Hook>;
     getByToken(token: string, params?: ReadOptions): Promise<Hook>;
