@@ -1,6 +1,7 @@
 /** What a delivery over HTTP carries, what its answers mean, and when the app is asked at all. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { BUILD_LIMIT_MS, buildInspector, inspect, until } from './crash/harness';
 import { cleanUp, newDatabase, newWorld } from './support';
 
@@ -30,7 +31,11 @@ type Answer = { status: number; body: string };
 const OK = { status: 200, body: '{"ok":true}' };
 
 /** An app; `requests` are its requests in order, a question for its health as `'health'`. */
-async function serve(answer: (asked: Asked) => Promise<Answer>, health: Answer | 'none' = OK) {
+async function serve(
+  answer: (asked: Asked) => Promise<Answer>,
+  health: Answer | 'none' = OK,
+  host = '127.0.0.1',
+) {
   const requests: ('health' | Asked)[] = [];
   const server = createServer(async (incoming, outgoing) => {
     const parts: Buffer[] = [];
@@ -44,7 +49,7 @@ async function serve(answer: (asked: Asked) => Promise<Answer>, health: Answer |
       outgoing.writeHead(answered.status).end(isHealth ? undefined : answered.body);
   });
   servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return { baseUrl, requests };
 }
@@ -149,27 +154,34 @@ test.each<[string, Answer | 'none']>([
   expect(requests.filter((request) => request !== 'health')).toEqual([]);
 });
 
-test('an app whose address nobody has said is found among the servers of this process', async () => {
-  const other = await serve(async () => OK, { status: 404, body: '' });
-  const { requests } = await serve(async () => OK);
-  const { PORT, WORKFLOW_LOCAL_BASE_URL } = process.env;
-  delete process.env.PORT;
-  delete process.env.WORKFLOW_LOCAL_BASE_URL;
-  try {
-    const world = newWorld({ delivery: 'http' });
-    await world.start();
-    await world.queue(`${STEP_PREFIX}x`, { n: 1 });
-    const asked = () => requests.filter((request) => request !== 'health');
-    await until('the delivery', LIMIT_MS, () => asked().length === 1);
-    await until('its end', LIMIT_MS, async () => (await world.stats()).messages.leased === 0);
-    expect(other.requests.filter((request) => request !== 'health')).toEqual([]);
-  } finally {
-    if (PORT !== undefined) process.env.PORT = PORT;
-    if (WORKFLOW_LOCAL_BASE_URL !== undefined) {
-      process.env.WORKFLOW_LOCAL_BASE_URL = WORKFLOW_LOCAL_BASE_URL;
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+
+test.each(hasIpv6 ? ['127.0.0.1', '::1', '::'] : ['127.0.0.1'])(
+  'an app whose address nobody has said is found among the servers of this process, on %s',
+  async (host) => {
+    const other = await serve(async () => OK, { status: 404, body: '' });
+    const { requests } = await serve(async () => OK, OK, host);
+    const { PORT, WORKFLOW_LOCAL_BASE_URL } = process.env;
+    delete process.env.PORT;
+    delete process.env.WORKFLOW_LOCAL_BASE_URL;
+    try {
+      const world = newWorld({ delivery: 'http' });
+      await world.start();
+      await world.queue(`${STEP_PREFIX}x`, { n: 1 });
+      const asked = () => requests.filter((request) => request !== 'health');
+      await until('the delivery', LIMIT_MS, () => asked().length === 1);
+      await until('its end', LIMIT_MS, async () => (await world.stats()).messages.leased === 0);
+      expect(other.requests.filter((request) => request !== 'health')).toEqual([]);
+    } finally {
+      if (PORT !== undefined) process.env.PORT = PORT;
+      if (WORKFLOW_LOCAL_BASE_URL !== undefined) {
+        process.env.WORKFLOW_LOCAL_BASE_URL = WORKFLOW_LOCAL_BASE_URL;
+      }
     }
-  }
-});
+  },
+);
 
 test('a handler that closes the socket, answers garbage or hangs is tried again, and holds up nobody', async () => {
   const deliveries: string[] = [];

@@ -11,10 +11,11 @@ pub fn urls() -> Vec<String> {
     urls
 }
 
-/// By the name `localhost` where that leads there, under which IPv6 and IPv4 are both tried.
+/// By the name `localhost` for a server of every address: IPv6 and IPv4 are both tried under it. A
+/// server of one address is reached by that one; `localhost` need not lead there.
 fn url(address: &SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
-    match ip.is_unspecified() || ip.is_loopback() {
+    match ip.is_unspecified() {
         true => format!("http://localhost:{port}"),
         false if ip.is_ipv6() => format!("http://[{ip}]:{port}"),
         false => format!("http://{ip}:{port}"),
@@ -93,7 +94,7 @@ mod tests {
     fn a_listening_socket_of_this_process_is_found() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
-        let expected = format!("http://localhost:{port}");
+        let expected = format!("http://127.0.0.1:{port}");
         assert!(urls().contains(&expected), "{:?}", urls());
         drop(server);
         assert!(!urls().contains(&expected));
@@ -118,7 +119,7 @@ mod tests {
         let url_of = |address: &str| url(&address.parse().unwrap());
         assert_eq!(url_of("0.0.0.0:3000"), "http://localhost:3000");
         assert_eq!(url_of("[::]:3000"), "http://localhost:3000");
-        assert_eq!(url_of("[::1]:3000"), "http://localhost:3000");
+        assert_eq!(url_of("[::1]:3000"), "http://[::1]:3000");
         assert_eq!(url_of("10.0.0.1:3000"), "http://10.0.0.1:3000");
         assert_eq!(url_of("[fd00::1]:3000"), "http://[fd00::1]:3000");
     }

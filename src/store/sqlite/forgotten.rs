@@ -35,14 +35,15 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// By the index on status and run, in whose order the active statuses are the last two.
+/// By the index on status and run, in whose order the active statuses are the last two. The place is
+/// the only bound: beside a bound on the status alone SQLite would begin at that one every time.
 fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) -> Result<Found> {
     const ACTIVE: &str = "SELECT r.run_id, r.status, \
          NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id) \
          AND (r.status = 'pending' OR EXISTS (SELECT 1 FROM events AS e \
            WHERE e.run_id = r.run_id AND e.position > r.replayed_position \
            AND e.event_type IN (?4, ?5, ?6))) \
-         FROM runs AS r WHERE r.status >= 'pending' AND (r.status, r.run_id) > (?1, ?2) \
+         FROM runs AS r WHERE (r.status, r.run_id) > (?1, ?2) \
          ORDER BY r.status, r.run_id LIMIT ?3";
     let (status, run_id) = after
         .map_or((RunStatus::Pending.as_str(), ""), |at| (at.status.as_str(), at.run_id.as_str()));

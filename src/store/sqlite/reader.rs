@@ -149,3 +149,39 @@ impl PointReader {
         drop(lock(&self.connections).take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn one_read_too_many_is_throttled_and_the_others_are_answered() {
+        let connection = Connection::open_in_memory().unwrap();
+        let readers = Readers::start(vec![connection], PathBuf::new()).unwrap();
+        let (release, held) = channel::<()>();
+        let (holds, holding) = channel();
+        readers.read(Completion::ignored(), move |_| {
+            let _ = holds.send(());
+            let _ = held.recv();
+            Ok(())
+        });
+        holding.recv().unwrap();
+        let waiting: Vec<_> = (0..WAITING_READS_MAX)
+            .map(|_| {
+                let (done, outcome) = Completion::channel();
+                readers.read(done, |_| Ok(1));
+                outcome
+            })
+            .collect();
+        let (done, outcome) = Completion::channel();
+        readers.read(done, |_| Ok(1));
+        let refused = outcome.recv().unwrap().unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Throttled);
+        assert_eq!(refused.details["retryAfter"], THROTTLED_RETRY_AFTER_S);
+        drop(release);
+        assert!(waiting.iter().all(|outcome| outcome.recv().unwrap() == Ok(1)));
+        readers.close();
+    }
+}
