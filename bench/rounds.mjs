@@ -6,6 +6,7 @@ import { startChild } from './rpc.mjs';
 const WARM_UP_ROUNDS = 2;
 const IN_FLIGHT = 128;
 const BATCH = 64;
+const BLOCKS = 5;
 
 const FILLED = { bare: ['bare'], ours: ['ours'], both: ['bare', 'ours'] };
 
@@ -27,7 +28,7 @@ const MEASUREMENTS = [
   {
     name: 'resumeMany',
     drain: 'ours',
-    run: ({ ours }, o) => ours.tell('resume', { inFlight: IN_FLIGHT, count: o.many }),
+    run: resumeMany,
   },
 ];
 
@@ -44,6 +45,20 @@ async function takeTurns({ bare, ours }, { turns }) {
   }
   const middle = (took) => took.sort((a, b) => a - b)[Math.floor(took.length / 2)];
   return { bareMs: middle(bareMs), resumeMs: middle(resumeMs) };
+}
+
+/**
+ * The rate over several blocks, each of at most as many resumes as there are hooks: one alone is
+ * over in some tens of milliseconds.
+ */
+async function resumeMany(subject, { many }) {
+  let seconds = 0;
+  for (let block = 0; block < BLOCKS; block += 1) {
+    const { perSecond } = await subject.ours.tell('resume', { inFlight: IN_FLIGHT, count: many });
+    seconds += many / perSecond;
+    await drain(subject, 'ours');
+  }
+  return { perSecond: (many * BLOCKS) / seconds };
 }
 
 /** Two databases of one size, each with the process that uses it. */

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 
 /** Starts a script of this folder; `tell(command, options)` resolves to what it answers. */
-export function startChild(script, args, execArgv = []) {
-  const child = fork(join(here, script), args, { execArgv });
+export function startChild(script, args, execArgv = [], env = {}) {
+  const child = fork(join(here, script), args, { execArgv, env: { ...process.env, ...env } });
   let waiting;
   child.on('message', (message) => {
     if (message.error) waiting.reject(new Error(message.error));

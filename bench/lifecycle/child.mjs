@@ -1,0 +1,113 @@
+/**
+ * One process with one World and the compiled workflow: `child.mjs API`, where API is whose `start`
+ * and `resumeHook` are called. The World is `WORKFLOW_TARGET_WORLD`'s, as for any app.
+ */
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { getWorld } from 'workflow/runtime';
+import { buildWorkflows } from '../../scripts/build-workflows.mjs';
+import { measure } from '../load.mjs';
+import { obey } from '../rpc.mjs';
+
+/** A resume comes long after its hook, whose delivery has ended by then. */
+const SETTLE_MS = 3;
+const ROUTES = '/.well-known/workflow/v1/';
+const require = createRequire(import.meta.url);
+const api = await import(process.argv[2]);
+const bundles = await buildWorkflows(fileURLToPath(new URL('.', import.meta.url)));
+const routes = { flow: require(join(bundles, 'flow.js')), step: require(join(bundles, 'step.js')) };
+const { workflows } = require(join(bundles, 'manifest.json'));
+const [{ lifecycle: workflow }] = Object.values(workflows);
+
+/** Who waits for a token's step, or for an event of a run. */
+const waiting = new Map();
+const world = getWorld();
+tellEvents(world.events);
+globalThis.stepStarted = (token) => tell(`step ${token}`);
+
+const server = createServer((req, res) => serve(req, res).catch(() => res.destroy()));
+server.listen(0, '127.0.0.1', async () => {
+  process.env.PORT = String(server.address().port);
+  await world.start?.();
+  obey({ toStep, lifecycles }, async () => {
+    server.closeAllConnections();
+    server.close();
+    await world.close?.();
+  });
+});
+
+/** From the call of `resumeHook` to the start of the step, one run at a time. */
+async function toStep({ count }) {
+  const took = [];
+  for (let done = 0; done < count; done += 1) {
+    const token = await parked();
+    await pause(SETTLE_MS);
+    const started = told(`step ${token.text}`);
+    const called = performance.now();
+    const resumed = api.resumeHook(token.text, { approved: true });
+    took.push((await started) - called);
+    await Promise.all([resumed, token.completed]);
+  }
+  took.sort((a, b) => a - b);
+  return { p50Ms: took[Math.floor(count * 0.5)], p99Ms: took[Math.floor(count * 0.99)] };
+}
+
+/** Whole lives: started, parked, resumed, its step run, completed. */
+async function lifecycles({ inFlight, count }) {
+  const { perSecond } = await measure(inFlight, count, async () => {
+    const token = await parked();
+    await api.resumeHook(token.text, { approved: true });
+    await token.completed;
+  });
+  return { perSecond };
+}
+
+let lastToken = 0;
+
+/** A run that waits at its hook. */
+async function parked() {
+  lastToken += 1;
+  const text = `bench:${process.pid}:${lastToken}`;
+  const hookCreated = told(`hook ${text}`);
+  const run = await api.start({ workflowId: workflow.workflowId }, [text]);
+  await hookCreated;
+  return { text, completed: told(`run ${run.runId}`) };
+}
+
+function told(what) {
+  return new Promise((resolve) => waiting.set(what, resolve));
+}
+
+function tell(what) {
+  waiting.get(what)?.(performance.now());
+  waiting.delete(what);
+}
+
+/** The runtime's own calls say when a hook is there and when a run has ended, in every World alike. */
+function tellEvents(events) {
+  const { create } = events;
+  events.create = async (runId, event, options) => {
+    const result = await create(runId, event, options);
+    if (event.eventType === 'hook_created') tell(`hook ${event.eventData.token}`);
+    if (event.eventType === 'run_completed') tell(`run ${runId}`);
+    return result;
+  };
+}
+
+async function serve(req, res) {
+  const name = req.url.startsWith(ROUTES) ? req.url.slice(ROUTES.length).split(/[/?]/)[0] : '';
+  const handler = routes[name]?.[req.method];
+  const bodyless = req.method === 'GET' || req.method === 'HEAD';
+  const request = new Request(`http://${req.headers.host}${req.url}`, {
+    method: req.method,
+    headers: req.headers,
+    ...(bodyless ? {} : { body: Readable.toWeb(req), duplex: 'half' }),
+  });
+  const response = handler ? await handler(request) : new Response(null, { status: 404 });
+  res.writeHead(response.status, Object.fromEntries(response.headers));
+  res.end(Buffer.from(await response.arrayBuffer()));
+}
