@@ -43,7 +43,9 @@ CREATE TABLE events (
 -- events.listByCorrelationId without a run. Only the event that opens an entity is listed, which
 -- names the run; so a resume does not pay for this index.
 CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
-  WHERE event_type IN ('step_created', 'hook_created', 'hook_conflict', 'wait_created');
+  -- Not IN, for whose list SQLite makes a table of its own at every insert.
+  WHERE event_type = 'step_created' OR event_type = 'hook_created'
+    OR event_type = 'hook_conflict' OR event_type = 'wait_created';
 
 CREATE TABLE steps (
   run_id TEXT NOT NULL,

@@ -106,9 +106,9 @@ pub(super) fn hook_created(
 ) -> Result<Option<Event>> {
     let columns = columns(true);
     let sql = format!(
-        "SELECT {columns} FROM events AS e JOIN runs AS r ON r.run_id = e.run_id \
-         WHERE e.correlation_id = ? AND e.run_id = ? AND e.event_type = 'hook_created' \
-         AND e.event_type IN ('step_created', 'hook_created', 'hook_conflict', 'wait_created')"
+        "SELECT {columns} FROM events AS e INDEXED BY events_opening_entities \
+         JOIN runs AS r ON r.run_id = e.run_id \
+         WHERE e.correlation_id = ? AND e.run_id = ? AND e.event_type = 'hook_created'"
     );
     connection
         .prepare_cached(&sql)?
@@ -137,8 +137,9 @@ pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<E
     } else {
         // The opening event names the runs, by index; their logs are then read in order.
         sql.push_str(
-            "e.run_id IN (SELECT run_id FROM events WHERE correlation_id = ? AND event_type IN \
-             ('step_created', 'hook_created', 'hook_conflict', 'wait_created'))",
+            "e.run_id IN (SELECT run_id FROM events WHERE correlation_id = ? \
+             AND (event_type = 'step_created' OR event_type = 'hook_created' \
+             OR event_type = 'hook_conflict' OR event_type = 'wait_created'))",
         );
         values.push(&correlation_id);
     }

@@ -42,9 +42,9 @@ pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<(
 pub(super) fn pending(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>> {
     const PENDING: &str = "SELECT resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, \
          spec_version, correlation_id FROM waits AS w WHERE run_id = ? AND completed_at_ms IS NULL \
-         ORDER BY (SELECT min(position) FROM events AS e WHERE e.run_id = w.run_id \
-           AND e.correlation_id = w.correlation_id AND event_type IN \
-           ('step_created', 'hook_created', 'hook_conflict', 'wait_created'))";
+         ORDER BY (SELECT min(position) FROM events AS e INDEXED BY events_opening_entities \
+           WHERE e.run_id = w.run_id \
+           AND e.correlation_id = w.correlation_id AND event_type = 'wait_created')";
     connection
         .prepare_cached(PENDING)?
         .query_map([run_id.as_str()], |row| {
