@@ -1,0 +1,99 @@
+// `npx hookline import --from postgres://...`: the packed package, world-postgres from the registry,
+// and a Postgres of its own.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { copyFile, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { freePort, newFolder, program } from './apps.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
+
+let folder;
+let postgres;
+let runs;
+
+before(async () => {
+  folder = await installed();
+  postgres = await startPostgres();
+  const env = { WORKFLOW_POSTGRES_URL: postgres.url };
+  const modules = join(folder, 'node_modules');
+  const setUp = join(modules, '@workflow', 'world-postgres', 'bin', 'setup.js');
+  await program(folder, process.execPath, [setUp], 60_000, env);
+  await copyFile(join(here, 'postgres-runs.mjs'), join(folder, 'runs.mjs'));
+  runs = JSON.parse(await program(folder, process.execPath, ['runs.mjs'], 60_000, env));
+});
+
+after(() => postgres?.stop());
+
+async function installed() {
+  const made = await newFolder('postgres');
+  const packages = Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]);
+  const dependencies = {
+    ...Object.fromEntries(packages),
+    workflow: '4.8.9',
+    '@workflow/world-postgres': '4.3.7',
+  };
+  await writeFile(join(made, 'package.json'), JSON.stringify({ private: true, dependencies }));
+  await program(made, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline']);
+  return made;
+}
+
+/** A server of this test alone; it refuses to run as root. */
+async function startPostgres() {
+  const script = join(here, '..', 'scripts', 'install-postgres.sh');
+  const programs = execFileSync('bash', [script], { encoding: 'utf8' }).trim();
+  const asUser = userInfo().uid === 0 ? ['runuser', '-u', 'postgres', '--'] : [];
+  const place = await newFolder('postgres-server');
+  const data = join(place, 'data');
+  mkdirSync(data);
+  chmodSync(place, 0o755);
+  // The folders above belong to whoever runs the tests, and must let the server through.
+  chmodSync(dirname(place), 0o755);
+  if (asUser.length > 0) execFileSync('chown', ['-R', 'postgres', place]);
+  const run = (name, ...args) => {
+    const [command, ...rest] = [...asUser, join(programs, name), ...args];
+    execFileSync(command, rest, { cwd: '/', stdio: ['ignore', 'ignore', 'inherit'] });
+  };
+  const port = await freePort();
+  run('initdb', '-D', data, '-A', 'trust', '-U', 'postgres');
+  const options = `-p ${port} -k ${place} -c listen_addresses=127.0.0.1 -c fsync=off`;
+  run('pg_ctl', '-D', data, '-o', options, '-l', join(place, 'log'), '-w', 'start');
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    stop: () => run('pg_ctl', '-D', data, '-m', 'immediate', 'stop'),
+  };
+}
+
+async function hookline(...args) {
+  const cli = join(folder, 'node_modules', 'hookline', 'dist', 'cli.js');
+  return JSON.parse(await program(folder, process.execPath, [cli, ...args, '--json'], 60_000));
+}
+
+test('every run of world-postgres is here, once, with its hook, its sleep and its streams', async () => {
+  const first = await hookline('import', '--from', postgres.url);
+  assert.deepEqual(first.runs, { total: 4, imported: 4, already: 0, failed: 0 });
+  assert.deepEqual([first.failures, first.streams, first.chunks], [[], 2, 3]);
+  assert.ok(!JSON.stringify(first).includes('postgres@'), 'the source is named without its user');
+  const again = await hookline('import', '--from', postgres.url);
+  assert.deepEqual(again.runs, { total: 4, imported: 0, already: 4, failed: 0 });
+
+  const statuses = Object.fromEntries(
+    (await hookline('runs')).map(({ runId, status }) => [runId, status]),
+  );
+  assert.deepEqual(statuses, {
+    [runs.waiting]: 'running',
+    [runs.done]: 'completed',
+    [runs.failed]: 'failed',
+    [runs.cancelled]: 'cancelled',
+  });
+  const { waitingFor, next } = await hookline('explain', runs.waiting);
+  assert.deepEqual(waitingFor.map(({ kind }) => kind).sort(), ['hook', 'sleep']);
+  assert.match(next[0].what, /a replay .*: due/);
+  assert.equal((await hookline('resume', 'pg-token', '{"n":2}')).runId, runs.waiting);
+});
