@@ -10,11 +10,13 @@ for (const [example, manager] of [
   ['nitro', 'pnpm'],
 ]) {
   describe(`${example}, installed with ${manager}`, () => {
+    let folder;
     let server;
     let serve;
 
     before(async () => {
       const app = await installApp(example, manager);
+      folder = app;
       const nitro = join('node_modules', 'nitro', 'dist', 'cli', 'index.mjs');
       await program(app, process.execPath, [nitro, 'build']);
       const port = await freePort();
@@ -44,6 +46,13 @@ for (const [example, manager] of [
         const { body } = await call('GET', `runs/${runId}`);
         return body.status === 'completed' && body.result;
       });
+
+    if (example === 'hono') {
+      test('the tests of the app itself pass, in a World in memory', async () => {
+        const vitest = join('node_modules', 'vitest', 'vitest.mjs');
+        await program(folder, process.execPath, [vitest, 'run']);
+      });
+    }
 
     test('a workflow is started, pauses, is resumed and ends', async () => {
       const started = await call('POST', 'approvals', { invoice: '1001', amount: 420 });

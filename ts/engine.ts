@@ -23,6 +23,8 @@ export interface Engine {
   start(): Promise<void>;
   /** Ends the use of the database by this World object; may be called twice, or unopened. */
   close(): Promise<void>;
+  /** The same, by somebody who does not wait: nothing of it runs here later. */
+  abandon(): void;
 }
 
 // The status is that of the addon's own `CLOSED`: to the runtime an error without one is final, and
@@ -68,6 +70,14 @@ export function createEngine(options: WorldOptions): Engine {
     close() {
       closing ??= shut();
       return closing;
+    },
+    abandon() {
+      if (closing) return;
+      closing = Promise.resolve();
+      isClosed = true;
+      void place?.native.close();
+      place?.leave();
+      forgetHandlers(engine);
     },
   };
 
