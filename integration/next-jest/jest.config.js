@@ -1,0 +1,2 @@
+const nextJest = require('next/jest');
+module.exports = nextJest({ dir: './' })({ testEnvironment: 'node' });
