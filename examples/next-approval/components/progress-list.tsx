@@ -12,7 +12,7 @@ export function ProgressList({ runId }: { runId: string }) {
   const [isOver, setOver] = useState(false);
   useEffect(() => {
     const stop = new AbortController();
-    follow(runId, setLines, stop.signal).then(setOver);
+    follow(runId, setLines, stop.signal).then((ended) => ended && setOver(true));
     return () => stop.abort();
   }, [runId]);
   return (
