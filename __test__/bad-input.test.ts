@@ -180,16 +180,20 @@ describe('a payload that cannot be serialized', () => {
     },
   });
   test.each<[string, object]>([
+    ['a key named __proto__', JSON.parse(`{"__proto__":{"secret":"${PAYLOAD}"}}`)],
+    ['a key that is a symbol', { secret: PAYLOAD, [Symbol('s')]: 1 }],
     ['a function', { secret: PAYLOAD, call: () => PAYLOAD }],
     ['a symbol', { secret: PAYLOAD, symbol: Symbol('s') }],
     ['an instance of an unknown class', { secret: PAYLOAD, own: new (class Own {})() }],
     ['a WeakMap', [PAYLOAD, new WeakMap()]],
     ['a getter that throws', hostile()],
     ['a promise', Promise.resolve(PAYLOAD)],
-  ])('%s rejects, and writes nothing', async (_name, payload) => {
+  ])('%s is WorkflowRuntimeError without the payload, and writes nothing', async (_name, payload) => {
     const { url } = await secretHook();
     await expectNothingWritten(url, async () => {
-      await caught(resumeHook(TOKEN, payload));
+      const error = await caught(resumeHook(TOKEN, payload));
+      expect(error.name).toBe('WorkflowRuntimeError');
+      expect(show(error, { depth: 9, showHidden: true })).not.toContain(PAYLOAD);
     });
   });
 });

@@ -13,13 +13,18 @@ const SCRIPT = `
   const require = createRequire(import.meta.url);
   const ours = require(${JSON.stringify(join(ROOT, 'dist', 'sdk-4.js'))});
 
+  class Points extends Array {
+    static [Symbol.for('workflow-' + 'serialize')](points) { return [...points]; }
+    static [Symbol.for('workflow-' + 'deserialize')](points) { return Points.from(points); }
+  }
+  Points.classId = 'test//Points';
   class Point {
     constructor(x, y) { this.x = x; this.y = y; }
     static [Symbol.for('workflow-' + 'serialize')](point) { return [point.x, point.y]; }
     static [Symbol.for('workflow-' + 'deserialize')]([x, y]) { return new Point(x, y); }
   }
   Point.classId = 'test//Point';
-  globalThis[Symbol.for('workflow-class-registry')] = new Map([['test//Point', Point]]);
+  globalThis[Symbol.for('workflow-class-registry')] = new Map([['test//Point', Point], ['test//Points', Points]]);
   const cycle = { name: 'cycle' };
   cycle.self = cycle;
   const shared = { a: 1 };
@@ -43,7 +48,7 @@ const SCRIPT = `
     uint16: new Uint16Array([3]), int32: new Int32Array([-4]), uint32: new Uint32Array([5]),
     float32: new Float32Array([0.5]), float64: new Float64Array([0.1]),
     bigint64: new BigInt64Array([-6n]), biguint64: new BigUint64Array([7n]),
-    instance: new Point(1, 2), class: Point, nested: { points: [new Point(3, 4)] },
+    instance: new Point(1, 2), class: Point, list: Points.from([1, 2]), nested: { points: [new Point(3, 4)] },
   };
 
   const plainNames = new Set(['undefined', 'null', 'true', 'zero', 'minusZero', 'NaN', 'infinity',
@@ -75,7 +80,7 @@ const SCRIPT = `
     const [a, b] = [await dehydrate(sdk, value, key), await dehydrate(ours, value, key)];
     check(name + ': encrypted', isDeepStrictEqual(await hydrate(ours, a, key), read)
       && isDeepStrictEqual(await hydrate(sdk, b, key), read));
-    if (name === 'class' || name === 'instance' || name === 'nested') continue;
+    if (['class', 'instance', 'list', 'nested'].includes(name)) continue;
     const plain = [await dehydrate(sdk, value, undefined, true), await dehydrate(ours, value, undefined, true)];
     check(name + ': spec version 1', isDeepStrictEqual(plain[0], plain[1]));
   }
@@ -84,7 +89,10 @@ const SCRIPT = `
   check('tagged: taken for plain', ours.dehydratePlain(tagged) === undefined);
   const refusal = (side, value) => dehydrate(side, value).then(() => 'accepted', (error) => error.name + error.message);
   console.error = () => {};
-  for (const value of [() => 1, { deep: [Symbol('s')] }, new (class Foreign {})(), new DOMException('gone')]) {
+  for (const key of ['{"__proto__":1}', '[{"a":{"__proto__":null}}]']) {
+    check('plain ' + key, ours.dehydratePlain(JSON.parse(key)) === undefined);
+  }
+  for (const value of [() => 1, JSON.parse('{"__proto__":1}'), { [Symbol('s')]: 1 }, { deep: [Symbol('s')] }, new (class Foreign {})(), new DOMException('gone')]) {
     check('refusal of ' + typeof value, await refusal(sdk, value) === await refusal(ours, value));
   }
   const versions = ['4.8.9', '4.6.0', '4.5.9', '4.2.0-beta.64', '4.2.0-beta.63', '5.0.0-beta.14',

@@ -13,8 +13,16 @@ const VALUES_MAX = 1000;
  * `undefined` when the value is, or holds, anything else: the SDK's own function is to be asked then.
  */
 export function dehydratePlain(value: unknown): Uint8Array | undefined {
-  if (!isPlain(value, DEPTH_MAX, { left: VALUES_MAX })) return undefined;
-  const bytes = new TextEncoder().encode(stringify(value));
+  let text: string;
+  try {
+    if (!isPlain(value, DEPTH_MAX, { left: VALUES_MAX })) return undefined;
+    text = stringify(value);
+  } catch {
+    // A key that may not be (`__proto__`, a symbol), or a getter that throws. The SDK's own function
+    // says so by its own error; this one would hold the payload.
+    return undefined;
+  }
+  const bytes = new TextEncoder().encode(text);
   return encodeWithFormatPrefix(SerializationFormat.DEVALUE_V1, bytes) as Uint8Array;
 }
 
@@ -24,10 +32,11 @@ function isPlain(value: unknown, depth: number, budget: { left: number }): boole
   if (typeof value !== 'object') return typeof value !== 'function' && isPrimitive(value);
   budget.left -= 1;
   if (depth === 0 || budget.left < 0) return false;
-  if (Array.isArray(value)) return value.every((item) => isPlain(item, depth - 1, budget));
-  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
-  // A tag, or a constructor of its own, is what makes a class instance of an object.
+  const ordinary = Array.isArray(value) ? Array.prototype : Object.prototype;
+  if (Object.getPrototypeOf(value) !== ordinary) return false;
+  // A tag, or a constructor of its own, is what makes a class instance of an object or an array.
   if (Symbol.toStringTag in value || Object.hasOwn(value, 'constructor')) return false;
+  if (Array.isArray(value)) return value.every((item) => isPlain(item, depth - 1, budget));
   for (const key of Object.keys(value)) {
     if (!isPlain((value as Record<string, unknown>)[key], depth - 1, budget)) return false;
   }
