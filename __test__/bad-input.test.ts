@@ -188,14 +188,17 @@ describe('a payload that cannot be serialized', () => {
     ['a WeakMap', [PAYLOAD, new WeakMap()]],
     ['a getter that throws', hostile()],
     ['a promise', Promise.resolve(PAYLOAD)],
-  ])('%s is WorkflowRuntimeError without the payload, and writes nothing', async (_name, payload) => {
-    const { url } = await secretHook();
-    await expectNothingWritten(url, async () => {
-      const error = await caught(resumeHook(TOKEN, payload));
-      expect(error.name).toBe('WorkflowRuntimeError');
-      expect(show(error, { depth: 9, showHidden: true })).not.toContain(PAYLOAD);
-    });
-  });
+  ])(
+    '%s is WorkflowRuntimeError without the payload, and writes nothing',
+    async (_name, payload) => {
+      const { url } = await secretHook();
+      await expectNothingWritten(url, async () => {
+        const error = await caught(resumeHook(TOKEN, payload));
+        expect(error.name).toBe('WorkflowRuntimeError');
+        expect(show(error, { depth: 9, showHidden: true })).not.toContain(PAYLOAD);
+      });
+    },
+  );
 });
 
 describe('a file that is no database of this package', () => {

@@ -102,6 +102,19 @@ test('a producer starts runs', async () => {
   await other.close();
 });
 
+test('who reads a stream of a run is told when that fails, also meanwhile', async () => {
+  const other = newWorld();
+  const run = await start(WORKFLOW, [], { world: other });
+  const open = run.readable.getReader().read();
+  open.catch(() => undefined);
+  await other.writeToStream('another stream', run.runId, 'x');
+  await other.close();
+  // The SDK's reader tries again before it gives up, and then has a text of its own.
+  await expect(open).rejects.toThrow(/closed|exceeded/);
+  const late = run.getReadable().getReader().read();
+  await expect(late).rejects.toMatchObject({ name: 'WorkflowWorldError', code: 'CLOSED' });
+});
+
 async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
   for (;;) {
     const found = await look();

@@ -80,6 +80,20 @@ test('what is no token or no time limit is refused', async () => {
   await expect(refused).rejects.toMatchObject({ status: 400 });
 });
 
+test('a manual webhook whose World is closed meanwhile rejects', async () => {
+  const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const metadata = devalue('[{"respondWith":1},"manual"]');
+  const { runId } = await newHook(world, 'token', { isWebhook: true, metadata });
+  const answer = resumeWebhook('token', post());
+  answer.catch(() => undefined);
+  while ((await eventTypes(world, runId)).at(-1) !== 'hook_received') await breathe();
+  await world.close();
+  await expect(answer).rejects.toMatchObject({ name: 'WorkflowWorldError', code: 'CLOSED' });
+  warn.mockRestore();
+});
+
+const breathe = () => new Promise((next) => setImmediate(next));
+
 test('a manual webhook whose run ends in the same moment leaves nothing behind that waits', async () => {
   const metadata = devalue('[{"respondWith":1},"manual"]');
   const { runId } = await newHook(world, 'token', { isWebhook: true, metadata });

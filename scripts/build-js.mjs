@@ -39,7 +39,7 @@ const entryApart = {
   },
 };
 
-/** Replaces what the serializer would drag along: the SDK's other Worlds, telemetry and logger. */
+/** Replaces what the serializer would drag along (other Worlds, the logger), and its pipe. */
 const sdkShims = {
   name: 'sdk-shims',
   setup({ onResolve }) {
@@ -51,7 +51,11 @@ const sdkShims = {
     onResolve({ filter: /\/logger\.js$/ }, ({ importer }) =>
       inCore(importer) ? shim('logger.ts') : undefined,
     );
-    onResolve({ filter: /^@workflow\/core\/(?:capabilities|version)$/ }, ({ path }) => ({
+    onResolve({ filter: /\/flushable-stream\.js$/ }, ({ importer }) =>
+      inCore(importer) ? shim('flushable-stream.ts') : undefined,
+    );
+    const unexported = /^@workflow\/core\/(?:capabilities|flushable-stream|version)$/;
+    onResolve({ filter: unexported }, ({ path }) => ({
       path: join(core, `${path.split('/').at(-1)}.js`),
     }));
   },

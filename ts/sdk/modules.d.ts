@@ -11,3 +11,19 @@ declare module '@workflow/core/capabilities' {
     framedByteStreams: boolean;
   };
 }
+
+declare module '@workflow/core/flushable-stream' {
+  /** How far a pipe is; its `promise` is what `ops` hold. */
+  export interface FlushableState {
+    promise: Promise<void>;
+  }
+  export function createFlushableState(): FlushableState;
+  /** Moves everything from a source to a sink; rejects when either fails. */
+  export function flushablePipe<T>(
+    source: ReadableStream<T>,
+    sink: WritableStream<T>,
+    state: FlushableState,
+  ): Promise<void>;
+  export function pollReadableLock(readable: ReadableStream, state: FlushableState): void;
+  export function pollWritableLock(writable: WritableStream, state: FlushableState): void;
+}
