@@ -160,7 +160,6 @@ export const IDEMPOTENCY_WINDOW_MS: number;
  * @returns A new object at every call.
  *
  * @throws {@link HookNotFoundError} when no live hook has this token.
- * @throws {@link WorkflowRunNotFoundError} when the hook's run does not exist.
  * @throws `TypeError` when the token is not a string.
  * @throws {@link WorkflowWorldError} when the database cannot be used.
  */
@@ -510,8 +509,8 @@ export class WorkflowWorldError extends Error {
   status?: number;
   /**
    * Why: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
-   * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `CLOSED`, `IO`, `INTERNAL`, `INVALID`,
-   * `NOT_FOUND` or `NO_ADDON`.
+   * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
+   * `CLOSED`, `IO`, `INTERNAL`, `INVALID`, `NOT_FOUND` or `NO_ADDON`.
    */
   code?: string;
   /** Not used by this World. */

@@ -1,4 +1,6 @@
-import { loadModule } from './support';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadModule, ROOT } from './support';
 
 const { invalid, toError } = loadModule<typeof import('../ts/errors')>('ts/errors.ts');
 
@@ -48,4 +50,13 @@ test('a fault without details is still an error', () => {
 
 test('an invalid argument has status 400, so the runtime does not retry it', () => {
   expect(invalid('no')).toMatchObject({ name: 'WorkflowWorldError', status: 400, message: 'no' });
+});
+
+test('every code that becomes a WorkflowWorldError is documented', () => {
+  const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+  const codes = [...read('src/error.rs').matchAll(/=> "([A-Z_]+)"/g)].map(([, code]) => `${code}`);
+  expect(codes).toContain('BUSY');
+  const [, documented = ''] = /\* Why: ([^/]+)/.exec(read('index.d.ts')) ?? [];
+  const worlds = codes.filter((code) => fault(code).name === 'WorkflowWorldError');
+  expect(worlds.filter((code) => !documented.includes(`\`${code}\``))).toEqual([]);
 });

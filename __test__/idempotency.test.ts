@@ -1,11 +1,21 @@
 /** The options of `resumeHook`, which stand where the SDK has its encryption key. */
 import { IDEMPOTENCY_WINDOW_MS, resumeHook, type World } from 'hookline';
-import { cleanUp, eventTypes, newDatabase, newHook, newWorld, useAsSdkWorld } from './support';
+import {
+  cleanUp,
+  eventTypes,
+  newDatabase,
+  newHook,
+  newWorld,
+  runNode,
+  useAsSdkWorld,
+} from './support';
 
 let world: World;
+let url: string;
 
 beforeEach(() => {
-  world = newWorld({ url: newDatabase() });
+  url = newDatabase();
+  world = newWorld({ url });
   useAsSdkWorld(world);
 });
 afterEach(async () => {
@@ -91,4 +101,34 @@ test('a payload with streams cannot have a key, and nothing of it is stored', as
   );
   expect(await received(runId)).toBe(0);
   expect(await world.listStreamsByRunId(runId)).toEqual([]);
+});
+
+test('a key holds for a call that finds the hook gone, because another process was faster', async () => {
+  const { runId } = await newHook(world, 'token');
+  const faster = `
+    const { createWorld, resumeHook } = require('./dist/index.js');
+    const cancelled = { eventType: 'run_cancelled', specVersion: 3 };
+    resumeHook('token', 1, { idempotencyKey: 'k' })
+      .then((hook) => createWorld().events.create(hook.runId, cancelled));
+  `;
+  const script = `
+    const { execFileSync } = require('node:child_process');
+    const { resumeHook } = require('./dist/index.js');
+    const { NativeWorld } = require('./native/binding.js');
+    const { hookForResume } = NativeWorld.prototype;
+    NativeWorld.prototype.hookForResume = function (token) {
+      execFileSync(process.execPath, ['-e', ${JSON.stringify(faster)}]);
+      return hookForResume.call(this, token);
+    };
+    resumeHook('token', 1, { idempotencyKey: 'k' }).then(
+      (hook) => console.log(hook.runId),
+      (error) => console.log(error.name),
+    );
+  `;
+  const env = { ...process.env, WORKFLOW_HOOKLINE_URL: url };
+  expect(await runNode(['-e', script], { env })).toMatchObject({
+    stdout: `${runId}\n`,
+    stderr: '',
+  });
+  expect((await eventTypes(world, runId)).slice(-2)).toEqual(['hook_received', 'run_cancelled']);
 });

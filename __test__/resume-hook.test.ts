@@ -286,3 +286,18 @@ test('a run that is only pending can be resumed too', async () => {
   await newHook(world, 'token', { runId });
   expect((await resumeHook('token', 1)).runId).toBe(runId);
 });
+
+test('a platform whose waitUntil throws does not change the outcome', async () => {
+  const { runId } = await newHook(world, 'token');
+  const globals = globalThis as { [key: symbol]: unknown };
+  const platform = Symbol.for('@vercel/request-context');
+  const refuse = () => {
+    throw new Error('waitUntil outside of a request');
+  };
+  globals[platform] = { get: () => ({ waitUntil: refuse }) };
+  try {
+    await expect(resumeHook('token', 1)).resolves.toMatchObject({ runId });
+  } finally {
+    delete globals[platform];
+  }
+});

@@ -9,8 +9,12 @@ const PLATFORM = Symbol.for('@vercel/request-context');
  */
 export function outlivingTheRequest<T>(work: Promise<T>): Promise<T> {
   type Platform = { get?(): { waitUntil?(promise: Promise<unknown>): void } | undefined };
-  const platform = (globalThis as { [PLATFORM]?: Platform })[PLATFORM];
-  platform?.get?.()?.waitUntil?.(work.catch(() => undefined));
+  try {
+    const platform = (globalThis as { [PLATFORM]?: Platform })[PLATFORM];
+    platform?.get?.()?.waitUntil?.(work.catch(() => undefined));
+  } catch {
+    // Outside of a request some refuse. The work is under way, and its outcome is what counts.
+  }
   return work;
 }
 

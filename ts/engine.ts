@@ -96,11 +96,14 @@ export function createEngine(options: WorldOptions): Engine {
 
   async function shut(): Promise<void> {
     const native = await opening?.catch(() => undefined);
-    if (native) await settled(native.close());
-    ignoreSignals(drain);
-    isClosed = true;
-    place?.leave();
-    forgetHandlers(engine);
+    try {
+      if (native) await settled(native.close());
+    } finally {
+      ignoreSignals(drain);
+      isClosed = true;
+      place?.leave();
+      forgetHandlers(engine);
+    }
   }
 
   return engine;

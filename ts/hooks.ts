@@ -86,7 +86,24 @@ async function resume(
   if (typeof tokenOrHook !== 'string') {
     return resumeTarget(native, findRunOf(native, tokenOrHook), payload, sending);
   }
-  const target = findByToken(native, tokenOrHook);
+  return resumeByToken(native, tokenOrHook, payload, sending);
+}
+
+async function resumeByToken(
+  native: NativeWorld,
+  token: string,
+  payload: unknown,
+  sending: Sending,
+): Promise<Hook> {
+  let target: Target;
+  try {
+    target = findByToken(native, token);
+  } catch (error) {
+    // Another call with the same key may have resumed it meanwhile, and so have ended its run.
+    const earlier = sending.once && hookOfEarlierResume(native, sending.once);
+    if (earlier) return hydrated(earlier);
+    throw error;
+  }
   // Also when the caller gives a key: the metadata needs the run's own.
   const key = await runKey(currentEngine(), target.hook.runId);
   await hydrated(target.hook, key);
