@@ -4,9 +4,10 @@
  * A run that is here already is compared instead, so an import that was cut short is taken up again
  * by running it again.
  */
-import type { Event, Page, PageRequest, World } from '../../index';
+import type { Event, World } from '../../index';
 import type { Engine } from '../engine';
 import { settled } from '../native';
+import { everything } from '../pages';
 import { encodeEvent } from '../storage';
 import { engineOf } from '../world';
 import { canonical, digestOf } from './digest';
@@ -183,15 +184,4 @@ async function chunksOf(world: World, runId: string, name: string): Promise<Uint
     cursor = page.hasMore ? (page.cursor ?? undefined) : undefined;
   } while (cursor !== undefined);
   return chunks;
-}
-
-async function everything<T>(list: (page: PageRequest) => Promise<Page<T>>): Promise<T[]> {
-  const all: T[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await list({ pagination: { limit: PAGE, cursor, sortOrder: 'asc' } });
-    all.push(...page.data);
-    cursor = page.hasMore ? (page.cursor ?? undefined) : undefined;
-  } while (cursor !== undefined);
-  return all;
 }

@@ -1,20 +1,17 @@
 /** The log of a World for tests, with payloads as the values that they were. */
-import type { CryptoKey, Event, Page, PageRequest, World } from '../../index';
+import type { CryptoKey, Event, World } from '../../index';
 import type { LoggedEvent, RecordedResume } from '../../testing';
 import { isBytes } from '../json';
 import { encryptionKeyOf } from '../keys';
+import { everything } from '../pages';
 import { PAYLOAD_FIELDS } from '../records';
 import { hydrateMetadata } from '../serialize';
 import { currentWorld } from '../world';
 
-const PAGE = 1000;
-
 /** What a test asserts on. */
 export function createLogReader(world: World) {
-  const listed = <T>(list: (page: PageRequest) => Promise<Page<T>>) => everything(list);
-
   async function eventsOf(runId: string): Promise<LoggedEvent[]> {
-    const events = await listed<Event>((page) => world.events.list({ runId, ...page }));
+    const events = await everything<Event>((page) => world.events.list({ runId, ...page }));
     const key = await encryptionKeyOf(world, runId);
     return Promise.all(events.map((event) => hydrated(event, key)));
   }
@@ -22,7 +19,7 @@ export function createLogReader(world: World) {
   /** All events: of one run in the order of its log, of all runs in the order of their time. */
   async function log(runId?: string): Promise<LoggedEvent[]> {
     if (runId !== undefined) return eventsOf(runId);
-    const runs = await listed((page) => world.runs.list({ resolveData: 'none', ...page }));
+    const runs = await everything((page) => world.runs.list({ resolveData: 'none', ...page }));
     const logs = await Promise.all(runs.map((run) => eventsOf(run.runId)));
     // The ids of a log are ULIDs, which sort as its positions do; the sort is stable.
     return logs.flat().sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
@@ -55,15 +52,4 @@ async function hydrated(event: Event, key: CryptoKey | undefined): Promise<Logge
   if (!isBytes(data?.[field])) return event as LoggedEvent;
   const value = await hydrateMetadata(data[field], event.runId, key, currentWorld);
   return { ...event, eventData: { ...data, [field]: value } } as LoggedEvent;
-}
-
-async function everything<T>(list: (page: PageRequest) => Promise<Page<T>>): Promise<T[]> {
-  const all: T[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await list({ pagination: { limit: PAGE, cursor, sortOrder: 'asc' } });
-    all.push(...page.data);
-    cursor = page.hasMore ? (page.cursor ?? undefined) : undefined;
-  } while (cursor !== undefined);
-  return all;
 }
