@@ -261,6 +261,20 @@ test('a generated key opens a World, and no two are alike', async () => {
   expect((await cli('x.db', ['keygen', '--id', 'no spaces'])).code).toBe(2);
 });
 
+test('no text of the database steers the terminal', async () => {
+  const url = newDatabase();
+  const world = newWorld({ url });
+  const runId = await newRun(world);
+  const message = 'red \u001b[31m, title \u001b]0;x\u0007, \u009b2J';
+  const eventData = { error: { message } };
+  await world.events.create(runId, { eventType: 'run_failed', specVersion: 3, eventData });
+  for (const args of [['runs'], ['explain', runId]]) {
+    const { stdout } = await cli(url, args);
+    expect(stdout).toContain('red \ufffd[31m');
+    expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u);
+  }
+});
+
 test('an unknown run is not found', async () => {
   const url = newDatabase();
   await newRun(newWorld({ url }));

@@ -287,17 +287,33 @@ test('a run that is only pending can be resumed too', async () => {
   expect((await resumeHook('token', 1)).runId).toBe(runId);
 });
 
-test('a platform whose waitUntil throws does not change the outcome', async () => {
-  const { runId } = await newHook(world, 'token');
-  const globals = globalThis as { [key: symbol]: unknown };
-  const platform = Symbol.for('@vercel/request-context');
-  const refuse = () => {
-    throw new Error('waitUntil outside of a request');
+describe('what only watches does not change the outcome', () => {
+  const broken = () => {
+    throw new Error('broken');
   };
-  globals[platform] = { get: () => ({ waitUntil: refuse }) };
-  try {
-    await expect(resumeHook('token', 1)).resolves.toMatchObject({ runId });
-  } finally {
-    delete globals[platform];
-  }
+  const span = { setAttributes: broken, setStatus: broken, end: broken, spanContext: broken };
+  const tracer = (startActiveSpan: unknown) => ({
+    trace: { getTracer: () => ({ startActiveSpan }) },
+  });
+  test.each<[string, string, object]>([
+    ['a waitUntil', '@vercel/request-context', { get: () => ({ waitUntil: broken }) }],
+    ['a provider of tracers', 'opentelemetry.js.api.1', { trace: { getTracer: broken } }],
+    ['a tracer', 'opentelemetry.js.api.1', tracer(broken)],
+    [
+      'a span',
+      'opentelemetry.js.api.1',
+      tracer((_name: string, _options: object, work: (s: object) => unknown) => work(span)),
+    ],
+  ])('%s that throws', async (_what, place, registered) => {
+    const { runId } = await newHook(world, 'token');
+    const globals = globalThis as { [key: symbol]: unknown };
+    globals[Symbol.for(place)] = registered;
+    try {
+      await expect(resumeHook('token', 1)).resolves.toMatchObject({ runId });
+      await expect(resumeHook('nobody', 1)).rejects.toMatchObject({ name: 'HookNotFoundError' });
+    } finally {
+      delete globals[Symbol.for(place)];
+    }
+    expect(await received(runId)).toEqual([1]);
+  });
 });

@@ -58,26 +58,33 @@ function registered(): Registered | undefined {
 
 /** Does the work within a span, if there is somebody to tell; its outcome is the work's. */
 function traced<T>(name: string, work: (span?: Span) => Promise<T>): Promise<T> {
-  const tracer = registered()?.trace?.getTracer(TRACER);
-  if (!tracer) return work();
-  return tracer.startActiveSpan(name, {}, async (span) => {
-    try {
-      const result = await work(span);
-      quietly(() => span.setStatus({ code: STATUS_OK }));
-      return result;
-    } catch (error) {
-      // No message of ours holds a token or a payload.
-      const message = (error as { message?: string } | undefined)?.message;
-      quietly(() => span.setStatus({ code: STATUS_ERROR, message }));
-      throw error;
-    } finally {
-      quietly(() => span.end());
-    }
-  });
+  let outcome: Promise<T> | undefined;
+  const within = (span: Span) => {
+    outcome = ended(span, work);
+    return outcome;
+  };
+  quietly(() => registered()?.trace?.getTracer(TRACER).startActiveSpan(name, {}, within));
+  return outcome ?? work();
+}
+
+/** Does the work, tells the span how it went, and ends it. */
+async function ended<T>(span: Span, work: (span: Span) => Promise<T>): Promise<T> {
+  try {
+    const result = await work(span);
+    quietly(() => span.setStatus({ code: STATUS_OK }));
+    return result;
+  } catch (error) {
+    // No message of ours holds a token or a payload.
+    const message = (error as { message?: string } | undefined)?.message;
+    quietly(() => span.setStatus({ code: STATUS_ERROR, message }));
+    throw error;
+  } finally {
+    quietly(() => span.end());
+  }
 }
 
 /** Whoever watches must not change what happens: a resume that is committed must not reject. */
-function quietly(tell: () => void): void {
+function quietly(tell: () => unknown): void {
   try {
     tell();
   } catch {

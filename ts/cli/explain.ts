@@ -3,7 +3,7 @@ import type { Step, World } from '../../index';
 import type { Context } from './context';
 import { upTo } from './lists';
 import { type QueuedMessage, readOutlook } from './outlook';
-import { bad, bold, dim, duration, masked, type Printer, when } from './print';
+import { bad, bold, dim, duration, masked, type Printer, printable, when } from './print';
 
 /** Steps and hooks that are looked at: a run has few that are open. */
 const LOOKED_AT_MAX = 10_000;
@@ -134,7 +134,7 @@ function lastError(
 
 function show(print: Printer, explanation: Explanation): void {
   const { runId, workflowName, status, waitingFor, next, lastError: error } = explanation;
-  print.line(`${bold(runId)} ${workflowName}`);
+  print.line(`${bold(runId)} ${printable(workflowName)}`);
   const { createdAt, startedAt, completedAt } = explanation;
   print.line(`${bold(status)}, created ${when(createdAt)}`);
   if (startedAt) print.line(`started ${when(startedAt)}`);
@@ -143,11 +143,13 @@ function show(print: Printer, explanation: Explanation): void {
     print.line(`\n${bold('Waits for')}`);
     if (waitingFor.length === 0) print.line('  its next replay');
     for (const { kind, id, what, since, until } of waitingFor) {
-      print.line(`  ${kind} ${dim(id)}: ${what}`);
+      print.line(`  ${kind} ${dim(printable(id))}: ${printable(what)}`);
       print.line(`    since ${when(since)}${until ? `, until ${when(until)}` : ''}`);
     }
     print.line(`\n${bold('Woken next by')}`);
     for (const { what, at } of next) print.line(`  ${what}${at ? `, ${when(at)}` : ''}`);
   }
-  if (error) print.line(`\n${bold('Last error')} of ${error.of}\n  ${bad(error.message)}`);
+  if (!error) return;
+  print.line(`\n${bold('Last error')} of ${printable(error.of)}`);
+  print.line(`  ${bad(printable(error.message))}`);
 }

@@ -33,7 +33,10 @@ export function createPrinter(json: boolean): Printer {
         colorMap: {},
         shouldDisableColors: true,
       });
-      table.addRows(rows);
+      for (const row of rows) {
+        const cells = Object.entries(row).map(([name, text]) => [name, printable(text)]);
+        table.addRow(Object.fromEntries(cells));
+      }
       line(table.render());
     },
     note: (text) => void process.stderr.write(`${text}\n`),
@@ -43,7 +46,7 @@ export function createPrinter(json: boolean): Printer {
       if (json) {
         process.stderr.write(`${JSON.stringify({ error: { name, code, message: said } })}\n`);
       } else {
-        process.stderr.write(`${bad('error')} ${said}\n`);
+        process.stderr.write(`${bad('error')} ${printable(said)}\n`);
       }
     },
   };
@@ -89,6 +92,14 @@ export function size(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+/**
+ * A text of the database for a terminal: names and errors come from whoever wrote them, and must not
+ * steer the terminal of whoever reads them.
+ */
+export function printable(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
 }
 
 /** A token is a secret: enough of it to tell it from others. */
