@@ -1,5 +1,6 @@
 //! The end of an operation: settled exactly once, with a value or an error.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 
 use crate::error::WorldError;
@@ -34,15 +35,21 @@ impl<T> Completion<T> {
     /// Settles.
     pub fn settle(mut self, outcome: Result<T, WorldError>) {
         if let Some(settle) = self.0.take() {
-            settle(outcome);
+            tell(settle, outcome);
         }
     }
+}
+
+/// The thread that tells serves others too: a caller that panics must not end it.
+fn tell<T>(settle: Settle<T>, outcome: Result<T, WorldError>) {
+    // The panic has been printed, and what the caller held has been dropped.
+    let _ = catch_unwind(AssertUnwindSafe(|| settle(outcome)));
 }
 
 impl<T> Drop for Completion<T> {
     fn drop(&mut self) {
         if let Some(settle) = self.0.take() {
-            settle(Err(WorldError::closed()));
+            tell(settle, Err(WorldError::closed()));
         }
     }
 }
@@ -57,6 +64,12 @@ mod tests {
         let (done, outcome) = Completion::<()>::channel();
         drop(done);
         assert_eq!(outcome.recv().unwrap().unwrap_err().kind, ErrorKind::Closed);
+    }
+
+    #[test]
+    fn a_caller_that_panics_does_not_harm_the_thread_that_tells_it() {
+        Completion::<()>::new(|_| panic!("broken")).settle(Ok(()));
+        drop(Completion::<()>::new(|_| panic!("broken")));
     }
 
     #[test]
