@@ -73,13 +73,20 @@ impl Readers {
                 None => otherwise(done),
             }
         });
-        let sender = lock(&self.sender);
-        // Dropping the job settles its completion with `Closed`.
-        if let Some(sender) = sender.as_ref()
-            && let Err(TrySendError::Full(job)) = sender.try_send(job)
-        {
-            job(Err(throttled()));
+        if let Err((job, fault)) = self.send(job) {
+            job(Err(fault));
         }
+    }
+
+    /// Gives a job that is refused back: whoever is told of it may read again, so the lock must be
+    /// free by then.
+    fn send(&self, job: Job) -> Result<(), (Job, WorldError)> {
+        let sender = lock(&self.sender);
+        let Some(sender) = sender.as_ref() else { return Err((job, WorldError::closed())) };
+        sender.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(job) => (job, throttled()),
+            TrySendError::Disconnected(job) => (job, WorldError::closed()),
+        })
     }
 
     /// Finishes what was accepted, then ends the threads. Idempotent.
@@ -153,13 +160,16 @@ impl PointReader {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     #[test]
     fn one_read_too_many_is_throttled_and_the_others_are_answered() {
         let connection = Connection::open_in_memory().unwrap();
-        let readers = Readers::start(vec![connection], PathBuf::new()).unwrap();
+        let readers = Arc::new(Readers::start(vec![connection], PathBuf::new()).unwrap());
         let (release, held) = channel::<()>();
         let (holds, holding) = channel();
         readers.read(Completion::ignored(), move |_| {
@@ -180,6 +190,14 @@ mod tests {
         let refused = outcome.recv().unwrap().unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Throttled);
         assert_eq!(refused.details["retryAfter"], THROTTLED_RETRY_AFTER_S);
+        let (told, outcome) = Completion::<i32>::channel();
+        let again = Arc::clone(&readers);
+        let throttled = Completion::new(move |_| again.read(told, |_| Ok(1)));
+        let reading = Arc::clone(&readers);
+        std::thread::spawn(move || reading.read(throttled, |_| Ok(1)));
+        let outcome =
+            outcome.recv_timeout(PATIENCE).expect("who is throttled may try again at once");
+        assert_eq!(outcome.unwrap_err().kind, ErrorKind::Throttled);
         drop(release);
         assert!(waiting.iter().all(|outcome| outcome.recv().unwrap() == Ok(1)));
         readers.close();

@@ -110,18 +110,26 @@ impl Writer {
         if self.refusal.is_some() {
             return operation.settle(self.refusal.as_ref());
         }
+        if let Err((operation, fault)) = self.send(operation) {
+            operation.settle(Some(&fault));
+        }
+    }
+
+    /// Gives an operation that is refused back: whoever is told of it may submit again, so the lock
+    /// must be free by then.
+    fn send(&self, operation: Box<dyn Operation>) -> Result<(), (Box<dyn Operation>, WorldError)> {
         let sending = lock(&self.sending);
         let Some(Sending { sender, connection }) = sending.as_ref() else {
-            return operation.settle(Some(&WorldError::closed()));
+            return Err((operation, WorldError::closed()));
         };
         connection.expect_operation();
-        let (operation, fault) = match sender.try_send(operation) {
-            Ok(()) => return,
+        let refused = match sender.try_send(operation) {
+            Ok(()) => return Ok(()),
             Err(TrySendError::Full(operation)) => (operation, throttled()),
             Err(TrySendError::Disconnected(operation)) => (operation, WorldError::closed()),
         };
         connection.end_operations(1);
-        operation.settle(Some(&fault));
+        Err(refused)
     }
 
     /// Finishes what was accepted, then ends the thread. Idempotent.
@@ -459,6 +467,35 @@ mod tests {
     fn nothing_is_synced_when_durability_is_normal() {
         let writer = writer(false);
         assert_eq!(level(&writer, Durability::Durable), 1);
+    }
+
+    #[test]
+    fn who_is_throttled_may_try_again_at_once() {
+        let writer = Arc::new(writer(true));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (holds, holding) = std::sync::mpsc::channel();
+        writer.submit(Durability::Volatile, Completion::ignored(), move |_| {
+            let _ = holds.send(());
+            let _ = held.recv();
+            Ok(())
+        });
+        holding.recv().unwrap();
+        for _ in 0..WAITING_OPERATIONS_MAX {
+            writer.submit(Durability::Volatile, Completion::ignored(), |_| Ok(()));
+        }
+        let (told, outcome) = Completion::<()>::channel();
+        let again = Arc::clone(&writer);
+        let throttled = Completion::new(move |_: Result<(), WorldError>| {
+            again.submit(Durability::Volatile, told, |_| Ok(()));
+        });
+        let submitting = Arc::clone(&writer);
+        std::thread::spawn(move || {
+            submitting.submit(Durability::Volatile, throttled, |_| Ok(()));
+        });
+        let outcome =
+            outcome.recv_timeout(Duration::from_secs(10)).expect("nobody waits for itself");
+        assert_eq!(outcome.unwrap_err().kind, ErrorKind::Throttled);
+        drop(release);
     }
 
     #[test]
