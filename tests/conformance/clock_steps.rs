@@ -125,6 +125,25 @@ fn after_a_restart_with_a_clock_set_back_only_the_time_in_between_is_waited_for_
 }
 
 #[test]
+fn after_a_restart_with_a_clock_set_back_nothing_new_is_due_before_its_delay() {
+    let world = World::on_file();
+    world.clock.step(HOUR_MS);
+    world.enqueue(step_message("keeps the time"));
+    let delivery = world.claim_one();
+    assert!(world.settle(&delivery, Outcome::Reschedule { delay_ms: 0 }));
+    let delivery = world.claim_one();
+    assert!(world.settle(&delivery, Outcome::Ack));
+    world.store.close();
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let restarted = open_file(&world.path(), &clock).expect("the file opens again");
+    settled(|done| restarted.enqueue(step_message("sleeps"), 10_000, done))
+        .expect("it is enqueued");
+    assert_eq!(claimed_by(&restarted), []);
+    clock.set(NOW_MS + 10_000);
+    assert_eq!(claimed_by(&restarted).len(), 1);
+}
+
+#[test]
 fn a_process_whose_clock_is_behind_delivers_what_one_ahead_has_enqueued() {
     let world = World::on_file();
     let clock = Arc::new(ManualClock::at(NOW_MS - HOUR_MS));

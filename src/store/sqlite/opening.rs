@@ -49,6 +49,10 @@ impl SqliteStore {
         let reading_connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let path = location.shown();
+        let queue_time = QueueTime::new(&*options.clock);
+        // What is enqueued before the first claim must be due by the same time as what is claimed.
+        queue_time.shared_now_ms(&connection, &*options.clock)?;
+        let queue_time = Arc::new(queue_time);
         let connection = Arc::new(WriteConnection::new(connection));
         let of_writer = Some(Arc::clone(&connection));
         let point = PointReader::new(reading(Patience::Short)?, of_writer, path.clone());
@@ -60,7 +64,6 @@ impl SqliteStore {
         let owners = Arc::new(Owners::new(file, entropy.owner_name()));
         let listeners = Arc::new(RwLock::new(Vec::new()));
         let watchers = Arc::new(AtomicUsize::new(0));
-        let queue_time = Arc::new(QueueTime::new(&*options.clock));
         let writer = Writer::start(WriterState {
             connection,
             path: path.clone(),

@@ -54,8 +54,8 @@ impl QueueTime {
 
     /// Now, when somebody else has reached this much already.
     pub(super) fn now_at_least_ms(&self, clock: &dyn Clock, reached_ms: i64) -> i64 {
-        let (host_ms, elapsed_ms) = (clock.now_ms(), clock.elapsed_ms());
         let mut reading = lock(&self.reading);
+        let (host_ms, elapsed_ms) = (clock.now_ms(), clock.elapsed_ms());
         let gone_on_ms = reading.now_ms + (elapsed_ms - reading.elapsed_ms).max(0);
         let own_ms = if gone_on_ms - host_ms <= WAIT_FOR_CLOCK_MS {
             host_ms.max(reading.now_ms)
