@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
+use hookline::domain::message::NewMessage;
 use hookline::domain::transition::replay::{PastEvent, PastFact};
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::Store;
@@ -18,7 +19,7 @@ use hookline::store::upkeep::Upkeep;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{open_file, options, settled};
+use kit::{PATIENCE, open_file, options, settled, step_message};
 
 struct Place {
     folder: TempDir,
@@ -57,6 +58,38 @@ fn an_imported_run_waits_for_its_hook_and_is_woken_once() {
     assert_eq!(outlook.messages.len(), 1);
     let again = import_waiting_run(&store, 1, "token");
     assert_eq!(again.expect_err("it is here").kind, ErrorKind::EntityConflict);
+}
+
+#[test]
+fn who_awaits_a_hook_is_told_when_it_is_imported() {
+    let Place { folder: _folder, store } = place();
+    let (told, imported) = std::sync::mpsc::channel();
+    store.on_commit(Arc::new(move |news| {
+        let _ = told.send(news.hooks.clone());
+    }));
+    import_waiting_run(&store, 1, "token").expect("it is imported");
+    let hooks = imported.recv_timeout(PATIENCE).expect("a commit is told");
+    assert_eq!(hooks, [HookToken::new("token")]);
+}
+
+#[test]
+fn the_outlook_names_the_messages_of_open_steps_live_and_dead_and_reads_no_others() {
+    let Place { folder, store } = place();
+    append(&store, 1, EventBody::RunCreated(creation()));
+    append(&store, 1, EventBody::RunStarted(None));
+    for step in ["live", "dead"] {
+        append(&store, 1, step_created(step));
+    }
+    for key in ["live", "dead", "other"] {
+        let message = NewMessage { idempotency_key: Some(key.into()), ..step_message("of a step") };
+        settled(|done| store.enqueue(message, 0, done)).expect("it is enqueued");
+    }
+    let connection = rusqlite::Connection::open(folder.path().join("world.db")).expect("it opens");
+    let bury = "UPDATE messages SET dead_at_ms = 1 WHERE idempotency_key = 'dead'";
+    connection.execute(bury, []).expect("the table is changed");
+    let outlook = settled(|done| store.outlook(run_id(1), done)).expect("it is read");
+    let keys: Vec<_> = outlook.messages.iter().map(|m| m.idempotency_key.as_deref()).collect();
+    assert_eq!(keys, [Some("live"), Some("dead")]);
 }
 
 #[test]

@@ -79,12 +79,20 @@ fn open_waits(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>> {
     connection.prepare_cached(OPEN_WAITS)?.query_map([run_id.as_str()], wait_of)?.collect()
 }
 
-/// The message of a step is found by its key, which the SDK makes the step's id.
+/// The message of a step is found by its key, which the SDK makes the step's id. Each part has an
+/// index of its own; with OR between them SQLite would read the whole queue.
 fn messages(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>> {
     const MESSAGES: &str = "SELECT message_id, queue_name, idempotency_key, attempt, \
          created_at_ms, available_at_ms, lease_expires_at_ms, last_error, dead_at_ms FROM messages \
-         WHERE run_id = ?1 OR idempotency_key IN (SELECT step_id FROM steps WHERE run_id = ?1 \
-           AND status IN ('pending', 'running')) ORDER BY available_at_ms, message_id";
+         WHERE message_id IN (\
+           SELECT message_id FROM messages WHERE run_id = ?1 \
+           UNION ALL SELECT m.message_id FROM steps AS s JOIN messages AS m \
+             ON m.idempotency_key = s.step_id AND m.dead_at_ms IS NULL \
+             WHERE s.run_id = ?1 AND s.status IN ('pending', 'running') \
+           UNION ALL SELECT message_id FROM messages WHERE dead_at_ms IS NOT NULL \
+             AND idempotency_key IN (SELECT step_id FROM steps WHERE run_id = ?1 \
+               AND status IN ('pending', 'running'))) \
+         ORDER BY available_at_ms, message_id";
     let message_of = |row: &Row<'_>| {
         Ok(QueuedMessage {
             message_id: MessageId::from_number(row.get(0)?),
@@ -226,6 +234,9 @@ fn import(tx: &mut Tx<'_>, imported: &ReplayedRun) -> std::result::Result<(), Wo
     }
     for hook in &imported.hooks {
         hooks::insert(connection, hook)?;
+        if hook.disposed_at_ms.is_none() {
+            tx.news.hooks.push(hook.token.clone());
+        }
     }
     for wait in &imported.waits {
         waits::insert(connection, wait)?;
