@@ -339,7 +339,8 @@ impl Work {
             }
             (None, Some(http)) => {
                 let handled = http.hand_over(delivery).await;
-                if matches!(handled, Handled::NotReached { .. }) {
+                // While it is being asked, one more need not ask.
+                if matches!(handled, Handled::NotReached { .. }) && self.app.get() == App::Answers {
                     self.app.set(App::Unknown);
                 }
                 handled
