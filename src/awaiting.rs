@@ -61,8 +61,8 @@ impl Awaiting {
 
     /// Ends a wait: it settles with `None`, unless it has settled already.
     pub fn stop(&self, id: WaiterId) {
-        self.runs.leave(|waiter| waiter == id, || Ok(None));
-        self.hooks.leave(|waiter| waiter == id, || Ok(None));
+        self.runs.stop(id);
+        self.hooks.stop(id);
     }
 
     /// Ends all waits of a World with `Closed`.
@@ -185,6 +185,14 @@ where
         for done in settled {
             self.store.watch_elsewhere(false);
             done.settle(outcome.clone().map(Some));
+        }
+    }
+
+    fn stop(&self, id: WaiterId) {
+        let stopped = lock(&self.state).take(id);
+        if let Some(done) = stopped {
+            self.store.watch_elsewhere(false);
+            done.settle(Ok(None));
         }
     }
 
