@@ -82,13 +82,17 @@ async function idle(url) {
   await delivery;
   const deliveredMs = performance.now() - begun;
   const searching = await share(10);
+  const again = await share(10);
   const peace = await share(seconds);
   const { messages, runs } = await world.stats();
   console.log(`${runs.running} runs are under way, ${messages.sleeping} messages sleep`);
   console.log(`start() resolved after ${startMs.toFixed(0)} ms`);
   console.log(`the first resume was delivered after ${deliveredMs.toFixed(0)} ms`);
   console.log(`${(100 * searching).toFixed(2)} % of a core in the first 10 s, with one search`);
-  console.log(`${(100 * peace).toFixed(2)} % of a core in the next ${seconds} s, with one search`);
+  console.log(`${(100 * again).toFixed(2)} % of a core in the next 10 s, with the second search`);
+  console.log(
+    `${(100 * peace).toFixed(2)} % of a core in ${seconds} s of the five minutes until the third`,
+  );
   console.log(`${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MiB`);
   process.exit(0);
 }

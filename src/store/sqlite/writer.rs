@@ -241,8 +241,14 @@ impl WriterState {
     fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
         let mut linger = Linger::default();
         let mut seen_elsewhere = self.elsewhere_version();
+        let mut has_committed = false;
         loop {
-            match linger.receive(receiver, || self.receive(receiver)) {
+            // Another look in vain at other processes' commits is no reason to linger.
+            let received = match std::mem::take(&mut has_committed) {
+                true => linger.receive(receiver, || self.receive(receiver)),
+                false => self.receive(receiver),
+            };
+            match received {
                 Ok(first) => {
                     let mut batch = vec![first];
                     while batch.len() < BATCH_OPERATIONS_MAX
@@ -251,6 +257,7 @@ impl WriterState {
                         batch.push(next);
                     }
                     self.commit(batch);
+                    has_committed = true;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
