@@ -82,7 +82,7 @@ test('node:test, with the real workflows of an app', async () => {
   const { code, output } = await run(project('node'), ['--test'], env);
   expect({
     code,
-    passed: /^# pass 10$/m.test(output) || /ℹ pass 10/.test(output),
+    passed: /^# pass 11$/m.test(output) || /ℹ pass 11/.test(output),
     output,
   }).toMatchObject({
     code: 0,

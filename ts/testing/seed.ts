@@ -9,11 +9,14 @@ import { currentWorld, SPEC_VERSION } from '../world';
 /** The SDK whose runs these are: what it can decode decides how payloads are written. */
 const CORE_VERSION = '4.8.9';
 
-/** A value as the SDK stores it for such a run. */
+/** A value as the SDK stores it for such a run; streams within it are written by then. */
 async function stored(world: World, value: unknown, runId: string): Promise<unknown> {
   const key = runId === '' ? undefined : await encryptionKeyOf(world, runId);
   const target = { runId, coreVersion: CORE_VERSION, v1Compat: false, key };
-  return dehydratePayload(value, target, [], currentWorld);
+  const uploads: Promise<unknown>[] = [];
+  const bytes = await dehydratePayload(value, target, uploads, currentWorld);
+  await Promise.all(uploads);
+  return bytes;
 }
 
 /** Makes hooks on runs of their own; knows which runs those are. */

@@ -35,6 +35,14 @@ test('a hook is waited for by push', async () => {
   assert.equal(hook.metadata.subject, 'holidays');
 });
 
+test('streams in the metadata of a seeded hook are written when it is there', async () => {
+  const world = createTestWorld();
+  const stream = ReadableStream.from(['a', 'b']);
+  const { runId } = await world.seedHook({ token: 'token', metadata: { stream } });
+  const [name] = await world.listStreamsByRunId(runId);
+  assert.deepEqual(await world.getStreamInfo(name, runId), { tailIndex: 1, done: true });
+});
+
 test('with keys, what is stored is encrypted and what a test sees is not', async () => {
   const ring = `a:${Buffer.alloc(32, 7).toString('base64')}`;
   process.env.WORKFLOW_HOOKLINE_ENCRYPTION_KEYS = ring;

@@ -65,18 +65,15 @@ fn dead_of(row: &Row<'_>) -> Result<DeadMessage> {
 }
 
 /// Puts a dead message back; returns the one that will be delivered, or `None` when it is not dead.
-pub(super) fn redrive(
-    connection: &Connection,
-    message_id: MessageId,
-    now_ms: i64,
-) -> Result<Option<MessageId>> {
+pub(super) fn redrive(connection: &Connection, message_id: MessageId) -> Result<Option<MessageId>> {
     const SUCCESSOR: &str = "SELECT live.message_id FROM messages AS dead \
          JOIN messages AS live ON live.idempotency_key = dead.idempotency_key \
          AND live.dead_at_ms IS NULL \
          WHERE dead.message_id = ? AND dead.dead_at_ms IS NOT NULL";
     const DELETE: &str = "DELETE FROM messages WHERE message_id = ?";
+    // Due since it was made: that is past for every process, whatever time the queue has reached there.
     const REDRIVE: &str = "UPDATE messages SET dead_at_ms = NULL, attempt = 0, \
-         available_at_ms = ?2 WHERE message_id = ?1 AND dead_at_ms IS NOT NULL";
+         available_at_ms = created_at_ms WHERE message_id = ?1 AND dead_at_ms IS NOT NULL";
     let number = message_id.number();
     let successor: Option<i64> =
         connection.prepare_cached(SUCCESSOR)?.query_row([number], |row| row.get(0)).optional()?;
@@ -84,6 +81,6 @@ pub(super) fn redrive(
         connection.prepare_cached(DELETE)?.execute([number])?;
         return Ok(Some(MessageId::from_number(successor)));
     }
-    let changed = connection.prepare_cached(REDRIVE)?.execute([number, now_ms])?;
+    let changed = connection.prepare_cached(REDRIVE)?.execute([number])?;
     Ok((changed == 1).then_some(message_id))
 }

@@ -385,9 +385,8 @@ impl Store for SqliteStore {
 
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
         self.writer.submit(Durability::Durable, done, move |tx| {
-            let now_ms = tx.times().now_ms();
             tx.news.queue = true;
-            dead::redrive(tx.connection, message_id, now_ms)?.ok_or_else(|| {
+            dead::redrive(tx.connection, message_id)?.ok_or_else(|| {
                 let message = format!("there is no dead message \"{message_id}\"");
                 WorldError::new(ErrorKind::NotFound, message)
             })

@@ -327,6 +327,10 @@ impl WriterState {
         let synced = durable && self.full_durability;
         let begun = self.planned_fault(durable);
         let begun = begun.and_then(|()| self.set_synchronous(connection, synced));
+        if !connection.is_autocommit() {
+            // A rollback that failed must not fail every batch from then on.
+            let _ = execute(connection, "ROLLBACK");
+        }
         let begun = begun.and_then(|()| execute(connection, "BEGIN IMMEDIATE"));
         begun.map_err(|fault| Failed { fault, of: Blame::Batch })?;
         let done = self.execute_all(connection, batch, news);
