@@ -76,6 +76,7 @@ async function idle(url) {
   let delivered;
   const delivery = new Promise((resolve) => (delivered = resolve));
   world.createQueueHandler('__wkf_workflow_', async () => delivered());
+  world.createQueueHandler('__wkf_step_', async () => undefined);
   await world.start();
   const startMs = performance.now() - begun;
   await resumeHook(token(0), { first: true });
