@@ -510,7 +510,8 @@ export class WorkflowWorldError extends Error {
   /**
    * Why: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
-   * `CLOSED`, `IO`, `INTERNAL`, `INVALID`, `NOT_FOUND` or `NO_ADDON`.
+   * `CLOSED`, `IO`, `INTERNAL`, `INVALID`, `NOT_FOUND`, `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this
+   * process uses another World) or `UNSUPPORTED_SDK` (the app's `workflow` is of another line).
    */
   code?: string;
   /** Not used by this World. */

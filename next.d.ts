@@ -27,6 +27,9 @@ export interface HooklineNextConfig {
  *
  * export default withWorkflow(withHookline({}));
  * ```
+ *
+ * @throws `Error` when the package `workflow` is not installed, or is of a version that is not
+ *   supported.
  */
 export function withHookline<T extends object, Phase extends unknown[]>(
   config: (...phase: Phase) => T | Promise<T>,

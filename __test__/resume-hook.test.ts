@@ -266,8 +266,16 @@ test('a World that the SDK does not know of is found by the environment', async 
   useAsSdkWorld(undefined);
   process.env.WORKFLOW_HOOKLINE_URL = url;
   expect((await resumeHook('token', 1)).runId).toBe(runId);
+});
+
+test('beside a World of somebody else nothing is resumed, and the error says why', async () => {
+  const { runId } = await newHook(world, 'token');
+  process.env.WORKFLOW_HOOKLINE_URL = url;
   useAsSdkWorld({ hooks: {}, isSomebodyElses: true } as never);
-  expect((await resumeHook('token', 2)).runId).toBe(runId);
+  const error = await resumeHook('token', 1).catch((error) => error);
+  expect(error).toMatchObject({ name: 'WorkflowWorldError', code: 'NOT_CONFIGURED' });
+  expect(error.message).toContain('Set WORKFLOW_TARGET_WORLD=hookline');
+  expect(await received(runId)).toEqual([]);
 });
 
 test('a database that cannot be used is an error of its own, and not a missing hook', async () => {

@@ -9,6 +9,7 @@ import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
+import { refuseUnsupportedSdk } from './setup';
 import { drainOnSignals, ignoreSignals } from './signals';
 
 /** What the parts of a World share; every function may be picked off the object. */
@@ -82,6 +83,8 @@ export function createEngine(options: WorldOptions): Engine {
   };
 
   async function open(): Promise<NativeWorld> {
+    // A reader may look at what is there with whatever the app has.
+    if (engine.config().role !== 'reader') refuseUnsupportedSdk();
     const { NativeWorld: World } = loadBinding();
     const native = new World(JSON.stringify(engine.config()));
     await settled(native.open());

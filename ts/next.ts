@@ -2,10 +2,11 @@
  * `hookline/next`: what a Next.js app adds to its configuration and its instrumentation.
  *
  * Loaded in two places: by Node in `next.config`, and by a bundler, or Node, in `instrumentation`,
- * there also for the edge runtime. So it imports nothing, and asks Node for its modules only when a
+ * there also for the edge runtime. So it imports nothing that asks Node for its modules before a
  * function runs.
  */
 import type { HooklineNextConfig } from '../next';
+import { messageOf, missingSdk, unsupportedSdk } from './installed-sdk';
 
 const PACKAGE = 'hookline';
 const SDK_WORLD = Symbol.for('@workflow/world//cache');
@@ -29,6 +30,8 @@ export function withHookline(config: Config | ConfigByPhase = {}): Config | Conf
 }
 
 function withPackage(config: Config): HooklineNextConfig {
+  const shortcoming = missingSdk() ?? unsupportedSdk();
+  if (shortcoming) throw new Error(messageOf(shortcoming));
   const { serverExternalPackages = [], outputFileTracingIncludes = {} } = config;
   return {
     ...config,

@@ -5,6 +5,7 @@
 import type { CryptoKey, StartOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { invalid, WorkflowRuntimeError } from './errors';
+import { messageOf, missingSdk } from './installed-sdk';
 import { encodeJson } from './json';
 import { encryptionKeyOf } from './keys';
 import { answerOf, settled } from './native';
@@ -94,8 +95,10 @@ async function begin(
 function nameOf(workflow: Workflow): string {
   const name = workflow?.workflowId;
   if (!name) {
+    // Without the SDK's build every function is an ordinary one.
+    const missing = missingSdk();
     throw new WorkflowRuntimeError(
-      `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.`,
+      `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
       { slug: 'start-invalid-workflow-function' },
     );
   }

@@ -5,6 +5,7 @@ import { createEngine, type Engine } from './engine';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
+import { refuseOtherWorld, refuseUnsupportedSdk } from './setup';
 import { createStorage } from './storage';
 import { createStreamer } from './streamer';
 import { createUpkeep } from './upkeep';
@@ -16,6 +17,7 @@ export const SPEC_VERSION = 3;
 const ENGINE = Symbol.for('hookline//world');
 const DEFAULT = Symbol.for('hookline//default-world');
 const SDK_WORLD = Symbol.for('@workflow/world//cache');
+const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
 
 /** A World of this package; enumerable, so that a spread copy of it is still one. */
 type HooklineWorld = World & { [ENGINE]: Engine };
@@ -30,7 +32,11 @@ export function createWorld(options?: WorldOptions): World {
   const given = { ...options };
   const engine = createEngine(given);
   const world: HooklineWorld = {
-    specVersion: SPEC_VERSION,
+    // SDK 5.x looks at this first, and could only say that the number is wrong.
+    get specVersion() {
+      refuseUnsupportedSdk();
+      return SPEC_VERSION;
+    },
     ...createStorage(engine),
     ...createQueue(engine),
     ...createStreamer(engine, given),
@@ -49,14 +55,24 @@ export function engineOf(world: unknown): Engine | undefined {
   return (world as Partial<HooklineWorld> | null | undefined)?.[ENGINE];
 }
 
+interface Globals {
+  [SDK_WORLD]?: World;
+  [SDK_HANDLERS_WORLD]?: World;
+  [DEFAULT]?: { key: string; world: World };
+}
+
 /**
- * The World of this process: the SDK's own when it is one of ours, else one made from the
- * environment. The second case is a script or a producer that never loads the SDK.
+ * The World of this process: the SDK's own, or one made from the environment where the SDK has none
+ * yet. The second case is a script or a producer that never loads the SDK.
+ *
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's own is not one of ours.
  */
 export function currentWorld(): World {
-  const globals = globalThis as { [SDK_WORLD]?: World; [DEFAULT]?: { key: string; world: World } };
+  const globals = globalThis as Globals;
   const sdkWorld = globals[SDK_WORLD];
   if (sdkWorld && engineOf(sdkWorld)) return sdkWorld;
+  const handlersWorld = globals[SDK_HANDLERS_WORLD];
+  refuseOtherWorld(sdkWorld ?? (engineOf(handlersWorld) ? undefined : handlersWorld));
   const key = environmentKey();
   if (globals[DEFAULT]?.key !== key) globals[DEFAULT] = { key, world: createWorld() };
   return globals[DEFAULT].world;

@@ -1,19 +1,16 @@
 /** `hookline doctor`: looks at everything that an installation needs, and says how to mend it. */
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { WorldStats } from '../../index';
 import { appUrl, engineKey, readConfig } from '../config';
 import type { Engine } from '../engine';
 import { createWorld } from '../index';
+import { installed, isAtLeast, missingSdk, unsupportedSdk } from '../installed-sdk';
 import { loadBinding, settled } from '../native';
 import { engineOf } from '../world';
 import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, size, warn } from './print';
-import { VERSION } from './version';
 
-/** The versions of the SDK that this package speaks: 4.8.9 and later of its line. */
-const SDK_SUPPORTED = [4, 8, 9] as const;
 const NODE_SUPPORTED = [20, 17, 0] as const;
 /** A message that has been due for so long is delivered by nobody. */
 const LATE_MS = 60_000;
@@ -30,9 +27,10 @@ export interface Finding {
 
 /** Looks at everything; exit code 4 when there is a problem. */
 export async function doctor({ print }: Context, options: GlobalOptions): Promise<number> {
-  const findings = [node(), addon(), ...(await database(options)), ...sdk(), await app()].filter(
-    (finding) => finding !== undefined,
-  );
+  const native = addon();
+  // Without the addon nothing can be said of what it would open.
+  const looked = native.state === 'good' ? await database(options) : [];
+  const findings = [node(), native, ...looked, ...sdk(), await app()];
   const problems = findings.filter(({ state }) => state === 'problem').length;
   print.answer({ problems, findings }, () => {
     for (const { what, state, found, fix } of findings) {
@@ -55,13 +53,10 @@ function node(): Finding {
 function addon(): Finding {
   const what = 'Native addon';
   try {
-    const version = loadBinding().addonVersion();
-    if (version === VERSION) return { what, state: 'good', found: version };
-    const fix = 'Install hookline again: its platform package is of another version.';
-    return { what, state: 'problem', found: `${version}, but the package is ${VERSION}`, fix };
+    return { what, state: 'good', found: loadBinding().addonVersion() };
   } catch (error) {
-    const fix = 'Install with optional dependencies, or build it from source (see the guide).';
-    return { what, state: 'problem', found: messageOf(error), fix };
+    // The error says what to do, by platform.
+    return { what, state: 'problem', found: messageOf(error) };
   }
 }
 
@@ -165,16 +160,9 @@ function permissions(path: string): Finding | undefined {
 
 function sdk(): Finding[] {
   const what = 'Workflow SDK';
-  const version = versionOf('workflow');
-  if (!version) {
-    const fix = 'Run this in the folder of the app, or: npm install workflow';
-    return [{ what, state: 'problem', found: '`workflow` is not installed here', fix }, target()];
-  }
-  const supported =
-    isAtLeast(version, SDK_SUPPORTED) && Number(version.split('.')[0]) === SDK_SUPPORTED[0];
-  if (supported) return [{ what, state: 'good', found: version }, target()];
-  const fix = `This version speaks ${SDK_SUPPORTED.join('.')} and later of its line: npm install workflow@4`;
-  return [{ what, state: 'problem', found: version, fix }, target()];
+  const problem = missingSdk() ?? unsupportedSdk();
+  if (problem) return [{ what, state: 'problem', ...problem }, target()];
+  return [{ what, state: 'good', found: installed('workflow')?.version ?? '' }, target()];
 }
 
 function target(): Finding {
@@ -187,7 +175,7 @@ function target(): Finding {
     const fix = 'Set WORKFLOW_TARGET_WORLD=hookline where the app runs (--env-file reads a file).';
     return { what, state: 'warning', found, fix };
   }
-  if (versionOf('hookline')) return { what, state: 'good', found: 'hookline' };
+  if (installed('hookline')) return { what, state: 'good', found: 'hookline' };
   const fix = 'The SDK looks for it from the working directory: npm install hookline';
   return { what, state: 'problem', found: 'hookline is not installed here', fix };
 }
@@ -216,29 +204,6 @@ async function app(): Promise<Finding> {
     const fix = 'Start it, or check PORT and WORKFLOW_HOOKLINE_BASE_URL.';
     return { what, state: 'warning', found: `${url} does not answer`, fix };
   }
-}
-
-/** The version of a package as the app in the working directory has it. */
-function versionOf(name: string): string | undefined {
-  const require = createRequire(join(process.cwd(), 'index.js'));
-  for (const modules of require.resolve.paths(name) ?? []) {
-    try {
-      const text = readFileSync(join(modules, name, 'package.json'), 'utf8');
-      return (JSON.parse(text) as { version?: string }).version;
-    } catch {
-      // Not in this one.
-    }
-  }
-  return undefined;
-}
-
-function isAtLeast(version: string, least: readonly number[]): boolean {
-  const numbers = version.split('-', 1)[0]?.split('.').map(Number) ?? [];
-  for (const [index, wanted] of least.entries()) {
-    const number = numbers[index] ?? 0;
-    if (number !== wanted) return number > wanted;
-  }
-  return true;
 }
 
 function messageOf(error: unknown): string {

@@ -1,0 +1,227 @@
+/** The packed package in an app of its own, above all where something is missing: one error, and what to do. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BUILT, type Dependencies, newApp, packAll } from './packed';
+import { cleanUp, ROOT, runNode } from './support';
+
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+
+beforeAll(packAll, 60_000);
+afterAll(cleanUp);
+
+/** The environment of a user who has set nothing. */
+const PLAIN = { PATH: process.env.PATH, HOME: process.env.HOME };
+
+/** What the error of a piece of code in the app holds; `undefined` when there is none. */
+async function errorOf(app: string, code: string, env: object = {}) {
+  const script = `(async () => { ${code} })().then(
+    (value) => console.log(JSON.stringify({ value })),
+    ({ name, code, message }) => console.log(JSON.stringify({ name, code, message })),
+  );`;
+  const { stdout, stderr } = await runNode(['-e', script], { cwd: app, env: { ...PLAIN, ...env } });
+  expect(stderr).toBe('');
+  return JSON.parse(stdout);
+}
+
+/** What the doctor says is wrong. */
+async function problems(app: string, env: object = {}) {
+  const cli = join(app, 'node_modules', 'hookline', 'dist', 'cli.js');
+  const ended = await runNode([cli, 'doctor', '--json'], { cwd: app, env: { ...PLAIN, ...env } });
+  const { findings } = JSON.parse(ended.stdout) as {
+    findings: { what: string; state: string; found: string; fix?: string }[];
+  };
+  const found = findings.filter(({ state }) => state === 'problem');
+  expect({ code: ended.code, stderr: ended.stderr }).toEqual({
+    code: found.length > 0 ? 4 : 0,
+    stderr: '',
+  });
+  return found.map(({ what, found: text, fix }) => ({ what, text: [text, fix].join('. ') }));
+}
+
+const RESUME = "await require('hookline').resumeHook('nobody', {});";
+const NEXT = "require('hookline/next').withHookline({});";
+const TESTING = `
+  const { createTestWorld } = require('hookline/testing');
+  await createTestWorld().seedHook({ token: 't' });
+  return (await require('hookline').resumeHook('t', {})).token;`;
+
+test('with everything there it works', async () => {
+  const app = newApp({ workflow: 'real' });
+  expect(await errorOf(app, RESUME)).toMatchObject({ name: 'HookNotFoundError' });
+  expect(await problems(app, { WORKFLOW_TARGET_WORLD: 'hookline' })).toEqual([]);
+});
+
+describe('without a binary for the platform', () => {
+  const lacking = { addon: false, workflow: 'real' } satisfies Dependencies;
+
+  test.each([
+    ['a function', RESUME],
+    ['a World', "await require('hookline').createWorld().start();"],
+    ['hookline/testing', TESTING],
+    ['hookline/next', "await require('hookline/next').register();"],
+  ])('%s names the missing package and the way to build', async (_what, code) => {
+    const { message, ...error } = await errorOf(newApp(lacking), code);
+    expect(error).toEqual({ name: 'WorkflowWorldError', code: 'NO_ADDON' });
+    expect(message).toContain(`Its package is hookline-${BUILT}, an optional dependency`);
+    expect(message).toContain('scripts/build-from-source.mjs');
+    expect(message).not.toContain('\n');
+  });
+
+  test('the doctor names it once', async () => {
+    expect(await problems(newApp(lacking))).toEqual([
+      { what: 'Native addon', text: expect.stringContaining(`hookline-${BUILT}`) },
+    ]);
+  });
+
+  test('one of another version is named with both versions', async () => {
+    const app = newApp();
+    const entry = join(app, 'node_modules', 'hookline', 'dist', 'index.js');
+    const text = readFileSync(entry, 'utf8');
+    const newer = text.replace(`"${version}"`, '"999.0.0"');
+    expect(newer).not.toBe(text);
+    writeFileSync(entry, newer);
+    expect(await errorOf(app, RESUME)).toMatchObject({
+      code: 'NO_ADDON',
+      message: expect.stringContaining(`version ${version}, and this package is version 999.0.0`),
+    });
+  });
+});
+
+describe('without the package `workflow`', () => {
+  const INSTALL = 'npm install workflow@4';
+
+  test('hooks are resumed, and code that resumes them is tested', async () => {
+    const app = newApp();
+    expect(await errorOf(app, RESUME)).toMatchObject({ name: 'HookNotFoundError' });
+    expect(await errorOf(app, TESTING)).toEqual({ value: 't' });
+  });
+
+  test.each([
+    ['starting a function that nothing has compiled', "await require('hookline').start(() => 1);"],
+    ['hookline/next', NEXT],
+  ])('%s says so, and how to install it', async (_what, code) => {
+    const app = newApp();
+    const { message } = await errorOf(app, code);
+    expect(message).toContain(`\`workflow\` is not installed in ${app}`);
+    expect(message).toContain(INSTALL);
+    const whole = newApp({ workflow: 'real' });
+    expect(JSON.stringify(await errorOf(whole, code))).not.toContain('not installed');
+  });
+
+  test('the doctor says so', async () => {
+    expect(await problems(newApp(), { WORKFLOW_TARGET_WORLD: 'hookline' })).toEqual([
+      { what: 'Workflow SDK', text: expect.stringContaining(INSTALL) },
+    ]);
+  });
+});
+
+describe('with a version of `workflow` that is not supported', () => {
+  const CODES = [
+    ['a function', RESUME],
+    ['a World', "await require('hookline').createWorld().start();"],
+    [
+      'the SDK, which asks a World for its version',
+      "require('hookline').createWorld().specVersion",
+    ],
+    ['hookline/testing', TESTING],
+    ['hookline/next', NEXT],
+    ['hookline/next in instrumentation', "await require('hookline/next').register();"],
+  ];
+
+  test.each(CODES)('%s says which one is there, and which ones work', async (_what, code) => {
+    const app = newApp({ workflow: '5.0.0-beta.55' });
+    const { message } = await errorOf(app, code);
+    expect(message).toContain('workflow 5.0.0-beta.55 in ');
+    expect(message).toContain('works with 4.8.9 and later 4.x versions');
+    expect(message).toContain('npm install workflow@4');
+    expect(existsSync(join(app, '.workflow-data'))).toBe(false);
+  });
+
+  test('the doctor says the same, and still looks at the database', async () => {
+    const app = newApp({ workflow: '3.9.9' });
+    expect(await problems(app)).toEqual([
+      { what: 'Workflow SDK', text: expect.stringContaining('workflow 3.9.9 in ') },
+    ]);
+  });
+
+  test.each(['0.1.0', '3.9.9', '4.0.1', '4.8.8', '5.0.0', '5.0.0-beta.1', '40.0.0'])(
+    '%s is refused',
+    async (workflow) => {
+      expect(await errorOf(newApp({ workflow }), RESUME)).toMatchObject({
+        name: 'WorkflowWorldError',
+        code: 'UNSUPPORTED_SDK',
+      });
+    },
+  );
+
+  test.each(['4.8.9', '4.8.10', '4.9.0', '4.10.0-beta.1'])('%s is not', async (workflow) => {
+    expect(await errorOf(newApp({ workflow }), RESUME)).toMatchObject({
+      name: 'HookNotFoundError',
+    });
+  });
+});
+
+describe('where the SDK uses another World', () => {
+  const CODES = [
+    ['resumeHook', RESUME],
+    ['getHookByToken', "await require('hookline').getHookByToken('nobody');"],
+    ['start', "await require('hookline').start({ workflowId: 'workflow//./a//b' });"],
+    ['getRun', "require('hookline').getRun('wrun_1');"],
+    ['waitForHook', "await require('hookline').waitForHook('nobody', { timeout: 1 });"],
+    ['resumeWebhook', "await require('hookline').resumeWebhook('t', new Request('http://x'));"],
+  ];
+
+  test.each(CODES)('%s says which one, and what to set', async (_what, code) => {
+    const app = newApp({ workflow: 'real' });
+    const { message, ...error } = await errorOf(app, code, { WORKFLOW_TARGET_WORLD: 'local' });
+    expect(error).toEqual({ name: 'WorkflowWorldError', code: 'NOT_CONFIGURED' });
+    expect(message).toContain('WORKFLOW_TARGET_WORLD is local');
+    expect(message).toContain('Set WORKFLOW_TARGET_WORLD=hookline');
+    expect(existsSync(join(app, '.workflow-data'))).toBe(false);
+  });
+
+  const SDK = "const sdk = await import('workflow/runtime');";
+
+  test('because the variable was forgotten, it is the variable that is named', async () => {
+    const app = newApp({ workflow: 'real' });
+    expect(await errorOf(app, `${SDK} sdk.getWorld(); ${RESUME}`)).toMatchObject({
+      code: 'NOT_CONFIGURED',
+      message: expect.stringContaining('WORKFLOW_TARGET_WORLD is not set'),
+    });
+    const handlers = `${SDK} sdk.getWorldHandlers(); ${RESUME}`;
+    expect(await errorOf(app, handlers)).toMatchObject({ code: 'NOT_CONFIGURED' });
+  });
+
+  test('because it was set too late, that is said', async () => {
+    const late = `${SDK} sdk.getWorld(); process.env.WORKFLOW_TARGET_WORLD = 'hookline'; ${RESUME}`;
+    expect(await errorOf(newApp({ workflow: 'real' }), late)).toMatchObject({
+      code: 'NOT_CONFIGURED',
+      message: expect.stringContaining('before WORKFLOW_TARGET_WORLD was set'),
+    });
+  });
+
+  test('a World that the app has made of this package, by whatever name, is no other', async () => {
+    const app = newApp({ workflow: 'real' });
+    writeFileSync(
+      join(app, 'my-world.cjs'),
+      `exports.createWorld = () => ({ ...require('hookline').createWorld({ url: 'mine.db' }) });`,
+    );
+    const code = `${SDK} sdk.getWorld(); ${RESUME}`;
+    const env = { WORKFLOW_TARGET_WORLD: './my-world.cjs' };
+    expect(await errorOf(app, code, env)).toMatchObject({ name: 'HookNotFoundError' });
+    expect(existsSync(join(app, 'mine.db'))).toBe(true);
+    const path = { WORKFLOW_TARGET_WORLD: './node_modules/hookline/dist/index.js' };
+    expect(await errorOf(app, RESUME, path)).toMatchObject({ name: 'HookNotFoundError' });
+  });
+});
+
+test('a database that cannot be made is named by its path', async () => {
+  const app = newApp({ workflow: 'real' });
+  writeFileSync(join(app, 'file'), '');
+  const env = { WORKFLOW_HOOKLINE_URL: 'file/hookline.db' };
+  expect(await errorOf(app, RESUME, env)).toMatchObject({
+    name: 'WorkflowWorldError',
+    code: 'CANNOT_OPEN',
+    message: expect.stringContaining(join(app, 'file', 'hookline.db')),
+  });
+});
