@@ -33,7 +33,8 @@ test('the depth of the queue, and what this process is doing of it, is told', as
   expect(await world.stats()).toEqual(NOTHING);
   await newRun(world);
   let finish = () => {};
-  world.createQueueHandler('__wkf_step_', () => new Promise<void>((done) => (finish = done)));
+  const finished = new Promise<void>((done) => (finish = done));
+  world.createQueueHandler('__wkf_step_', () => finished);
   await world.queue(STEP, { n: 1 });
   await world.queue(STEP, { n: 2 }, { delaySeconds: 3600 });
   const before = await world.stats();

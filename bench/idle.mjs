@@ -17,6 +17,8 @@ import { atOnce, park, startRuns, token } from './load.mjs';
 
 const WEEKS_MS = 1000 * 3600 * 24 * 30;
 const STEP_MS = 1000;
+/** After these, searches are rare. */
+const BOTH_SEARCHES_MS = 240_000;
 
 const [parked = 100_000, sleeping = 10_000, seconds = 20] = process.argv.slice(2).map(Number);
 
@@ -82,18 +84,16 @@ async function idle(url) {
   await resumeHook(token(0), { first: true });
   await delivery;
   const deliveredMs = performance.now() - begun;
-  const searching = await share(10);
-  const again = await share(10);
+  const searching = await share(seconds);
+  await pause(BOTH_SEARCHES_MS);
   const peace = await share(seconds);
   const { messages, runs } = await world.stats();
   console.log(`${runs.running} runs are under way, ${messages.sleeping} messages sleep`);
   console.log(`start() resolved after ${startMs.toFixed(0)} ms`);
   console.log(`the first resume was delivered after ${deliveredMs.toFixed(0)} ms`);
-  console.log(`${(100 * searching).toFixed(2)} % of a core in the first 10 s, with one search`);
-  console.log(`${(100 * again).toFixed(2)} % of a core in the next 10 s, with the second search`);
-  console.log(
-    `${(100 * peace).toFixed(2)} % of a core in ${seconds} s of the five minutes until the third`,
-  );
+  const percent = (part) => `${(100 * part).toFixed(2)} % of a core`;
+  console.log(`${percent(searching)} in the first ${seconds} s, while it searches`);
+  console.log(`${percent(peace)} in ${seconds} s of the five minutes until the next search`);
   console.log(`${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MiB`);
   process.exit(0);
 }

@@ -38,6 +38,8 @@ const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const SEARCH_EVERY: Duration = Duration::from_secs(300);
 /// Active runs in one step of that search: some milliseconds of a reader's time.
 const SEARCH_RUNS: usize = 1000;
+/// Between two steps, so that a search among very many runs takes under a hundredth of a processor.
+const BETWEEN_SEARCH_STEPS: Duration = Duration::from_secs(1);
 /// How often an app that does not answer yet is asked again.
 const ASK_APP_EVERY: Duration = Duration::from_millis(100);
 /// The same, when it has not answered for long.
@@ -243,6 +245,7 @@ impl Work {
                 if after.is_none() {
                     break;
                 }
+                sleep(BETWEEN_SEARCH_STEPS).await;
             }
             sleep(pause).await;
             pause = SEARCH_EVERY;

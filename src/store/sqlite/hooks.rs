@@ -112,8 +112,8 @@ pub(super) fn live_among(
 ) -> Result<Vec<(HookToken, HookView)>> {
     let mut live = Vec::new();
     for token in tokens {
-        if let Some(hook) = by_token(connection, &token)? {
-            live.push((token, view(connection, hook, true)?));
+        if let Some(view) = view_by_token(connection, &token)? {
+            live.push((token, view));
         }
     }
     Ok(live)

@@ -10,6 +10,7 @@ mod fault;
 mod forgotten;
 mod hooks;
 mod keys;
+mod log_activity;
 pub mod migrate;
 mod open;
 mod opening;
@@ -28,7 +29,6 @@ mod watcher;
 mod write_connection;
 mod writer;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use rusqlite::Connection;
@@ -87,8 +87,7 @@ pub struct SqliteStore {
     point: PointReader,
     owners: Arc<Owners>,
     listeners: Arc<RwLock<Vec<CommitListener>>>,
-    watchers: Arc<AtomicUsize>,
-    /// Looks for other processes' commits when there is no writer to do so.
+    /// Looks for other processes' commits; `None` where there are none.
     watcher: Option<Watcher>,
     clock: Arc<dyn Clock>,
     queue_time: Arc<QueueTime>,
@@ -445,15 +444,7 @@ impl Store for SqliteStore {
 
     fn watch_elsewhere(&self, watch: bool) {
         if let Some(watcher) = &self.watcher {
-            return watcher.watch(watch);
-        }
-        if watch {
-            if self.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
-                // Wakes the writer, which waits for operations alone.
-                self.writer.submit(Durability::Volatile, Completion::ignored(), |_| Ok(()));
-            }
-        } else {
-            self.watchers.fetch_sub(1, Ordering::Relaxed);
+            watcher.watch(watch);
         }
     }
 

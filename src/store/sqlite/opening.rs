@@ -1,13 +1,12 @@
 //! Opening a store: for reading and writing, or for reading only.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, RwLock};
 
 use super::open::{self, Location, Patience};
 use super::owners::Owners;
 use super::queue_time::QueueTime;
 use super::reader::{PointReader, Readers};
-use super::watcher::Watcher;
+use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
 use super::{READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
@@ -63,7 +62,7 @@ impl SqliteStore {
         };
         let owners = Arc::new(Owners::new(file, entropy.owner_name()));
         let listeners = Arc::new(RwLock::new(Vec::new()));
-        let watchers = Arc::new(AtomicUsize::new(0));
+        let look = Look::AsWriter(Arc::clone(&connection));
         let writer = Writer::start(WriterState {
             connection,
             path: path.clone(),
@@ -75,19 +74,24 @@ impl SqliteStore {
             full_durability: options.full_durability,
             synced: None,
             listeners: Arc::clone(&listeners),
-            watchers: Arc::clone(&watchers),
             faults: options.faults,
         })
         .map_err(no_thread)?;
         let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
+        let watcher = match location {
+            Location::File(path) => {
+                Some(Watcher::start(path, look, Arc::clone(&listeners)).map_err(no_thread)?)
+            }
+            // Nobody else has it.
+            Location::Memory(_) => None,
+        };
         Ok(Self {
             writer: Arc::new(writer),
             readers,
             point,
             owners,
             listeners,
-            watchers,
-            watcher: None,
+            watcher,
             clock: options.clock,
             queue_time,
             entropy,
@@ -118,8 +122,8 @@ impl SqliteStore {
         let connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::default());
-        let watcher =
-            Watcher::start(reading(Patience::Short)?, Arc::clone(&listeners)).map_err(no_thread)?;
+        let look = Look::AsReader(reading(Patience::Short)?);
+        let watcher = Watcher::start(&path, look, Arc::clone(&listeners)).map_err(no_thread)?;
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
             "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
@@ -132,7 +136,6 @@ impl SqliteStore {
             point: PointReader::new(point, None, path),
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,
-            watchers: Arc::default(),
             watcher: Some(watcher),
             queue_time: Arc::new(QueueTime::new(&*options.clock)),
             clock: options.clock,

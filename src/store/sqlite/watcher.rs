@@ -1,13 +1,30 @@
-//! Notices the commits of other processes for a store that only reads, which has no writer to do so.
+//! Notices the commits of other processes.
 
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::writer::LOOK_ELSEWHERE_EVERY;
+use super::log_activity::LogActivity;
+use super::write_connection::WriteConnection;
 use crate::lock::{self, lock};
 use crate::store::{CommitListener, CommitNews};
+
+/// Between looks after a write to the log: its commit is to be seen when it has been synced.
+const QUICK: Duration = Duration::from_millis(1);
+/// How many such looks follow a write.
+const QUICK_LOOKS: u32 = 5;
+/// Before the next look after a commit of this process, or after telling of others' commits: who
+/// commits all the time is not worth a look each time.
+const BETWEEN_COMMITS: Duration = Duration::from_millis(3);
+/// Between looks while there is something going on, or where the host does not tell of writes.
+const STEADY: Duration = Duration::from_millis(10);
+/// How many such looks follow the last write: for longer than a sync takes.
+const STEADY_LOOKS: u32 = 100;
+/// Between looks while the host says that nothing is written.
+const CALM: Duration = Duration::from_secs(1);
 
 /// A thread that looks at the database while somebody wants to hear of changes.
 pub(super) struct Watcher {
@@ -18,6 +35,7 @@ pub(super) struct Watcher {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    activity: Option<LogActivity>,
 }
 
 #[derive(Default)]
@@ -26,16 +44,30 @@ struct State {
     closed: bool,
 }
 
+/// The connection by which others' commits are seen.
+pub(super) enum Look {
+    /// The writer's, whose own commits are no news.
+    AsWriter(Arc<WriteConnection>),
+    /// That of a store which only reads.
+    AsReader(Connection),
+}
+
 impl Watcher {
     pub(super) fn start(
-        connection: Connection,
+        database: &Path,
+        look: Look,
         listeners: Arc<RwLock<Vec<CommitListener>>>,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            // Without the host's word it is looked for steadily.
+            activity: LogActivity::of(database).ok(),
+        });
         let looking = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("hookline-watcher".into())
-            .spawn(move || looking.run(&connection, &listeners))?;
+            .spawn(move || looking.run(&look, &listeners))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -50,6 +82,9 @@ impl Watcher {
     pub(super) fn close(&self) {
         lock(&self.shared.state).closed = true;
         self.shared.changed.notify_all();
+        if let Some(activity) = &self.shared.activity {
+            activity.interrupt();
+        }
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -58,15 +93,14 @@ impl Watcher {
 }
 
 impl Shared {
-    fn run(&self, connection: &Connection, listeners: &RwLock<Vec<CommitListener>>) {
+    fn run(&self, look: &Look, listeners: &RwLock<Vec<CommitListener>>) {
         let mut seen = None;
-        while self.awaits_look() {
-            let read = connection
-                .prepare_cached("PRAGMA data_version")
-                .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
+        let mut pace = Pace { host_tells: self.activity.is_some(), ..Pace::default() };
+        while self.wait(&mut pace, look.own_commits()) {
             // What cannot be read now is read the next time.
-            let Ok(version) = read else { continue };
+            let Some(version) = look.version() else { continue };
             if seen.replace(version) != Some(version) {
+                pace.told();
                 let news = CommitNews { elsewhere: true, ..CommitNews::default() };
                 lock::read(listeners).iter().for_each(|listener| listener(&news));
             }
@@ -74,14 +108,159 @@ impl Shared {
     }
 
     /// Waits until it is time to look; `false` when that time is over.
-    fn awaits_look(&self) -> bool {
+    fn wait(&self, pace: &mut Pace, own_commits: usize) -> bool {
         let idle = |state: &mut State| state.watchers == 0 && !state.closed;
         let state = self.changed.wait_while(lock(&self.state), idle);
-        let state = state.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return false;
         }
-        let waited = self.changed.wait_timeout(state, LOOK_ELSEWHERE_EVERY);
-        !waited.unwrap_or_else(std::sync::PoisonError::into_inner).0.closed
+        match (pace.next(own_commits), &self.activity) {
+            (Wait::ForWrite(at_most), Some(activity)) => {
+                drop(state);
+                match activity.wait(at_most) {
+                    Ok(true) => pace.written(),
+                    Ok(false) => {}
+                    Err(_) => pace.host_tells = false,
+                }
+                !lock(&self.state).closed
+            }
+            (Wait::ForWrite(time) | Wait::Time(time), _) => {
+                let waited = self.changed.wait_timeout(state, time);
+                !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+            }
+        }
+    }
+}
+
+impl Look {
+    /// Changes when another connection than this one has committed; `None` when it cannot be read
+    /// now.
+    fn version(&self) -> Option<i64> {
+        let read = |connection: &Connection| {
+            let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
+            statement.query_row([], |row| row.get(0)).ok()
+        };
+        match self {
+            Self::AsWriter(connection) => read(&*connection.lock_if_idle()?),
+            Self::AsReader(connection) => read(connection),
+        }
+    }
+
+    /// Changes with each commit of this process.
+    fn own_commits(&self) -> usize {
+        match self {
+            Self::AsWriter(connection) => connection.ended_batches(),
+            Self::AsReader(_) => 0,
+        }
+    }
+}
+
+/// When to look next.
+#[derive(Default)]
+struct Pace {
+    /// Whether the host tells of writes.
+    host_tells: bool,
+    quick_looks_left: u32,
+    steady_looks: u32,
+    has_told: bool,
+    own_commits: usize,
+}
+
+#[derive(Debug, PartialEq)]
+enum Wait {
+    /// Nothing but the time ends it.
+    Time(Duration),
+    /// A write to the log ends it before its time.
+    ForWrite(Duration),
+}
+
+impl Pace {
+    /// The log is being written to.
+    fn written(&mut self) {
+        self.quick_looks_left = QUICK_LOOKS;
+        self.steady_looks = 0;
+    }
+
+    /// A look has found commits.
+    fn told(&mut self) {
+        self.quick_looks_left = 0;
+        self.has_told = true;
+    }
+
+    fn next(&mut self, own_commits: usize) -> Wait {
+        let has_committed = std::mem::replace(&mut self.own_commits, own_commits) != own_commits;
+        if self.quick_looks_left > 0 {
+            self.quick_looks_left -= 1;
+            return Wait::Time(QUICK);
+        }
+        if std::mem::take(&mut self.has_told) || has_committed {
+            // Its own writes would wake it each time, for nothing.
+            return Wait::Time(BETWEEN_COMMITS);
+        }
+        if !self.host_tells {
+            return Wait::Time(STEADY);
+        }
+        self.steady_looks = (self.steady_looks + 1).min(STEADY_LOOKS);
+        Wait::ForWrite(if self.steady_looks < STEADY_LOOKS { STEADY } else { CALM })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_by_host() -> Pace {
+        Pace { host_tells: true, ..Pace::default() }
+    }
+
+    fn calm() -> Pace {
+        let mut pace = told_by_host();
+        for _ in 0..STEADY_LOOKS {
+            pace.next(0);
+        }
+        assert_eq!(pace.next(0), Wait::ForWrite(CALM));
+        pace
+    }
+
+    #[test]
+    fn a_write_is_looked_for_quickly_and_then_steadily_until_it_is_long_ago() {
+        let mut pace = calm();
+        pace.written();
+        for _ in 0..QUICK_LOOKS {
+            assert_eq!(pace.next(0), Wait::Time(QUICK));
+        }
+        for _ in 1..STEADY_LOOKS {
+            assert_eq!(pace.next(0), Wait::ForWrite(STEADY));
+        }
+        assert_eq!(pace.next(0), Wait::ForWrite(CALM));
+    }
+
+    #[test]
+    fn what_this_process_writes_itself_does_not_wake_it() {
+        let mut pace = calm();
+        for commits in 1..10 {
+            assert_eq!(pace.next(commits), Wait::Time(BETWEEN_COMMITS));
+        }
+        assert_eq!(pace.next(9), Wait::ForWrite(STEADY));
+    }
+
+    #[test]
+    fn other_processes_that_commit_all_the_time_are_told_of_at_a_steady_pace() {
+        let mut pace = calm();
+        for _ in 0..10 {
+            pace.written();
+            assert_eq!(pace.next(0), Wait::Time(QUICK));
+            pace.told();
+            assert_eq!(pace.next(0), Wait::Time(BETWEEN_COMMITS));
+        }
+    }
+
+    #[test]
+    fn without_the_hosts_word_every_look_comes_by_time() {
+        let mut pace = Pace::default();
+        for _ in 0..2 * STEADY_LOOKS {
+            assert_eq!(pace.next(0), Wait::Time(STEADY));
+        }
     }
 }

@@ -14,11 +14,16 @@ use crate::lock::{self, lock};
 pub(super) struct WriteConnection {
     connection: Mutex<Connection>,
     outstanding: AtomicUsize,
+    ended_batches: AtomicUsize,
 }
 
 impl WriteConnection {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection: Mutex::new(connection), outstanding: AtomicUsize::new(0) }
+        Self {
+            connection: Mutex::new(connection),
+            outstanding: AtomicUsize::new(0),
+            ended_batches: AtomicUsize::new(0),
+        }
     }
 
     /// For the writer.
@@ -34,6 +39,12 @@ impl WriteConnection {
     /// The writer is done with operations.
     pub(super) fn end_operations(&self, count: usize) {
         self.outstanding.fetch_sub(count, Ordering::Relaxed);
+        self.ended_batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the writer was done with some.
+    pub(super) fn ended_batches(&self) -> usize {
+        self.ended_batches.load(Ordering::Relaxed)
     }
 
     /// For a short read, if the writer has nothing to do. While there is a single operation under

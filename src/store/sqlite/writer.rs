@@ -5,11 +5,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -29,8 +27,6 @@ use crate::store::{CommitListener, CommitNews, Completion};
 const BATCH_OPERATIONS_MAX: usize = 256;
 /// Operations that may wait; one more is refused with `Throttled`, so memory stays bounded.
 const WAITING_OPERATIONS_MAX: usize = 65_536;
-/// How often the writer looks whether another process has committed, while somebody waits for that.
-pub(super) const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(10);
 /// How often the writer looks for the next operation before it sleeps, each time yielding the
 /// processor: about as long as a caller that awaits one operation takes to come with the next.
 const LINGER_LOOKS: u32 = 600;
@@ -54,8 +50,6 @@ pub(super) struct WriterState {
     /// How the connection commits now; `None` when that is not known.
     pub(super) synced: Option<bool>,
     pub(super) listeners: Arc<RwLock<Vec<CommitListener>>>,
-    /// How many want to hear of other processes' commits.
-    pub(super) watchers: Arc<AtomicUsize>,
     /// Commits that are made to fail; `None` outside of tests.
     pub(super) faults: Option<Arc<FaultPlan>>,
 }
@@ -217,14 +211,10 @@ struct Linger {
 }
 
 impl Linger {
-    fn receive<T>(
-        &mut self,
-        receiver: &Receiver<T>,
-        sleep: impl FnOnce() -> Result<T, RecvTimeoutError>,
-    ) -> Result<T, RecvTimeoutError> {
+    fn receive<T>(&mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         if self.pause > 0 {
             self.pause -= 1;
-            return sleep();
+            return receiver.recv();
         }
         for _ in 0..LINGER_LOOKS {
             if let Ok(next) = receiver.try_recv() {
@@ -233,63 +223,23 @@ impl Linger {
             std::thread::yield_now();
         }
         self.pause = LINGER_AGAIN_AFTER;
-        sleep()
+        receiver.recv()
     }
 }
 
 impl WriterState {
     fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
         let mut linger = Linger::default();
-        let mut seen_elsewhere = self.elsewhere_version();
-        let mut has_committed = false;
-        loop {
-            // Another look in vain at other processes' commits is no reason to linger.
-            let received = match std::mem::take(&mut has_committed) {
-                true => linger.receive(receiver, || self.receive(receiver)),
-                false => self.receive(receiver),
-            };
-            match received {
-                Ok(first) => {
-                    let mut batch = vec![first];
-                    while batch.len() < BATCH_OPERATIONS_MAX
-                        && let Ok(next) = receiver.try_recv()
-                    {
-                        batch.push(next);
-                    }
-                    self.commit(batch);
-                    has_committed = true;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+        while let Ok(first) = linger.receive(receiver) {
+            let mut batch = vec![first];
+            while batch.len() < BATCH_OPERATIONS_MAX
+                && let Ok(next) = receiver.try_recv()
+            {
+                batch.push(next);
             }
-            let version = self.elsewhere_version();
-            if version != seen_elsewhere {
-                seen_elsewhere = version;
-                self.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
-            }
+            self.commit(batch);
         }
         self.checkpoint();
-    }
-
-    fn receive(
-        &self,
-        receiver: &Receiver<Box<dyn Operation>>,
-    ) -> Result<Box<dyn Operation>, RecvTimeoutError> {
-        if self.watchers.load(Ordering::Relaxed) == 0 {
-            return receiver.recv().map_err(|_| RecvTimeoutError::Disconnected);
-        }
-        receiver.recv_timeout(LOOK_ELSEWHERE_EVERY)
-    }
-
-    /// Changes when another connection has committed, never by our own commits.
-    fn elsewhere_version(&self) -> i64 {
-        if self.watchers.load(Ordering::Relaxed) == 0 {
-            return 0;
-        }
-        let connection = self.connection.lock();
-        let read =
-            || connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0));
-        read().unwrap_or(0)
     }
 
     /// Commits a batch; when it fails, each of its operations is tried alone, so that one bad
@@ -327,17 +277,15 @@ impl WriterState {
         let synced = durable && self.full_durability;
         let begun = self.planned_fault(durable);
         let begun = begun.and_then(|()| self.set_synchronous(connection, synced));
-        if !connection.is_autocommit() {
-            // A rollback that failed must not fail every batch from then on.
-            let _ = execute(connection, "ROLLBACK");
-        }
+        // A rollback that failed must not fail every batch from then on.
+        roll_back(connection);
         let begun = begun.and_then(|()| execute(connection, "BEGIN IMMEDIATE"));
         begun.map_err(|fault| Failed { fault, of: Blame::Batch })?;
         let done = self.execute_all(connection, batch, news);
         let done = done.and_then(|()| execute(connection, "COMMIT"));
-        if done.is_err() && !connection.is_autocommit() {
-            // Nothing of the batch may stay; should even this fail, the next BEGIN says so.
-            let _ = execute(connection, "ROLLBACK");
+        if done.is_err() {
+            // Nothing of the batch may stay.
+            roll_back(connection);
         }
         done.map_err(|fault| {
             let of = if fault.kind == ErrorKind::Busy { Blame::Batch } else { Blame::Operation };
@@ -407,6 +355,13 @@ impl WriterState {
     }
 }
 
+/// Ends a transaction that is still open; should that fail, the next BEGIN says so.
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit() {
+        let _ = execute(connection, "ROLLBACK");
+    }
+}
+
 fn execute(connection: &Connection, sql: &str) -> Result<(), WorldError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.raw_query();
@@ -430,6 +385,8 @@ fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::SystemClock;
 
@@ -450,7 +407,6 @@ mod tests {
             full_durability,
             synced: None,
             listeners: Arc::default(),
-            watchers: Arc::default(),
             faults: None,
         })
         .unwrap()
