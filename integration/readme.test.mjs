@@ -1,0 +1,109 @@
+// A new user in an empty folder, with nothing but the README. The tarballs stand in for the registry.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { freePort, newFolder, program, Server } from './apps.mjs';
+import { keeps, section, writeFiles } from './readme.mjs';
+
+const { hookline, ...platforms } = JSON.parse(process.env.HOOKLINE_PACKAGES);
+const tarballs = [hookline, ...Object.values(platforms)].join(' ');
+const SERVES = /^(?:npx nitro dev|npm run dev)$/;
+
+/** A user in a folder, who types what the README says. */
+class User {
+  #port;
+  #server;
+
+  constructor(folder) {
+    this.folder = folder;
+  }
+
+  /** Follows the blocks of a section in order. */
+  async follow(blocks) {
+    for (const block of blocks) {
+      if (block.file) await writeFiles(this.folder, [block]);
+      else for (const command of block.commands) await this.#type(command);
+    }
+  }
+
+  async #type({ command, promised }) {
+    if (SERVES.test(command)) return this.#serve(command);
+    const typed = command
+      .replace(/^(npm install .*)\bhookline\b/, `$1${tarballs}`)
+      .replaceAll('localhost:3000', `localhost:${this.#port}`);
+    const run = () => program(this.folder, 'bash', ['-c', typed.replace(/^curl/, 'curl -sS')]);
+    if (!promised) return run();
+    const kept = async () => keeps(promised, await run());
+    // Only what looks may be typed twice.
+    if (command.startsWith('npx hookline'))
+      await this.#server.until(`${promised} of ${command}`, kept);
+    else {
+      const output = await run();
+      assert.ok(keeps(promised, output), `${command}\n${output}\nis not\n${promised}`);
+    }
+  }
+
+  async #serve(command) {
+    this.#port = await freePort();
+    const options = { port: this.#port, node: 'bash' };
+    this.#server = await Server.start(this.folder, ['-c', command], options);
+  }
+
+  leave() {
+    return this.#server?.kill();
+  }
+}
+
+/** Says how long a user needs, whom reading and typing cost no time. */
+async function timed(what, work) {
+  const start = performance.now();
+  await work();
+  console.log(`${what}: ${Math.round((performance.now() - start) / 1000)} s`);
+}
+
+describe('the README', () => {
+  const users = [];
+  const newUser = (folder) => {
+    users.push(new User(folder));
+    return users.at(-1);
+  };
+  after(() => Promise.all(users.map((user) => user.leave())));
+
+  describe('in an empty folder', () => {
+    let user;
+    before(async () => {
+      user = newUser(await newFolder('readme'));
+    });
+
+    test('"Use it" works', async () => {
+      const blocks = await section('Use it');
+      assert.deepEqual(blocks.map(({ file }) => file ?? 'commands').slice(0, 4), [
+        'commands',
+        'workflows/approval.ts',
+        'resume.ts',
+        'server.ts',
+      ]);
+      await timed('"Use it"', () => user.follow(blocks));
+    });
+
+    test('"Test it" works, after that', async () => {
+      const blocks = await section('Test it');
+      await timed('"Test it"', () => user.follow(blocks));
+    });
+  });
+
+  test('"Next.js in five steps" works in a new app', async () => {
+    const folder = await newFolder('readme-next');
+    const blocks = await section('Next.js in five steps');
+    const asAbove = (await section('Use it')).filter(({ file }) =>
+      ['workflows/approval.ts', 'resume.ts'].includes(file),
+    );
+    await timed('"Next.js in five steps"', async () => {
+      await program(folder, 'npx', ['--yes', 'create-next-app@latest', 'my-app', '--yes']);
+      const user = newUser(join(folder, 'my-app'));
+      await writeFiles(user.folder, asAbove);
+      await user.follow(blocks);
+    });
+  });
+});
