@@ -10,7 +10,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --many 1000           calls of a round with 128 in flight
   --looks 500           look-ups of a round
   --folder PATH         where the databases are made (bench/.build)
-  --name NAME           writes bench/results/NAME.json (latest)
+  --name NAME           writes bench/results/NAME.json (latest, which is drawn for the guides too)
   --no-memory           leaves out the memory of parked hooks
   --profile             only splits where the time of one resumeHook goes
   --world-local         also measures world-local at the smallest size (slow)`;

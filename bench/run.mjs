@@ -4,6 +4,7 @@ import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBare } from './bare.mjs';
+import { draw } from './chart.mjs';
 import { measureLocal, printLocal } from './local.mjs';
 import { measureMemory } from './memory.mjs';
 import { readOptions } from './options.mjs';
@@ -81,4 +82,6 @@ async function save(results) {
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, `${JSON.stringify(results, undefined, 2)}\n`);
   say(`\nwritten: bench/results/${options.name}.json`);
+  // Any other name is a look at something else, which the guides do not show.
+  if (options.name === 'latest') say(`drawn: ${await draw(results)}`);
 }
