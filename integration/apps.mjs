@@ -18,6 +18,8 @@ export const isFull = process.env.HOOKLINE_FULL === '1';
 const PNPM = '10.34.9';
 const INSTALL_LIMIT_MS = 240_000;
 const PROGRAM_LIMIT_MS = 300_000;
+/** A development server compiles before it answers. */
+const START_LIMIT_MS = 180_000;
 
 /** The environment of a user who has set nothing. */
 export function cleanEnvironment(more = {}) {
@@ -40,7 +42,7 @@ export async function installApp(example, manager, alter = async () => {}) {
   await cp(join(here, '..', 'examples', example), app, {
     recursive: true,
     filter: (source) =>
-      !/[/\\](?:node_modules|\.next|\.nitro|\.output|\.workflow-data)$/.test(source),
+      !/[/\\](?:node_modules|\.next|\.nitro|\.output|\.well-known|\.workflow-data)$/.test(source),
   });
   await alter(app);
   const path = join(app, 'package.json');
@@ -110,12 +112,12 @@ export class Server {
       });
     }
     server.#ended = once(server.#child, 'exit');
-    await server.until('an answer', () =>
+    const answers = () =>
       fetch(server.url + path).then(
         () => true,
         () => false,
-      ),
-    );
+      );
+    await server.until('an answer', answers, START_LIMIT_MS);
     return server;
   }
 

@@ -45,6 +45,7 @@ for (const manager of new Set(chosen.map((variant) => variant.manager))) {
         cp(ADDITIONS, folder, { recursive: true }),
       );
     });
+    test('the tests of the app itself pass, under next/jest', () => program(app, 'npm', ['test']));
     for (const variant of chosen.filter((one) => one.manager === manager)) {
       const { bundler, mode } = variant;
       describe(`${bundler}, ${mode}`, () => driven(() => app, variant));
@@ -120,6 +121,12 @@ function driven(appOf, { bundler, mode, env = {} }) {
     await server?.kill();
   });
 
+  /** A new page: a kill may cut one short, and in development a page then reloads itself. */
+  const anew = async () => {
+    await page.close();
+    page = await openPage(browser);
+  };
+
   /** A test whose failure shows what the server has said. */
   const holds = (name, story) =>
     test(name, async () => {
@@ -194,34 +201,35 @@ function driven(appOf, { bundler, mode, env = {} }) {
     await server.until('after()', () => server.output.includes('ran after the step'));
   });
 
-  holds(
-    'killed between the click and what follows: after a restart it completes, once',
-    async () => {
-      const runId = await ask(page, server.url, { title: 'Through a crash' });
-      await server.kill();
-      const before = server.output;
-      // A server that takes clicks and delivers nothing: so the kill certainly comes in between.
-      server = await serve({ WORKFLOW_HOOKLINE_ROLE: 'producer' });
-      await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
-      await server.kill();
-      server = await serve();
-      // The kill may have cut the page short, too: a person reloads it.
-      await page.reload();
-      const lines = await finished(page, server.url, runId);
-      assert.match(lines[2], /^Paid, receipt/);
-      const paid = (before + server.output).match(/paying 420 € for Through a crash/g);
-      assert.equal(paid?.length, 1);
-      const types = await eventTypes(appOf(), database, runId);
-      const count = (type) => types.filter((one) => one === type).length;
-      // Three reports, the payment and the end of the report: each once.
-      assert.deepEqual(
-        [count('hook_received'), count('step_completed'), count('run_completed')],
-        [1, 5, 1],
-      );
-    },
-  );
+  // A development server takes long to start, and delivers as any other.
+  if (mode !== 'dev' || isFull) {
+    holds(
+      'killed between the click and what follows: after a restart it completes, once',
+      async () => {
+        const runId = await ask(page, server.url, { title: 'Through a crash' });
+        await server.kill();
+        const before = server.output;
+        // A server that takes clicks and delivers nothing: so the kill certainly comes in between.
+        server = await serve({ WORKFLOW_HOOKLINE_ROLE: 'producer' });
+        await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
+        await server.kill();
+        server = await serve();
+        await anew();
+        const lines = await finished(page, server.url, runId);
+        assert.match(lines[2], /^Paid, receipt/);
+        const paid = (before + server.output).match(/paying 420 € for Through a crash/g);
+        assert.equal(paid?.length, 1);
+        const types = await eventTypes(appOf(), database, runId);
+        const count = (type) => types.filter((one) => one === type).length;
+        // Three reports, the payment and the end of the report: each once.
+        assert.deepEqual(
+          [count('hook_received'), count('step_completed'), count('run_completed')],
+          [1, 5, 1],
+        );
+      },
+    );
+  }
 
-  // A development server takes long to start; once is enough.
   if (mode !== 'dev') {
     holds(
       'killed at the click, at whatever moment: after a restart it completes, once',
@@ -230,7 +238,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
         await decide(page, await cardOf(page, server.url, runId), 'Approve', runId);
         await server.kill();
         server = await serve();
-        await page.reload();
+        await anew();
         await finished(page, server.url, runId);
         const types = await eventTypes(appOf(), database, runId);
         assert.equal(types.filter((type) => type === 'hook_received').length, 1);
@@ -241,20 +249,20 @@ function driven(appOf, { bundler, mode, env = {} }) {
 
   if (mode === 'dev') {
     holds('after an edit the same engine goes on with the new code', async () => {
-      const runId = await ask(page, server.url, { title: 'Edited' });
-      const owners = await readdir(`${database}-owners`);
       const source = join(appOf(), 'workflows', 'approval.ts');
       const text = await readFile(source, 'utf8');
       const route = join(appOf(), 'app', 'actions.ts');
       const routeText = await readFile(route, 'utf8');
+      // The SDK's watcher (4.8.9) may take the first change for the start of its watch, with every
+      // World; so the first change is none.
+      await writeFile(source, `${text}\n`);
+      const runId = await ask(page, server.url, { title: 'Edited' });
+      const owners = await readdir(`${database}-owners`);
       let seen = [];
       try {
-        let edits = 0;
+        await writeFile(source, text.replace("'Approved'", "'Accepted'"));
+        await writeFile(route, routeText.replace("'Ada'", "'Edith'"));
         await server.until('the edited code', async () => {
-          // Again each time: a watcher may miss an edit that comes while it builds.
-          edits += 1;
-          await writeFile(source, `${text.replace("'Approved'", "'Accepted'")}// ${edits}\n`);
-          await writeFile(route, `${routeText.replace("'Ada'", "'Edith'")}// ${edits}\n`);
           const id = await ask(page, server.url, { title: 'Edited' });
           await decide(page, await cardOf(page, server.url, id), 'Approve', id);
           seen = await finished(page, server.url, id);
