@@ -21,11 +21,14 @@ const PROGRAM_LIMIT_MS = 300_000;
 /** A development server compiles before it answers. */
 const START_LIMIT_MS = 180_000;
 
+/** What a machine sets so that its programs find each other and the registry. */
+const OF_THE_MACHINE =
+  /^(?:PATH|HOME|TMPDIR|npm_config_registry|(?:https?|no)_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_\w+)$/i;
+
 /** The environment of a user who has set nothing. */
 export function cleanEnvironment(more = {}) {
-  const { PATH, HOME, TMPDIR, npm_config_registry } = process.env;
-  const kept = { PATH, HOME, TMPDIR, npm_config_registry, NEXT_TELEMETRY_DISABLED: '1', ...more };
-  return Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined));
+  const kept = Object.entries(process.env).filter(([name]) => OF_THE_MACHINE.test(name));
+  return { ...Object.fromEntries(kept), NEXT_TELEMETRY_DISABLED: '1', ...more };
 }
 
 /** A new folder for this run of the tests. */
@@ -62,10 +65,16 @@ export async function installApp(example, manager, alter = async () => {}) {
 async function install(app, manager) {
   if (manager === 'npm')
     return program(app, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline']);
-  const [store, tools] = [join(process.env.HOOKLINE_APPS, 'pnpm-store'), await newFolder('tools')];
+  const store = join(process.env.HOOKLINE_APPS, 'pnpm-store');
+  const args = [await pnpm(), 'install', '--prefer-offline', '--store-dir', store];
+  await program(app, process.execPath, args, INSTALL_LIMIT_MS);
+}
+
+/** The program of pnpm, in a folder of its own. */
+async function pnpm() {
+  const tools = await newFolder('tools');
   await program(tools, 'npm', ['install', '--no-audit', '--no-fund', `pnpm@${PNPM}`]);
-  const cli = join(tools, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
-  await program(app, process.execPath, [cli, 'install', '--store-dir', store], INSTALL_LIMIT_MS);
+  return join(tools, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
 }
 
 /** Runs a program to its end in a folder; its output is the error when it fails. */

@@ -1,9 +1,10 @@
-// The examples for Hono and Nitro: built, served, resumed over REST, killed.
+// The examples for Hono and Nitro: built, served, resumed over REST, killed; one on every Node.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { freePort, installApp, program, Server } from './apps.mjs';
+import { worksOnEveryNode } from './node-versions.mjs';
 
 for (const [example, manager] of [
   ['hono', 'npm'],
@@ -78,6 +79,8 @@ for (const [example, manager] of [
       assert.equal((await ended(body.runId)).status, 'paid');
       assert.equal((before + server.output).match(/paying 7 € for 1002/g)?.length, 1);
     });
+
+    if (example === 'hono') worksOnEveryNode(() => folder);
 
     test('on SIGTERM it ends', async () => {
       const [code, signal] = await server.kill('SIGTERM');

@@ -260,7 +260,8 @@ function driven(appOf, { bundler, mode, env = {} }) {
       const owners = await readdir(`${database}-owners`);
       let seen = [];
       try {
-        await writeFile(source, text.replace("'Approved'", "'Accepted'"));
+        const edited = text.replace("'Approved'", "'Accepted'").replace("'Rejected'", "'Declined'");
+        await writeFile(source, edited);
         await writeFile(route, routeText.replace("'Ada'", "'Edith'"));
         await server.until('the edited code', async () => {
           const id = await ask(page, server.url, { title: 'Edited' });
@@ -269,8 +270,10 @@ function driven(appOf, { bundler, mode, env = {} }) {
           return seen.includes('Accepted by Edith');
         });
         assert.deepEqual(await readdir(`${database}-owners`), owners);
+        // So does what began before the edit.
         await decide(page, await cardOf(page, server.url, runId), 'Reject', runId);
-        await finished(page, server.url, runId);
+        seen = await finished(page, server.url, runId);
+        assert.equal(seen[1], 'Declined by Edith');
       } catch (error) {
         error.message = `${error.message}\nSeen: ${seen.join('; ')}`;
         throw error;

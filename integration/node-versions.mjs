@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { freePort, installApp, newFolder, program, Server } from './apps.mjs';
+import { freePort, newFolder, program, Server } from './apps.mjs';
 
 const VERSIONS = ['20', '22', '24'];
 
@@ -21,16 +21,10 @@ const SURFACE = `
     }));
   });`;
 
-describe('Node', () => {
-  let app;
-  before(async () => {
-    app = await installApp('hono', 'npm');
-    const nitro = join('node_modules', 'nitro', 'dist', 'cli', 'index.mjs');
-    await program(app, process.execPath, [nitro, 'build']);
-  });
-
+/** Tests of an example that has been installed and built. */
+export function worksOnEveryNode(appOf) {
   for (const version of VERSIONS) {
-    describe(version, () => {
+    describe(`on Node ${version}`, () => {
       let node;
       let server;
       before(async () => {
@@ -43,7 +37,7 @@ describe('Node', () => {
       test('require and import give one package, which works', async () => {
         const folder = await newFolder('database');
         const env = { WORKFLOW_HOOKLINE_URL: join(folder, 'hookline.db') };
-        const output = await program(app, node, ['-e', SURFACE], undefined, env);
+        const output = await program(appOf(), node, ['-e', SURFACE], undefined, env);
         assert.deepEqual(JSON.parse(output), {
           node: version,
           same: true,
@@ -55,7 +49,7 @@ describe('Node', () => {
       test('a workflow pauses, is resumed and ends', async () => {
         const port = await freePort();
         const folder = await newFolder('database');
-        server = await Server.start(app, [join('.output', 'server', 'index.mjs')], {
+        server = await Server.start(appOf(), [join('.output', 'server', 'index.mjs')], {
           port,
           node,
           env: {
@@ -77,4 +71,4 @@ describe('Node', () => {
       });
     });
   }
-});
+}
