@@ -67,12 +67,15 @@ CREATE TABLE steps (
 -- steps.get without a run.
 CREATE INDEX steps_by_id ON steps (step_id);
 
+-- Clustered by token, so that the look-up of a resume reads one tree.
 CREATE TABLE hooks (
-  -- Never given twice, also after the last hook has gone: a reader's cursor stands on it.
-  hook_number INTEGER PRIMARY KEY AUTOINCREMENT,
+  token TEXT NOT NULL,
+  -- 0 while the hook lives and holds its token alone; then its number, because the token may be
+  -- taken again.
+  disposal INTEGER NOT NULL DEFAULT 0 CHECK ((disposal = 0) = (disposed_at_ms IS NULL)),
+  hook_number INTEGER NOT NULL,
   run_id TEXT NOT NULL,
   hook_id TEXT NOT NULL,
-  token TEXT NOT NULL,
   owner_id TEXT NOT NULL,
   project_id TEXT NOT NULL,
   environment TEXT NOT NULL,
@@ -82,12 +85,22 @@ CREATE TABLE hooks (
   disposed_at_ms INTEGER,
   spec_version INTEGER NOT NULL,
   is_webhook INTEGER NOT NULL CHECK (is_webhook IN (0, 1)),
-  UNIQUE (run_id, hook_id)
-) STRICT;
--- A token names at most one live hook; also hooks.getByToken and the look-up of a resume.
-CREATE UNIQUE INDEX hooks_live_token ON hooks (token) WHERE disposed_at_ms IS NULL;
+  PRIMARY KEY (token, disposal)
+) STRICT, WITHOUT ROWID;
+-- hooks.list, in the order of creation.
+CREATE UNIQUE INDEX hooks_by_number ON hooks (hook_number);
+-- A hook of a run; hooks.list of a run; the end of a run.
+CREATE UNIQUE INDEX hooks_by_run ON hooks (run_id, hook_id);
 -- hooks.get.
 CREATE INDEX hooks_by_id ON hooks (hook_id);
+
+-- The number of the last hook. Never given twice, also after that hook has gone: a reader's cursor
+-- stands on it. One row.
+CREATE TABLE hook_numbers (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  last_number INTEGER NOT NULL
+) STRICT;
+INSERT INTO hook_numbers VALUES (1, 0);
 
 -- Resumes that had an idempotency key. Neither the key nor the token stands here: their digest does,
 -- and that of the payload. Rows outlive hook and run, for as long as a sender may repeat itself.

@@ -121,9 +121,11 @@ pub fn needs(body: &EventBody) -> Needs {
             needs.hook = Some(hook.clone());
             needs.token = Some(token.clone());
         }
-        EventBody::HookReceived { hook, .. } | EventBody::HookDisposed { hook } => {
+        EventBody::HookReceived { hook, token } => {
             needs.hook = Some(hook.clone());
+            needs.token.clone_from(token);
         }
+        EventBody::HookDisposed { hook } => needs.hook = Some(hook.clone()),
         EventBody::WaitCreated { wait, .. } | EventBody::WaitCompleted { wait } => {
             needs.wait = Some(wait.clone());
         }

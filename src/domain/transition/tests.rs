@@ -70,7 +70,8 @@ fn an_event_reads_the_rows_it_names_and_no_others() {
     assert_eq!(needs(&step_retrying("s", None)), of_step("s"));
     let with_token = Needs { token: Some(HookToken::new("t")), ..of_hook("h") };
     assert_eq!(needs(&hook_created("h", "t")), with_token);
-    assert_eq!(needs(&hook_received("h", Some("t"))), of_hook("h"));
+    assert_eq!(needs(&hook_received("h", Some("t"))), with_token);
+    assert_eq!(needs(&hook_received("h", None)), of_hook("h"));
     assert_eq!(needs(&hook_disposed("h")), of_hook("h"));
     assert_eq!(needs(&wait_created("w", 1)), of_wait("w"));
     assert_eq!(needs(&wait_completed("w")), of_wait("w"));

@@ -138,7 +138,13 @@ fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Resul
         seen.step = steps::by_id(connection, run_id, step_id)?;
     }
     if let Some(hook_id) = &needs.hook {
-        seen.hook = hooks::of_run(connection, run_id, hook_id)?;
+        // Mostly the holder of the token, whose row the look-up before a resume has just read.
+        let held = seen.token_holder.as_ref();
+        let held = held.filter(|hook| hook.run_id == *run_id && hook.hook_id == *hook_id).cloned();
+        seen.hook = match held {
+            Some(hook) => Some(hook),
+            None => hooks::of_run(connection, run_id, hook_id)?,
+        };
     }
     if let Some(wait) = &needs.wait {
         seen.wait = waits::by_id(connection, run_id, wait)?;

@@ -31,10 +31,15 @@ fn hook_of(row: &Row<'_>) -> Result<Hook> {
 }
 
 pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
-    const INSERT: &str = "INSERT INTO hooks (run_id, hook_id, token, owner_id, project_id, \
-         environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    const NUMBER: &str =
+        "UPDATE hook_numbers SET last_number = last_number + 1 RETURNING last_number";
+    const INSERT: &str = "INSERT INTO hooks (hook_number, run_id, hook_id, token, owner_id, \
+         project_id, environment, metadata_position, created_at_ms, disposed_at_ms, disposal, \
+         spec_version, is_webhook) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, iif(?10 IS NULL, 0, ?1), ?11, ?12)";
+    let number: i64 = connection.prepare_cached(NUMBER)?.query_row([], |row| row.get(0))?;
     connection.prepare_cached(INSERT)?.execute(params![
+        number,
         hook.run_id.as_str(),
         hook.hook_id.as_str(),
         hook.token.expose(),
@@ -56,7 +61,8 @@ pub(super) fn dispose(
     hook_id: &CorrelationId,
     at_ms: i64,
 ) -> Result<()> {
-    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ? WHERE run_id = ? AND hook_id = ?";
+    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ?, disposal = hook_number \
+         WHERE run_id = ? AND hook_id = ?";
     connection.prepare_cached(DISPOSE)?.execute(params![
         at_ms,
         run_id.as_str(),
@@ -88,7 +94,7 @@ pub(super) fn of_run(
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
     const BY_TOKEN: &str = "SELECT run_id, hook_id, token, owner_id, project_id, environment, \
          metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
-         FROM hooks WHERE token = ? AND disposed_at_ms IS NULL";
+         FROM hooks WHERE token = ? AND disposal = 0";
     let mut statement = connection.prepare_cached(BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], hook_of).optional())
 }
@@ -129,7 +135,7 @@ pub(super) fn view_by_token(
          h.environment, h.metadata_position, h.created_at_ms, h.disposed_at_ms, h.spec_version, \
          h.is_webhook, m.payload_format, m.payload FROM hooks AS h \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
-         WHERE h.token = ? AND h.disposed_at_ms IS NULL";
+         WHERE h.token = ? AND h.disposal = 0";
     let mut statement = connection.prepare_cached(VIEW_BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], view_of).optional())
 }
@@ -146,7 +152,7 @@ pub(super) fn with_run_by_token(
          r.output_position, r.error, r.created_at_ms, r.updated_at_ms, r.started_at_ms, \
          r.completed_at_ms, r.encryption_key_id FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
-         WHERE h.token = ? AND h.disposed_at_ms IS NULL";
+         WHERE h.token = ? AND h.disposal = 0";
     let mut statement = connection.prepare_cached(WITH_RUN_BY_TOKEN)?;
     in_either_form(token, |text| {
         statement

@@ -242,7 +242,7 @@ mod tests {
         for commits in 1..10 {
             assert_eq!(pace.next(commits), Wait::Time(BETWEEN_COMMITS));
         }
-        assert_eq!(pace.next(9), Wait::ForWrite(STEADY));
+        assert_eq!(pace.next(9), Wait::ForWrite(CALM));
     }
 
     #[test]
