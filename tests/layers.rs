@@ -244,6 +244,25 @@ fn only_the_promises_may_be_unsafe() {
     only_in("src/binding/promise.rs", &["unsafe", "unsafe_code"]);
 }
 
+#[test]
+fn no_panic_of_an_exported_function_crosses_into_javascript() {
+    let mut violations = Vec::new();
+    let mut exported = 0;
+    for source in sources().iter().filter(|source| source.is_in("src/binding")) {
+        for rest in source.without_tests().split("#[napi").skip(1) {
+            let Some((attribute, item)) = rest.split_once("]\n") else { continue };
+            let Some(signature) = item.trim_start().strip_prefix("pub fn ") else { continue };
+            exported += 1;
+            if !attribute.contains("catch_unwind") {
+                let name = signature.split('(').next().unwrap_or_default();
+                violations.push(format!("{}: {name} lacks catch_unwind", source.path));
+            }
+        }
+    }
+    assert!(exported > 40, "the exported functions are found");
+    none(violations);
+}
+
 /// The crate's own modules that a file names by `crate::`.
 fn named_modules(source: &Source) -> BTreeSet<String> {
     let mut names = BTreeSet::new();

@@ -14,13 +14,13 @@ use crate::store::Completion;
 #[napi]
 impl NativeWorld {
     /// The name of a run that is about to be started: its payload is serialised with it.
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn fresh_run_id(&self, env: Env) -> Result<JsValue> {
         let run_id = self.engine().map(|engine| engine.fresh_run_id());
         promise::answer(&env, run_id.and_then(replies::run_id))
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn start_run(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
             let event = requests::start_run(&request, payload.to_vec())?;
@@ -30,7 +30,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn wake_up_run(&self, env: Env, request: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: requests::WakeUpRun = requests::parse(&request)?;
@@ -46,7 +46,7 @@ impl NativeWorld {
         WaiterId { world: self.id, number }
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn await_run_end(&self, env: Env, waiter: u32, run_id: String) -> Result<JsValue> {
         let id = self.waiter_id(waiter);
         self.promise(env, |engine| {
@@ -56,7 +56,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn await_hook(&self, env: Env, waiter: u32, token: String) -> Result<JsValue> {
         let id = self.waiter_id(waiter);
         self.promise(env, |engine| {
@@ -66,14 +66,14 @@ impl NativeWorld {
         })
     }
 
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn stop_awaiting(&self, waiter: u32) {
         if let Ok(engine) = self.engine() {
             engine.awaiting.stop(self.waiter_id(waiter));
         }
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn resume_hook_once(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: requests::ResumeHookOnce = requests::parse(&request)?;
@@ -84,7 +84,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn earlier_resume(&self, env: Env, request: String) -> Result<JsValue> {
         self.reply(env, |store| {
             let key: requests::ResumeKeyRequest = requests::parse(&request)?;

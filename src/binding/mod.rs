@@ -15,7 +15,7 @@ mod upkeep;
 mod world;
 
 /// The version of this addon, which must be that of the JavaScript around it.
-#[napi_derive::napi]
+#[napi_derive::napi(catch_unwind)]
 pub fn addon_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }

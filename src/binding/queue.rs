@@ -12,7 +12,7 @@ use crate::store::Completion;
 
 #[napi]
 impl NativeWorld {
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn stats(&self, env: Env) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -21,7 +21,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_dead_messages(&self, env: Env, query: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
@@ -32,7 +32,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn redrive(&self, env: Env, message_id: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {

@@ -45,7 +45,7 @@ impl FaultCode {
 
 #[napi]
 impl NativeWorld {
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn when_idle(&self, env: Env) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -56,14 +56,14 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn skip_time(&self, env: Env, ms: f64) -> Result<JsValue> {
         // A saturating cast: what is negative skips nothing.
         let skipped = self.engine().and_then(|engine| engine.skip_time(ms as u64));
         promise::answer(&env, skipped.map(|()| Reply::void()))
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn fail_commit(&self, env: Env, request: String) -> Result<JsValue> {
         let planned = requests::parse(&request).and_then(|request: FailCommit| {
             self.engine()?.fail_commit(request.nth, request.code.error())

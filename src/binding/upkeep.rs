@@ -81,7 +81,7 @@ fn conflict(
 
 #[napi]
 impl NativeWorld {
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn outlook(&self, env: Env, run_id: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -90,14 +90,14 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn examine(&self, env: Env) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| engine.upkeep.examine(then(done, examination)))
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn back_up(&self, env: Env, to: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -106,7 +106,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn import_run(&self, env: Env, request: String, bytes: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: ImportRun = requests::parse(&request)?;

@@ -61,7 +61,7 @@ pub(super) fn then<T>(
 #[napi]
 impl NativeWorld {
     /// Opens nothing; a malformed `config` is an error of `open`.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(config: String) -> Self {
         let id = LAST_WORLD.fetch_add(1, Ordering::Relaxed);
         Self { config, id, shared: Arc::default() }
@@ -95,13 +95,13 @@ impl NativeWorld {
         promise::answer(&env, answer)
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn open(&self, env: Env) -> Result<JsValue> {
         let (shared, config, id) = (Arc::clone(&self.shared), self.config.clone(), self.id);
         promise::promise(&env, |done| aside(done, move || open(&shared, &config, id)))
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn close(&self, env: Env) -> Result<JsValue> {
         let shared = Arc::clone(&self.shared);
         promise::promise(&env, |done| {
@@ -112,7 +112,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn drain(&self, env: Env) -> Result<JsValue> {
         let shared = Arc::clone(&self.shared);
         promise::promise(&env, |done| {
@@ -123,7 +123,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn append_event(
         &self,
         env: Env,
@@ -139,7 +139,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn resume_hook(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: requests::ResumeHook = requests::parse(&request)?;
@@ -150,25 +150,25 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn hook_for_resume(&self, env: Env, token: String) -> Result<JsValue> {
         self.reply(env, |store| {
             store.hook_and_run_by_token(&HookToken::new(token)).and_then(replies::hook_and_run)
         })
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn run_for_resume(&self, env: Env, run_id: String) -> Result<JsValue> {
         self.reply(env, |store| store.run_by_id(&RunId::new(run_id)).and_then(replies::run_alone))
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn run_key(&self, env: Env, run_id: String) -> Result<JsValue> {
         let key = self.engine().and_then(|engine| engine.run_key(&RunId::new(run_id)));
         promise::answer(&env, key.map(replies::run_key))
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn get_run(&self, env: Env, run_id: String, resolve_data: bool) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -177,7 +177,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_runs(&self, env: Env, query: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
@@ -188,7 +188,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn get_step(
         &self,
         env: Env,
@@ -205,7 +205,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_steps(&self, env: Env, query: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
@@ -216,7 +216,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn get_event(
         &self,
         env: Env,
@@ -232,7 +232,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_events(&self, env: Env, query: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
@@ -243,7 +243,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_events_by_correlation_id(&self, env: Env, query: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
@@ -254,7 +254,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn get_hook(&self, env: Env, hook_id: String, resolve_data: bool) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -267,12 +267,12 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn get_hook_by_token(&self, env: Env, token: String) -> Result<JsValue> {
         self.reply(env, |store| store.hook_by_token(&HookToken::new(token)).and_then(replies::hook))
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_hooks(&self, env: Env, query: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let query: requests::ListQuery = requests::parse(&query)?;
@@ -284,7 +284,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn enqueue(&self, env: Env, request: String, body: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: requests::Enqueue = requests::parse(&request)?;
@@ -296,6 +296,7 @@ impl NativeWorld {
     }
 
     #[napi(
+        catch_unwind,
         ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, appUrl?: string",
         ts_return_type = "Promise<NativeReply>"
     )]
@@ -325,7 +326,7 @@ impl NativeWorld {
     }
 
     /// Counts from `startWorker` on, which gives the function to call.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn handler_registered(&self, prefix: String) {
         let mut shared = lock(&self.shared);
         if !shared.prefixes.contains(&prefix) {
@@ -336,7 +337,7 @@ impl NativeWorld {
         }
     }
 
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn settle_delivery(&self, delivery_id: u32, outcome: String) {
         let handler = lock(&self.shared).handler.clone();
         if let Some(handler) = handler {
@@ -344,7 +345,7 @@ impl NativeWorld {
         }
     }
 
-    #[napi(ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn verify_delivery(
         &self,
         env: Env,
@@ -355,7 +356,7 @@ impl NativeWorld {
         promise::answer(&env, delivery.and_then(replies::live_delivery))
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn write_stream(
         &self,
         env: Env,
@@ -372,7 +373,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn close_stream(&self, env: Env, name: String, run_id: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -387,7 +388,7 @@ impl NativeWorld {
         ReadId { world: self.id, number }
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn read_stream(&self, env: Env, request: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let read: requests::ReadStream = requests::parse(&request)?;
@@ -399,14 +400,14 @@ impl NativeWorld {
         })
     }
 
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn stop_reading_stream(&self, read_id: u32) {
         if let Ok(engine) = self.engine() {
             engine.tails.stop(self.read_id(read_id));
         }
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn get_stream_chunks(&self, env: Env, request: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: requests::StreamChunks = requests::parse(&request)?;
@@ -418,7 +419,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn get_stream_info(&self, env: Env, name: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -427,7 +428,7 @@ impl NativeWorld {
         })
     }
 
-    #[napi(ts_return_type = "Promise<NativeReply>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_streams(&self, env: Env, run_id: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
