@@ -54,7 +54,10 @@ export function createEngine(options: WorldOptions): Engine {
       opening ??= open();
       const attempt = opening;
       try {
-        return await attempt;
+        const native = await attempt;
+        // It was abandoned meanwhile: what is begun now would be waited for in vain.
+        if (isClosed) throw closed();
+        return native;
       } catch (error) {
         // The next operation tries again: the path may have become usable by then.
         if (opening === attempt) opening = undefined;
@@ -76,9 +79,14 @@ export function createEngine(options: WorldOptions): Engine {
       if (closing) return;
       closing = Promise.resolve();
       isClosed = true;
-      void place?.native.close();
-      place?.leave();
       forgetHandlers(engine);
+      // It may still be opening.
+      const leaveNow = () => {
+        void place?.native.close();
+        place?.leave();
+      };
+      if (place) leaveNow();
+      else void opening?.then(leaveNow, () => undefined);
     },
   };
 

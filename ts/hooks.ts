@@ -8,6 +8,7 @@
 import type { CryptoKey, Hook, ResumeHookOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { tracesTokens } from './config';
+import type { Engine } from './engine';
 import { HookNotFoundError } from './errors';
 import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
 import { runKey } from './keys';
@@ -20,6 +21,15 @@ import { currentEngine, currentWorld, SPEC_VERSION } from './world';
 
 /** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
 const TOKEN_LENGTH_MAX = 4096;
+
+/**
+ * Where a call works, found once: the World of the process may be another when it ends, as in a test
+ * that does not wait for it.
+ */
+export interface Place {
+  engine: Engine;
+  native: NativeWorld;
+}
 
 /** A hook to resume. */
 export interface Target {
@@ -60,10 +70,11 @@ export function resumeHook(
 export async function getHookByToken(token: string): Promise<Hook> {
   if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
   checkToken(token);
-  const native = await currentEngine().connect();
+  const engine = currentEngine();
+  const native = await engine.connect();
   // Without its run: a hook cannot outlive it here.
   const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
-  return hydrated(toHook(json.hook, bytes));
+  return hydrated(toHook(json.hook, bytes), engine);
 }
 
 async function resume(
@@ -75,39 +86,42 @@ async function resume(
   const options = optionsOf(keyOrOptions);
   const token = tokenOf(tokenOrHook);
   checkToken(token);
-  const native = await currentEngine().connect();
+  const engine = currentEngine();
+  const native = await engine.connect();
+  const place: Place = { engine, native };
   const { encryptionKey, idempotencyKey, idempotencyWindow } = options;
   const sending: Sending = encryptionKey ? { encryptionKey, span } : { span };
   if (idempotencyKey !== undefined) {
     sending.once = await resumeKey(token, payload, idempotencyKey, idempotencyWindow);
     const earlier = hookOfEarlierResume(native, sending.once);
-    if (earlier) return typeof tokenOrHook === 'string' ? hydrated(earlier) : tokenOrHook;
+    if (earlier) return typeof tokenOrHook === 'string' ? hydrated(earlier, engine) : tokenOrHook;
   }
   if (typeof tokenOrHook !== 'string') {
-    return resumeTarget(native, findRunOf(native, tokenOrHook), payload, sending);
+    return resumeTarget(place, findRunOf(native, tokenOrHook), payload, sending);
   }
-  return resumeByToken(native, tokenOrHook, payload, sending);
+  return resumeByToken(place, tokenOrHook, payload, sending);
 }
 
 async function resumeByToken(
-  native: NativeWorld,
+  place: Place,
   token: string,
   payload: unknown,
   sending: Sending,
 ): Promise<Hook> {
+  const { engine, native } = place;
   let target: Target;
   try {
     target = findByToken(native, token);
   } catch (error) {
     // Another call with the same key may have resumed it meanwhile, and so have ended its run.
     const earlier = sending.once && hookOfEarlierResume(native, sending.once);
-    if (earlier) return hydrated(earlier);
+    if (earlier) return hydrated(earlier, engine);
     throw error;
   }
   // Also when the caller gives a key: the metadata needs the run's own.
-  const key = await runKey(currentEngine(), target.hook.runId);
-  await hydrated(target.hook, key);
-  return resumeTarget(native, target, payload, { encryptionKey: key, ...sending });
+  const key = await runKey(engine, target.hook.runId);
+  await hydrated(target.hook, engine, key);
+  return resumeTarget(place, target, payload, { encryptionKey: key, ...sending });
 }
 
 /** How a payload is sent. */
@@ -122,7 +136,7 @@ export interface Sending {
 
 /** Sends a payload to a hook that has been found. Streams go to `world` if it is given. */
 export async function resumeTarget(
-  native: NativeWorld,
+  { engine, native }: Place,
   { hook, run }: Target,
   payload: unknown,
   { encryptionKey, once, span }: Sending,
@@ -130,7 +144,7 @@ export async function resumeTarget(
 ): Promise<Hook> {
   span?.found(hook);
   const v1Compat = (hook.specVersion ?? 1) <= 1;
-  const key = encryptionKey ?? (await runKey(currentEngine(), hook.runId));
+  const key = encryptionKey ?? (await runKey(engine, hook.runId));
   const value = await dehydrateFor({ hook, run }, payload, v1Compat, key, world);
   const encoded = encodePayload(value);
   const request = JSON.stringify({
@@ -162,9 +176,9 @@ export function findByToken(native: NativeWorld, token: string): Target {
 }
 
 /** The same hook, its metadata the value that the workflow gave; `known` spares asking for the key. */
-export async function hydrated(hook: Hook, known?: CryptoKey): Promise<Hook> {
+export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): Promise<Hook> {
   if (hook.metadata !== undefined) {
-    const key = known ?? (await runKey(currentEngine(), hook.runId));
+    const key = known ?? (await runKey(engine, hook.runId));
     hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, key, currentWorld);
   }
   return hook;

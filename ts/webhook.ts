@@ -8,10 +8,9 @@ import { outlivingTheRequest } from './background';
 import { tracesTokens } from './config';
 import type { Engine } from './engine';
 import { HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from './errors';
-import { checkToken, findByToken, hydrated, resumeTarget, type Target } from './hooks';
-import type { NativeWorld } from './native';
+import { checkToken, findByToken, hydrated, type Place, resumeTarget, type Target } from './hooks';
 import { tracedResume } from './telemetry';
-import { currentEngine, currentWorld, engineOf } from './world';
+import { currentWorld, engineOf } from './world';
 
 /** Where the serializer looks for the stream by which the workflow answers. */
 const RESPONSE_WRITABLE = Symbol.for('WEBHOOK_RESPONSE_WRITABLE');
@@ -42,26 +41,21 @@ export async function resumeWebhook(
   const target = findByToken(native, token);
   // Before anything else of it is looked at: nobody may learn that such a hook exists.
   if (target.hook.isWebhook === false) throw new HookNotFoundError(token);
-  await hydrated(target.hook);
+  await hydrated(target.hook, engine);
   const respondWith = respondWithOf(target.hook);
   if (respondWith !== 'manual') {
-    await outlivingTheRequest(resumeFound(native, target, request));
+    await outlivingTheRequest(resumeFound({ engine, native }, target, request));
     return respondWith;
   }
   return manualResponse({ world, engine, target, request, timeout });
 }
 
 /** Resumes a webhook that has been found, as `resumeHook` would. */
-function resumeFound(
-  native: NativeWorld,
-  target: Target,
-  request: Request,
-  world?: World,
-): Promise<Hook> {
+function resumeFound(place: Place, target: Target, request: Request, world?: World): Promise<Hook> {
   return tracedResume(
     () => target.hook.token,
-    () => tracesTokens(currentEngine().config()),
-    (span) => resumeTarget(native, target, request, { span }, world),
+    () => tracesTokens(place.engine.config()),
+    (span) => resumeTarget(place, target, request, { span }, world),
   );
 }
 
@@ -105,7 +99,7 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
   const native = await engine.connect();
   const reader = readable.getReader();
   try {
-    await outlivingTheRequest(resumeFound(native, target, request, noting));
+    await outlivingTheRequest(resumeFound({ engine, native }, target, request, noting));
     return await firstResponse(reader, answer, sentChunks);
   } finally {
     // Nobody waits any more: what comes now must not be read, and nothing must be waited for.

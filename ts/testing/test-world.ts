@@ -9,8 +9,9 @@ import type { TestWorld, TestWorldOptions } from '../../testing';
 import { FOR_TESTS } from '../config';
 import type { Engine } from '../engine';
 import { invalid } from '../errors';
-import { createWorld, waitForHook } from '../index';
+import { createWorld } from '../index';
 import { answerOf, settled } from '../native';
+import { waitForHookOf } from '../wait-for-hook';
 import { engineOf } from '../world';
 import { createCourier } from './courier';
 import { createLogReader } from './log';
@@ -30,10 +31,11 @@ const globals = globalThis as Globals;
 
 /** Makes a World in memory the one of this process; the one that another call made before is closed. */
 export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
+  // What cannot be made leaves the earlier one as it was.
+  const offsetMs = offsetTo(options.now);
   const earlier = globals[CURRENT];
   // Not closed in the background: that would still be going on when the runner has ended the file.
   if (earlier) engineOf(earlier)?.abandon();
-  const offsetMs = offsetTo(options.now);
   const inMemory = {
     url: `:memory:test-${randomUUID()}`,
     role: 'all',
@@ -74,7 +76,8 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     },
     async waitForHook(token, options) {
       await deliver();
-      return waitForHook(token, options);
+      // Not of the process: that may have another World by now.
+      return waitForHookOf(engine, token, options);
     },
     async failCommit(nth = 1, { code = 'IO' } = {}) {
       if (!Number.isSafeInteger(nth) || nth < 1) throw invalid('nth must be 1 or more.');
