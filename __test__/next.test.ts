@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
 
@@ -91,4 +91,16 @@ test('the files named for a standalone server are those that run', () => {
     const entries = readdirSync(join(ROOT, folder), { withFileTypes: true });
     expect(entries.filter((entry) => entry.isDirectory())).toEqual([]);
   }
+});
+
+test('a standalone server gets the link by which the package is found, as pnpm makes one', async () => {
+  const folder = newFolder();
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(ROOT, join(folder, 'node_modules', 'hookline'));
+  symlinkSync(join(ROOT, 'node_modules', 'workflow'), join(folder, 'node_modules', 'workflow'));
+  const script = `
+    const { withHookline } = require('hookline/next');
+    console.log(JSON.stringify(withHookline({}).outputFileTracingIncludes['/*']));`;
+  const { stdout } = await runNode(['-e', script], { cwd: folder });
+  expect(JSON.parse(stdout)).toContain('node_modules/hookline');
 });

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { freePort, installApp, isFull, newFolder, program, Server } from './apps.mjs';
 import { ask, cardOf, decide, finished, openBrowser, openPage } from './browser.mjs';
 
-const ADDITIONS = join(dirname(fileURLToPath(import.meta.url)), 'next-additions');
+const here = dirname(fileURLToPath(import.meta.url));
+const ADDITIONS = join(here, 'next-additions');
+const GUIDES = join(here, '..', 'docs');
 /** How much of a server's output goes with a failure. */
 const OUTPUT_SHOWN = 4000;
 const NEXT = join('node_modules', 'next', 'dist', 'bin', 'next');
@@ -21,7 +23,7 @@ const EVERY = ['npm', 'pnpm'].flatMap((manager) =>
   ),
 );
 /** Each manager, bundler and mode at least once, in two builds. */
-const DEFAULT = ['npm turbopack dev', 'npm turbopack start', 'pnpm webpack standalone'];
+const DEFAULT = ['npm turbopack dev', 'npm webpack start', 'pnpm turbopack standalone'];
 
 const only = process.env.HOOKLINE_VARIANT?.split(',').filter(Boolean) ?? [];
 const chosen = EVERY.filter(({ manager, bundler, mode }) => {
@@ -59,28 +61,52 @@ if (tries('bare')) {
     before(async () => {
       app = await installApp('next-approval', 'npm', asTheSdkGuideSays);
     });
-    for (const bundler of ['turbopack', 'webpack']) {
-      const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
-      describe(bundler, () => driven(() => app, { bundler, mode: 'start', env }));
+    const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
+    for (const [bundler, mode] of [
+      ['turbopack', 'start'],
+      ['webpack', 'start'],
+      ['turbopack', 'dev'],
+    ]) {
+      describe(`${bundler}, ${mode}`, () => driven(() => app, { bundler, mode, env }));
     }
   });
 }
 
 if (tries('base path')) {
-  test('below a base path, standalone, messages arrive', async () => {
-    const app = await installApp('next-approval', 'npm', (folder) =>
-      cp(ADDITIONS, folder, { recursive: true }),
-    );
-    const config = join(app, 'next.config.ts');
-    const text = await readFile(config, 'utf8');
-    await writeFile(config, text.replace('= {};', `= { basePath: '/desk' };`));
+  test('below a base path and behind a proxy.ts, standalone, messages arrive', async () => {
+    const app = await installApp('next-approval', 'npm', asTheGuideSays);
     const built = await prepare(app, 'turbopack', 'standalone');
     const port = await freePort();
     const server = await Server.start(built.folder, built.args(port), { port });
-    const answer = await fetch(`${server.url}/desk/api/context`, { method: 'POST' });
-    assert.equal((await answer.json()).revalidated, true);
+    const ask = (headers) => fetch(`${server.url}/desk/api/context`, { method: 'POST', headers });
+    assert.equal((await ask({})).status, 401);
+    assert.equal((await (await ask({ 'x-user': 'Ada' })).json()).revalidated, true);
     await server.kill();
   });
+}
+
+/** docs/nextjs.md: a base path, a proxy.ts with its matcher, an instrumentation with more to do. */
+async function asTheGuideSays(app) {
+  await cp(ADDITIONS, app, { recursive: true });
+  const config = join(app, 'next.config.ts');
+  const text = await readFile(config, 'utf8');
+  await writeFile(config, text.replace('= {};', `= { basePath: '/desk' };`));
+  const guide = await readFile(join(GUIDES, 'nextjs.md'), 'utf8');
+  const block = (beginning) => {
+    const found = [...guide.matchAll(/```ts\n([\s\S]*?)```/g)].find(([, code]) =>
+      code.startsWith(beginning),
+    );
+    assert.ok(found, `the guide has no ${beginning}`);
+    return found[1];
+  };
+  await writeFile(
+    join(app, 'proxy.ts'),
+    `export function proxy(request: Request) {
+       if (!request.headers.has('x-user')) return new Response(null, { status: 401 });
+     }
+     ${block('export const config')}`,
+  );
+  await writeFile(join(app, 'instrumentation.ts'), block('import { register as'));
 }
 
 async function asTheSdkGuideSays(app) {

@@ -48,12 +48,25 @@ function packageFiles(): string[] {
   const { createRequire } = process.getBuiltinModule('node:module');
   const { dirname, join, relative, sep } = process.getBuiltinModule('node:path');
   const cwd = process.cwd();
-  const entry = createRequire(join(cwd, 'index.js')).resolve(PACKAGE);
-  const from = relative(cwd, dirname(dirname(entry)))
-    .split(sep)
-    .join('/');
-  // The platform's package is a sibling in every layout, also in pnpm's, by a link.
-  return [`${from}/package.json`, `${from}/{dist,native}/*`, `${from}-{darwin,linux,win32}-*/*`];
+  const { resolve } = createRequire(join(cwd, 'index.js'));
+  const glob = (path: string) => relative(cwd, path).split(sep).join('/');
+  const from = glob(dirname(dirname(resolve(PACKAGE))));
+  const links = (resolve.paths(PACKAGE) ?? [])
+    .map((folder) => join(folder, PACKAGE))
+    .filter(isLink);
+  return [
+    `${from}/package.json`,
+    `${from}/{dist,native}/*`,
+    // The platform's package is a sibling in every layout, also in pnpm's, by a link.
+    `${from}-{darwin,linux,win32}-*/*`,
+    // By which the package is found from the working directory: Turbopack follows it and drops it.
+    ...links.slice(0, 1).map(glob),
+  ];
+}
+
+function isLink(path: string): boolean {
+  const { lstatSync } = process.getBuiltinModule('node:fs');
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
 /** See `next.d.ts`. */
