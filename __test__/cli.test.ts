@@ -1,8 +1,12 @@
 /** `npx hookline` on a live database, as a child process. */
+import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
+import { cleanUp as endApps, freshData, startApp } from './sdk/harness';
 import {
   cleanUp,
   devalueString,
@@ -15,6 +19,7 @@ import {
   runNode,
 } from './support';
 
+afterAll(endApps);
 afterAll(cleanUp);
 
 const CLI = join(ROOT, 'dist', 'cli.js');
@@ -280,3 +285,24 @@ test('an unknown run is not found', async () => {
   await newRun(newWorld({ url }));
   expect((await cli(url, ['explain', 'wrun_01Q3DCBDA110YQP8B6AYZVYACC'])).code).toBe(3);
 });
+
+test('the doctor tells the app from another program at its port', async () => {
+  const found = async (baseUrl: string) => {
+    const env = { WORKFLOW_HOOKLINE_BASE_URL: baseUrl };
+    const { value } = await json(newDatabase(), ['doctor'], env);
+    return value.findings.find(({ what }: { what: string }) => what === 'App');
+  };
+  const app = await startApp({ data: freshData() });
+  expect(await found(`${app.url}/`)).toMatchObject({ state: 'good', found: `${app.url}/ answers` });
+  await app.stop();
+  expect(await found(app.url)).toMatchObject({ state: 'warning' });
+
+  const other = createServer((_request, response) => response.end('{"healthy":true}')).listen(0);
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  expect(await found(`http://localhost:${port}`)).toMatchObject({
+    state: 'problem',
+    found: expect.stringContaining('answers 200, not as a workflow app'),
+  });
+  other.close().closeAllConnections();
+}, 90_000);

@@ -2,8 +2,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { BUILD_LIMIT_MS, buildInspector, inspect, until } from './crash/harness';
-import { cleanUp, newDatabase, newWorld } from './support';
+import { cleanUp, newDatabase, newWorld, ROOT, runNode } from './support';
 
 const FLOW_PREFIX = '__wkf_workflow_';
 const STEP_PREFIX = '__wkf_step_';
@@ -42,11 +44,10 @@ async function serve(
     for await (const part of incoming) parts.push(part);
     const headers = incoming.headers as Record<string, string>;
     const asked = { path: incoming.url as string, headers, body: Buffer.concat(parts).toString() };
-    const isHealth = incoming.method === 'HEAD';
+    const isHealth = asked.path.endsWith('?__health');
     requests.push(isHealth ? 'health' : asked);
     const answered = isHealth ? health : await answer(asked);
-    if (answered !== 'none')
-      outgoing.writeHead(answered.status).end(isHealth ? undefined : answered.body);
+    if (answered !== 'none') outgoing.writeHead(answered.status).end(answered.body);
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
@@ -158,30 +159,65 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
 
-test.each(hasIpv6 ? ['127.0.0.1', '::1', '::'] : ['127.0.0.1'])(
-  'an app whose address nobody has said is found among the servers of this process, on %s',
-  async (host) => {
-    const other = await serve(async () => OK, { status: 404, body: '' });
-    const { requests } = await serve(async () => OK, OK, host);
-    const { PORT, WORKFLOW_LOCAL_BASE_URL } = process.env;
+describe('an app whose address nobody has said', () => {
+  const { PORT, WORKFLOW_LOCAL_BASE_URL } = process.env;
+  let health: Answer;
+
+  /** What the flow route of a compiled app says of its health. */
+  async function healthOfFlow(): Promise<Answer> {
+    const script = `
+      const { buildWorkflows } = await import(process.argv[1]);
+      const { createRequire } = await import('node:module');
+      const flow = createRequire(process.argv[1])((await buildWorkflows(process.argv[2])) + '/flow.js');
+      const url = 'http://localhost/.well-known/workflow/v1/flow?__health';
+      const response = await flow.GET(new Request(url));
+      console.log(JSON.stringify({ status: response.status, body: await response.text() }));
+    `;
+    const builder = pathToFileURL(join(ROOT, 'scripts', 'build-workflows.mjs')).href;
+    const fixtures = join(ROOT, '__test__', 'fixtures');
+    const { stdout } = await runNode(['--input-type=module', '-e', script, builder, fixtures]);
+    return JSON.parse(stdout);
+  }
+
+  beforeAll(async () => {
+    health = await healthOfFlow();
+  }, BUILD_LIMIT_MS);
+  beforeEach(() => {
     delete process.env.PORT;
     delete process.env.WORKFLOW_LOCAL_BASE_URL;
-    try {
+  });
+  afterEach(() => {
+    if (PORT !== undefined) process.env.PORT = PORT;
+    if (WORKFLOW_LOCAL_BASE_URL !== undefined) {
+      process.env.WORKFLOW_LOCAL_BASE_URL = WORKFLOW_LOCAL_BASE_URL;
+    }
+  });
+
+  test.each(hasIpv6 ? ['127.0.0.1', '::1', '::'] : ['127.0.0.1'])(
+    'is found among the servers of this process, on %s',
+    async (host) => {
+      const others = [
+        await serve(async () => OK, { status: 404, body: '' }),
+        await serve(async () => OK, OK),
+        await serve(async () => OK, { status: 200, body: '<html></html>' }),
+        await serve(async () => OK, { status: 200, body: '{"healthy":true}' }),
+        await serve(async () => OK, { ...health, status: 503 }),
+      ];
       const world = newWorld({ delivery: 'http' });
       await world.start();
       await world.queue(`${STEP_PREFIX}x`, { n: 1 });
+      // The app is the last to listen, so what answers everything has had its chance.
+      await until('all are asked', LIMIT_MS, () =>
+        others.every(({ requests }) => requests.length > 0),
+      );
+      const { requests } = await serve(async () => OK, health, host);
       const asked = () => requests.filter((request) => request !== 'health');
       await until('the delivery', LIMIT_MS, () => asked().length === 1);
       await until('its end', LIMIT_MS, async () => (await world.stats()).messages.leased === 0);
-      expect(other.requests.filter((request) => request !== 'health')).toEqual([]);
-    } finally {
-      if (PORT !== undefined) process.env.PORT = PORT;
-      if (WORKFLOW_LOCAL_BASE_URL !== undefined) {
-        process.env.WORKFLOW_LOCAL_BASE_URL = WORKFLOW_LOCAL_BASE_URL;
-      }
-    }
-  },
-);
+      for (const other of others) expect(new Set(other.requests)).toEqual(new Set(['health']));
+    },
+  );
+});
 
 test('a handler that closes the socket, answers garbage or hangs is tried again, and holds up nobody', async () => {
   const deliveries: string[] = [];

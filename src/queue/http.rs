@@ -36,7 +36,7 @@ const ERROR_CHARS_MAX: usize = 1000;
 pub enum AppAddress {
     /// Here.
     At(String),
-    /// Nobody has said it: wherever this process listens and the flow route answers.
+    /// Nobody has said it: wherever this process listens and the SDK's flow route answers.
     OfThisProcess,
 }
 
@@ -63,12 +63,15 @@ impl HttpDelivery {
 
     /// Whether the app answers yet; until it does, nothing is claimed.
     pub async fn is_ready(&self) -> bool {
-        let candidates = match &self.app {
-            AppAddress::At(base_url) => vec![base_url.clone()],
-            AppAddress::OfThisProcess => listening::urls(),
+        // What a server answers to a `HEAD` is enough where somebody says that it is the app. Other
+        // servers of the process may answer everything, and would take messages for their own.
+        let (candidates, method) = match &self.app {
+            AppAddress::At(base_url) => (vec![base_url.clone()], Method::HEAD),
+            AppAddress::OfThisProcess => (listening::urls(), Method::GET),
         };
         for base_url in candidates {
-            if self.answers(&base_url).await {
+            let answers = self.answers(&base_url, &method);
+            if timeout(READY_WITHIN, answers).await.unwrap_or(false) {
                 *self.found.borrow_mut() = base_url;
                 return true;
             }
@@ -76,14 +79,18 @@ impl HttpDelivery {
         false
     }
 
-    async fn answers(&self, base_url: &str) -> bool {
+    async fn answers(&self, base_url: &str, method: &Method) -> bool {
         let request = Request::builder()
-            .method(Method::HEAD)
+            .method(method)
             .uri(format!("{}?__health", url(base_url, "flow")))
             .body(Full::default());
         let Ok(request) = request else { return false };
-        let answer = timeout(READY_WITHIN, self.client.request(request)).await;
-        matches!(answer, Ok(Ok(response)) if response.status().is_success())
+        let Ok(response) = self.client.request(request).await else { return false };
+        if !response.status().is_success() || method == Method::HEAD {
+            return response.status().is_success();
+        }
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        body.is_ok_and(|body| is_health_of_flow(&body.to_bytes()))
     }
 
     /// Hands one message over.
@@ -125,8 +132,25 @@ impl HttpDelivery {
     }
 }
 
+/// Where the routes lie that the SDK generates.
+const ROUTES: &str = "/.well-known/workflow/v1/";
+
 fn url(base_url: &str, route: &str) -> String {
-    format!("{base_url}/.well-known/workflow/v1/{route}")
+    format!("{base_url}{ROUTES}{route}")
+}
+
+/// What the SDK answers of its flow route when it is asked for its health; it says more than this.
+#[derive(Deserialize)]
+struct Health {
+    healthy: bool,
+    endpoint: String,
+}
+
+fn is_health_of_flow(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|Health { healthy, endpoint }| {
+        // An app may put its base path before it.
+        healthy && endpoint.contains(ROUTES)
+    })
 }
 
 /// The headers that a caller gave to its message, but for those that belong to the delivery.
@@ -179,6 +203,25 @@ mod tests {
         assert_eq!(error, Handled::Failed { error: "HTTP 500: \"boom\"".into() });
         let nobody = read_answer(StatusCode::NOT_FOUND, b"");
         assert!(matches!(nobody, Handled::NotReached { .. }));
+    }
+
+    #[test]
+    fn only_the_sdk_s_own_answer_is_the_health_of_its_route() {
+        let of = |body: &str| is_health_of_flow(body.as_bytes());
+        assert!(of(
+            r#"{"healthy":true,"endpoint":"/desk/.well-known/workflow/v1/flow","specVersion":3}"#
+        ));
+        for other in [
+            "",
+            "ok",
+            "<html></html>",
+            "{}",
+            r#"{"healthy":true}"#,
+            r#"{"healthy":true,"endpoint":"/health"}"#,
+            r#"{"healthy":false,"endpoint":"/.well-known/workflow/v1/flow"}"#,
+        ] {
+            assert!(!of(other), "{other}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ const NODE_SUPPORTED = [20, 17, 0] as const;
 const LATE_MS = 60_000;
 /** How long the app may take to say that it is there. */
 const APP_ANSWERS_WITHIN_MS = 2000;
+/** The route of the SDK by which runs go on. */
+const FLOW = '/.well-known/workflow/v1/flow';
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -190,19 +192,25 @@ async function app(): Promise<Finding> {
   }
   try {
     const signal = AbortSignal.timeout(APP_ANSWERS_WITHIN_MS);
-    const flow = new URL('/.well-known/workflow/v1/flow?__health', url);
-    const { status } = await fetch(flow, { method: 'POST', signal });
-    if (status === 200) return { what, state: 'good', found: `${url} answers` };
+    const response = await fetch(`${url.replace(/\/+$/, '')}${FLOW}?__health`, { signal });
+    if (await isHealthOfFlow(response)) return { what, state: 'good', found: `${url} answers` };
+    const found = `${url} answers ${response.status}, not as a workflow app`;
     const fix = 'Is it another program at this port, or a proxy in between? Check PORT.';
-    return {
-      what,
-      state: 'problem',
-      found: `${url} answers ${status}, not as a workflow app`,
-      fix,
-    };
+    return { what, state: 'problem', found, fix };
   } catch {
     const fix = 'Start it, or check PORT and WORKFLOW_HOOKLINE_BASE_URL.';
     return { what, state: 'warning', found: `${url} does not answer`, fix };
+  }
+}
+
+/** Other servers may answer everything; this is what the SDK's route says. */
+async function isHealthOfFlow(response: Response): Promise<boolean> {
+  const text = await response.text();
+  try {
+    const { healthy, endpoint } = JSON.parse(text);
+    return response.ok && healthy === true && String(endpoint).includes(FLOW);
+  } catch {
+    return false;
   }
 }
 
