@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
@@ -192,20 +193,53 @@ fn stores_that_write_at_once_wait_for_each_other_and_lose_nothing() {
     assert_eq!(world.log(1).len(), 3 + 3 * EACH);
 }
 
+/// What a watching store says, of each commit that it tells of, about commits elsewhere.
+fn elsewhere_news(store: &dyn Store) -> Receiver<bool> {
+    let (sender, receiver) = channel();
+    let sender = std::sync::Mutex::new(sender);
+    store.on_commit(Arc::new(move |news: &hookline::store::CommitNews| {
+        // The test may have ended.
+        let _ = sender.lock().expect("nobody panics with it").send(news.elsewhere);
+    }));
+    store.watch_elsewhere(true);
+    // What was committed before it watched counts as news.
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(true));
+    receiver
+}
+
 #[test]
 fn a_watching_store_hears_of_commits_elsewhere() {
     let world = World::on_file();
     let neighbour = neighbour(&world);
-    let (sender, receiver) = channel();
-    let sender = std::sync::Mutex::new(sender);
-    neighbour.on_commit(Arc::new(move |news: &hookline::store::CommitNews| {
-        // The test may have ended.
-        let _ = sender.lock().expect("nobody panics with it").send(news.elsewhere);
-    }));
-    neighbour.watch_elsewhere(true);
+    let news = elsewhere_news(&*neighbour);
     world.enqueue(step_message("a"));
-    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(true));
+    assert_eq!(news.recv_timeout(PATIENCE), Ok(true));
     neighbour.watch_elsewhere(false);
+}
+
+#[test]
+fn a_store_that_always_has_something_to_write_hears_of_commits_elsewhere_too() {
+    let world = World::on_file();
+    let neighbour = neighbour(&world);
+    let news = elsewhere_news(&*neighbour);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let written = settled(|done| {
+                        neighbour.write_stream("s".into(), run_id(1), vec![b"a".to_vec()], done);
+                    });
+                    written.expect("it is written");
+                }
+            });
+        }
+        world.enqueue(step_message("a"));
+        let heard =
+            std::iter::repeat_with(|| news.recv_timeout(PATIENCE)).find(|news| *news != Ok(false));
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(heard, Some(Ok(true)));
+    });
 }
 
 #[test]

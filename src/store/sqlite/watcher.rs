@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::log_activity::LogActivity;
-use super::write_connection::WriteConnection;
+use super::write_connection::{WriteConnection, data_version};
 use crate::lock::{self, lock};
 use crate::store::{CommitListener, CommitNews};
 
@@ -137,13 +137,9 @@ impl Look {
     /// Changes when another connection than this one has committed; `None` when it cannot be read
     /// now.
     fn version(&self) -> Option<i64> {
-        let read = |connection: &Connection| {
-            let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
-            statement.query_row([], |row| row.get(0)).ok()
-        };
         match self {
-            Self::AsWriter(connection) => read(&*connection.lock_if_idle()?),
-            Self::AsReader(connection) => read(connection),
+            Self::AsWriter(connection) => connection.elsewhere_version(),
+            Self::AsReader(connection) => data_version(connection),
         }
     }
 
@@ -237,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_process_writes_itself_does_not_wake_it() {
+    fn a_commit_of_its_own_is_no_reason_to_look_at_once() {
         let mut pace = calm();
         for commits in 1..10 {
             assert_eq!(pace.next(commits), Wait::Time(BETWEEN_COMMITS));

@@ -3,7 +3,7 @@
 //! A commit of one connection empties the page cache of every other one, so a look-up that follows a
 //! resume costs several times as much on a connection of its own. The writer's own cache stays.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
@@ -15,7 +15,13 @@ pub(super) struct WriteConnection {
     connection: Mutex<Connection>,
     outstanding: AtomicUsize,
     ended_batches: AtomicUsize,
+    version_is_asked: AtomicBool,
+    /// What the writer has answered; [`UNANSWERED`] until then.
+    answered_version: AtomicI64,
 }
+
+/// No version of a database.
+const UNANSWERED: i64 = i64::MIN;
 
 impl WriteConnection {
     pub(super) fn new(connection: Connection) -> Self {
@@ -23,6 +29,8 @@ impl WriteConnection {
             connection: Mutex::new(connection),
             outstanding: AtomicUsize::new(0),
             ended_batches: AtomicUsize::new(0),
+            version_is_asked: AtomicBool::new(false),
+            answered_version: AtomicI64::new(UNANSWERED),
         }
     }
 
@@ -55,4 +63,31 @@ impl WriteConnection {
         }
         lock::try_lock(&self.connection)
     }
+
+    /// Changes when another connection has committed, never by this one's own commits. Read here
+    /// while the writer has nothing to do; a busy one reads it for the next call, after its batch.
+    pub(super) fn elsewhere_version(&self) -> Option<i64> {
+        if let Some(connection) = self.lock_if_idle() {
+            return data_version(&connection);
+        }
+        self.version_is_asked.store(true, Ordering::Relaxed);
+        let answer = self.answered_version.swap(UNANSWERED, Ordering::Relaxed);
+        (answer != UNANSWERED).then_some(answer)
+    }
+
+    /// For the writer, after each batch.
+    pub(super) fn answer_version(&self) {
+        if !self.version_is_asked.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        if let Some(version) = data_version(&self.lock()) {
+            self.answered_version.store(version, Ordering::Relaxed);
+        }
+    }
+}
+
+/// SQLite's count of the commits of other connections than this one; `None` when it cannot be read.
+pub(super) fn data_version(connection: &Connection) -> Option<i64> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
+    statement.query_row([], |row| row.get(0)).ok()
 }

@@ -238,6 +238,7 @@ impl WriterState {
                 batch.push(next);
             }
             self.commit(batch);
+            self.connection.answer_version();
         }
         self.checkpoint();
     }
