@@ -315,13 +315,52 @@ describe('a request with the lease of a live delivery', () => {
     queueName: `${FLOW_PREFIX}w`,
   };
 
-  test('gives the handler the stored message, whatever its body says', async () => {
+  test('runs its handler once, with the stored message, whatever its body says', async () => {
     const { seen, statuses } = await during((asked) => [
       forwarded({ ...asked, body: '{"runId":"wrun_victim"}' }),
       forwarded({ ...asked, body: 'no JSON' }),
+      forwarded(asked),
     ]);
-    expect(statuses).toEqual([200, 200]);
-    expect(seen).toEqual([GENUINE, GENUINE, GENUINE]);
+    expect(statuses).toEqual([200, 409, 409]);
+    expect(seen).toEqual([GENUINE]);
+  });
+
+  test('waits for an earlier delivery of the same run, which still runs though its caller has gone', async () => {
+    const seen: number[] = [];
+    let running = 0;
+    let finish = () => {};
+    const finished = new Promise<void>((done) => (finish = done));
+    let route: (request: Request) => Promise<Response> = () => Promise.reject(new Error('none'));
+    const statuses: number[] = [];
+    // A proxy that gives up on the first request, whose handler goes on.
+    const { baseUrl } = await serve(async (asked) => {
+      if (seen.length === 0) {
+        const lost = route(forwarded(asked));
+        await until('the handler', LIMIT_MS, () => seen.length === 1);
+        lost.catch(() => undefined);
+        return { status: 504, body: 'the proxy has waited long enough' };
+      }
+      const response = await route(forwarded(asked));
+      statuses.push(response.status);
+      if (response.status === 503) finish();
+      return answerOf(response);
+    });
+    const world = newWorld({ delivery: 'http', baseUrl });
+    route = world.createQueueHandler(FLOW_PREFIX, async (_message, { attempt }) => {
+      running += 1;
+      expect(running).toBe(1);
+      seen.push(attempt);
+      await finished;
+      running -= 1;
+    });
+    await world.start();
+    await world.queue(`${FLOW_PREFIX}w`, { runId: 'wrun_real' });
+    await until('the second delivery', LIMIT_MS, () => seen.length === 2);
+    expect(statuses[0]).toBe(503);
+    await until('its end', LIMIT_MS, async () => (await world.stats()).messages.leased === 0);
+    expect(statuses.at(-1)).toBe(200);
+    // Neither the lost answer nor the refused delivery was an attempt.
+    expect(seen).toEqual([1, 1]);
   });
 
   test('but another attempt, queue or message is answered 401, and nothing runs', async () => {

@@ -17,6 +17,7 @@ use crate::domain::resume_key::ResumeKey;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
+use crate::queue::admission::{Admission, Admissions};
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::http::AppAddress;
@@ -58,6 +59,8 @@ pub struct Engine {
     pub awaiting: Arc<Awaiting>,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
+    /// The deliveries over HTTP that run in this process. It may outlive a World that takes part.
+    pub admissions: Arc<Admissions>,
     tally: Arc<Tally>,
     entropy: Entropy,
     workers: Mutex<Workers>,
@@ -205,6 +208,7 @@ impl Engine {
             upkeep,
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
+            admissions: Arc::default(),
             tally: Arc::default(),
             entropy: Entropy::default(),
             workers: Mutex::default(),
@@ -429,21 +433,37 @@ impl Engine {
         }
     }
 
-    /// The delivery that a request over HTTP claims to be, as the queue knows it; `None` unless the
-    /// request comes from the holder of its live lease.
+    /// Admits the delivery that a request over HTTP claims to be, as the queue knows it; `None` unless
+    /// the request comes from the holder of its live lease.
     ///
     /// # Errors
     /// Storage faults.
-    pub fn live_delivery(
+    pub fn admit_delivery(
         &self,
-        message_id: &str,
-        lease_token: &str,
-    ) -> Result<Option<Delivery>, WorldError> {
-        match MessageId::parse(message_id) {
-            Some(id) => self.store.leased_delivery(id, &LeaseToken::new(lease_token)),
-            None => Ok(None),
-        }
+        claimed: &ClaimedDelivery,
+    ) -> Result<Option<(Delivery, Admission)>, WorldError> {
+        let Some(id) = MessageId::parse(&claimed.message_id) else { return Ok(None) };
+        let delivery = self.store.leased_delivery(id, &claimed.lease_token)?;
+        let delivery = delivery.filter(|delivery| {
+            delivery.queue_name == claimed.queue_name && delivery.attempt == claimed.attempt
+        });
+        Ok(delivery.map(|delivery| {
+            let admission = self.admissions.admit(&delivery);
+            (delivery, admission)
+        }))
     }
+}
+
+/// What a request over HTTP says of itself.
+pub struct ClaimedDelivery {
+    /// The message's name.
+    pub message_id: String,
+    /// What proves it.
+    pub lease_token: LeaseToken,
+    /// The message's queue.
+    pub queue_name: String,
+    /// Which attempt it is, from 1.
+    pub attempt: i64,
 }
 
 /// One database, as its two users see it.

@@ -77,8 +77,10 @@ export interface NativeWorld {
   ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
   settleDelivery(deliveryId: number, outcome: string): void;
-  /** The delivery as the queue knows it; void when the lease is not live. */
-  verifyDelivery(messageId: string, leaseToken: string): NativeReply;
+  /** `ClaimedDelivery`, answered with an `AdmittedDelivery`; void when the lease is not live. */
+  admitDelivery(request: string): NativeReply;
+  /** The handler of an admitted delivery has ended. */
+  endDelivery(leaseToken: string): void;
 
   /** `WorldStats`, as it is. */
   stats(): Promise<NativeReply>;

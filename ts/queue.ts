@@ -5,7 +5,7 @@ import type { Engine } from './engine';
 import { invalid } from './errors';
 import { openedWorld, type QueueHandler, registerHandler, timeoutOf } from './handlers';
 import { decodeJson, encodeJson } from './json';
-import { answerOf, type PayloadRef, settled } from './native';
+import { answerOf, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
@@ -58,17 +58,25 @@ function inNamespace(queueName: string, namespace: string | undefined): string {
   return `__${namespace}_wkf_step_${queueName.slice(BARE_STEP_PREFIX.length)}`;
 }
 
-/** What the queue itself holds of a delivery. */
-interface LiveDelivery {
-  queueName: string;
-  attempt: number;
+/** What the queue itself holds of a delivery, and whether it may run. */
+interface AdmittedDelivery {
+  admission: 'admitted' | 'stillRunning' | 'repeated';
   body: PayloadRef;
+}
+
+/** What a request says of itself. */
+interface ClaimedDelivery {
+  queueName: string;
+  messageId: string;
+  attempt: number;
+  leaseToken: string;
 }
 
 /**
  * One delivery over HTTP. The request proves itself by the lease token of the live delivery, which
  * is checked against the store before any code runs: the route is open to the world. What the
- * handler is given comes from the store too, so a token that leaked says nothing of its own.
+ * handler is given comes from the store too, so a token that leaked says nothing of its own; and it
+ * is given once, however often the request is repeated.
  */
 async function answerDelivery(
   engine: Engine,
@@ -79,37 +87,48 @@ async function answerDelivery(
   const queueName = request.headers.get('x-vqs-queue-name');
   const messageId = request.headers.get('x-vqs-message-id');
   const attempt = Number(request.headers.get('x-vqs-message-attempt') ?? Number.NaN);
+  const leaseToken = request.headers.get('x-hookline-lease') ?? '';
   if (!request.body) return refusal(400, 'Missing request body');
   if (!queueName || !messageId || !(Number.isSafeInteger(attempt) && attempt > 0)) {
     return refusal(400, 'Missing required headers');
   }
   if (!queueName.startsWith(prefix)) return refusal(400, 'Unhandled queue');
-  let live: { delivery: LiveDelivery; message: unknown } | undefined;
+  if (leaseToken === '') return refusal(401, NOT_LIVE);
+  const claimed = { queueName, messageId, attempt, leaseToken };
   try {
-    live = await liveDelivery(engine, messageId, request.headers.get('x-hookline-lease') ?? '');
+    const native = openedWorld(engine) ?? (await engine.connect());
+    return await runAdmitted(native, claimed, handler);
   } catch {
     // The reason may name the database, which is nothing for whoever sent this.
     return refusal(503, 'The delivery cannot be verified now');
   }
-  if (live?.delivery.queueName !== queueName || live.delivery.attempt !== attempt) {
-    return refusal(401, 'This request does not belong to a live delivery');
-  }
+}
+
+const NOT_LIVE = 'This request does not belong to a live delivery';
+
+/** Throws what keeps it from being verified; what the handler throws is an answer. */
+async function runAdmitted(
+  native: NativeWorld,
+  claimed: ClaimedDelivery,
+  handler: QueueHandler,
+): Promise<Response> {
+  const reply = native.admitDelivery(JSON.stringify(claimed));
+  const { json: admitted, bytes } = answerOf<AdmittedDelivery | undefined>(reply);
+  if (!admitted) return refusal(401, NOT_LIVE);
+  if (admitted.admission === 'repeated') return refusal(409, 'This delivery was taken before');
+  // It comes again; until then the queue counts it as not reached.
+  if (admitted.admission === 'stillRunning') return refusal(503, 'An earlier delivery still runs');
+  const { queueName, messageId, attempt, leaseToken } = claimed;
   try {
-    const seconds = timeoutOf(await handler(live.message, { attempt, queueName, messageId }));
+    const body = payloadOf(admitted.body, bytes) as Uint8Array;
+    const message = decodeJson(new TextDecoder().decode(body));
+    const seconds = timeoutOf(await handler(message, { attempt, queueName, messageId }));
     return Response.json(seconds === undefined ? { ok: true } : { timeoutSeconds: seconds });
   } catch (error) {
     return Response.json(String(error), { status: 500 });
+  } finally {
+    native.endDelivery(leaseToken);
   }
-}
-
-async function liveDelivery(engine: Engine, messageId: string, lease: string) {
-  if (lease === '') return undefined;
-  const native = openedWorld(engine) ?? (await engine.connect());
-  const reply = native.verifyDelivery(messageId, lease);
-  const { json: delivery, bytes } = answerOf<LiveDelivery | undefined>(reply);
-  if (!delivery) return undefined;
-  const body = payloadOf(delivery.body, bytes) as Uint8Array;
-  return { delivery, message: decodeJson(new TextDecoder().decode(body)) };
 }
 
 function refusal(status: number, error: string): Response {

@@ -15,6 +15,7 @@ use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::run::Run;
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
+use crate::queue::admission::Admission;
 use crate::queue::tally::DeliveryCounts;
 use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
 use crate::stream::TailSlice;
@@ -384,19 +385,21 @@ pub fn repeated(repeated: bool) -> Result<Reply, WorldError> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LiveDelivery {
-    queue_name: String,
-    attempt: i64,
+struct AdmittedDelivery {
+    admission: &'static str,
     body: PayloadRef,
 }
 
-/// What a route may hand to its handler; nothing when the lease is not live.
-pub fn live_delivery(delivery: Option<Delivery>) -> Result<Reply, WorldError> {
-    let Some(delivery) = delivery else { return Ok(Reply::void()) };
-    Reply::document(|block| LiveDelivery {
+/// What a route may hand to its handler, if it is admitted; nothing when the lease is not live.
+pub fn admitted_delivery(admitted: Option<(Delivery, Admission)>) -> Result<Reply, WorldError> {
+    let Some((delivery, admission)) = admitted else { return Ok(Reply::void()) };
+    Reply::document(|block| AdmittedDelivery {
+        admission: match admission {
+            Admission::Admitted => "admitted",
+            Admission::StillRunning => "stillRunning",
+            Admission::Repeated => "repeated",
+        },
         body: block.bytes(&delivery.body),
-        queue_name: delivery.queue_name,
-        attempt: delivery.attempt,
     })
 }
 

@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
-use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::resume_key::{ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
 use crate::store::{EventQuery, RunQuery};
-use crate::world::EnqueueRequest;
+use crate::world::{ClaimedDelivery, EnqueueRequest};
 
 /// Reads a request.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
@@ -297,6 +297,26 @@ impl ResumeKeyRequest {
             window_ms: self.window_ms as i64,
         })
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryClaim {
+    message_id: String,
+    lease_token: String,
+    queue_name: String,
+    attempt: i64,
+}
+
+/// What a request over HTTP says of itself.
+pub fn claimed_delivery(json: &str) -> Result<ClaimedDelivery, WorldError> {
+    let claim: DeliveryClaim = parse(json)?;
+    Ok(ClaimedDelivery {
+        message_id: claim.message_id,
+        lease_token: LeaseToken::new(claim.lease_token),
+        queue_name: claim.queue_name,
+        attempt: claim.attempt,
+    })
 }
 
 #[derive(Deserialize)]

@@ -12,10 +12,11 @@ use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
 use crate::config::{Config, RawConfig};
-use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, RunId};
 use crate::domain::page::SortOrder;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
+use crate::queue::admission::Admissions;
 use crate::queue::delivery::Handler;
 use crate::queue::dispatcher::DRAIN;
 use crate::store::{Completion, Store};
@@ -39,6 +40,8 @@ pub struct NativeWorld {
 struct Shared {
     world: Option<Arc<World>>,
     handler: Option<Arc<JsHandler>>,
+    /// Where the deliveries over HTTP were admitted that its routes run.
+    admissions: Option<Arc<Admissions>>,
     /// Prefixes that have a handler, also those from before there was a function to call.
     prefixes: Vec<String>,
     closed: bool,
@@ -346,14 +349,22 @@ impl NativeWorld {
     }
 
     #[napi(catch_unwind, ts_return_type = "NativeReply")]
-    pub fn verify_delivery(
-        &self,
-        env: Env,
-        message_id: String,
-        lease_token: String,
-    ) -> Result<JsValue> {
-        let delivery = self.engine().and_then(|e| e.live_delivery(&message_id, &lease_token));
-        promise::answer(&env, delivery.and_then(replies::live_delivery))
+    pub fn admit_delivery(&self, env: Env, request: String) -> Result<JsValue> {
+        let admitted = self.engine().and_then(|engine| {
+            let claimed = requests::claimed_delivery(&request)?;
+            lock(&self.shared).admissions = Some(Arc::clone(&engine.admissions));
+            engine.admit_delivery(&claimed)
+        });
+        promise::answer(&env, admitted.and_then(replies::admitted_delivery))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn end_delivery(&self, lease_token: String) {
+        // Also of a World that was closed meanwhile: others may go on with its engine.
+        let admissions = lock(&self.shared).admissions.clone();
+        if let Some(admissions) = admissions {
+            admissions.end(&LeaseToken::new(lease_token));
+        }
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]

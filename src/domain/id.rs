@@ -229,7 +229,7 @@ impl fmt::Display for MessageId {
 
 /// The fencing token of one claim: every ack, extend and release must carry it. Whoever knows it
 /// holds the lease, so it is a secret like a [`HookToken`].
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LeaseToken(String);
 
 impl LeaseToken {

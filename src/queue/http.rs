@@ -48,6 +48,10 @@ pub struct HttpDelivery {
     found: RefCell<String>,
 }
 
+/// How long a connection is kept for the next delivery: less than the five seconds after which
+/// Node.js closes it, which a request in that moment would take for a failed handler.
+const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "timeoutSeconds")]
@@ -57,7 +61,9 @@ struct Answer {
 impl HttpDelivery {
     /// Delivers to this app.
     pub fn new(app: AppAddress) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .build(HttpConnector::new());
         Self { client, app, found: RefCell::default() }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! [`dispatcher`] claims messages and keeps a bounded number in flight, [`delivery`] hands one over,
 //! [`http`] does so over the network, [`backoff`] says when a failed one comes again, [`purpose`]
-//! reads what a message is for, and [`tally`] counts.
+//! reads what a message is for, [`admission`] lets a delivery over HTTP in once, and [`tally`] counts.
 
+pub mod admission;
 pub mod backoff;
 pub mod delivery;
 pub mod dispatcher;
