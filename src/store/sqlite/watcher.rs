@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::log_activity::LogActivity;
-use super::write_connection::{WriteConnection, data_version};
+use super::write_connection::{WriteConnection, commits_elsewhere};
 use crate::lock::{self, lock};
 use crate::store::{CommitListener, CommitNews};
 
@@ -139,7 +139,7 @@ impl Look {
     fn version(&self) -> Option<i64> {
         match self {
             Self::AsWriter(connection) => connection.elsewhere_version(),
-            Self::AsReader(connection) => data_version(connection),
+            Self::AsReader(connection) => commits_elsewhere(connection),
         }
     }
 

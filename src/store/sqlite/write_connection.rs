@@ -68,7 +68,7 @@ impl WriteConnection {
     /// while the writer has nothing to do; a busy one reads it for the next call, after its batch.
     pub(super) fn elsewhere_version(&self) -> Option<i64> {
         if let Some(connection) = self.lock_if_idle() {
-            return data_version(&connection);
+            return commits_elsewhere(&connection);
         }
         self.version_is_asked.store(true, Ordering::Relaxed);
         let answer = self.answered_version.swap(UNANSWERED, Ordering::Relaxed);
@@ -80,14 +80,14 @@ impl WriteConnection {
         if !self.version_is_asked.swap(false, Ordering::Relaxed) {
             return;
         }
-        if let Some(version) = data_version(&self.lock()) {
+        if let Some(version) = commits_elsewhere(&self.lock()) {
             self.answered_version.store(version, Ordering::Relaxed);
         }
     }
 }
 
 /// SQLite's count of the commits of other connections than this one; `None` when it cannot be read.
-pub(super) fn data_version(connection: &Connection) -> Option<i64> {
+pub(super) fn commits_elsewhere(connection: &Connection) -> Option<i64> {
     let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
     statement.query_row([], |row| row.get(0)).ok()
 }
