@@ -8,7 +8,7 @@
  * @packageDocumentation
  */
 
-import type { RunStatus, StructuredError, World } from './world.js';
+import type { RunStatus, StructuredError, World, WorldOptions } from './world.js';
 
 export type * from './world.js';
 
@@ -422,62 +422,6 @@ export interface WorkflowReadableStreamOptions {
 // ---------------------------------------------------------------------------------------------
 // The World
 // ---------------------------------------------------------------------------------------------
-
-/**
- * Options of {@link createWorld}. Each has an environment variable; an option wins over it.
- * Values are judged when the database opens: a bad one is the error of the first operation.
- */
-export interface WorldOptions {
-  /**
-   * The database: a path, a `file:` URL or `:memory:`. Default `./.workflow-data/hookline.db`, from
-   * the working directory. Variable: `WORKFLOW_HOOKLINE_URL`.
-   */
-  url?: string;
-  /**
-   * `'full'` (default): what was acknowledged survives a power cut. `'normal'`: it survives a crash
-   * of the process only. Variable: `WORKFLOW_HOOKLINE_DURABILITY`.
-   */
-  durability?: 'full' | 'normal';
-  /** Deliveries in flight at once in this process. Variable: `WORKFLOW_HOOKLINE_CONCURRENCY`. */
-  concurrency?: number;
-  /**
-   * What this process does: read, write and deliver (`'all'`, default, or `'worker'`); read and write
-   * (`'producer'`), and never deliver; or only read (`'reader'`). A reader opens the file for reading
-   * only, makes none, and refuses every write with the code `READ_ONLY`.
-   * Variable: `WORKFLOW_HOOKLINE_ROLE`.
-   */
-  role?: 'all' | 'producer' | 'worker' | 'reader';
-  /**
-   * How messages reach the handlers: called in this process (`'direct'`), by HTTP to the app's own
-   * routes (`'http'`), or as fits the framework (`'auto'`, default).
-   * Variable: `WORKFLOW_HOOKLINE_DELIVERY`.
-   */
-  delivery?: 'auto' | 'direct' | 'http';
-  /**
-   * The app's address for HTTP delivery. Default: `WORKFLOW_LOCAL_BASE_URL`, else
-   * `http://localhost:$PORT`, else the port on which this process answers.
-   * Variable: `WORKFLOW_HOOKLINE_BASE_URL`.
-   */
-  baseUrl?: string;
-  /**
-   * Encrypts what is stored: the key ring, entries `id:base64` with the newest first, each key 32
-   * bytes. What is new is encrypted under the first; the others still read. Plain unless given.
-   * Variable: `WORKFLOW_HOOKLINE_ENCRYPTION_KEYS`, with commas between the entries.
-   */
-  encryptionKeys?: string | readonly string[];
-  /**
-   * How hook tokens are stored: as they are (`'plain'`, default), or (`'sealed'`) as a keyed hash with
-   * the token encrypted behind it, which needs `encryptionKeys`. Variable: `WORKFLOW_HOOKLINE_TOKENS`.
-   */
-  tokens?: 'plain' | 'sealed';
-  /**
-   * Whether spans hold the tokens of hooks, as those of the SDK do. Default false, because tokens are
-   * secrets and traces are read by many. Variable: `WORKFLOW_HOOKLINE_TRACE_TOKENS`.
-   */
-  traceTokens?: boolean;
-  /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. */
-  streamFlushIntervalMs?: number;
-}
 
 /**
  * A World of the Workflow SDK, on the database that the options or the environment name.
