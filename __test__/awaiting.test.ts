@@ -1,14 +1,13 @@
 /** Return values and hooks that are awaited: by push, without polling, and released by `close()`. */
 import { getRun, resumeHook, start, TimeLimitError, type World, waitForHook } from 'hookline';
 import {
-  cleanUp,
   devalue,
-  newDatabase,
   newHook,
   newRun,
   newWorld,
   runNode,
   useAsSdkWorld,
+  worldPerTest,
 } from './support';
 
 const COUNT = 500;
@@ -16,14 +15,8 @@ const COUNT = 500;
 let world: World;
 let url: string;
 
-beforeEach(() => {
-  url = newDatabase();
-  world = newWorld({ url });
-  useAsSdkWorld(world);
-});
-afterEach(async () => {
-  useAsSdkWorld(undefined);
-  await cleanUp();
+worldPerTest((made) => {
+  ({ world, url } = made);
 });
 
 const complete = (by: World, runId: string, value: string) =>

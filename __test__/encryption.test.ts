@@ -3,7 +3,6 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { createWorld, getHookByToken, getRun, resumeHook, start, type World } from 'hookline';
 import {
-  cleanUp,
   devalueString,
   loadModule,
   newDatabase,
@@ -12,6 +11,7 @@ import {
   newWorld,
   ROOT,
   useAsSdkWorld,
+  worldPerTest,
 } from './support';
 
 /** The SDK's serializer, to read back what was written. */
@@ -23,17 +23,12 @@ const WORKFLOW = { workflowId: 'workflow//./a//b' } as never;
 let world: World;
 let url: string;
 
-beforeEach(() => {
-  url = newDatabase();
-  world = newWorld({ url, encryptionKeys: entry('a', 1) });
-  useAsSdkWorld(world);
-});
-
-afterEach(async () => {
-  useAsSdkWorld(undefined);
-  delete process.env.WORKFLOW_HOOKLINE_ENCRYPTION_KEYS;
-  await cleanUp();
-});
+worldPerTest(
+  (made) => {
+    ({ world, url } = made);
+  },
+  { encryptionKeys: entry('a', 1) },
+);
 
 /** Opens the database of the test anew, with another ring. */
 async function reopened(encryptionKeys: string | string[] | undefined): Promise<World> {

@@ -1,26 +1,12 @@
 /** The options of `resumeHook`, which stand where the SDK has its encryption key. */
 import { IDEMPOTENCY_WINDOW_MS, resumeHook, type World } from 'hookline';
-import {
-  cleanUp,
-  eventTypes,
-  newDatabase,
-  newHook,
-  newWorld,
-  runNode,
-  useAsSdkWorld,
-} from './support';
+import { eventTypes, newHook, runNode, worldPerTest } from './support';
 
 let world: World;
 let url: string;
 
-beforeEach(() => {
-  url = newDatabase();
-  world = newWorld({ url });
-  useAsSdkWorld(world);
-});
-afterEach(async () => {
-  useAsSdkWorld(undefined);
-  await cleanUp();
+worldPerTest((made) => {
+  ({ world, url } = made);
 });
 
 const received = async (runId: string) =>

@@ -3,17 +3,15 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { getHookByToken, type Hook, HookNotFoundError, resumeHook, type World } from 'hookline';
 import {
-  cleanUp,
   devalueString,
   eventTypes,
-  newDatabase,
   newFolder,
   newHook,
   newRun,
-  newWorld,
   ROOT,
   readAll,
   useAsSdkWorld,
+  worldPerTest,
 } from './support';
 
 /** The SDK's serializer, to read back what was written. */
@@ -22,16 +20,8 @@ const sdk = createRequire(__filename)(join(ROOT, 'dist', 'sdk-4.js'));
 let world: World;
 let url: string;
 
-beforeEach(() => {
-  url = newDatabase();
-  world = newWorld({ url });
-  useAsSdkWorld(world);
-});
-
-afterEach(async () => {
-  useAsSdkWorld(undefined);
-  delete process.env.WORKFLOW_HOOKLINE_URL;
-  await cleanUp();
+worldPerTest((made) => {
+  ({ world, url } = made);
 });
 
 /** The payloads that a run's hooks have received, as values. */

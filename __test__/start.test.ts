@@ -1,19 +1,14 @@
 /** `start` where no workflow is needed: what it writes, where, and what it refuses. */
 import { createWorld, getRun, type Run, start, type World } from 'hookline';
-import { cleanUp, eventTypes, newDatabase, newWorld, readAll, useAsSdkWorld } from './support';
+import { eventTypes, newDatabase, newWorld, readAll, worldPerTest } from './support';
 
 const WORKFLOW = { workflowId: 'workflow//./a//b' };
 const FLOW_PREFIX = '__wkf_workflow_';
 
 let world: World;
 
-beforeEach(() => {
-  world = newWorld({ url: newDatabase() });
-  useAsSdkWorld(world);
-});
-afterEach(async () => {
-  useAsSdkWorld(undefined);
-  await cleanUp();
+worldPerTest((made) => {
+  ({ world } = made);
 });
 
 /** The first messages that a World delivers, by run. */

@@ -112,6 +112,28 @@ export function useAsSdkWorld(world: World | undefined): void {
   globals[Symbol.for('@workflow/world//cache')] = world;
 }
 
+/**
+ * Gives each test of the file a World on a database of its own, as that of the process; `take` gets it
+ * before the test, and everything is closed and removed after it.
+ */
+export function worldPerTest(
+  take: (made: { world: World; url: string }) => void,
+  options: WorldOptions = {},
+): void {
+  beforeEach(() => {
+    const url = newDatabase();
+    const world = newWorld({ url, ...options });
+    useAsSdkWorld(world);
+    take({ world, url });
+  });
+  afterEach(async () => {
+    useAsSdkWorld(undefined);
+    delete process.env.WORKFLOW_HOOKLINE_URL;
+    delete process.env.WORKFLOW_HOOKLINE_ENCRYPTION_KEYS;
+    await cleanUp();
+  });
+}
+
 /** The events of a run, by type. */
 export async function eventTypes(world: World, runId: string): Promise<string[]> {
   const { data } = await world.events.list({ runId, pagination: { limit: 1000 } });

@@ -3,30 +3,21 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { HookNotFoundError, resumeWebhook, type World } from 'hookline';
 import {
-  cleanUp,
   devalue,
   eventTypes,
-  newDatabase,
   newFolder,
   newHook,
-  newWorld,
   runNode,
   useAsSdkWorld,
+  worldPerTest,
 } from './support';
 
 let world: World;
 let url: string;
 const post = () => new Request('http://app/hook', { method: 'POST', body: 'hello' });
 
-beforeEach(() => {
-  url = newDatabase();
-  world = newWorld({ url });
-  useAsSdkWorld(world);
-});
-afterEach(async () => {
-  useAsSdkWorld(undefined);
-  delete process.env.WORKFLOW_HOOKLINE_URL;
-  await cleanUp();
+worldPerTest((made) => {
+  ({ world, url } = made);
 });
 
 test('a webhook without respondWith is answered with 202 and no body', async () => {
