@@ -325,6 +325,29 @@ fn more_than_the_writer_can_hold_is_refused_at_once() {
     assert_eq!(outcome, Ok(Vec::new()));
 }
 
+#[test]
+fn larger_values_than_memory_should_hold_are_refused_at_once_though_they_are_few() {
+    let world = World::in_memory();
+    let release = hold_writer(&world);
+    let write = |done| {
+        let chunks = vec![vec![7; 50 << 20]];
+        world.store.write_stream("s".into(), run_id(1), chunks, done);
+    };
+    let (first, second) = (Completion::channel(), Completion::channel());
+    write(first.0);
+    write(second.0);
+    let refused = settled(write).expect_err("it is full");
+    assert_eq!(
+        (refused.kind, refused.details["retryAfter"].as_i64()),
+        (ErrorKind::Throttled, Some(1))
+    );
+    drop(release);
+    for written in [first.1, second.1] {
+        written.recv().expect("it is settled").expect("what was accepted is written");
+    }
+    settled(write).expect("there is room again");
+}
+
 /// Tells a child process that it may mount what it likes.
 const INSIDE: &str = "HOOKLINE_TEST_INSIDE_A_MOUNT_NAMESPACE";
 

@@ -205,6 +205,14 @@ pub struct EventRequest {
     pub payload: Option<Payload>,
 }
 
+impl EventRequest {
+    /// How many bytes of the caller's it carries, about.
+    pub fn bytes(&self) -> usize {
+        let payload = self.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
+        payload + self.data.as_ref().map_or(0, String::len)
+    }
+}
+
 /// One appended fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

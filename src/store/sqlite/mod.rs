@@ -4,6 +4,7 @@
 //! table; a statement stands above the function that runs it.
 
 mod apply;
+mod backlog;
 mod dead;
 mod events;
 mod fault;
@@ -97,7 +98,9 @@ pub struct SqliteStore {
 }
 
 fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
-    writer.submit(Durability::Durable, done, move |tx| apply::append_event(tx, request.clone()));
+    writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
+        apply::append_event(tx, request.clone())
+    });
 }
 
 fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError> {
@@ -135,7 +138,7 @@ impl Store for SqliteStore {
         let Some(hook_id) = request.body.correlation_id().cloned() else {
             return done.settle(Err(WorldError::invalid("a resume names a hook")));
         };
-        self.writer.submit(Durability::Durable, done, move |tx| {
+        self.writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
             resume_keys::resume_once(tx, request.clone(), &hook_id, &key)
         });
     }
@@ -281,11 +284,9 @@ impl Store for SqliteStore {
     }
 
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
-        self.writer.submit(
-            Durability::Durable,
-            done,
-            move |tx| Ok(tx.enqueue(&message, delay_ms)?),
-        );
+        self.writer.submit_value(message.body.len(), Durability::Durable, done, move |tx| {
+            Ok(tx.enqueue(&message, delay_ms)?)
+        });
     }
 
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
@@ -410,7 +411,8 @@ impl Store for SqliteStore {
         chunks: Vec<Vec<u8>>,
         done: Completion<()>,
     ) {
-        self.writer.submit(Durability::Durable, done, move |tx| {
+        let bytes = chunks.iter().map(Vec::len).sum();
+        self.writer.submit_value(bytes, Durability::Durable, done, move |tx| {
             streams::append(tx.connection, &name, &run_id, &chunks, tx.clock.now_ms())?;
             tx.news.streams.push(name.clone());
             Ok(())

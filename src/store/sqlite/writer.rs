@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::apply::Tx;
+use super::backlog::{Backlog, Waiting};
 use super::fault;
 use super::queue_time::QueueTime;
 use super::write_connection::WriteConnection;
@@ -66,6 +67,7 @@ pub(super) enum Durability {
 /// The sending side.
 pub(super) struct Writer {
     sending: Mutex<Option<Sending>>,
+    backlog: Backlog,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Why nothing is written, if so.
     refusal: Option<WorldError>,
@@ -85,12 +87,18 @@ impl Writer {
             .name("hookline-writer".into())
             .spawn(move || state.run(&receiver))?;
         let (sending, thread) = (Sending { sender, connection }, Mutex::new(Some(thread)));
-        Ok(Self { sending: Mutex::new(Some(sending)), thread, refusal: None })
+        let sending = Mutex::new(Some(sending));
+        Ok(Self { sending, backlog: Backlog::default(), thread, refusal: None })
     }
 
     /// A writer that refuses everything, for a store that only reads.
     pub(super) fn refusing(refusal: WorldError) -> Self {
-        Self { sending: Mutex::default(), thread: Mutex::default(), refusal: Some(refusal) }
+        Self {
+            sending: Mutex::default(),
+            backlog: Backlog::default(),
+            thread: Mutex::default(),
+            refusal: Some(refusal),
+        }
     }
 
     /// Hands an operation to the writer. `work` may run twice: alone again when its batch failed.
@@ -100,9 +108,25 @@ impl Writer {
         done: Completion<T>,
         work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
     ) {
-        let operation = Box::new(Submitted { durability, work, outcome: None, done });
-        if self.refusal.is_some() {
-            return operation.settle(self.refusal.as_ref());
+        self.submit_value(0, durability, done, work);
+    }
+
+    /// [`Writer::submit`], for work that keeps a caller's value of so many bytes until it is done.
+    pub(super) fn submit_value<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        durability: Durability,
+        done: Completion<T>,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
+    ) {
+        let waiting = self.backlog.add(bytes);
+        let refusal = match waiting {
+            None => Some(throttled()),
+            Some(_) => self.refusal.clone(),
+        };
+        let operation = Box::new(Submitted { durability, work, outcome: None, waiting, done });
+        if refusal.is_some() {
+            return operation.settle(refusal.as_ref());
         }
         if let Err((operation, fault)) = self.send(operation) {
             operation.settle(Some(&fault));
@@ -138,11 +162,8 @@ impl Writer {
 }
 
 fn throttled() -> WorldError {
-    WorldError::new(
-        ErrorKind::Throttled,
-        format!("{WAITING_OPERATIONS_MAX} operations wait to be written already"),
-    )
-    .with("retryAfter", THROTTLED_RETRY_AFTER_S)
+    WorldError::new(ErrorKind::Throttled, "as much as fits into memory waits to be written already")
+        .with("retryAfter", THROTTLED_RETRY_AFTER_S)
 }
 
 /// Why a batch was not committed.
@@ -171,6 +192,7 @@ struct Submitted<T, W> {
     durability: Durability,
     work: W,
     outcome: Option<Result<T, WorldError>>,
+    waiting: Option<Waiting>,
     done: Completion<T>,
 }
 
@@ -198,6 +220,8 @@ where
             Some(fault) => Err(fault.clone()),
             None => self.outcome.unwrap_or_else(|| Err(WorldError::closed())),
         };
+        // First: whoever is told may come with the next value at once.
+        drop(self.waiting);
         self.done.settle(outcome);
     }
 }
