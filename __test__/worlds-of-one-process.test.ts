@@ -50,6 +50,28 @@ test('a producer delivers nothing, though a worker opened the database first', a
   await until('a delivery by the worker', LIMIT_MS, () => deliveries.length === 1);
 });
 
+test('as many deliveries are in flight as the World says that delivers, not the one that opened first', async () => {
+  const url = newDatabase();
+  const first = newWorld({ url, role: 'producer', delivery: 'direct' });
+  await first.runs.list();
+  const worker = newWorld({ url, delivery: 'direct', concurrency: 2 });
+  const finish: (() => void)[] = [];
+  worker.createQueueHandler(STEP_PREFIX, () => new Promise<void>((done) => finish.push(done)));
+  for (let n = 0; n < 5; n += 1) await first.queue(`${STEP_PREFIX}x`, { n });
+  await worker.start();
+  const leased = async () => (await worker.stats()).messages.leased;
+  await until('two deliveries', LIMIT_MS, () => finish.length === 2);
+  expect(await leased()).toBe(2);
+  for (const more of [3, 4, 5]) {
+    finish.shift()?.();
+    await until(`delivery ${more}`, LIMIT_MS, () => finish.length === 2 || more === 5);
+    expect(await leased()).toBeLessThanOrEqual(2);
+  }
+  const last = setInterval(() => finish.shift()?.(), 5);
+  await until('their end', LIMIT_MS, async () => (await leased()) === 0);
+  clearInterval(last);
+});
+
 test.each<[string, WorldOptions, WorldOptions]>([
   ['DURABILITY', { durability: 'full' }, { durability: 'normal' }],
   ['DELIVERY', { delivery: 'direct' }, { delivery: 'http' }],

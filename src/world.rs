@@ -97,9 +97,17 @@ pub struct World {
     key: EngineKey,
     /// Names this World among those of the process.
     id: u64,
-    /// Whether this World delivers once it is started.
-    delivers: bool,
+    /// How this World delivers once it is started, if it does.
+    worker: Option<WorkerOptions>,
     closed: Mutex<bool>,
+}
+
+/// What each World may say of its own delivering; the rest is the database's.
+struct WorkerOptions {
+    /// Where the app answers, for HTTP delivery.
+    base_url: Option<String>,
+    /// Most deliveries in flight.
+    concurrency: usize,
 }
 
 impl World {
@@ -113,7 +121,10 @@ impl World {
             true => config.location.existing()?,
             false => config.location.canonical()?,
         };
-        let delivers = config.role == Role::Worker;
+        let worker = (config.role == Role::Worker).then(|| WorkerOptions {
+            base_url: config.base_url.clone(),
+            concurrency: config.concurrency,
+        });
         let config = Config { location: location.clone(), ..config };
         let key = EngineKey { location, reads_only };
         let mut engines = lock(&ENGINES);
@@ -122,11 +133,11 @@ impl World {
             shared.engine.config.refuse_if_other(&config)?;
             shared.worlds += 1;
             let engine = Arc::clone(&shared.engine);
-            return Ok(Self { engine, key, id, delivers, closed: Mutex::new(false) });
+            return Ok(Self { engine, key, id, worker, closed: Mutex::new(false) });
         }
         let engine = Engine::open(config)?;
         engines.insert(key.clone(), Shared { engine: Arc::clone(&engine), worlds: 1 });
-        Ok(Self { engine, key, id, delivers, closed: Mutex::new(false) })
+        Ok(Self { engine, key, id, worker, closed: Mutex::new(false) })
     }
 
     /// The engine.
@@ -140,9 +151,9 @@ impl World {
     /// # Errors
     /// `Internal` when no thread can be started.
     pub fn start_worker(&self, app_url: Option<String>) -> Result<(), WorldError> {
-        match self.delivers {
-            true => self.engine.start_worker(self.id, app_url),
-            false => Ok(()),
+        match &self.worker {
+            Some(options) => self.engine.start_worker(self.id, options, app_url),
+            None => Ok(()),
         }
     }
 
@@ -332,20 +343,26 @@ impl Engine {
         self.store.enqueue(message, request.delay_ms, done);
     }
 
-    fn start_worker(&self, world_id: u64, app_url: Option<String>) -> Result<(), WorldError> {
+    /// The first World that is started says how this process delivers.
+    fn start_worker(
+        &self,
+        world_id: u64,
+        options: &WorkerOptions,
+        app_url: Option<String>,
+    ) -> Result<(), WorldError> {
         let mut workers = lock(&self.workers);
         if !workers.worlds.contains(&world_id) {
             workers.worlds.push(world_id);
         }
         if workers.dispatcher.is_none() {
-            workers.dispatcher = Some(Dispatcher::start(self.delivering(app_url))?);
+            workers.dispatcher = Some(Dispatcher::start(self.delivering(options, app_url))?);
         }
         Ok(())
     }
 
-    fn delivering(&self, app_url: Option<String>) -> Delivering {
+    fn delivering(&self, options: &WorkerOptions, app_url: Option<String>) -> Delivering {
         let mode = self.config.delivery;
-        let said = self.config.base_url.clone().or(app_url);
+        let said = options.base_url.clone().or(app_url);
         let app = said.map_or(AppAddress::OfThisProcess, AppAddress::At);
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
         Delivering {
@@ -354,7 +371,7 @@ impl Engine {
             app: Some(app).filter(|_| mode != DeliveryMode::Direct),
             direct: mode != DeliveryMode::Http,
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
-            concurrency: self.config.concurrency,
+            concurrency: options.concurrency,
             clock: Arc::clone(&self.clock),
             tally: Arc::clone(&self.tally),
         }
