@@ -4,6 +4,7 @@ import type { Engine } from './engine';
 import { invalid } from './errors';
 import { type Answer, type NativeReply, type NativeWorld, settled } from './native';
 import { type NativeRecord, toHook, toRun } from './records';
+import { after } from './timer';
 
 /** How long to wait. */
 export interface Patience {
@@ -12,9 +13,6 @@ export interface Patience {
   /** Ends the wait early. */
   signal?: AbortSignal;
 }
-
-/** The longest that a timer of JavaScript waits; a longer one would fire at once. */
-export const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Waiters are named by 32 bits; the oldest of four billion is over. */
 let lastWaiter = 0;
@@ -63,8 +61,7 @@ async function untilSettled<T>(
   const waiter = lastWaiter;
   const reply = begin(native, waiter);
   const stop = () => native.stopAwaiting(waiter);
-  const limited = timeout !== undefined && timeout <= TIMER_MAX_MS;
-  const timer = limited ? setTimeout(stop, timeout) : undefined;
+  const cancel = timeout === undefined ? undefined : after(timeout, stop);
   signal?.addEventListener('abort', stop, { once: true });
   if (signal?.aborted) stop();
   try {
@@ -72,7 +69,7 @@ async function untilSettled<T>(
     if (answer.json === undefined) signal?.throwIfAborted();
     return answer;
   } finally {
-    clearTimeout(timer);
+    cancel?.();
     signal?.removeEventListener('abort', stop);
   }
 }

@@ -3,13 +3,14 @@
  * `createWebhook()`, and is answered as the webhook says.
  */
 import type { Hook, ResumeWebhookOptions, World } from '../index';
-import { checkTimeout, runEnd, TIMER_MAX_MS } from './awaiting';
+import { checkTimeout, runEnd } from './awaiting';
 import { outlivingTheRequest } from './background';
 import { tracesTokens } from './config';
 import type { Engine } from './engine';
 import { HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from './errors';
 import { checkToken, findByToken, hydrated, type Place, resumeTarget, type Target } from './hooks';
 import { tracedResume } from './telemetry';
+import { after } from './timer';
 import { currentWorld, engineOf } from './world';
 
 /** Where the serializer looks for the stream by which the workflow answers. */
@@ -132,10 +133,9 @@ async function firstResponse(
 /** Rejects when the time is over; never settles without a limit, or when the wait is over. */
 function timeLimit(timeout: number | undefined, over: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    if (timeout === undefined || timeout > TIMER_MAX_MS) return;
-    const late = () => reject(new TimeLimitError('The response', timeout));
-    const timer = setTimeout(late, timeout);
-    over.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    if (timeout === undefined) return;
+    const cancel = after(timeout, () => reject(new TimeLimitError('The response', timeout)));
+    over.addEventListener('abort', cancel, { once: true });
   });
 }
 

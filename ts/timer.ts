@@ -1,0 +1,14 @@
+/** A timer for any time: one of JavaScript alone fires at once when it is set to over 24 days. */
+
+const PART_MAX_MS = 2 ** 31 - 1;
+
+/** Runs `due` after so many milliseconds, unless the returned function is called before. */
+export function after(ms: number, due: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const wait = (left: number) => {
+    const part = Math.min(left, PART_MAX_MS);
+    timer = setTimeout(() => (left > part ? wait(left - part) : due()), part);
+  };
+  wait(ms);
+  return () => clearTimeout(timer);
+}
