@@ -1,4 +1,5 @@
-//! The dispatcher over a real store, on a clock that jumps: a host that slept, or was set right.
+//! The dispatcher over a real store: on a clock that jumps, because a host slept or was set right,
+//! and on a database that fails.
 
 // The rows in memory name `crate::domain`, here as in the library.
 use hookline::domain;
@@ -9,13 +10,19 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use hookline::clock::{Clock, ManualClock};
+use hookline::domain::id::MessageId;
 use hookline::domain::message::Delivery;
+use hookline::error::ErrorKind;
 use hookline::queue::delivery::{Handled, Handler, Handlers};
 use hookline::queue::dispatcher::{Delivering, Dispatcher};
+use hookline::queue::tally::Tally;
 use hookline::store::{Completion, Outcome};
+use rusqlite::Connection;
 
 use kit::rows::NOW_MS;
-use kit::{LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, step_message, wake_up};
+use kit::{
+    LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, settled, step_message, wake_up,
+};
 
 /// Longer than a lease.
 const JUMP_MS: i64 = LEASE_MS + 1000;
@@ -57,13 +64,17 @@ struct Delivered {
     world: World,
     clock: Arc<JumpingClock>,
     dispatcher: Dispatcher,
+    tally: Arc<Tally>,
     replays: Receiver<HandedOver>,
     steps: Receiver<HandedOver>,
 }
 
 impl Delivered {
     fn start(concurrency: usize) -> Self {
-        let world = World::in_memory();
+        Self::start_on(World::in_memory(), concurrency)
+    }
+
+    fn start_on(world: World, concurrency: usize) -> Self {
         let clock = Arc::new(JumpingClock { clock: world.clock.clone(), next: Mutex::default() });
         let handlers = Arc::new(Handlers::default());
         let register = |prefix: &str| {
@@ -72,6 +83,7 @@ impl Delivered {
             handed_over
         };
         let (replays, steps) = (register(WORKFLOW_PREFIX), register(STEP_PREFIX));
+        let tally = Arc::<Tally>::default();
         let dispatcher = Dispatcher::start(Delivering {
             store: world.store.clone(),
             handlers,
@@ -80,10 +92,10 @@ impl Delivered {
             http_prefixes: Vec::new(),
             concurrency,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            tally: Arc::default(),
+            tally: Arc::clone(&tally),
         })
         .expect("delivery starts");
-        Self { world, clock, dispatcher, replays, steps }
+        Self { world, clock, dispatcher, tally, replays, steps }
     }
 
     /// The replay that is handed over next.
@@ -111,6 +123,11 @@ impl Delivered {
     fn hands_over_no_other(&self) {
         let other = self.replays.try_recv().ok().map(|(delivery, _)| delivery);
         assert_eq!(other, None);
+    }
+
+    /// Sees the dispatcher go on until it has nothing left to do.
+    fn becomes_idle(&self) {
+        settled(|done| self.dispatcher.when_idle(done)).expect("it is told");
     }
 
     /// Stops; everything was acknowledged.
@@ -191,4 +208,119 @@ fn the_late_end_of_a_delivery_leaves_the_lease_of_the_next_one_in_care() {
     delivered.hands_over_no_other();
     held_done.settle(Ok(Handled::Done));
     delivered.ends();
+}
+
+/// Makes the database refuse to let go of replays, as a full disk would. Releases and whatever
+/// concerns steps go well.
+fn refuse_acks(world: &World) -> Connection {
+    let connection = Connection::open(world.path()).expect("SQLite opens");
+    let refusal = "CREATE TRIGGER refuses_acks BEFORE DELETE ON messages \
+         WHEN old.run_id IS NOT NULL BEGIN SELECT raise(ABORT, 'no ack today'); END";
+    connection.execute_batch(refusal).expect("the database takes it");
+    connection
+}
+
+fn allow_acks(connection: &Connection) {
+    connection.execute_batch("DROP TRIGGER refuses_acks").expect("the database takes it");
+}
+
+/// How many replays the queue holds, leased or not.
+fn queued(connection: &Connection) -> i64 {
+    const COUNT: &str = "SELECT count(*) FROM messages WHERE run_id IS NOT NULL";
+    let count = connection.query_row(COUNT, [], |row| row.get(0));
+    count.expect("the queue is counted")
+}
+
+#[test]
+fn an_ack_that_fails_is_tried_again_under_a_lease_that_is_still_extended() {
+    let delivered = Delivered::start_on(World::on_file(), 10);
+    let database = refuse_acks(&delivered.world);
+    delivered.world.enqueue(wake_up(1));
+    let (delivery, done) = delivered.replay();
+    done.settle(Ok(Handled::Done));
+    for jump in 1..=2 {
+        delivered.jumps_to(jump * JUMP_MS);
+        assert!(delivered.world.holds(&delivery), "after jump {jump}");
+        delivered.hands_over_no_other();
+    }
+    assert_eq!(queued(&database), 1, "its ack cannot have gone well");
+    allow_acks(&database);
+    delivered.becomes_idle();
+    assert_eq!(queued(&database), 0);
+    delivered.hands_over_no_other();
+    assert_eq!(delivered.tally.counts().leases_lost, 0);
+    delivered.ends();
+}
+
+#[test]
+fn an_ack_that_meets_a_foreign_lock_is_done_when_the_lock_has_gone() {
+    let delivered = Delivered::start_on(World::on_file(), 10);
+    let database = Connection::open(delivered.world.path()).expect("SQLite opens");
+    delivered.world.enqueue(wake_up(1));
+    let (_, done) = delivered.replay();
+    database.execute_batch("BEGIN IMMEDIATE").expect("the test locks");
+    done.settle(Ok(Handled::Done));
+    // The writer fails what it is given in turn, so by then it has failed the ack too.
+    for _ in 0..2 {
+        let store = &delivered.world.store;
+        let refused: Result<MessageId, _> =
+            settled(|done| store.enqueue(step_message("step"), 0, done));
+        assert_eq!(refused.expect_err("the lock is held").kind, ErrorKind::Busy);
+    }
+    database.execute_batch("ROLLBACK").expect("the test unlocks");
+    delivered.becomes_idle();
+    assert_eq!(queued(&database), 0);
+    delivered.hands_over_no_other();
+    delivered.ends();
+}
+
+#[test]
+fn an_ack_that_fails_is_given_up_once_its_lease_is_lost() {
+    let delivered = Delivered::start_on(World::on_file(), 10);
+    let database = refuse_acks(&delivered.world);
+    delivered.world.enqueue(wake_up(1));
+    let (lost, lost_done) = delivered.replay();
+    lost_done.settle(Ok(Handled::Done));
+    delivered.sees_a_claim();
+    delivered.sees_a_claim();
+    let taken = Outcome::Release { delay_ms: 0, error: "taken".into(), reached: true };
+    assert!(delivered.world.settle(&lost, taken));
+    let (held, held_done) = delivered.replay();
+    assert_eq!((held.message_id, held.attempt), (lost.message_id, 2));
+    allow_acks(&database);
+    held_done.settle(Ok(Handled::Done));
+    delivered.becomes_idle();
+    assert_eq!(queued(&database), 0);
+    delivered.ends();
+}
+
+#[test]
+fn a_stop_waits_for_an_ack_that_is_being_tried_again() {
+    let delivered = Delivered::start_on(World::on_file(), 10);
+    let database = refuse_acks(&delivered.world);
+    delivered.world.enqueue(wake_up(1));
+    let (_, done) = delivered.replay();
+    done.settle(Ok(Handled::Done));
+    delivered.sees_a_claim();
+    delivered.sees_a_claim();
+    std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| delivered.dispatcher.stop());
+        allow_acks(&database);
+        stopping.join().expect("it stops");
+    });
+    assert_eq!(queued(&database), 0);
+    delivered.ends();
+}
+
+#[test]
+fn a_stop_gives_an_ack_up_that_goes_on_failing() {
+    let delivered = Delivered::start_on(World::on_file(), 10);
+    let database = refuse_acks(&delivered.world);
+    delivered.world.enqueue(wake_up(1));
+    let (delivery, done) = delivered.replay();
+    done.settle(Ok(Handled::Done));
+    delivered.dispatcher.stop();
+    assert!(delivered.world.holds(&delivery), "nobody says that it is not done");
+    assert_eq!(queued(&database), 1);
+    assert_eq!(delivered.tally.counts().leases_lost, 0);
 }

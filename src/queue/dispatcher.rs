@@ -3,8 +3,7 @@
 //!
 //! It runs on a thread of its own, woken by commits, by the next due time and by deliveries that end.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::delivery::{Handled, Handlers, outcome};
 use super::http::{AppAddress, HttpDelivery};
+use super::in_flight::{Held, InFlight};
 use super::tally::Tally;
 use crate::clock::Clock;
 use crate::domain::id::{LeaseToken, MessageId};
@@ -44,6 +44,10 @@ const BETWEEN_SEARCH_STEPS: Duration = Duration::from_secs(1);
 const ASK_APP_EVERY: Duration = Duration::from_millis(100);
 /// The same, when it has not answered for long.
 const ASK_APP_EVERY_MAX: Duration = Duration::from_secs(2);
+/// When the end of a delivery that could not be written is written again.
+const SETTLE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// The same, when it has failed for long.
+const SETTLE_AGAIN_AFTER_MAX: Duration = Duration::from_secs(2);
 /// Most messages in one claim.
 const CLAIM_MAX: usize = 64;
 /// How long closing waits for deliveries in flight before it releases them.
@@ -169,7 +173,7 @@ struct Work {
     http: Option<HttpDelivery>,
     wake: Arc<Notify>,
     idle: Arc<Idle>,
-    in_flight: RefCell<HashMap<MessageId, LeaseToken>>,
+    in_flight: InFlight,
     app: Cell<App>,
     /// When leases were extended last, by the clock that they expire by.
     extended_at_ms: Cell<i64>,
@@ -191,7 +195,8 @@ impl Work {
         let http = delivering.app.clone().map(HttpDelivery::new);
         let extended_at_ms = Cell::new(delivering.clock.now_ms());
         let app = Cell::new(App::Unknown);
-        Self { delivering, http, wake, idle, in_flight: RefCell::default(), app, extended_at_ms }
+        let in_flight = InFlight::new(Arc::clone(&delivering.tally));
+        Self { delivering, http, wake, idle, in_flight, app, extended_at_ms }
     }
 
     async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
@@ -216,7 +221,7 @@ impl Work {
             // Before the look, so that it sees what was committed before they asked.
             let waiting_for_idle = self.idle.take();
             let claim = self.claim().await;
-            self.idle.tell(waiting_for_idle, &claim, !self.in_flight.borrow().is_empty());
+            self.idle.tell(waiting_for_idle, &claim, !self.in_flight.is_empty());
             match claim {
                 Claim::MoreMayWait => continue,
                 Claim::NextDueIn(delay) => sleep_until_at = sleep_until_at.min(now + delay),
@@ -254,7 +259,7 @@ impl Work {
 
     /// Claims as much as may be in flight, and starts delivering it.
     async fn claim(self: &Rc<Self>) -> Claim {
-        let free = self.delivering.concurrency.saturating_sub(self.in_flight.borrow().len());
+        let free = self.delivering.concurrency.saturating_sub(self.in_flight.len());
         let prefixes = self.prefixes();
         if free == 0 || prefixes.is_empty() {
             return Claim::NothingDue;
@@ -272,9 +277,7 @@ impl Work {
         let Claimed { deliveries, next_due_at_ms, now_ms } = claimed.unwrap_or_default();
         let got = deliveries.len();
         for delivery in deliveries {
-            let lease = (delivery.message_id, delivery.lease_token.clone());
-            self.in_flight.borrow_mut().extend([lease]);
-            self.count_in_flight();
+            self.in_flight.begin(delivery.message_id, delivery.lease_token.clone());
             tokio::task::spawn_local(Rc::clone(self).deliver(delivery));
         }
         if got == limit {
@@ -352,29 +355,44 @@ impl Work {
         }
     }
 
-    /// Tells the queue how a delivery ended. A lost lease or a failing store changes nothing here:
-    /// the message is delivered again by whoever holds it then.
+    /// Tells the queue how a delivery ended. While the store fails, the message stays in flight, so
+    /// that its lease is extended and nobody is given what is done already. A lost lease changes
+    /// nothing: the message is delivered again by whoever holds it then.
     async fn settle(&self, message_id: MessageId, lease_token: LeaseToken, outcome: Outcome) {
-        let store = &self.delivering.store;
-        let token = lease_token.clone();
-        let held = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
-        if held == Ok(false) {
-            self.delivering.tally.lease_lost();
+        self.in_flight.ended(message_id, &lease_token, &outcome);
+        let mut pause = SETTLE_AGAIN_AFTER;
+        loop {
+            match self.write_end(message_id, lease_token.clone(), outcome.clone()).await {
+                Ok(held) => {
+                    if !held {
+                        self.delivering.tally.lease_lost();
+                    }
+                    break;
+                }
+                // It fails for ever.
+                Err(error) if error.kind == ErrorKind::Closed => break,
+                Err(_) => sleep(pause).await,
+            }
+            pause = (pause * 2).min(SETTLE_AGAIN_AFTER_MAX);
         }
-        // Under another token it is a later delivery of the same message.
-        self.in_flight.borrow_mut().retain(|id, lease| *id != message_id || *lease != token);
-        self.count_in_flight();
+        self.in_flight.settled(message_id, &lease_token);
         self.wake.notify_one();
     }
 
-    fn count_in_flight(&self) {
-        self.delivering.tally.in_flight(self.in_flight.borrow().len());
+    /// Settles with whether the lease still held.
+    fn write_end(
+        &self,
+        message_id: MessageId,
+        lease_token: LeaseToken,
+        outcome: Outcome,
+    ) -> impl Future<Output = Result<bool, WorldError>> {
+        let store = &self.delivering.store;
+        ask(move |done| store.settle_delivery(message_id, lease_token, outcome, done))
     }
 
     fn extend_leases(&self) {
         self.extended_at_ms.set(self.delivering.clock.now_ms());
-        let leases: Vec<_> =
-            self.in_flight.borrow().iter().map(|(id, token)| (*id, token.clone())).collect();
+        let leases = self.in_flight.leases();
         if !leases.is_empty() {
             self.delivering.store.extend(leases, LEASE_MS, Completion::ignored());
         }
@@ -382,19 +400,23 @@ impl Work {
 
     async fn drain(&self) {
         let all_ended = async {
-            while !self.in_flight.borrow().is_empty() {
+            while !self.in_flight.is_empty() {
                 self.wake.notified().await;
             }
         };
         if timeout(DRAIN, all_ended).await.is_ok() {
             return;
         }
-        let rest = std::mem::take(&mut *self.in_flight.borrow_mut());
-        for (message_id, lease_token) in rest {
+        // All at once: where a lock is held, they wait for it together.
+        let release = |(message_id, Held { lease_token, ended }): (MessageId, Held)| {
             let error = "the process closed during the delivery".to_owned();
-            let outcome = Outcome::Release { delay_ms: 0, error, reached: true };
-            let store = &self.delivering.store;
-            let _ = ask(|done| store.settle_delivery(message_id, lease_token, outcome, done)).await;
+            let release = Outcome::Release { delay_ms: 0, error, reached: true };
+            self.write_end(message_id, lease_token, ended.unwrap_or(release))
+        };
+        let ends: Vec<_> = self.in_flight.take().into_iter().map(release).collect();
+        for end in ends {
+            // What fails now is freed with the other leases of this process when it has ended.
+            let _ = end.await;
         }
     }
 }
@@ -409,9 +431,11 @@ enum Claim {
     NothingDue,
 }
 
-/// Awaits a completion.
-async fn ask<T: Send + 'static>(start: impl FnOnce(Completion<T>)) -> Result<T, WorldError> {
+/// Starts an operation at once, and awaits its outcome.
+fn ask<T: Send + 'static>(
+    start: impl FnOnce(Completion<T>),
+) -> impl Future<Output = Result<T, WorldError>> {
     let (sender, receiver) = oneshot::channel();
     start(Completion::new(move |outcome| drop(sender.send(outcome))));
-    receiver.await.unwrap_or_else(|_| Err(WorldError::closed()))
+    async { receiver.await.unwrap_or_else(|_| Err(WorldError::closed())) }
 }

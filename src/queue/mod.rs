@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod delivery;
 pub mod dispatcher;
 pub mod http;
+mod in_flight;
 pub mod listening;
 pub mod purpose;
 pub mod tally;

@@ -1,0 +1,71 @@
+//! The deliveries of this process that have not been settled: whose leases are kept.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::tally::Tally;
+use crate::domain::id::{LeaseToken, MessageId};
+use crate::store::Outcome;
+
+/// What is in flight, on the dispatcher's thread.
+pub(super) struct InFlight {
+    held: RefCell<HashMap<MessageId, Held>>,
+    tally: Arc<Tally>,
+}
+
+/// One delivery.
+pub(super) struct Held {
+    pub(super) lease_token: LeaseToken,
+    /// How it ended, while the queue has not been told.
+    pub(super) ended: Option<Outcome>,
+}
+
+impl InFlight {
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
+        Self { held: RefCell::default(), tally }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.borrow().len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.borrow().is_empty()
+    }
+
+    /// A delivery begins.
+    pub(super) fn begin(&self, message_id: MessageId, lease_token: LeaseToken) {
+        self.held.borrow_mut().insert(message_id, Held { lease_token, ended: None });
+        self.tally.in_flight(self.len());
+    }
+
+    /// The handler is done; the queue has to be told.
+    pub(super) fn ended(&self, message_id: MessageId, lease_token: &LeaseToken, outcome: &Outcome) {
+        // Under another token it is a later delivery of the same message.
+        if let Some(held) = self.held.borrow_mut().get_mut(&message_id)
+            && held.lease_token == *lease_token
+        {
+            held.ended = Some(outcome.clone());
+        }
+    }
+
+    /// The queue has been told, or will not be.
+    pub(super) fn settled(&self, message_id: MessageId, lease_token: &LeaseToken) {
+        self.held
+            .borrow_mut()
+            .retain(|id, held| *id != message_id || held.lease_token != *lease_token);
+        self.tally.in_flight(self.len());
+    }
+
+    /// Every lease that is to be kept.
+    pub(super) fn leases(&self) -> Vec<(MessageId, LeaseToken)> {
+        let held = self.held.borrow();
+        held.iter().map(|(id, held)| (*id, held.lease_token.clone())).collect()
+    }
+
+    /// Keeps nothing any longer.
+    pub(super) fn take(&self) -> HashMap<MessageId, Held> {
+        self.held.take()
+    }
+}
