@@ -1,5 +1,5 @@
 /** The packed package in an app of its own, above all where something is missing: one error, and what to do. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILT, type Dependencies, newApp, packAll } from './packed';
 import { cleanUp, ROOT, runNode } from './support';
@@ -12,13 +12,21 @@ afterAll(cleanUp);
 /** The environment of a user who has set nothing. */
 const PLAIN = { PATH: process.env.PATH, HOME: process.env.HOME };
 
-/** What the error of a piece of code in the app holds; `undefined` when there is none. */
-async function errorOf(app: string, code: string, env: object = {}) {
-  const script = `(async () => { ${code} })().then(
+/** A program that prints what the error of a piece of code holds, or what the code returns. */
+function programOf(code: string) {
+  return `(async () => { ${code} })().then(
     (value) => console.log(JSON.stringify({ value })),
     ({ name, code, message }) => console.log(JSON.stringify({ name, code, message })),
   );`;
-  const { stdout, stderr } = await runNode(['-e', script], { cwd: app, env: { ...PLAIN, ...env } });
+}
+
+/** What the error of a piece of code in the app holds; `undefined` when there is none. */
+async function errorOf(app: string, code: string, env: object = {}) {
+  return answerOf(app, ['-e', programOf(code)], env);
+}
+
+async function answerOf(cwd: string, args: string[], env: object = {}) {
+  const { stdout, stderr } = await runNode(args, { cwd, env: { ...PLAIN, ...env } });
   expect(stderr).toBe('');
   return JSON.parse(stdout);
 }
@@ -161,6 +169,85 @@ describe('with a version of `workflow` that is not supported', () => {
   });
 });
 
+describe('a version of `workflow` that is not supported, and that another app has,', () => {
+  const OTHER = '5.0.0-beta.55';
+  const REFUSED = { code: 'UNSUPPORTED_SDK' };
+  const WORKS = { name: 'HookNotFoundError' };
+
+  const write = (folder: string, file: string, text: string) => {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, file), text);
+  };
+  const declare = (folder: string, dependencies: object) =>
+    write(folder, 'package.json', JSON.stringify({ name: 'app', dependencies }));
+  /** The root of a monorepo, which has the other version, and the folder of an app in it. */
+  const monorepo = () => {
+    const root = newApp({ workflow: OTHER });
+    const web = join(root, 'apps', 'web');
+    mkdirSync(web, { recursive: true });
+    return { root, web };
+  };
+  /** Installs the real SDK in a folder. */
+  const install = (folder: string) => {
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(join(ROOT, 'node_modules', 'workflow'), join(folder, 'node_modules', 'workflow'));
+  };
+
+  test('in a folder of the user, where no import looks, is no reason to refuse', async () => {
+    const home = newApp();
+    const manifest = JSON.stringify({ name: 'workflow', version: OTHER });
+    write(join(home, '.node_modules', 'workflow'), 'package.json', manifest);
+    write(join(home, 'path', 'workflow'), 'package.json', manifest);
+    const env = { HOME: home, NODE_PATH: join(home, 'path') };
+    expect(await errorOf(newApp(), RESUME, env)).toMatchObject(WORKS);
+  });
+
+  test('in a folder above is a reason only for an app that names `workflow`', async () => {
+    const { web } = monorepo();
+    expect(await errorOf(web, RESUME)).toMatchObject(WORKS);
+    declare(web, { hookline: '*' });
+    expect(await errorOf(web, RESUME)).toMatchObject(WORKS);
+    expect(await errorOf(web, "return require('hookline').createWorld().specVersion")).toEqual({
+      value: 3,
+    });
+    declare(web, { workflow: '*' });
+    expect(await errorOf(web, RESUME)).toMatchObject(REFUSED);
+    install(web);
+    expect(await errorOf(web, RESUME)).toMatchObject(WORKS);
+  });
+
+  test('is that of the root, where it was hoisted to: the doctor only warns', async () => {
+    const { root } = monorepo();
+    declare(root, {});
+    expect(await errorOf(root, RESUME)).toMatchObject(WORKS);
+    expect(await problems(root)).toEqual([]);
+  });
+
+  test('is that of the working directory, but not of the program that runs', async () => {
+    const { root, web } = monorepo();
+    declare(root, { workflow: OTHER });
+    write(web, 'server.js', programOf(RESUME));
+    const server = [join('apps', 'web', 'server.js')];
+    expect(await answerOf(root, server)).toMatchObject(REFUSED);
+    install(web);
+    expect(await answerOf(root, server)).toMatchObject(WORKS);
+  });
+
+  test('is that of the working directory, but the process has loaded one of 4.x', async () => {
+    const { root, web } = monorepo();
+    declare(root, { workflow: OTHER });
+    install(web);
+    const sdk = join(web, 'node_modules', 'workflow', 'dist', 'api.js');
+    const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
+    expect(await errorOf(root, RESUME, env)).toMatchObject(REFUSED);
+    const loaded = `await import(${JSON.stringify(sdk)}); ${RESUME}`;
+    expect(await errorOf(root, loaded, env)).toMatchObject(WORKS);
+    // A later SDK leaves this as well.
+    const later = `globalThis[Symbol.for('@workflow/world//getWorldFn')] = () => {}; ${loaded}`;
+    expect(await errorOf(root, later, env)).toMatchObject(REFUSED);
+  });
+});
+
 describe('where the SDK uses another World', () => {
   const CODES = [
     ['resumeHook', RESUME],
@@ -212,6 +299,59 @@ describe('where the SDK uses another World', () => {
     expect(existsSync(join(app, 'mine.db'))).toBe(true);
     const path = { WORKFLOW_TARGET_WORLD: './node_modules/hookline/dist/index.js' };
     expect(await errorOf(app, RESUME, path)).toMatchObject({ name: 'HookNotFoundError' });
+  });
+
+  const WRAPPERS = [
+    ['createWorld', 'exports.createWorld = wrapped;'],
+    ['a default export', 'exports.default = wrapped;'],
+    ['a function', 'module.exports = wrapped;'],
+  ];
+  const WRAPPED =
+    "const wrapped = () => ({ ...require('hookline').createWorld({ url: 'mine.db' }) });";
+
+  test.each(WRAPPERS)('such a World is found before the SDK has made it: %s', async (_as, ends) => {
+    const app = newApp({ workflow: 'real' });
+    writeFileSync(join(app, 'my-world.cjs'), `${WRAPPED} ${ends}`);
+    const env = { WORKFLOW_TARGET_WORLD: './my-world.cjs' };
+    expect(await errorOf(app, RESUME, env)).toMatchObject({ name: 'HookNotFoundError' });
+    // Also after the SDK's routes, which make one of two.
+    const routes = `await import('workflow/api'); ${RESUME}`;
+    expect(await errorOf(app, routes, env)).toMatchObject({ name: 'HookNotFoundError' });
+    expect(existsSync(join(app, 'mine.db'))).toBe(true);
+    expect(existsSync(join(app, '.workflow-data'))).toBe(false);
+  });
+
+  test('one of another package is found when that package uses this one; else its code is not run', async () => {
+    const app = newApp({ workflow: 'real' });
+    const env = { WORKFLOW_TARGET_WORLD: 'my-world' };
+    expect(await errorOf(app, RESUME, env)).toMatchObject({ code: 'NOT_CONFIGURED' });
+    const folder = join(app, 'node_modules', 'my-world');
+    mkdirSync(folder);
+    const code = `require('node:fs').writeFileSync('ran', ''); ${WRAPPED} exports.createWorld = wrapped;`;
+    writeFileSync(join(folder, 'index.js'), code);
+    const manifest = { name: 'my-world', version: '1.0.0' };
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+    expect(await errorOf(app, RESUME, env)).toMatchObject({ code: 'NOT_CONFIGURED' });
+    expect(existsSync(join(app, 'ran'))).toBe(false);
+    const using = { ...manifest, peerDependencies: { hookline: '*' } };
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(using));
+    expect(await errorOf(app, RESUME, env)).toMatchObject({ name: 'HookNotFoundError' });
+    expect(existsSync(join(app, 'mine.db'))).toBe(true);
+  });
+
+  test('a file of the app that makes a World of something else is asked once, and refused', async () => {
+    const app = newApp({ workflow: 'real' });
+    const code =
+      'exports.createWorld = () => { globalThis.made = (globalThis.made ?? 0) + 1; return {}; };';
+    writeFileSync(join(app, 'other-world.cjs'), code);
+    const twice = `
+      const codes = [];
+      for (const _ of [1, 2]) await (async () => { ${RESUME} })().catch(({ code }) => codes.push(code));
+      return { codes, made: globalThis.made };`;
+    const env = { WORKFLOW_TARGET_WORLD: './other-world.cjs' };
+    expect(await errorOf(app, twice, env)).toEqual({
+      value: { codes: ['NOT_CONFIGURED', 'NOT_CONFIGURED'], made: 1 },
+    });
   });
 });
 

@@ -5,7 +5,7 @@ import { createEngine, type Engine } from './engine';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
-import { refuseOtherWorld, refuseUnsupportedSdk } from './setup';
+import { otherTarget, otherWorld, refuseUnsupportedSdk, worldOfTarget } from './setup';
 import { createStorage } from './storage';
 import { createStreamer } from './streamer';
 import { createUpkeep } from './upkeep';
@@ -58,24 +58,32 @@ export function engineOf(world: unknown): Engine | undefined {
 interface Globals {
   [SDK_WORLD]?: World;
   [SDK_HANDLERS_WORLD]?: World;
-  [DEFAULT]?: { key: string; world: World };
+  /** No World when the target's is not one of ours. */
+  [DEFAULT]?: { key: string; world: World | undefined };
 }
 
 /**
- * The World of this process: the SDK's own, or one made from the environment where the SDK has none
- * yet. The second case is a script or a producer that never loads the SDK.
+ * The World of this process: the SDK's own, or where the SDK has none yet one made as it would make
+ * it. The second case is a route that runs before the SDK's, or a producer that never loads the SDK.
  *
- * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's own is not one of ours.
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's is not, or would not be, one of
+ *   ours.
  */
 export function currentWorld(): World {
   const globals = globalThis as Globals;
   const sdkWorld = globals[SDK_WORLD];
   if (sdkWorld && engineOf(sdkWorld)) return sdkWorld;
   const handlersWorld = globals[SDK_HANDLERS_WORLD];
-  refuseOtherWorld(sdkWorld ?? (engineOf(handlersWorld) ? undefined : handlersWorld));
-  const key = environmentKey();
-  if (globals[DEFAULT]?.key !== key) globals[DEFAULT] = { key, world: createWorld() };
-  return globals[DEFAULT].world;
+  if (sdkWorld ?? (handlersWorld && !engineOf(handlersWorld))) throw otherWorld();
+  const target = otherTarget();
+  const key = [environmentKey(), target].join('\n');
+  if (globals[DEFAULT]?.key !== key) {
+    const world = target ? worldOfTarget(target) : createWorld();
+    globals[DEFAULT] = { key, world: engineOf(world) ? (world as World) : undefined };
+  }
+  const { world } = globals[DEFAULT];
+  if (!world) throw otherWorld();
+  return world;
 }
 
 /** The engine of {@link currentWorld}. */

@@ -5,13 +5,23 @@ import type { WorldStats } from '../../index';
 import { appUrl, engineKey, readConfig } from '../config';
 import type { Engine } from '../engine';
 import { createWorld } from '../index';
-import { installed, isAtLeast, missingSdk, unsupportedSdk } from '../installed-sdk';
+import {
+  installed,
+  isAtLeast,
+  isSupported,
+  missingSdk,
+  SUPPORTED_SDK,
+  unsupportedSdk,
+} from '../installed-sdk';
 import { loadBinding, settled } from '../native';
 import { engineOf } from '../world';
 import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, size, warn } from './print';
 
+/** What `engines` says. */
 const NODE_SUPPORTED = [20, 17, 0] as const;
+/** The lines between lack `process.getBuiltinModule` until this version. */
+const NODE_AFTER_20 = [22, 3, 0] as const;
 /** A message that has been due for so long is delivered by nobody. */
 const LATE_MS = 60_000;
 /** How long the app may take to say that it is there. */
@@ -29,10 +39,15 @@ export interface Finding {
 
 /** Looks at everything; exit code 4 when there is a problem. */
 export async function doctor({ print }: Context, options: GlobalOptions): Promise<number> {
+  const nodeItself = node();
+  if (nodeItself.state === 'problem') return report(print, [nodeItself]);
   const native = addon();
   // Without the addon nothing can be said of what it would open.
   const looked = native.state === 'good' ? await database(options) : [];
-  const findings = [node(), native, ...looked, ...sdk(), await app()];
+  return report(print, [nodeItself, native, ...looked, ...sdk(), await app()]);
+}
+
+function report(print: Context['print'], findings: Finding[]): number {
   const problems = findings.filter(({ state }) => state === 'problem').length;
   print.answer({ problems, findings }, () => {
     for (const { what, state, found, fix } of findings) {
@@ -46,10 +61,12 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
 }
 
 function node(): Finding {
-  const { node: version } = process.versions;
-  if (isAtLeast(version, NODE_SUPPORTED)) return { what: 'Node', state: 'good', found: version };
-  const fix = `Use Node ${NODE_SUPPORTED.slice(0, 2).join('.')} or newer.`;
-  return { what: 'Node', state: 'problem', found: version, fix };
+  const what = 'Node';
+  const { node: found } = process.versions;
+  const least = isAtLeast(found, [21]) ? NODE_AFTER_20 : NODE_SUPPORTED;
+  if (isAtLeast(found, least)) return { what, state: 'good', found };
+  const [of20, after] = [NODE_SUPPORTED, NODE_AFTER_20].map((it) => it.slice(0, 2).join('.'));
+  return { what, state: 'problem', found, fix: `Use Node ${after} or newer, or 20 from ${of20}.` };
 }
 
 function addon(): Finding {
@@ -164,7 +181,11 @@ function sdk(): Finding[] {
   const what = 'Workflow SDK';
   const problem = missingSdk() ?? unsupportedSdk();
   if (problem) return [{ what, state: 'problem', ...problem }, target()];
-  return [{ what, state: 'good', found: installed('workflow')?.version ?? '' }, target()];
+  const { version = '', folder } = installed('workflow') ?? {};
+  if (isSupported(version)) return [{ what, state: 'good', found: version }, target()];
+  const found = `workflow ${version} in ${folder} may be another app's; hookline works with ${SUPPORTED_SDK}`;
+  const fix = 'If it is what this app imports: npm install workflow@4';
+  return [{ what, state: 'warning', found, fix }, target()];
 }
 
 function target(): Finding {
