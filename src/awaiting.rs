@@ -7,11 +7,16 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use crate::domain::id::{HookToken, RunId};
 use crate::error::WorldError;
 use crate::lock::lock;
-use crate::store::{CommitNews, Completion, HookView, RunView, Store};
+use crate::store::{CommitNews, Completion, Found, HookView, RunView, Store};
+
+/// When everything that is awaited is looked for again after a look that failed and may go well
+/// later.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Names one waiter, so that its caller can stop it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,8 +36,9 @@ pub struct Awaiting {
 impl Awaiting {
     /// Listens to the commits of a store.
     pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
-        let runs = Board::new(Arc::clone(&store), look_for_run_ends);
-        let hooks = Board::new(Arc::clone(&store), look_for_hooks);
+        let runs = Board::new(Arc::clone(&store), |store, ids, done| store.run_ends(ids, done));
+        let hooks =
+            Board::new(Arc::clone(&store), |store, tokens, done| store.live_hooks(tokens, done));
         let awaiting = Arc::new(Self { runs, hooks });
         let listening: Weak<Self> = Arc::downgrade(&awaiting);
         store.on_commit(Arc::new(move |news| {
@@ -46,7 +52,7 @@ impl Awaiting {
     /// Settles with the run, payloads and all, once it has ended; with `None` when it is stopped.
     ///
     /// # Errors
-    /// `RunNotFound` when there is no such run, `Closed`, storage faults.
+    /// `RunNotFound` when there is no such run, `Closed`, storage faults that do not pass by themselves.
     pub fn run_end(&self, id: WaiterId, run_id: RunId, done: Completion<Option<RunView>>) {
         self.runs.enter(id, run_id, done);
     }
@@ -54,7 +60,7 @@ impl Awaiting {
     /// Settles with the live hook that has this token, now or later; with `None` when it is stopped.
     ///
     /// # Errors
-    /// `Closed`, storage faults.
+    /// `Closed`, storage faults that do not pass by themselves.
     pub fn hook(&self, id: WaiterId, token: HookToken, done: Completion<Option<HookView>>) {
         self.hooks.enter(id, token, done);
     }
@@ -82,40 +88,8 @@ impl Awaiting {
     }
 }
 
-/// What a look finds: of the keys that were asked for, those that need to wait no longer.
-type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
+/// A look finds, of the keys that were asked for, those that need to wait no longer.
 type Look<K, V> = fn(&dyn Store, Vec<K>, Completion<Found<K, V>>);
-
-fn look_for_run_ends(
-    store: &dyn Store,
-    run_ids: Vec<RunId>,
-    done: Completion<Found<RunId, RunView>>,
-) {
-    store.run_ends(
-        run_ids,
-        Completion::new(move |ends: Result<Vec<(RunId, Option<RunView>)>, WorldError>| {
-            let found = |(run_id, view): (RunId, Option<RunView>)| {
-                let end = view.ok_or_else(|| WorldError::run_not_found(run_id.as_str()));
-                (run_id, end)
-            };
-            done.settle(ends.map(|ends| ends.into_iter().map(found).collect()));
-        }),
-    );
-}
-
-fn look_for_hooks(
-    store: &dyn Store,
-    tokens: Vec<HookToken>,
-    done: Completion<Found<HookToken, HookView>>,
-) {
-    store.live_hooks(
-        tokens,
-        Completion::new(move |hooks: Result<Vec<(HookToken, HookView)>, WorldError>| {
-            let found = |(token, view)| (token, Ok(view));
-            done.settle(hooks.map(|hooks| hooks.into_iter().map(found).collect()));
-        }),
-    );
-}
 
 /// Waiters for one kind of thing, by its key.
 struct Board<K, V> {
@@ -129,6 +103,8 @@ struct State<K, V> {
     by_key: HashMap<K, HashSet<WaiterId>>,
     /// Whether a look for everything is under way, and whether another must follow it.
     sweep: Sweep,
+    /// Whether a sweep is to come because a look has failed.
+    sweeps_later: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,7 +120,12 @@ where
     V: Clone + Send + 'static,
 {
     fn new(store: Arc<dyn Store>, look: Look<K, V>) -> Arc<Self> {
-        let state = State { waiters: HashMap::new(), by_key: HashMap::new(), sweep: Sweep::Idle };
+        let state = State {
+            waiters: HashMap::new(),
+            by_key: HashMap::new(),
+            sweep: Sweep::Idle,
+            sweeps_later: false,
+        };
         Arc::new(Self { store, look, state: Mutex::new(state) })
     }
 
@@ -169,11 +150,33 @@ where
         (self.look)(&*self.store, keys, Completion::new(move |found| board.found(asked, found)));
     }
 
-    fn found(&self, asked: Vec<K>, found: Result<Found<K, V>, WorldError>) {
+    fn found(self: &Arc<Self>, asked: Vec<K>, found: Result<Found<K, V>, WorldError>) {
         match found {
             Ok(found) => found.into_iter().for_each(|(key, outcome)| self.settle(&key, &outcome)),
+            // Who waits has waited longer than that.
+            Err(error) if error.kind.may_pass() && self.sweep_later() => {}
             Err(error) => asked.iter().for_each(|key| self.settle(key, &Err(error.clone()))),
         }
+    }
+
+    /// Looks for everything a little later; `false` when nothing can be done later. One thread for all
+    /// looks that fail in the meantime, and only then.
+    fn sweep_later(self: &Arc<Self>) -> bool {
+        if std::mem::replace(&mut lock(&self.state).sweeps_later, true) {
+            return true;
+        }
+        let board = Arc::downgrade(self);
+        let later = move || {
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+            let Some(board) = board.upgrade() else { return };
+            lock(&board.state).sweeps_later = false;
+            board.sweep();
+        };
+        let thread = std::thread::Builder::new().name("hookline-awaiting".into()).spawn(later);
+        if thread.is_err() {
+            lock(&self.state).sweeps_later = false;
+        }
+        thread.is_ok()
     }
 
     fn settle(&self, key: &K, outcome: &Result<V, WorldError>) {

@@ -119,6 +119,18 @@ impl ErrorKind {
         }
     }
 
+    /// Whether the same may go well a little later, without anybody's help.
+    pub fn may_pass(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::Busy
+                | ErrorKind::StorageFull
+                | ErrorKind::CannotOpen
+                | ErrorKind::Io
+                | ErrorKind::Throttled
+        )
+    }
+
     /// Whether the storage failed, as opposed to an answer of the rules: then the whole batch that
     /// the operation stood in is rolled back.
     pub fn is_storage_fault(self) -> bool {

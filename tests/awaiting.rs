@@ -7,7 +7,7 @@ use hookline::domain;
 mod kit;
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use hookline::awaiting::{Awaiting, WaiterId};
 use hookline::domain::event::EventBody;
@@ -137,6 +137,46 @@ fn a_waiter_waits_for_one_thing_at_a_time() {
     assert_eq!(second.expect_err("it waits already").kind, ErrorKind::Invalid);
     world.does(1, EventBody::RunCompleted);
     assert_eq!(settled(&first).run.status, RunStatus::Completed);
+}
+
+#[test]
+fn a_look_that_fails_for_the_moment_rejects_nobody_and_is_repeated() {
+    const WAITING_READS_MAX: usize = 65_536;
+    const READERS: usize = 2;
+    let world = World::on_file();
+    world.start_runs(2);
+    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let waits: Vec<_> = (0..3).map(|number| run_end(&awaiting, number)).collect();
+    // Their looks have gone by when both readers are held.
+    let held: Vec<_> = (0..READERS).map(|_| hold_reader(&world)).collect();
+    for _ in 0..WAITING_READS_MAX {
+        world.store.run(run_id(2), false, Completion::ignored());
+    }
+    let refused = kit::settled(|done| world.store.run(run_id(2), false, done));
+    assert_eq!(refused.expect_err("no more may wait").kind, ErrorKind::Throttled);
+    world.does(1, EventBody::RunCompleted);
+    // Whoever waits for a run hears of its end before the next commit.
+    world.does(2, EventBody::RunCancelled);
+    assert!(waits.iter().all(|wait| wait.try_recv().is_err()), "nobody is rejected");
+    drop(held);
+    for wait in &waits {
+        assert_eq!(settled(wait).run.status, RunStatus::Completed);
+    }
+    assert_eq!(awaiting.count(), 0);
+}
+
+/// Holds a reader until what it returns is dropped.
+fn hold_reader(world: &World) -> Sender<()> {
+    let (release, released) = channel();
+    let (holds, holding) = channel();
+    let done = Completion::new(move |_| {
+        // The test is there until the end.
+        let _ = holds.send(());
+        let _ = released.recv();
+    });
+    world.store.run(run_id(2), false, done);
+    holding.recv_timeout(PATIENCE).expect("a reader is held");
+    release
 }
 
 #[test]

@@ -239,6 +239,35 @@ fn values_of_a_key_that_was_taken_out_of_the_ring_are_refused_by_its_name() {
 }
 
 #[test]
+fn a_run_and_a_hook_that_cannot_be_opened_reject_their_own_waiters_and_no_other() {
+    for tokens in [TokensAtRest::Plain, TokensAtRest::Sealed] {
+        let place = Place::fresh();
+        write_everything(&place.open(&key_ring(&[("old", 1)]), tokens).unwrap());
+        {
+            let store = place.open(&key_ring(&[("old", 1)]), tokens).unwrap();
+            does(&store, 3, EventBody::RunCreated(creation()));
+            does(&store, 3, hook_created("h3", "of-old"));
+        }
+        drop(place.open(&key_ring(&[("new", 2), ("old", 1)]), tokens).unwrap());
+        let store = place.open(&key_ring(&[("new", 2)]), tokens).unwrap();
+        does(&store, 2, EventBody::RunCreated(creation()));
+        does(&store, 2, hook_created("h2", "of-new"));
+        let asked = ["of-old", "of-new"].map(HookToken::new).to_vec();
+        let hooks = settled(|done| store.live_hooks(asked.clone(), done)).unwrap();
+        let tokens: Vec<_> = hooks.iter().map(|(token, _)| token.clone()).collect();
+        assert_eq!(tokens, asked);
+        let missing = hooks[0].1.as_ref().unwrap_err();
+        assert_eq!(missing.kind, ErrorKind::EncryptionKeyMissing);
+        assert_eq!(hooks[1].1.as_ref().unwrap().hook.hook_id, id("h2"));
+        does(&store, 2, EventBody::RunCancelled);
+        let asked = vec![run_id(1), run_id(2)];
+        let ends = settled(|done| store.run_ends(asked, done)).unwrap();
+        assert_eq!(ends[0].1.as_ref().unwrap_err().kind, ErrorKind::EncryptionKeyMissing);
+        assert_eq!(ends[1].1.as_ref().unwrap().run.run_id, run_id(2));
+    }
+}
+
+#[test]
 fn a_ring_with_none_of_the_databases_keys_is_refused_at_opening() {
     let place = Place::fresh();
     with_hook(&place.open(&key_ring(&[("a", 1)]), TokensAtRest::Plain).unwrap());

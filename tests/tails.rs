@@ -14,8 +14,8 @@ use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, DeadMessage,
-    EventQuery, EventReply, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
-    StreamSlice, Woken,
+    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView,
+    Store, StreamSlice, Woken,
 };
 use hookline::stream::{ReadId, TailSlice, Tails};
 
@@ -235,10 +235,10 @@ impl Store for Looks {
     fn earlier_resume(&self, _: &ResumeKey) -> Result<Option<HookView>, WorldError> {
         unreachable!()
     }
-    fn run_ends(&self, _: Vec<RunId>, _: Completion<Vec<(RunId, Option<RunView>)>>) {
+    fn run_ends(&self, _: Vec<RunId>, _: Completion<Found<RunId, RunView>>) {
         unreachable!()
     }
-    fn live_hooks(&self, _: Vec<HookToken>, _: Completion<Vec<(HookToken, HookView)>>) {
+    fn live_hooks(&self, _: Vec<HookToken>, _: Completion<Found<HookToken, HookView>>) {
         unreachable!()
     }
     fn complete_waits(&self, _: RunId, _: Option<Vec<CorrelationId>>, _: Completion<usize>) {

@@ -237,6 +237,10 @@ pub struct CommitNews {
     pub elsewhere: bool,
 }
 
+/// What was looked for, each with what there is or why it cannot be had: one that cannot be read
+/// stands in the way of no other.
+pub type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
+
 /// Is told after each commit that matters to somebody who waits; it must not block.
 pub type CommitListener = Arc<dyn Fn(&CommitNews) + Send + Sync>;
 
@@ -273,8 +277,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A run.
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>);
-    /// Of these runs, those that have ended, with their payloads, and those that do not exist.
-    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Vec<(RunId, Option<RunView>)>>);
+    /// Of these runs, those that have ended, with their payloads, and those that do not exist, with
+    /// `RunNotFound`.
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Found<RunId, RunView>>);
     /// Runs by id, which is by time of creation.
     fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>);
     /// A step, in the run if one is named.
@@ -309,7 +314,7 @@ pub trait Store: Send + Sync + 'static {
     );
 
     /// Of these tokens, those that a live hook has, each with its hook and its metadata.
-    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Vec<(HookToken, HookView)>>);
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Found<HookToken, HookView>>);
     /// Completes a run's pending waits, all or those named, and wakes the run if there were any; one
     /// transaction. Settles with how many.
     fn complete_waits(

@@ -12,8 +12,8 @@ pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
 use super::upkeep::Upkeep;
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
-    EventReply, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store, StreamSlice,
-    Woken,
+    EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
+    StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::KeyRing;
@@ -165,13 +165,12 @@ impl Store for SealedStore {
         self.inner.run(run_id, resolve_data, self.opening(done, AtRest::open_run_view));
     }
 
-    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Vec<(RunId, Option<RunView>)>>) {
-        let open = |at_rest: &AtRest, ends: Vec<(RunId, Option<RunView>)>| {
-            let opened = |(run_id, view): (RunId, Option<RunView>)| {
-                let view = view.map(|view| at_rest.open_run_view(view)).transpose()?;
-                Ok((run_id, view))
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Found<RunId, RunView>>) {
+        let open = |at_rest: &AtRest, ends: Found<RunId, RunView>| {
+            let opened = |(run_id, end): (RunId, Result<RunView, WorldError>)| {
+                (run_id, end.and_then(|view| at_rest.open_run_view(view)))
             };
-            ends.into_iter().map(opened).collect()
+            Ok(ends.into_iter().map(opened).collect())
         };
         self.inner.run_ends(run_ids, self.opening(done, open));
     }
@@ -226,14 +225,16 @@ impl Store for SealedStore {
         self.inner.hooks(run_id, page, resolve_data, self.opening(done, open));
     }
 
-    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Vec<(HookToken, HookView)>>) {
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Found<HookToken, HookView>>) {
         let sealed = tokens.into_iter().map(|token| self.at_rest.seal_token(token)).collect();
-        let open = |at_rest: &AtRest, hooks: Vec<(HookToken, HookView)>| {
-            let opened = |(_, view): (HookToken, HookView)| {
-                let view = at_rest.open_hook(view)?;
-                Ok((view.hook.token.clone(), view))
+        let open = |at_rest: &AtRest, hooks: Found<HookToken, HookView>| {
+            let opened = |(stored, hook): (HookToken, Result<HookView, WorldError>)| {
+                // The token is the hook's own, which needs no key of its run.
+                let stored = hook.as_ref().map_or(&stored, |view| &view.hook.token);
+                let token = at_rest.open_token(stored);
+                (token, hook.and_then(|view| at_rest.open_hook(view)))
             };
-            hooks.into_iter().map(opened).collect()
+            Ok(hooks.into_iter().map(opened).collect())
         };
         self.inner.live_hooks(sealed, self.opening(done, open));
     }

@@ -128,6 +128,11 @@ impl AtRest {
         }
     }
 
+    /// A token as the caller knows it.
+    pub(super) fn open_token(&self, stored: &HookToken) -> HookToken {
+        self.token_seal.open(stored.expose())
+    }
+
     fn seal_payload(&self, run_id: &RunId, payload: Payload) -> Payload {
         match payload {
             Payload::Bytes(bytes) if is_encrypted_by_sdk(&bytes) => Payload::Bytes(bytes),
@@ -245,7 +250,7 @@ impl AtRest {
 
     pub(super) fn open_hook(&self, view: HookView) -> Result<HookView, WorldError> {
         let mut hook = view.hook;
-        hook.token = self.token_seal.open(hook.token.expose());
+        hook.token = self.open_token(&hook.token);
         let metadata = self.open_payload(&hook.run_id, view.metadata)?;
         Ok(HookView { hook, metadata })
     }

@@ -45,8 +45,8 @@ use super::fault_plan::FaultPlan;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
-    EventReply, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store, StreamSlice,
-    Woken,
+    EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
+    StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::domain::event::{Event, EventBody, EventRequest};
@@ -177,10 +177,14 @@ impl Store for SqliteStore {
         });
     }
 
-    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Vec<(RunId, Option<RunView>)>>) {
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Found<RunId, RunView>>) {
         self.readers.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
-            Ok(runs::ends_among(&view, run_ids)?)
+            let found = |(run_id, view): (RunId, Option<RunView>)| {
+                let end = view.ok_or_else(|| WorldError::run_not_found(run_id.as_str()));
+                (run_id, end)
+            };
+            Ok(runs::ends_among(&view, run_ids)?.into_iter().map(found).collect())
         });
     }
 
@@ -265,10 +269,11 @@ impl Store for SqliteStore {
         });
     }
 
-    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Vec<(HookToken, HookView)>>) {
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Found<HookToken, HookView>>) {
         self.readers.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
-            Ok(hooks::live_among(&view, tokens)?)
+            let live = hooks::live_among(&view, tokens)?;
+            Ok(live.into_iter().map(|(token, view)| (token, Ok(view))).collect())
         });
     }
 
