@@ -8,7 +8,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --singles 300         calls of a round with one in flight
   --turns 200           turns of a round, one call of each
   --many 1000           calls of a round with 128 in flight
-  --looks 500           look-ups of a round
+  --looks 5000          look-ups of a round
   --folder PATH         where the databases are made (bench/.build)
   --name NAME           writes bench/results/NAME.json (latest, which is drawn for the guides too)
   --no-memory           leaves out the memory of parked hooks
@@ -23,7 +23,7 @@ const OPTIONS = {
   singles: { type: 'string', default: '300' },
   turns: { type: 'string', default: '200' },
   many: { type: 'string', default: '1000' },
-  looks: { type: 'string', default: '500' },
+  looks: { type: 'string', default: '5000' },
   folder: { type: 'string' },
   name: { type: 'string', default: 'latest' },
   'no-memory': { type: 'boolean', default: false },
