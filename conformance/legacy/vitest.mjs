@@ -16,7 +16,10 @@ Promise.withResolvers ??= () => {
 const current = new AsyncLocalStorage();
 let recording;
 
-/** Runs `define`, which registers cases, and returns them as `{ name, run }`. */
+/**
+ * Runs `define`, which registers cases, and returns them as `{ name, run }`. `run({ limitMs, ended })`
+ * gives up after `limitMs`, or as soon as `ended` says so of what the case has logged by then.
+ */
 export function record(define) {
   recording = [];
   try {
@@ -29,7 +32,7 @@ export function record(define) {
 
 export function test(name, options, body) {
   if (!recording) return vitest.test(name, options, body);
-  recording.push({ name, run: (limitMs) => runCase(body, limitMs) });
+  recording.push({ name, run: (until) => runCase(body, until) });
 }
 
 export function onTestFinished(callback) {
@@ -53,19 +56,26 @@ export const vi = {
   },
 };
 
-async function runCase(body, limitMs) {
+const LOOK_MS = 100;
+
+async function runCase(body, { limitMs, ended }) {
   const context = { finished: [], failed: [], limitMs };
-  let timer;
-  const limit = new Promise((_, reject) => {
-    timer = setTimeout(reject, limitMs, new Error(`not finished within ${limitMs} ms`));
+  let limit;
+  let looks;
+  const givenUp = new Promise((_, reject) => {
+    limit = setTimeout(reject, limitMs, new Error(`not finished within ${limitMs} ms`));
+    looks = setInterval(() => {
+      if (ended(collectLog(context.failed))) reject(new Error('given up'));
+    }, LOOK_MS);
   });
   try {
-    await current.run(context, () => Promise.race([body(), limit]));
+    await current.run(context, () => Promise.race([body(), givenUp]));
     return { passed: true };
   } catch (error) {
     return { passed: false, message: error.message, log: collectLog(context.failed) };
   } finally {
-    clearTimeout(timer);
+    clearTimeout(limit);
+    clearInterval(looks);
     for (const callback of context.finished) await callback();
   }
 }
