@@ -58,11 +58,18 @@ test('a JSON payload is decoded, bytes within it too', () => {
 });
 
 test('a hook has metadata only when there is some, and when it was asked for', () => {
-  const record = { runId: 'r', hookId: 'h', token: 't', isWebhook: false, createdAtMs: 5 };
-  const hook = { runId: 'r', hookId: 'h', token: 't', isWebhook: false, createdAt: new Date(5) };
+  const fields = { runId: 'r', hookId: 'h', token: 't', specVersion: 3, isWebhook: false };
+  const record = { ...fields, environment: null, createdAtMs: 5 };
+  const whose = { ownerId: 'hookline', projectId: 'hookline', environment: 'production' };
+  const hook = { ...fields, ...whose, createdAt: new Date(5) };
   expect(toHook({ ...record, metadata: null }, BYTES)).toStrictEqual(hook);
   expect(toHook({ ...record, metadata: PAYLOAD }, BYTES, false)).toStrictEqual(hook);
   expect(text(toHook({ ...record, metadata: PAYLOAD }, BYTES).metadata)).toBe('payload');
+});
+
+test('a hook says in which environment it was made', () => {
+  const record = { runId: 'r', hookId: 'h', token: 't', createdAtMs: 5 };
+  expect(toHook({ ...record, environment: 'development' }, BYTES).environment).toBe('development');
 });
 
 test('every conversion makes new objects', () => {

@@ -1,34 +1,53 @@
 /** The interleaved rounds: the bare limit and Hookline, every size, on one disk in one run. */
 import { join } from 'node:path';
 import { startBare } from './bare.mjs';
+import { spread } from './report.mjs';
 import { startChild } from './rpc.mjs';
 
 const WARM_UP_ROUNDS = 2;
 const IN_FLIGHT = 128;
 const BATCH = 64;
-const BLOCKS = 5;
 
 const FILLED = { bare: ['bare'], ours: ['ours'], both: ['bare', 'ours'] };
 
-/** What a round measures, in this order. `drain` says whose queue it has filled. */
-const MEASUREMENTS = [
-  { name: 'bareSingle', drain: 'bare', run: ({ bare }, o) => bare.tell(`single ${o.singles}`) },
+/**
+ * What a round measures, in this order. What is over in some tens of milliseconds is measured in
+ * several blocks, every size and side in turn, of which the median counts: so a moment in which the
+ * machine is slow is shared. `drain` says whose queue a measurement has filled.
+ */
+const GROUPS = [
   {
-    name: 'resumeSingle',
-    drain: 'ours',
-    run: ({ ours }, o) => ours.tell('resume', { inFlight: 1, count: o.singles }),
+    blocks: 1,
+    measurements: [
+      { name: 'bareSingle', drain: 'bare', run: ({ bare }, o) => bare.tell(`single ${o.singles}`) },
+      {
+        name: 'resumeSingle',
+        drain: 'ours',
+        run: ({ ours }, o) => ours.tell('resume', { inFlight: 1, count: o.singles }),
+      },
+      { name: 'turns', drain: 'both', run: takeTurns },
+    ],
   },
-  { name: 'turns', drain: 'both', run: takeTurns },
-  { name: 'lookUp', run: ({ ours }, o) => ours.tell('lookUp', { count: o.looks }) },
   {
-    name: 'bareBatch',
-    drain: 'bare',
-    run: ({ bare }, o) => bare.tell(`batch ${BATCH} ${Math.ceil(o.many / BATCH)}`),
+    blocks: 5,
+    measurements: [
+      { name: 'lookUp', run: ({ ours }, o) => ours.tell('lookUp', { count: o.looks }) },
+    ],
   },
   {
-    name: 'resumeMany',
-    drain: 'ours',
-    run: resumeMany,
+    blocks: 5,
+    measurements: [
+      {
+        name: 'bareBatch',
+        drain: 'bare',
+        run: ({ bare }, o) => bare.tell(`batch ${BATCH} ${Math.ceil(o.many / BATCH)}`),
+      },
+      {
+        name: 'resumeMany',
+        drain: 'ours',
+        run: ({ ours }, o) => ours.tell('resume', { inFlight: IN_FLIGHT, count: o.many }),
+      },
+    ],
   },
 ];
 
@@ -43,22 +62,7 @@ async function takeTurns({ bare, ours }, { turns }) {
     bareMs.push((await bare.tell('single 1')).p50Ms);
     resumeMs.push((await ours.tell('resume', { inFlight: 1, count: 1 })).p50Ms);
   }
-  const middle = (took) => took.sort((a, b) => a - b)[Math.floor(took.length / 2)];
-  return { bareMs: middle(bareMs), resumeMs: middle(resumeMs) };
-}
-
-/**
- * The rate over several blocks, each of at most as many resumes as there are hooks: one alone is
- * over in some tens of milliseconds.
- */
-async function resumeMany(subject, { many }) {
-  let seconds = 0;
-  for (let block = 0; block < BLOCKS; block += 1) {
-    const { perSecond } = await subject.ours.tell('resume', { inFlight: IN_FLIGHT, count: many });
-    seconds += many / perSecond;
-    await drain(subject, 'ours');
-  }
-  return { perSecond: (many * BLOCKS) / seconds };
+  return { bareMs: spread(bareMs).median, resumeMs: spread(resumeMs).median };
 }
 
 /** Two databases of one size, each with the process that uses it. */
@@ -93,17 +97,39 @@ export async function measureRounds(subjects, options, onRound) {
   for (let number = 1 - WARM_UP_ROUNDS; number <= options.rounds; number += 1) {
     const ordered = number % 2 === 0 ? [...subjects].reverse() : subjects;
     const round = Object.fromEntries(subjects.map(({ size }) => [size, {}]));
-    for (const measurement of MEASUREMENTS) {
-      for (const subject of ordered) {
-        // More calls than hooks would resume one run twice.
-        const most = { ...options, singles: Math.min(options.singles, subject.size) };
-        most.many = Math.min(options.many, subject.size);
-        round[subject.size][measurement.name] = await measurement.run(subject, most);
-        for (const whose of FILLED[measurement.drain] ?? []) await drain(subject, whose);
-      }
+    for (const group of GROUPS) {
+      const samples = await measureGroup(group, ordered, options);
+      for (const { size, name, numbers } of samples) round[size][name] = numbers;
     }
     onRound(number, options.rounds);
     if (number > 0) rounds.push(round);
   }
   return rounds;
+}
+
+/** One object per size and measurement: the medians of its blocks. */
+async function measureGroup({ blocks, measurements }, subjects, options) {
+  const measured = subjects.flatMap((subject) =>
+    measurements.map((measurement) => ({ subject, measurement, samples: [] })),
+  );
+  for (let block = 0; block < blocks; block += 1) {
+    for (const { subject, measurement, samples } of measured) {
+      // More calls than hooks would resume one run twice.
+      const most = { ...options, singles: Math.min(options.singles, subject.size) };
+      most.many = Math.min(options.many, subject.size);
+      samples.push(await measurement.run(subject, most));
+      for (const whose of FILLED[measurement.drain] ?? []) await drain(subject, whose);
+    }
+  }
+  return measured.map(({ subject, measurement, samples }) => ({
+    size: subject.size,
+    name: measurement.name,
+    numbers: medians(samples),
+  }));
+}
+
+function medians(samples) {
+  const fields = Object.keys(samples[0]);
+  const of = (field) => spread(samples.map((sample) => sample[field])).median;
+  return Object.fromEntries(fields.map((field) => [field, of(field)]));
 }

@@ -277,7 +277,6 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::domain::hook::Owner;
     use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
 
     static LOOKS: AtomicUsize = AtomicUsize::new(0);
@@ -295,13 +294,11 @@ mod tests {
 
     #[test]
     fn a_thousand_waiters_cost_one_look_each_and_then_one_for_all_when_another_process_commits() {
-        let empty = String::new;
-        let owner = Owner { owner_id: empty(), project_id: empty(), environment: empty() };
         let store = SqliteStore::open(SqliteOptions {
             location: Location::Memory("awaiting".into()),
             full_durability: true,
             workflow_prefix: "__wkf_workflow_".into(),
-            owner,
+            environment: None,
             clock: Arc::new(SystemClock),
             faults: None,
         });

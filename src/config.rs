@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::crypto::KeyRing;
-use crate::domain::hook::Owner;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::sealed::TokensAtRest;
 use crate::store::sqlite::Location;
@@ -81,8 +80,8 @@ pub struct Config {
     pub base_url: Option<String>,
     /// Begins the queue names of flow messages.
     pub workflow_prefix: String,
-    /// Who new hooks belong to.
-    pub owner: Owner,
+    /// Where new hooks are made: `NODE_ENV`, with `None` for `production`.
+    pub environment: Option<String>,
     /// Lets a test skip time and make commits fail; how far its clock is ahead of the host's, in
     /// milliseconds.
     pub for_tests: Option<i64>,
@@ -162,11 +161,7 @@ impl Config {
             delivery,
             base_url: base_url(raw.base_url.as_deref())?,
             workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
-            owner: Owner {
-                owner_id: "hookline".into(),
-                project_id: "hookline".into(),
-                environment: raw.environment.clone().unwrap_or_else(|| "production".into()),
-            },
+            environment: raw.environment.clone().filter(|name| name != "production"),
         })
     }
 }

@@ -509,7 +509,7 @@ fn open_store(
         location: config.location.clone(),
         full_durability: config.full_durability,
         workflow_prefix: config.workflow_prefix.clone(),
-        owner: config.owner.clone(),
+        environment: config.environment.clone(),
         clock: Arc::clone(clock),
         faults,
     })?);

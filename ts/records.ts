@@ -63,8 +63,18 @@ export function toDeadMessage(record: NativeRecord): DeadMessage {
 /** A hook; without data, or when it has none, the `metadata` key is absent. */
 export function toHook(record: NativeRecord, bytes: Uint8Array, resolveData = true): Hook {
   // Written out, because every resume makes one.
-  const { metadata, createdAtMs, ...fields } = record;
-  const hook = { ...fields, createdAt: new Date(createdAtMs as number) } as unknown as Hook;
+  const { metadata, createdAtMs, environment } = record;
+  const hook = {
+    runId: record.runId,
+    hookId: record.hookId,
+    token: record.token,
+    ownerId: 'hookline',
+    projectId: 'hookline',
+    environment: environment ?? 'production',
+    createdAt: new Date(createdAtMs as number),
+    specVersion: record.specVersion,
+    isWebhook: record.isWebhook,
+  } as Hook;
   const value = resolveData ? payloadOf(metadata as PayloadRef, bytes) : undefined;
   if (value !== undefined) hook.metadata = value;
   return hook;

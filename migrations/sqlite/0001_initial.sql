@@ -76,9 +76,8 @@ CREATE TABLE hooks (
   hook_number INTEGER NOT NULL,
   run_id TEXT NOT NULL,
   hook_id TEXT NOT NULL,
-  owner_id TEXT NOT NULL,
-  project_id TEXT NOT NULL,
-  environment TEXT NOT NULL,
+  -- NULL stands for production, so that the rows of a server are short.
+  environment TEXT,
   -- The event that carries the metadata.
   metadata_position INTEGER,
   created_at_ms INTEGER NOT NULL,

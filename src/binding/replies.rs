@@ -116,9 +116,7 @@ struct HookRecord {
     run_id: String,
     hook_id: String,
     token: String,
-    owner_id: String,
-    project_id: String,
-    environment: String,
+    environment: Option<String>,
     metadata: Option<PayloadRef>,
     created_at_ms: i64,
     spec_version: u32,
@@ -201,9 +199,7 @@ fn hook_record(view: HookView, block: &mut Block) -> HookRecord {
         run_id: hook.run_id.into_string(),
         hook_id: hook.hook_id.into_string(),
         token: hook.token.expose().to_owned(),
-        owner_id: hook.owner.owner_id,
-        project_id: hook.owner.project_id,
-        environment: hook.owner.environment,
+        environment: hook.environment,
         metadata: block.payload(view.metadata),
         created_at_ms: hook.created_at_ms,
         spec_version: hook.spec_version,
@@ -293,14 +289,22 @@ pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
 #[derive(Serialize)]
 struct HookAndRun {
     hook: HookRecord,
-    run: RunRecord,
+    run: ResumedRunRecord,
+}
+
+/// What a resume has to know of a run: every one of them makes this document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResumedRunRecord {
+    workflow_name: String,
+    execution_context: Option<Box<RawValue>>,
 }
 
 pub fn hook_and_run((hook, run): (HookView, Run)) -> Result<Reply, WorldError> {
-    let run = RunView { run, input: None, output: None };
+    let Run { workflow_name, execution_context, .. } = run;
     Reply::document(|block| HookAndRun {
         hook: hook_record(hook, block),
-        run: run_record(run, block),
+        run: ResumedRunRecord { workflow_name, execution_context: raw(execution_context) },
     })
 }
 

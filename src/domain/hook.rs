@@ -2,17 +2,6 @@
 
 use super::id::{CorrelationId, HookToken, Position, RunId};
 
-/// Who a hook belongs to; the same for every hook of one World.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
-    /// Team or user.
-    pub owner_id: String,
-    /// Project.
-    pub project_id: String,
-    /// For example `production` or `development`.
-    pub environment: String,
-}
-
 /// A hook as its run's log makes it; its metadata stays with the event that created it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
@@ -22,8 +11,8 @@ pub struct Hook {
     pub hook_id: CorrelationId,
     /// The secret that names it while it lives.
     pub token: HookToken,
-    /// Who it belongs to.
-    pub owner: Owner,
+    /// Where it was made, for example `development`; `None` stands for `production`.
+    pub environment: Option<String>,
     /// The event that carries the metadata, if it has any.
     pub metadata_position: Option<Position>,
     /// When it was created.

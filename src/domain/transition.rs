@@ -16,7 +16,7 @@ mod wait;
 
 use super::change::Change;
 use super::event::{Event, EventBody, EventRequest, EventType};
-use super::hook::{Hook, Owner};
+use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
 use super::payload::Payload;
 use super::refusal::Refusal;
@@ -70,8 +70,8 @@ pub struct Stamp {
     pub now_ms: i64,
     /// The name of a run that was created without one.
     pub fresh_run_id: RunId,
-    /// Who new hooks belong to.
-    pub owner: Owner,
+    /// Where new hooks are made: [`Hook::environment`].
+    pub environment: Option<String>,
 }
 
 /// What is written, and which of the written things the caller is told.
@@ -160,7 +160,7 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
                     step::retry(&mut log, step, error, retry_after_ms)?;
                 }
                 EventBody::HookCreated { hook, token, is_webhook } => {
-                    hook::create(&mut log, hook, token, is_webhook, &stamp.owner)?;
+                    hook::create(&mut log, hook, token, is_webhook, stamp.environment.clone())?;
                 }
                 EventBody::HookReceived { hook, token } => hook::receive(&mut log, hook, token)?,
                 EventBody::HookDisposed { hook } => hook::dispose(&mut log, hook)?,

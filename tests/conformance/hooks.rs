@@ -38,7 +38,7 @@ fn a_created_hook_is_answered_with_its_metadata(world: &World) {
     let view = world.does(1, body).hook.expect("the hook is answered");
     assert_eq!((view.hook.run_id.clone(), view.hook.hook_id.clone()), (run_id(1), id("h")));
     assert_eq!((view.hook.token.expose(), view.hook.is_webhook), ("secret", true));
-    assert_eq!((&view.hook.owner, view.hook.created_at_ms), (&test_owner(), NOW_MS));
+    assert_eq!((&view.hook.environment, view.hook.created_at_ms), (&test_environment(), NOW_MS));
     assert_eq!(view.metadata, payload("hook_created"));
     let read = settled(|done| world.store.hook(id("h"), true, done)).expect("it exists");
     assert_eq!(read, view);

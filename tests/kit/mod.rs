@@ -28,7 +28,7 @@ use hookline::store::{
 };
 use tempfile::TempDir;
 
-use self::rows::{NOW_MS, request, run_id, test_owner};
+use self::rows::{NOW_MS, request, run_id, test_environment};
 
 /// Longer than any operation takes on a loaded machine; a store that never settles fails its test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
         location,
         full_durability: true,
         workflow_prefix: WORKFLOW_PREFIX.into(),
-        owner: test_owner(),
+        environment: test_environment(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         faults: None,
     }

@@ -3,7 +3,7 @@
 use super::{Entity, Log};
 use crate::domain::change::Change;
 use crate::domain::event::EventType;
-use crate::domain::hook::{Hook, Owner};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken};
 use crate::domain::refusal::Refusal;
 
@@ -14,7 +14,7 @@ pub(super) fn create(
     hook_id: CorrelationId,
     token: HookToken,
     is_webhook: bool,
-    owner: &Owner,
+    environment: Option<String>,
 ) -> Result<(), Refusal> {
     log.refuse_if_ended()?;
     if !token.is_acceptable() {
@@ -34,7 +34,7 @@ pub(super) fn create(
         run_id: log.run.run_id.clone(),
         hook_id,
         token,
-        owner: owner.clone(),
+        environment,
         metadata_position: has_metadata.then_some(position),
         created_at_ms: log.now_ms(),
         disposed_at_ms: None,
@@ -118,7 +118,7 @@ mod tests {
         let hook = rows.hook("h");
         assert_eq!((hook.metadata_position, hook.created_at_ms), (Some(3), NOW_MS));
         assert_eq!((hook.token.expose(), hook.disposed_at_ms), ("secret", None));
-        assert_eq!((hook.is_webhook, &hook.owner), (false, &test_owner()));
+        assert_eq!((hook.is_webhook, &hook.environment), (false, &test_environment()));
         assert_eq!(rows.wake_ups, []);
     }
 

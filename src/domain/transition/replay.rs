@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{Decision, Log, Seen, Stamp, Tail, decide, needs};
 use crate::domain::change::Change;
 use crate::domain::event::{Event, EventRequest, EventType};
-use crate::domain::hook::{Hook, Owner};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::message::WakeUp;
 use crate::domain::payload::Payload;
@@ -119,15 +119,18 @@ pub struct Unreplayable {
 pub fn replay(
     run_id: &RunId,
     log: Vec<PastEvent>,
-    owner: &Owner,
+    environment: Option<&str>,
 ) -> Result<ReplayedRun, Unreplayable> {
     let mut rows = Rows::default();
     for (index, PastEvent { created_at_ms, fact }) in log.into_iter().enumerate() {
         let event_type = fact.event_type();
         let failed =
             |refusal| Unreplayable { place: index + 1, event_type: event_type.as_str(), refusal };
-        let stamp =
-            Stamp { now_ms: created_at_ms, fresh_run_id: run_id.clone(), owner: owner.clone() };
+        let stamp = Stamp {
+            now_ms: created_at_ms,
+            fresh_run_id: run_id.clone(),
+            environment: environment.map(str::to_owned),
+        };
         let entry = fact.entry();
         let decision = match rows.decide(run_id, fact, &stamp) {
             Err(refusal) if came_second(&refusal) || rows.has_ended() => {
@@ -290,7 +293,8 @@ mod tests {
     fn a_waiting_run_has_its_hook_its_times_and_a_wake_up() {
         let mut log = begun();
         log.push(past(2, hook_created("h", "token")));
-        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        let replayed =
+            replay(&run_id(1), log, test_environment().as_deref()).expect("it is replayed");
         assert_eq!(replayed.run.status, RunStatus::Running);
         assert_eq!(replayed.run.started_at_ms, Some(NOW_MS + 1));
         assert_eq!(replayed.events.iter().map(|e| e.position).collect::<Vec<_>>(), [1, 2, 3]);
@@ -304,7 +308,8 @@ mod tests {
         let mut log = begun();
         log.push(past(2, hook_created("h", "token")));
         log.push(past(3, EventBody::RunCompleted));
-        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        let replayed =
+            replay(&run_id(1), log, test_environment().as_deref()).expect("it is replayed");
         assert_eq!(replayed.run.status, RunStatus::Completed);
         assert_eq!((replayed.hooks.len(), replayed.wake_up), (0, None));
     }
@@ -322,7 +327,8 @@ mod tests {
                 payload: None,
             }),
         });
-        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        let replayed =
+            replay(&run_id(1), log, test_environment().as_deref()).expect("it is replayed");
         let types: Vec<_> = replayed.events.iter().map(|event| event.event_type).collect();
         assert_eq!(types[2..], [EventType::HookConflict]);
         assert!(replayed.hooks.is_empty());
@@ -334,7 +340,8 @@ mod tests {
         log.push(past(2, EventBody::RunCompleted));
         log.push(past(3, EventBody::RunCompleted));
         log.push(past(4, hook_received("h", None)));
-        let replayed = replay(&run_id(1), log, &test_owner()).expect("it is replayed");
+        let replayed =
+            replay(&run_id(1), log, test_environment().as_deref()).expect("it is replayed");
         assert_eq!(replayed.events.len(), 5);
         assert_eq!(replayed.run.completed_at_ms, Some(NOW_MS + 2));
         assert_eq!(replayed.run.output_position, Some(3));
@@ -344,10 +351,12 @@ mod tests {
     fn an_event_that_could_not_have_happened_is_named_by_its_place() {
         let mut log = begun();
         log.push(past(2, hook_received("h", None)));
-        let failed = replay(&run_id(1), log, &test_owner()).expect_err("it is refused");
+        let failed =
+            replay(&run_id(1), log, test_environment().as_deref()).expect_err("it is refused");
         assert_eq!((failed.place, failed.event_type), (3, "hook_received"));
         assert!(matches!(failed.refusal, Some(Refusal::HookNotFound(_))));
-        let nothing = replay(&run_id(1), Vec::new(), &test_owner()).expect_err("no run");
+        let nothing =
+            replay(&run_id(1), Vec::new(), test_environment().as_deref()).expect_err("no run");
         assert_eq!(nothing.place, 1);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::change::Change;
 use crate::domain::event::{Event, EventBody, EventRequest, RunCreation};
-use crate::domain::hook::{Hook, Owner};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::refusal::Refusal;
@@ -66,8 +66,11 @@ impl Rows {
 
     /// Load, decide, write: the three steps of a store.
     pub fn append(&mut self, request: EventRequest) -> Result<Decision, Refusal> {
-        let stamp =
-            Stamp { now_ms: self.now_ms, fresh_run_id: fresh_run_id(), owner: test_owner() };
+        let stamp = Stamp {
+            now_ms: self.now_ms,
+            fresh_run_id: fresh_run_id(),
+            environment: test_environment(),
+        };
         let seen = self.load(request.run_id.as_ref(), &needs(&request.body));
         let decision = decide(seen, request, &stamp)?;
         decision.changes.iter().cloned().for_each(|change| self.write(change));
@@ -238,8 +241,8 @@ pub fn id(text: &str) -> CorrelationId {
 }
 
 /// Who the hooks belong to.
-pub fn test_owner() -> Owner {
-    Owner { owner_id: "owner".into(), project_id: "project".into(), environment: "test".into() }
+pub fn test_environment() -> Option<String> {
+    Some("test".into())
 }
 
 /// What creates a run.

@@ -8,7 +8,6 @@ use super::{events, hooks, queue, runs, steps, waits};
 use crate::clock::Clock;
 use crate::domain::change::Change;
 use crate::domain::event::{EventBody, EventRequest};
-use crate::domain::hook::Owner;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::{NewMessage, WakeUp};
 use crate::domain::page::LIMIT_MAX;
@@ -23,7 +22,7 @@ pub(super) struct Tx<'a> {
     pub(super) clock: &'a dyn Clock,
     pub(super) queue_time: &'a QueueTime,
     pub(super) entropy: &'a Entropy,
-    pub(super) owner: &'a Owner,
+    pub(super) environment: Option<&'a str>,
     /// Begins the queue names of flow messages.
     pub(super) workflow_prefix: &'a str,
     /// What the commit will make visible.
@@ -51,11 +50,11 @@ pub(super) fn stamp(
     request: &EventRequest,
     now_ms: i64,
     entropy: &Entropy,
-    owner: &Owner,
+    environment: Option<&str>,
 ) -> Stamp {
     let named = request.run_id.clone();
     let fresh_run_id = named.unwrap_or_else(|| entropy.run_id(now_ms));
-    Stamp { now_ms, fresh_run_id, owner: owner.clone() }
+    Stamp { now_ms, fresh_run_id, environment: environment.map(str::to_owned) }
 }
 
 pub(super) fn append_event(
@@ -63,7 +62,7 @@ pub(super) fn append_event(
     request: EventRequest,
 ) -> std::result::Result<EventReply, WorldError> {
     let now_ms = tx.clock.now_ms();
-    let stamp = stamp(&request, now_ms, tx.entropy, tx.owner);
+    let stamp = stamp(&request, now_ms, tx.entropy, tx.environment);
     let needs = transition::needs(&request.body);
     let seen = load(tx.connection, request.run_id.as_ref(), &needs)?;
     let decision = transition::decide(seen, request, &stamp)?;

@@ -6,14 +6,13 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::events::payload_at;
 use super::rows::payload_column;
 use super::runs::run_from;
-use crate::domain::hook::{Hook, Owner};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::run::Run;
 use crate::store::HookView;
 
-const COLUMNS: &str = "run_id, hook_id, token, owner_id, project_id, environment, \
-     metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
+const COLUMNS: &str = "run_id, hook_id, token, environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
 
 /// Reads the first columns of [`COLUMNS`].
 fn hook_of(row: &Row<'_>) -> Result<Hook> {
@@ -21,31 +20,28 @@ fn hook_of(row: &Row<'_>) -> Result<Hook> {
         run_id: RunId::new(row.get::<_, String>(0)?),
         hook_id: CorrelationId::new(row.get::<_, String>(1)?),
         token: HookToken::new(row.get::<_, String>(2)?),
-        owner: Owner { owner_id: row.get(3)?, project_id: row.get(4)?, environment: row.get(5)? },
-        metadata_position: row.get(6)?,
-        created_at_ms: row.get(7)?,
-        disposed_at_ms: row.get(8)?,
-        spec_version: row.get(9)?,
-        is_webhook: row.get(10)?,
+        environment: row.get(3)?,
+        metadata_position: row.get(4)?,
+        created_at_ms: row.get(5)?,
+        disposed_at_ms: row.get(6)?,
+        spec_version: row.get(7)?,
+        is_webhook: row.get(8)?,
     })
 }
 
 pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
     const NUMBER: &str =
         "UPDATE hook_numbers SET last_number = last_number + 1 RETURNING last_number";
-    const INSERT: &str = "INSERT INTO hooks (hook_number, run_id, hook_id, token, owner_id, \
-         project_id, environment, metadata_position, created_at_ms, disposed_at_ms, disposal, \
-         spec_version, is_webhook) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, iif(?10 IS NULL, 0, ?1), ?11, ?12)";
+    const INSERT: &str = "INSERT INTO hooks (hook_number, run_id, hook_id, token, environment, \
+         metadata_position, created_at_ms, disposed_at_ms, disposal, spec_version, is_webhook) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, iif(?8 IS NULL, 0, ?1), ?9, ?10)";
     let number: i64 = connection.prepare_cached(NUMBER)?.query_row([], |row| row.get(0))?;
     connection.prepare_cached(INSERT)?.execute(params![
         number,
         hook.run_id.as_str(),
         hook.hook_id.as_str(),
         hook.token.expose(),
-        hook.owner.owner_id,
-        hook.owner.project_id,
-        hook.owner.environment,
+        hook.environment,
         hook.metadata_position,
         hook.created_at_ms,
         hook.disposed_at_ms,
@@ -92,8 +88,8 @@ pub(super) fn of_run(
 
 /// The live hook that holds this token, in whichever of its forms it is stored.
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
-    const BY_TOKEN: &str = "SELECT run_id, hook_id, token, owner_id, project_id, environment, \
-         metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook \
+    const BY_TOKEN: &str = "SELECT run_id, hook_id, token, environment, metadata_position, \
+         created_at_ms, disposed_at_ms, spec_version, is_webhook \
          FROM hooks WHERE token = ? AND disposal = 0";
     let mut statement = connection.prepare_cached(BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], hook_of).optional())
@@ -131,8 +127,8 @@ pub(super) fn view_by_token(
     connection: &Connection,
     token: &HookToken,
 ) -> Result<Option<HookView>> {
-    const VIEW_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.owner_id, h.project_id, \
-         h.environment, h.metadata_position, h.created_at_ms, h.disposed_at_ms, h.spec_version, \
+    const VIEW_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.environment, \
+         h.metadata_position, h.created_at_ms, h.disposed_at_ms, h.spec_version, \
          h.is_webhook, m.payload_format, m.payload FROM hooks AS h \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
          WHERE h.token = ? AND h.disposal = 0";
@@ -145,8 +141,8 @@ pub(super) fn with_run_by_token(
     connection: &Connection,
     token: &HookToken,
 ) -> Result<Option<(HookView, Option<Run>)>> {
-    const WITH_RUN_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.owner_id, \
-         h.project_id, h.environment, h.metadata_position, h.created_at_ms, h.disposed_at_ms, \
+    const WITH_RUN_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.environment, \
+         h.metadata_position, h.created_at_ms, h.disposed_at_ms, \
          h.spec_version, h.is_webhook, m.payload_format, m.payload, r.run_id, r.status, \
          r.deployment_id, r.workflow_name, r.spec_version, r.execution_context, r.input_position, \
          r.output_position, r.error, r.created_at_ms, r.updated_at_ms, r.started_at_ms, \
@@ -157,8 +153,8 @@ pub(super) fn with_run_by_token(
     in_either_form(token, |text| {
         statement
             .query_row([text], |row| {
-                let run_is_there = row.get_ref(13)? != ValueRef::Null;
-                Ok((view_of(row)?, run_is_there.then(|| run_from(row, 13)).transpose()?))
+                let run_is_there = row.get_ref(11)? != ValueRef::Null;
+                Ok((view_of(row)?, run_is_there.then(|| run_from(row, 11)).transpose()?))
             })
             .optional()
     })
@@ -166,7 +162,7 @@ pub(super) fn with_run_by_token(
 
 /// The columns of [`hook_of`], and behind them the metadata.
 fn view_of(row: &Row<'_>) -> Result<HookView> {
-    Ok(HookView { hook: hook_of(row)?, metadata: payload_column(row, 11)? })
+    Ok(HookView { hook: hook_of(row)?, metadata: payload_column(row, 9)? })
 }
 
 /// The live hook with this id.
@@ -205,7 +201,7 @@ pub(super) fn list(
     let hooks: Vec<(Hook, i64)> = connection
         .prepare_cached(&sql)?
         .query_map(params![run_id.map(RunId::as_str), after, (page.limit + 1) as i64], |row| {
-            Ok((hook_of(row)?, row.get(11)?))
+            Ok((hook_of(row)?, row.get(9)?))
         })?
         .collect::<Result<_>>()?;
     let page = Page::from_lookahead(hooks, page.limit, |(_, number)| number.to_string());

@@ -50,7 +50,6 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::domain::event::{Event, EventBody, EventRequest};
-use crate::domain::hook::Owner;
 use crate::domain::id::{
     CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
 };
@@ -73,8 +72,8 @@ pub struct SqliteOptions {
     pub full_durability: bool,
     /// Begins the queue names of flow messages.
     pub workflow_prefix: String,
-    /// Who new hooks belong to.
-    pub owner: Owner,
+    /// Where new hooks are made: `NODE_ENV`, with `None` for `production`.
+    pub environment: Option<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Commits that are made to fail; `None` outside of tests.
@@ -93,7 +92,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     queue_time: Arc<QueueTime>,
     entropy: Arc<Entropy>,
-    owner: Owner,
+    environment: Option<String>,
     location: Location,
 }
 
@@ -126,7 +125,8 @@ impl Store for SqliteStore {
             return append_event(&self.writer, request, done);
         }
         let (writer, asked) = (Arc::clone(&self.writer), request.clone());
-        let stamp = apply::stamp(&request, self.clock.now_ms(), &self.entropy, &self.owner);
+        let stamp =
+            apply::stamp(&request, self.clock.now_ms(), &self.entropy, self.environment.as_deref());
         self.readers.read_or_else(
             done,
             move |connection| apply::answer_unchanged(connection, asked, &stamp),
@@ -147,7 +147,7 @@ impl Store for SqliteStore {
         let now_ms = self.clock.now_ms();
         self.point.read(|connection| {
             let view = connection.unchecked_transaction()?;
-            resume_keys::earlier(&view, key, &self.owner, now_ms)
+            resume_keys::earlier(&view, key, self.environment.as_deref(), now_ms)
         })
     }
 

@@ -69,7 +69,7 @@ impl SqliteStore {
             clock: Arc::clone(&options.clock),
             queue_time: Arc::clone(&queue_time),
             entropy: Arc::clone(&entropy),
-            owner: options.owner.clone(),
+            environment: options.environment.clone(),
             workflow_prefix: options.workflow_prefix,
             full_durability: options.full_durability,
             synced: None,
@@ -95,7 +95,7 @@ impl SqliteStore {
             clock: options.clock,
             queue_time,
             entropy,
-            owner: options.owner,
+            environment: options.environment,
             location: options.location,
         })
     }
@@ -140,7 +140,7 @@ impl SqliteStore {
             queue_time: Arc::new(QueueTime::new(&*options.clock)),
             clock: options.clock,
             entropy,
-            owner: options.owner,
+            environment: options.environment,
             location: options.location,
         })
     }

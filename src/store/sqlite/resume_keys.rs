@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::apply::{self, Tx};
 use super::events;
 use crate::domain::event::EventRequest;
-use crate::domain::hook::{Hook, Owner};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::resume_key::{KeyedResume, ResumeKey};
 use crate::error::WorldError;
@@ -46,7 +46,7 @@ pub(super) fn resume_once(
 pub(super) fn earlier(
     connection: &Connection,
     key: &ResumeKey,
-    owner: &Owner,
+    environment: Option<&str>,
     now_ms: i64,
 ) -> std::result::Result<Option<HookView>, WorldError> {
     let resume = by_digest(connection, &key.key_digest)?;
@@ -55,7 +55,7 @@ pub(super) fn earlier(
     }
     match resume {
         Some(KeyedResume { run_id, hook_id, .. }) => {
-            Ok(hook_as_made(connection, &run_id, &hook_id, key, owner)?)
+            Ok(hook_as_made(connection, &run_id, &hook_id, key, environment)?)
         }
         None => Ok(None),
     }
@@ -67,7 +67,7 @@ fn hook_as_made(
     run_id: &RunId,
     hook_id: &CorrelationId,
     key: &ResumeKey,
-    owner: &Owner,
+    environment: Option<&str>,
 ) -> Result<Option<HookView>> {
     #[derive(serde::Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
@@ -81,7 +81,7 @@ fn hook_as_made(
         run_id: run_id.clone(),
         hook_id: hook_id.clone(),
         token: key.token.clone(),
-        owner: owner.clone(),
+        environment: environment.map(str::to_owned),
         metadata_position: event.payload.is_some().then_some(event.position),
         created_at_ms: event.created_at_ms,
         disposed_at_ms: None,

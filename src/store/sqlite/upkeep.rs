@@ -47,7 +47,7 @@ impl Upkeep for SqliteStore {
     }
 
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
-        match replay(&run_id, log, &self.owner) {
+        match replay(&run_id, log, self.environment.as_deref()) {
             Ok(run) => self.writer.submit(Durability::Durable, done, move |tx| import(tx, &run)),
             Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
         }

@@ -17,7 +17,6 @@ use super::fault;
 use super::queue_time::QueueTime;
 use super::write_connection::WriteConnection;
 use crate::clock::Clock;
-use crate::domain::hook::Owner;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{self, lock};
@@ -44,7 +43,7 @@ pub(super) struct WriterState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue_time: Arc<QueueTime>,
     pub(super) entropy: Arc<Entropy>,
-    pub(super) owner: Owner,
+    pub(super) environment: Option<String>,
     pub(super) workflow_prefix: String,
     /// Whether commits that carry events are synced to the disk.
     pub(super) full_durability: bool,
@@ -337,7 +336,7 @@ impl WriterState {
             clock: &*self.clock,
             queue_time: &self.queue_time,
             entropy: &self.entropy,
-            owner: &self.owner,
+            environment: self.environment.as_deref(),
             workflow_prefix: &self.workflow_prefix,
             news,
         };
@@ -416,18 +415,13 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn writer(full_durability: bool) -> Writer {
-        let owner = Owner {
-            owner_id: String::new(),
-            project_id: String::new(),
-            environment: String::new(),
-        };
         Writer::start(WriterState {
             connection: Arc::new(WriteConnection::new(Connection::open_in_memory().unwrap())),
             path: PathBuf::new(),
             clock: Arc::new(SystemClock),
             queue_time: Arc::new(QueueTime::new(&SystemClock)),
             entropy: Arc::default(),
-            owner,
+            environment: None,
             workflow_prefix: String::new(),
             full_durability,
             synced: None,
