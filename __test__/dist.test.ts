@@ -88,6 +88,24 @@ test('require and import give the same functions, under the same names', async (
   });
 });
 
+// Of a CommonJS file that was an ES module once, Turbopack takes the `default` for a default import, Node
+// and webpack take all of it. esbuild does either, by the name of the file that imports.
+test.each(['of.js', 'of.mjs'])('a bundler finds every export by the interop %s', (sourcefile) => {
+  const { outputFiles } = buildSync({
+    stdin: { contents: read('index.mjs'), resolveDir: DIST, sourcefile },
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'cjs',
+    external: ['./sdk-4.js'],
+  });
+  const bundle = join(newFolder(), 'bundle.cjs');
+  writeFileSync(bundle, outputFiles[0]?.contents ?? '');
+  const found: Record<string, unknown> = require(bundle);
+  expect(EXPORTS.filter((name) => found[name] === undefined)).toEqual([]);
+  expect(found.default).toBe(found.createWorld);
+});
+
 test('importing and making a World opens nothing and loads neither addon nor serializer', async () => {
   const folder = newFolder();
   const script = `

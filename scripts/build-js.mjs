@@ -164,15 +164,20 @@ async function firstText(folder, names) {
   return undefined;
 }
 
-/** An ES module: the same instance as the CommonJS file, so that a process never has two. */
-async function writeModule(name, ...more) {
-  const names = Object.keys(require(join(dist, `${name}.js`))).filter((name) => name !== 'default');
-  const lines = [
-    `import hookline from './${name}.js';`,
-    `export const { ${names.sort().join(', ')} } = hookline;`,
-    ...more,
-  ];
-  await writeFile(join(dist, `${name}.mjs`), `${lines.join('\n')}\n`);
+/**
+ * An ES module: the same instance as the CommonJS file, so that a process never has two. Every export by
+ * its name: bundlers and Node differ in what the default import of such a file is.
+ */
+async function writeModule(name, names) {
+  await writeFile(
+    join(dist, `${name}.mjs`),
+    `export { ${names.join(', ')} } from './${name}.js';\n`,
+  );
+}
+
+function exportsOf(name) {
+  const names = Object.keys(require(join(dist, `${name}.js`)));
+  return names.filter((name) => name !== 'default').sort();
 }
 
 await rm(dist, { recursive: true, force: true });
@@ -191,7 +196,7 @@ const inputs = [
     noRegistration,
   ])),
 ];
-await writeModule('index', 'export default hookline.createWorld;');
-await writeModule('testing');
+await writeModule('index', [...exportsOf('index'), 'createWorld as default']);
+await writeModule('testing', exportsOf('testing'));
 await chmod(join(dist, 'cli.js'), 0o755);
 await writeFile(join(dist, 'LICENSES.txt'), await licences(inputs));
