@@ -7,8 +7,8 @@ const USAGE = `Usage: npm run bench -- [options]
   --rounds 12           measured rounds, after two that warm up
   --singles 300         calls of a round with one in flight
   --turns 200           turns of a round, one call of each
-  --many 1000           calls of a round with 128 in flight
-  --looks 5000          look-ups of a round
+  --many 1000           calls of a block with 128 in flight, five blocks in a round
+  --looks 5000          look-ups of a block, five blocks in a round
   --folder PATH         where the databases are made (bench/.build)
   --name NAME           writes bench/results/NAME.json (latest, which is drawn for the guides too)
   --no-memory           leaves out the memory of parked hooks

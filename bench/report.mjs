@@ -29,6 +29,7 @@ export function evaluate(rounds, sizes) {
       bareTurnMs: spread(of(size, 'turns', 'bareMs')),
       resumeTurnMs: spread(of(size, 'turns', 'resumeMs')),
       lookUpMs: spread(of(size, 'lookUp', 'p50Ms')),
+      firstLookUpMs: spread(of(size, 'firstLookUp', 'p50Ms')),
       bareBatchPerSecond: spread(of(size, 'bareBatch', 'perSecond')),
       resumeManyPerSecond: spread(of(size, 'resumeMany', 'perSecond')),
     };
@@ -69,7 +70,11 @@ export function evaluate(rounds, sizes) {
       // Rates the other way round: a ratio above 1 always means that more hooks are slower.
       grows('resumeHook rate, 128 in flight', small, large, 'resumeMany', 'perSecond'),
       grows('getHookByToken p50', large, small, 'lookUp', 'p50Ms'),
-      // No targets: what the same growth costs SQLite alone.
+      // No targets: with an empty cache, and what the same growth costs SQLite alone.
+      {
+        ...grows('  after a commit of another process', large, small, 'firstLookUp', 'p50Ms'),
+        most: undefined,
+      },
       {
         ...grows('  bare, 1 per commit, p50', large, small, 'bareSingle', 'p50Ms'),
         most: undefined,
@@ -105,6 +110,7 @@ export function printMeasured(measured) {
     show('bare transaction, in turns, p50', values.bareTurnMs, 'ms', 3);
     show('resumeHook, in turns, p50', values.resumeTurnMs, 'ms', 3);
     show('getHookByToken, p50', values.lookUpMs, 'ms', 3);
+    show('  after a commit of another process, p50', values.firstLookUpMs, 'ms', 3);
     show('bare transaction, 64 per commit', values.bareBatchPerSecond, '/s', 0);
     show('resumeHook, 128 in flight', values.resumeManyPerSecond, '/s', 0);
   }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { removeData, useFreshData, WORLDS } from './environment.mjs';
 import { record } from './legacy/vitest.mjs';
 
-/** The suite's own limit of a case. None waits for it once its server is broken. */
+/** The longest of the suite's own limits. No case waits for it once its server is broken. */
 const CASE_LIMIT_MS = 60_000;
 const SUITE_LIMIT_MS = 90_000;
 const BROKEN = /TypeError: [^"'\n]*/g;

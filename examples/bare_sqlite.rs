@@ -36,8 +36,9 @@ const CONTEXT: &str = r#"{"workflowCoreVersion":"4.8.9"}"#;
 const PAYLOAD: &[u8] = br#"devl[{"approved":1,"by":2},true,"someone@example.com"]"#;
 /// Coprime to the sizes that are used: neighbours in time are no neighbours in the file.
 const STRIDE: i64 = 7919;
-/// As Hookline sets it.
+/// As Hookline sets them.
 const CHECKPOINT_PAGES: i64 = 4000;
+const CACHE_KIB: i64 = 14_336;
 const FIRST_MS: i64 = 1_700_000_000_000;
 
 struct Bare {
@@ -61,6 +62,7 @@ fn open(path: &str) -> Outcome<Connection> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 

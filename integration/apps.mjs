@@ -4,7 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -20,6 +20,9 @@ const INSTALL_LIMIT_MS = 240_000;
 const PROGRAM_LIMIT_MS = 300_000;
 /** A development server compiles before it answers. */
 const START_LIMIT_MS = 180_000;
+
+/** The Nodes that are supported. */
+export const NODES = ['20', '22', '24'];
 
 /** What a machine sets so that its programs find each other and the registry. */
 const OF_THE_MACHINE =
@@ -75,6 +78,26 @@ async function pnpm() {
   const tools = await newFolder('tools');
   await program(tools, 'npm', ['install', '--no-audit', '--no-fund', `pnpm@${PNPM}`]);
   return join(tools, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
+}
+
+const installedNodes = new Map();
+
+/** The binary of a Node, which the `node` package of npm holds. */
+export function nodeOf(version) {
+  if (!installedNodes.has(version)) installedNodes.set(version, installNode(version));
+  return installedNodes.get(version);
+}
+
+async function installNode(version) {
+  const folder = await newFolder(`node-${version}`);
+  await program(folder, 'npm', ['install', '--no-audit', '--no-fund', `node@${version}`]);
+  return join(folder, 'node_modules', 'node', 'bin', 'node');
+}
+
+/** An app's own tests on a Node. */
+export async function ownTests(app, version) {
+  const PATH = [dirname(await nodeOf(version)), process.env.PATH].join(delimiter);
+  return program(app, 'npm', ['test'], PROGRAM_LIMIT_MS, { PATH });
 }
 
 /** Runs a program to its end in a folder; its output is the error when it fails. */

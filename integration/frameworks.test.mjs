@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { freePort, installApp, program, Server } from './apps.mjs';
+import { freePort, installApp, NODES, ownTests, program, Server } from './apps.mjs';
 import { worksOnEveryNode } from './node-versions.mjs';
 
 for (const [example, manager] of [
@@ -48,7 +48,10 @@ for (const [example, manager] of [
         return body.status === 'completed' && body.result;
       });
 
-    test('the tests of the app itself pass', () => program(folder, 'npm', ['test']));
+    // Those of the other one compile its workflows each time.
+    for (const version of example === 'nitro' ? NODES : NODES.slice(0, 1)) {
+      test(`the tests of the app itself pass on Node ${version}`, () => ownTests(folder, version));
+    }
 
     test('a workflow is started, pauses, is resumed and ends', async () => {
       const started = await call('POST', 'approvals', { invoice: '1001', amount: 420 });

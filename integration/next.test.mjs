@@ -6,7 +6,17 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePort, installApp, isFull, newFolder, program, Server } from './apps.mjs';
+import {
+  freePort,
+  installApp,
+  isFull,
+  NODES,
+  newFolder,
+  nodeOf,
+  ownTests,
+  program,
+  Server,
+} from './apps.mjs';
 import { ask, cardOf, decide, finished, openBrowser, openPage } from './browser.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -25,6 +35,9 @@ const EVERY = ['npm', 'pnpm'].flatMap((manager) =>
 /** Each manager, bundler and mode at least once, in two builds. */
 const DEFAULT = ['npm turbopack dev', 'npm webpack start', 'pnpm turbopack standalone'];
 
+/** Each way to serve, and what is built for it, on another Node. */
+const NODE_OF = { start: '20', standalone: '22', dev: '24' };
+
 const only = process.env.HOOKLINE_VARIANT?.split(',').filter(Boolean) ?? [];
 const chosen = EVERY.filter(({ manager, bundler, mode }) => {
   const name = `${manager} ${bundler} ${mode}`;
@@ -32,6 +45,8 @@ const chosen = EVERY.filter(({ manager, bundler, mode }) => {
 });
 /** Whether the unusual set-ups are tried: `bare`, without hookline/next, and `base path`. */
 const tries = (name) => (only.length > 0 ? only.includes(name) : isFull);
+
+const nameOf = ({ bundler, mode }) => `${bundler}, ${mode}, on Node ${NODE_OF[mode]}`;
 
 let browser;
 before(async () => {
@@ -47,10 +62,12 @@ for (const manager of new Set(chosen.map((variant) => variant.manager))) {
         cp(ADDITIONS, folder, { recursive: true }),
       );
     });
-    test('the tests of the app itself pass, under next/jest', () => program(app, 'npm', ['test']));
+    for (const version of manager === 'npm' ? NODES : NODES.slice(0, 1)) {
+      test(`the tests of the app itself pass, under next/jest, on Node ${version}`, () =>
+        ownTests(app, version));
+    }
     for (const variant of chosen.filter((one) => one.manager === manager)) {
-      const { bundler, mode } = variant;
-      describe(`${bundler}, ${mode}`, () => driven(() => app, variant));
+      describe(nameOf(variant), () => driven(() => app, variant));
     }
   });
 }
@@ -66,8 +83,9 @@ if (tries('bare')) {
       ['turbopack', 'start'],
       ['webpack', 'start'],
       ['turbopack', 'dev'],
+      ['webpack', 'dev'],
     ]) {
-      describe(`${bundler}, ${mode}`, () => driven(() => app, { bundler, mode, env }));
+      describe(nameOf({ bundler, mode }), () => driven(() => app, { bundler, mode, env }));
     }
   });
 }
@@ -77,7 +95,7 @@ if (tries('base path')) {
     const app = await installApp('next-approval', 'npm', asTheGuideSays);
     const built = await prepare(app, 'turbopack', 'standalone');
     const port = await freePort();
-    const server = await Server.start(built.folder, built.args(port), { port });
+    const server = await Server.start(built.folder, built.args(port), { port, node: built.node });
     const ask = (headers) => fetch(`${server.url}/desk/api/context`, { method: 'POST', headers });
     assert.equal((await ask({})).status, 401);
     assert.equal((await (await ask({ 'x-user': 'Ada' })).json()).revalidated, true);
@@ -138,7 +156,11 @@ function driven(appOf, { bundler, mode, env = {} }) {
     database = join(built.folder, '.workflow-data', 'hookline.db');
     const port = await freePort();
     serve = (more = {}) =>
-      Server.start(built.folder, built.args(port), { port, env: { ...env, ...more } });
+      Server.start(built.folder, built.args(port), {
+        port,
+        node: built.node,
+        env: { ...env, ...more },
+      });
     server = await serve();
     page = await openPage(browser);
   });
@@ -311,12 +333,14 @@ function driven(appOf, { bundler, mode, env = {} }) {
   }
 }
 
-/** Builds if the mode needs it; returns where the server runs, and Node's arguments for it. */
+/** Builds if the mode needs it; returns where the server runs, on which Node, and its arguments. */
 async function prepare(app, bundler, mode) {
+  const node = await nodeOf(NODE_OF[mode]);
   if (mode === 'dev') {
     const flags = bundler === 'webpack' ? ['--webpack'] : ['--turbopack'];
     await rm(join(app, '.next'), { recursive: true, force: true });
-    return { folder: app, args: (port) => [join(app, NEXT), 'dev', ...flags, '-p', String(port)] };
+    const args = (port) => [join(app, NEXT), 'dev', ...flags, '-p', String(port)];
+    return { folder: app, node, args };
   }
   const config = join(app, 'next.config.ts');
   const text = await readFile(config, 'utf8');
@@ -324,16 +348,16 @@ async function prepare(app, bundler, mode) {
   if (mode === 'standalone') await writeFile(config, standalone);
   try {
     await rm(join(app, '.next'), { recursive: true, force: true });
-    await program(app, process.execPath, [NEXT, 'build', `--${bundler}`]);
+    await program(app, node, [NEXT, 'build', `--${bundler}`]);
   } finally {
     await writeFile(config, text);
   }
   const opened = (await readdir(app)).includes('.workflow-data');
   assert.equal(opened, false, 'the build has opened a database');
   if (mode === 'start') {
-    return { folder: app, args: (port) => [NEXT, 'start', '-p', String(port)] };
+    return { folder: app, node, args: (port) => [NEXT, 'start', '-p', String(port)] };
   }
-  return moveAway(app);
+  return { folder: await moveAway(app), node, args: () => ['server.js'] };
 }
 
 /** The standalone output where nothing else can be found: as an image would hold it. */
@@ -341,7 +365,7 @@ async function moveAway(app) {
   const folder = join(await newFolder('standalone'), 'app');
   await cp(join(app, '.next', 'standalone'), folder, { recursive: true, verbatimSymlinks: true });
   await cp(join(app, '.next', 'static'), join(folder, '.next', 'static'), { recursive: true });
-  return { folder, args: () => ['server.js'] };
+  return folder;
 }
 
 /** The log of a run, read by the package that the app has installed. */

@@ -3,9 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { freePort, newFolder, program, Server } from './apps.mjs';
-
-const VERSIONS = ['20', '22', '24'];
+import { freePort, NODES, newFolder, nodeOf, program, Server } from './apps.mjs';
 
 const SURFACE = `
   const required = require('hookline');
@@ -23,14 +21,12 @@ const SURFACE = `
 
 /** Tests of an example that has been installed and built. */
 export function worksOnEveryNode(appOf) {
-  for (const version of VERSIONS) {
+  for (const version of NODES) {
     describe(`on Node ${version}`, () => {
       let node;
       let server;
       before(async () => {
-        const folder = await newFolder(`node-${version}`);
-        await program(folder, 'npm', ['install', '--no-audit', '--no-fund', `node@${version}`]);
-        node = join(folder, 'node_modules', 'node', 'bin', 'node');
+        node = await nodeOf(version);
       });
       after(() => server?.kill());
 

@@ -1,7 +1,7 @@
 // The packed tarballs in real apps: installed outside this repository, and driven as users do.
 //
 //   node integration/run.mjs            what every change must pass; `npm run build` comes first
-//   node integration/run.mjs --full     every mode, bundler and Node
+//   node integration/run.mjs --full     every mode and bundler
 //   node integration/run.mjs next       only the files whose names contain this
 //   node integration/run.mjs next 'pnpm turbopack start,bare'     some variants of Next.js
 //
@@ -36,7 +36,7 @@ const tests = spawn(
   process.execPath,
   [
     '--test',
-    '--test-concurrency=1',
+    '--test-concurrency=2',
     '--test-reporter=spec',
     ...files.filter((name) => name.includes(chosen)).map((name) => join(here, name)),
   ],

@@ -240,7 +240,7 @@ pub fn id(text: &str) -> CorrelationId {
     CorrelationId::new(text)
 }
 
-/// Who the hooks belong to.
+/// Where the hooks are made.
 pub fn test_environment() -> Option<String> {
     Some("test".into())
 }

@@ -12,7 +12,8 @@ use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::run::Run;
 use crate::store::HookView;
 
-const COLUMNS: &str = "run_id, hook_id, token, environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, hook_number";
+const COLUMNS: &str = "run_id, hook_id, token, environment, metadata_position, created_at_ms, \
+     disposed_at_ms, spec_version, is_webhook, hook_number";
 
 /// Reads the first columns of [`COLUMNS`].
 fn hook_of(row: &Row<'_>) -> Result<Hook> {

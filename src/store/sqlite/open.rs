@@ -222,13 +222,13 @@ pub(super) fn make_read_only(connection: &Connection) -> Result<(), WorldError> 
 }
 
 /// Gives the connection that writes, and makes most point reads, more than SQLite's 2 MiB of cache:
-/// 100,000 hooks fit, so that looking one of them up reads no page.
+/// about 100,000 hooks without metadata fit, so that looking one of them up reads no page again.
 pub(super) fn widen_cache(connection: &Connection) -> Result<(), WorldError> {
     connection.pragma_update(None, "cache_size", -WRITE_CACHE_KIB)?;
     Ok(())
 }
 
-const WRITE_CACHE_KIB: i64 = 12_288;
+const WRITE_CACHE_KIB: i64 = 14_336;
 
 /// Turns write-ahead logging on; a database in memory has no use for it.
 pub(super) fn enable_wal(connection: &Connection, location: &Location) -> Result<(), WorldError> {
