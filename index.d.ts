@@ -26,9 +26,9 @@ export interface Hook {
   hookId: string;
   /** The secret that names this hook. */
   token: string;
-  /** The owner (team or user) of this hook; empty for a World without owners. */
+  /** The owner (team or user) of this hook; this World, which has none, says `hookline`. */
   ownerId: string;
-  /** The project of this hook; empty for a World without projects. */
+  /** The project of this hook; this World, which has none, says `hookline`. */
   projectId: string;
   /** The environment in which this hook was created. */
   environment: string;
@@ -88,6 +88,7 @@ export interface CryptoKey {
  * @throws `WorkflowRuntimeError` (by `name`) when the payload cannot be serialized.
  * @throws {@link WorkflowWorldError} when the database cannot be used; retry when `status` is 500 or
  *   more.
+ * @throws {@link ThrottleError} when too much waits to be written; retry after its `retryAfter`.
  *
  * @example
  * ```ts
@@ -301,6 +302,7 @@ export type StartOptions = StartOptionsWithDeploymentId | StartOptionsWithoutDep
  *   arguments cannot be serialized.
  * @throws {@link WorkflowWorldError} when the database cannot be used (retry when `status` is 500 or
  *   more), or when `options.world` is not of this package.
+ * @throws {@link ThrottleError} when too much waits to be written; retry after its `retryAfter`.
  *
  * @example
  * ```ts
@@ -446,7 +448,9 @@ export default createWorld;
  * The database refused or could not do something that has no class of its own.
  *
  * Every error here is the SDK's own class. Recognise one by its `name`, or by the class's static
- * `is()`, which does that; `instanceof` fails between two copies of a package.
+ * `is()`, which does that; `instanceof` fails between two copies of a package. A class that extends
+ * this one has a name of its own, so `WorkflowWorldError.is()` does not hold for it: overload is a
+ * {@link ThrottleError}.
  */
 export class WorkflowWorldError extends Error {
   /** Like an HTTP status: 500 and more is worth a retry, 400 is the caller's mistake. */

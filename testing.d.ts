@@ -97,7 +97,8 @@ export interface TestWorld extends World {
   failCommit(nth?: number, options?: { code?: StorageFault }): Promise<void>;
   /** Closes it, and gives the process back its own World and time. Not needed for a test to end. */
   close(): Promise<void>;
-  [Symbol.asyncDispose]?(): Promise<void>;
+  /** As `close()`, for `await using`; Node 20 has it nowhere but in its main context. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**

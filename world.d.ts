@@ -5,7 +5,7 @@
 import type { Hook } from './index.js';
 
 /**
- * Options of `createWorld()`. Each has an environment variable; an option wins over it.
+ * Options of `createWorld()`. An option wins over its environment variable.
  * Values are judged when the database opens: a bad one is the error of the first operation.
  */
 export interface WorldOptions {
@@ -56,7 +56,7 @@ export interface WorldOptions {
    * secrets and traces are read by many. Variable: `WORKFLOW_HOOKLINE_TRACE_TOKENS`.
    */
   traceTokens?: boolean;
-  /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. */
+  /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. No variable. */
   streamFlushIntervalMs?: number;
 }
 

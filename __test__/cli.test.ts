@@ -213,6 +213,42 @@ test('wrong usage has its own exit code, and help has none', async () => {
     stdout: expect.stringContaining('Exit codes'),
   });
   expect(await cli('x.db', ['--version'])).toMatchObject({ code: 0 });
+  expect(await cli('x.db', ['runs', '--limit', 'many'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^error .*--limit.*It must be a number from 1\.\n$/),
+  });
+  expect(await cli('x.db', [])).toMatchObject({ code: 2, stdout: '' });
+});
+
+test('for a script every error is JSON, also that of wrong usage, and notes are left out', async () => {
+  const wrong: [number, string[]][] = [
+    [2, ['no-such-command']],
+    [2, ['runs', '--status', 'sleeping']],
+    [2, ['redrive']],
+    [3, ['runs']],
+    [3, ['import', '--from', join(newFolder(), 'nowhere')]],
+  ];
+  for (const [code, args] of wrong) {
+    const said = await json(join(newFolder(), 'x.db'), args);
+    expect(said).toMatchObject({ code, value: undefined });
+    expect(JSON.parse(said.stderr)).toEqual({
+      error: { name: expect.any(String), message: expect.any(String) },
+    });
+  }
+  expect(await json('x.db', ['keygen'])).toMatchObject({ code: 0, stderr: '' });
+});
+
+test('a token that begins with a dash is given behind two, and is never taken for an option', async () => {
+  const url = newDatabase();
+  const world = newWorld({ url });
+  const token = '-Very-secret';
+  await newHook(world, token);
+  for (const taken of [await cli(url, ['resume', token]), await json(url, ['resume', token])]) {
+    expect(taken.code).toBe(2);
+    expect(taken.stderr).toContain('hookline resume -- <token>');
+    expect(taken.stderr).not.toContain('secret');
+  }
+  expect(await cli(url, ['resume', '--', token, '{"ok":true}'])).toMatchObject({ code: 0 });
 });
 
 test('a message that was given up is listed, is a problem for the doctor, and can be put back', async () => {
@@ -236,8 +272,11 @@ test('a message that was given up is listed, is a problem for the doctor, and ca
     ]),
   });
   expect((await cli(url, ['redrive'])).code).toBe(2);
-  expect((await cli(url, ['redrive', 'msg_01K00000000000000000000000'])).code).not.toBe(0);
-  expect(await json(url, ['redrive', '--all'])).toMatchObject({ code: 0, value: [{ messageId }] });
+  const unknown = 'msg_01K00000000000000000000000';
+  const named = await json(url, ['redrive', unknown, messageId as string, 'no-message']);
+  expect(named).toMatchObject({ code: 3, value: [{ messageId }] });
+  expect(named.stderr).toContain(unknown);
+  expect(await json(url, ['redrive', '--all'])).toMatchObject({ code: 0, value: [] });
   expect((await json(url, ['stats'])).value).toMatchObject({ messages: { due: 1, dead: 0 } });
 });
 
@@ -284,6 +323,18 @@ test('an unknown run is not found', async () => {
   const url = newDatabase();
   await newRun(newWorld({ url }));
   expect((await cli(url, ['explain', 'wrun_01Q3DCBDA110YQP8B6AYZVYACC'])).code).toBe(3);
+});
+
+test('the doctor names an address that no delivery reaches', async () => {
+  const url = newDatabase();
+  await newRun(newWorld({ url }));
+  const { code, value } = await json(url, ['doctor'], {
+    WORKFLOW_LOCAL_BASE_URL: 'https://localhost:3000',
+  });
+  expect({ code, findings: value.findings }).toMatchObject({
+    code: 4,
+    findings: expect.arrayContaining([expect.objectContaining({ what: 'App', state: 'problem' })]),
+  });
 });
 
 test('the doctor tells the app from another program at its port', async () => {

@@ -10,6 +10,7 @@ import { cleanUp, newDatabase, newWorld, ROOT, runNode } from './support';
 const FLOW_PREFIX = '__wkf_workflow_';
 const STEP_PREFIX = '__wkf_step_';
 const ATTEMPT = 'x-vqs-message-attempt';
+const HANDLED = 'x-hookline-handled';
 const LIMIT_MS = 10_000;
 
 const servers: Server[] = [];
@@ -27,8 +28,8 @@ interface Asked {
   body: string;
 }
 
-/** What the app answers. */
-type Answer = { status: number; body: string };
+/** What the app answers, and which message it says it has handled: unless given, the right one. */
+type Answer = { status: number; body: string; handled?: string | null };
 
 const OK = { status: 200, body: '{"ok":true}' };
 
@@ -47,7 +48,9 @@ async function serve(
     const isHealth = asked.path.endsWith('?__health');
     requests.push(isHealth ? 'health' : asked);
     const answered = isHealth ? health : await answer(asked);
-    if (answered !== 'none') outgoing.writeHead(answered.status).end(answered.body);
+    if (answered === 'none') return;
+    const { status, body, handled = asked.headers['x-vqs-message-id'] } = answered;
+    outgoing.writeHead(status, handled ? { [HANDLED]: handled } : {}).end(body);
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
@@ -62,20 +65,18 @@ function forwarded({ headers, body }: Asked, changes: Record<string, string> = {
 }
 
 async function answerOf(response: Response): Promise<Answer> {
-  return { status: response.status, body: await response.text() };
+  const handled = response.headers.get(HANDLED);
+  return { status: response.status, body: await response.text(), handled };
 }
 
 describe('an answer', () => {
   /** The requests of a message whose first deliveries are answered so, and whose last is taken. */
-  async function requestsOf(...statuses: number[]): Promise<string[]> {
+  async function requestsOf(...answers: Answer[]): Promise<string[]> {
     const url = newDatabase();
-    const { baseUrl, requests } = await serve(async () => {
-      const status = statuses.shift();
-      return status === undefined ? OK : { status, body: '"refused"' };
-    });
+    const deliveries = answers.length + 1;
+    const { baseUrl, requests } = await serve(async () => answers.shift() ?? OK);
     const world = newWorld({ url, delivery: 'http', baseUrl });
     await world.start();
-    const deliveries = statuses.length + 1;
     await world.queue(`${STEP_PREFIX}x`, { n: 1 });
     const asked = () => requests.filter((request) => request !== 'health');
     await until('all deliveries', LIMIT_MS, () => asked().length === deliveries);
@@ -86,10 +87,15 @@ describe('an answer', () => {
     );
   }
 
-  test.each([401, 404, 405, 502, 503, 504])(
-    'of %i comes from no handler: the attempt does not count, and the app is asked for its health again',
+  test.each([200, 401, 404, 500, 502, 503])(
+    'of %i that names no message is of no handler: the attempt does not count, and the app is asked for its health again',
     async (status) => {
-      expect(await requestsOf(status, status)).toEqual([
+      const answer = {
+        status,
+        body: '{"error":"of a proxy, or of another program"}',
+        handled: null,
+      };
+      expect(await requestsOf(answer, { ...answer, handled: 'msg_other' })).toEqual([
         'health',
         'attempt 1',
         'health',
@@ -101,9 +107,10 @@ describe('an answer', () => {
   );
 
   test.each([400, 422, 500])(
-    'of %i comes from the handler: the attempt counts, and the app is not asked again',
+    'of %i that names the message is of its handler: the attempt counts, and the app is not asked again',
     async (status) => {
-      expect(await requestsOf(status, status)).toEqual([
+      const answer = { status, body: '"refused"' };
+      expect(await requestsOf(answer, answer)).toEqual([
         'health',
         'attempt 1',
         'attempt 2',
@@ -159,7 +166,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
 
-describe('an app whose address nobody has said', () => {
+describe('an app whose address our settings do not say', () => {
   const { PORT, WORKFLOW_LOCAL_BASE_URL } = process.env;
   let health: Answer;
 
@@ -187,10 +194,31 @@ describe('an app whose address nobody has said', () => {
     delete process.env.WORKFLOW_LOCAL_BASE_URL;
   });
   afterEach(() => {
-    if (PORT !== undefined) process.env.PORT = PORT;
-    if (WORKFLOW_LOCAL_BASE_URL !== undefined) {
-      process.env.WORKFLOW_LOCAL_BASE_URL = WORKFLOW_LOCAL_BASE_URL;
+    for (const [name, value] of Object.entries({ PORT, WORKFLOW_LOCAL_BASE_URL })) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
     }
+  });
+
+  test.each([{ WORKFLOW_LOCAL_BASE_URL: 'https://localhost:3000' }, { PORT: '\\\\.\\pipe\\app' }])(
+    'is not waited for in vain when it cannot be reached by plain HTTP: %j',
+    async (variables) => {
+      Object.assign(process.env, variables);
+      const refusal = expect.stringContaining('set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL');
+      const world = newWorld();
+      await expect(world.start()).rejects.toMatchObject({ code: 'BAD_CONFIG', message: refusal });
+      await newWorld({ delivery: 'direct' }).start();
+      await newWorld({ baseUrl: 'http://localhost:3000' }).start();
+    },
+  );
+
+  test('is looked for when its port is any that is free', async () => {
+    process.env.PORT = '0';
+    const world = newWorld({ delivery: 'http' });
+    await world.start();
+    await world.queue(`${STEP_PREFIX}x`, { n: 1 });
+    const { requests } = await serve(async () => OK, health);
+    await until('the delivery', LIMIT_MS, () => requests.some((request) => request !== 'health'));
   });
 
   test.each(hasIpv6 ? ['127.0.0.1', '::1', '::'] : ['127.0.0.1'])(
@@ -245,6 +273,49 @@ test('a handler that closes the socket, answers garbage or hangs is tried again,
   await until('the others', LIMIT_MS, async () => (await busy()) === 1);
   expect((await world.stats()).messages).toEqual({ due: 0, sleeping: 0, leased: 1, dead: 0 });
   for (const server of servers) server.closeAllConnections();
+});
+
+test('while connections break, the app is asked for its health before it is asked to run anything', async () => {
+  const attempts: number[] = [];
+  const { baseUrl, requests } = await serve(async ({ headers }) => {
+    attempts.push(Number(headers[ATTEMPT]));
+    if (attempts.length === 1) for (const server of servers) server.closeAllConnections();
+    return OK;
+  });
+  const world = newWorld({ delivery: 'http', baseUrl });
+  await world.start();
+  await world.queue(`${STEP_PREFIX}x`, {});
+  await until('the second delivery', LIMIT_MS, () => attempts.length === 2);
+  // A handler may have run, so it counts.
+  expect(attempts).toEqual([1, 2]);
+  expect(requests.map((request) => request === 'health')).toEqual([true, false, true, false]);
+});
+
+describe.each(['direct', 'http'] as const)('delivered by way of %s', (delivery) => {
+  test.each(['ENCRYPTION_KEY_MISSING', 'ENCRYPTION_KEY_WRONG'])(
+    'a message that this process cannot deal with for %s costs no attempt and is kept',
+    async (code) => {
+      let route: (request: Request) => Promise<Response> = () => Promise.reject(new Error('none'));
+      const { baseUrl } = await serve(async (asked) => answerOf(await route(forwarded(asked))));
+      const url = newDatabase();
+      const world = newWorld({ url, delivery, baseUrl });
+      let calls = 0;
+      route = world.createQueueHandler(FLOW_PREFIX, async () => {
+        calls += 1;
+        throw Object.assign(new Error('the key is not here'), { code });
+      });
+      await world.start();
+      await world.queue(`${FLOW_PREFIX}w`, { runId: 'wrun_real' });
+      await until(
+        'its return',
+        LIMIT_MS,
+        async () => (await world.stats()).messages.sleeping === 1,
+      );
+      expect(calls).toBe(1);
+      await world.close();
+      expect(inspect(url)).toMatchObject({ attempts: [0] });
+    },
+  );
 });
 
 test("the caller's own headers arrive, but for those that are the delivery's", async () => {
@@ -338,7 +409,7 @@ describe('a request with the lease of a live delivery', () => {
         const lost = route(forwarded(asked));
         await until('the handler', LIMIT_MS, () => seen.length === 1);
         lost.catch(() => undefined);
-        return { status: 504, body: 'the proxy has waited long enough' };
+        return { status: 504, body: 'the proxy has waited long enough', handled: null };
       }
       const response = await route(forwarded(asked));
       statuses.push(response.status);

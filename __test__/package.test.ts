@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILT, extract, packAll, tarball } from './packed';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
@@ -43,6 +44,17 @@ test('the package holds what is listed and nothing that only a clone needs', () 
   expect(packed.optionalDependencies).toEqual({ [`hookline-${BUILT}`]: manifest.version });
 });
 
+test('each package names the repository that it is packed in, where there is one', async () => {
+  const env = { ...process.env, GITHUB_REPOSITORY: 'somebody/hookline' };
+  const folder = newFolder();
+  await runNode([join(ROOT, 'scripts', 'pack.mjs'), folder], { env });
+  for (const name of readdirSync(folder)) {
+    const packed = execFileSync('tar', ['xzOf', join(folder, name), 'package/package.json']);
+    const url = 'git+https://github.com/somebody/hookline.git';
+    expect(JSON.parse(packed.toString()).repository).toEqual({ type: 'git', url });
+  }
+});
+
 test('a platform package holds its binary and nothing else to run', () => {
   const folder = newFolder();
   extract(`hookline-${BUILT}`, folder);
@@ -69,4 +81,31 @@ test('all parts have one version', () => {
   expect(new Set(versions.map(({ version }) => version))).toEqual(new Set([manifest.version]));
   const cargo = readFileSync(join(ROOT, 'Cargo.toml'), 'utf8');
   expect(/^version = "(.+)"$/m.exec(cargo)?.[1]).toBe(manifest.version);
+});
+
+test('one command gives all parts their next version, committed and tagged', () => {
+  const clone = newFolder();
+  const run = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { cwd: clone, encoding: 'utf8' }).trim();
+  const parts = ['package.json', 'package-lock.json', 'Cargo.toml', 'Cargo.lock', 'npm', 'scripts'];
+  for (const part of parts) cpSync(join(ROOT, part), join(clone, part), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
+  writeFileSync(join(clone, '.gitignore'), 'node_modules\n*.node\n');
+  run('git', 'init', '--quiet');
+  for (const [name, value] of Object.entries({ 'user.name': 'A', 'user.email': 'a@b.invalid' })) {
+    run('git', 'config', name, value);
+  }
+  run('git', 'add', '.');
+  run('git', 'commit', '--quiet', '--message', 'before');
+
+  run('npm', 'version', '9.8.7-beta.6');
+
+  expect(run('git', 'tag', '--points-at', 'HEAD')).toBe('v9.8.7-beta.6');
+  expect(run('git', 'status', '--porcelain')).toBe('');
+  const manifests = PLATFORMS.map((platform) => readJson(clone, 'npm', platform, 'package.json'));
+  for (const { version } of manifests) expect(version).toBe('9.8.7-beta.6');
+  for (const name of ['Cargo.toml', 'Cargo.lock']) {
+    const text = readFileSync(join(clone, name), 'utf8');
+    expect(text).toContain('name = "hookline"\nversion = "9.8.7-beta.6"\n');
+  }
 });

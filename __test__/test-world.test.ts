@@ -1,7 +1,7 @@
 /** What `createTestWorld()` refuses, and what becomes of a World that another has replaced. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { resumeHook, waitForHook } from 'hookline';
+import { resumeHook, TimeLimitError, WorkflowWorldError, waitForHook } from 'hookline';
 import { createTestWorld, type TestWorld } from 'hookline/testing';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
 
@@ -54,6 +54,21 @@ test('a World waits for hooks of its own, also when another has taken its place'
   const next = newTestWorld();
   await next.seedHook({ token: 'token' });
   await told;
+});
+
+test('a wait of the World that ends leaves those of the app alone', async () => {
+  const world = newTestWorld();
+  const ofTheApp = [waitForHook('of the app'), waitForHook('of the app')];
+  const limited = Array.from({ length: 3 }, () => world.waitForHook('nobody', { timeout: 1 }));
+  for (const wait of limited) await expect(wait).rejects.toBeInstanceOf(TimeLimitError);
+  const { hookId } = await world.seedHook({ token: 'of the app' });
+  expect(await Promise.all(ofTheApp)).toMatchObject([{ hookId }, { hookId }]);
+});
+
+test('what a World for tests throws is of the classes of the package', async () => {
+  const world = newTestWorld();
+  await expect(world.advance('soon')).rejects.toBeInstanceOf(WorkflowWorldError);
+  await expect(world.failCommit(0)).rejects.toBeInstanceOf(WorkflowWorldError);
 });
 
 // Some of these orders have kept a process alive, others are there for their variety.

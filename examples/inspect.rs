@@ -5,10 +5,10 @@
 //! ```
 //!
 //! It prints one JSON object: what SQLite's own check says, the payloads that each run received in
-//! the order of its log, how many messages wait for each run, and the logs that have gaps. With SQL
-//! it executes that first, to make a file that no hookline of this version would make. Opening a
-//! file in WAL mode may recover and truncate the WAL: give it a copy when that is somebody else's
-//! work to be tested.
+//! the order of its log, how many messages wait for each run and how often each was attempted, and the
+//! logs that have gaps. With SQL it executes that first, to make a file that no hookline of this
+//! version would make. Opening a file in WAL mode may recover and truncate the WAL: give it a copy
+//! when that is somebody else's work to be tested.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "received": received(&connection)?,
         "queued": queued(&connection)?,
         "messages": count(&connection, "SELECT count(*) FROM messages")?,
+        "attempts": attempts(&connection)?,
+        "failed": count(&connection, "SELECT count(*) FROM messages WHERE last_error IS NOT NULL")?,
         "events": count(&connection, "SELECT count(*) FROM events")?,
         "gaps": texts(&connection, "SELECT run_id FROM events GROUP BY run_id \
              HAVING min(position) <> 1 OR max(position) <> count(*)")?,
@@ -42,6 +44,12 @@ fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
 
 fn count(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// The attempts of each message, from the oldest on.
+fn attempts(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let sql = "SELECT attempt FROM messages ORDER BY message_id";
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// The payloads of `hook_received`, by run, in the order of the log.

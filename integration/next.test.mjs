@@ -205,15 +205,24 @@ function driven(appOf, { bundler, mode, env = {} }) {
     assert.deepEqual(lines, ['Linus asks for 420 €', 'Rejected by Ada', 'Nothing was paid']);
   });
 
-  holds('the link of the webhook approves', async () => {
-    const runId = await ask(page, server.url, { title: 'By mail' });
-    const card = await cardOf(page, server.url, runId);
-    const link = await card.getByText('approval link').getAttribute('href');
-    const answer = await fetch(new URL(new URL(link).pathname, server.url), { method: 'POST' });
-    assert.equal(answer.status, 202);
-    const lines = await finished(page, server.url, runId);
-    assert.equal(lines[1], 'Approved by link');
-  });
+  holds(
+    'a link approves by a webhook, when its button is pressed and not when it is opened',
+    async () => {
+      const runId = await ask(page, server.url, { title: 'By mail' });
+      const card = await cardOf(page, server.url, runId);
+      await card.getByText('approval link').click();
+      const form = page.locator('form', { hasText: 'By mail' });
+      const webhook = new URL(await form.getAttribute('action'), server.url);
+      const opened = await fetch(webhook, { redirect: 'manual' });
+      assert.equal(opened.status, 303);
+      await form.getByRole('button', { name: 'Approve' }).click();
+      await page.waitForURL(server.url);
+      const lines = await finished(page, server.url, runId);
+      assert.equal(lines[1], 'Approved by link');
+      const decided = await fetch(webhook, { method: 'POST' });
+      assert.equal(decided.status, 404);
+    },
+  );
 
   holds('the REST route resumes, and answers 404 to a token that nobody waits for', async () => {
     const runId = await ask(page, server.url, { title: 'By another system' });

@@ -23,21 +23,26 @@ const WORKFLOW_TEXTS = [
   /^\s*['"]use (?:step|workflow)['"]/m,
 ];
 
-/** Keeps the bundled serializer a separate file that is required when first needed. */
-const serializerApart = {
-  name: 'serializer-apart',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.\/sdk$/ }, () => ({ path: './sdk-4.js', external: true }));
-  },
-};
+/**
+ * What stays a file of its own in `dist/` and is required there: the serializer, because it is only
+ * needed later, and the others, because an app that also imports `hookline/testing` must not have
+ * them twice. An error is `instanceof` the class of `hookline`, whichever part made it.
+ */
+const APART = { sdk: './sdk-4.js', index: './index.js', errors: './errors.js' };
 
-/** Keeps the package's entry one instance: what is built beside it requires it. */
-const entryApart = {
-  name: 'entry-apart',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.\.\/index$/ }, () => ({ path: './index.js', external: true }));
-  },
-};
+/** Keeps some of them apart. */
+function apart(...names) {
+  return {
+    name: 'apart',
+    setup({ onResolve }) {
+      onResolve({ filter: /^\.\.?\/\w+$/ }, ({ path, importer }) => {
+        const name = path.split('/').at(-1);
+        const isOurs = importer.startsWith(join(root, 'ts'));
+        return isOurs && names.includes(name) ? { path: APART[name], external: true } : undefined;
+      });
+    },
+  };
+}
 
 /** Replaces what the serializer would drag along (other Worlds, the logger), and its pipe. */
 const sdkShims = {
@@ -114,11 +119,10 @@ async function bundle(entry, outfile, plugins, options = {}) {
   return Object.keys(result.metafile.inputs);
 }
 
-const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
 const builtins = new Set(require('node:module').builtinModules);
 
 function isOwnOrBuiltin(path) {
-  return path === './sdk-4.js' || path === './index.js' || builtins.has(path.replace(/^node:/, ''));
+  return Object.values(APART).includes(path) || builtins.has(path.replace(/^node:/, ''));
 }
 
 /** Builds the scanned texts at run time instead. */
@@ -183,18 +187,13 @@ function exportsOf(name) {
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 const inputs = [
-  ...(await bundle('ts/index.ts', 'index.js', [serializerApart, noRegistration])),
+  ...(await bundle('ts/index.ts', 'index.js', [apart('sdk', 'errors')])),
+  ...(await bundle('ts/errors.ts', 'errors.js', [noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/next.ts', 'next.js', [])),
   ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
-  ...(await bundle('ts/cli/main.ts', 'cli.js', [serializerApart, entryApart, noRegistration], {
-    define: { HOOKLINE_VERSION: JSON.stringify(version) },
-  })),
-  ...(await bundle('ts/testing/index.ts', 'testing.js', [
-    serializerApart,
-    entryApart,
-    noRegistration,
-  ])),
+  ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors')])),
+  ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),
 ];
 await writeModule('index', [...exportsOf('index'), 'createWorld as default']);
 await writeModule('testing', exportsOf('testing'));

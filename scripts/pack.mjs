@@ -4,7 +4,8 @@
 //
 // A platform's binary is taken from native/ (what was built here) or from its folder in npm/ (what
 // `napi artifacts` has put there). The package depends on exactly the platform packages that were
-// packed with it, so what is tested from here is what a registry would give.
+// packed with it, so what is tested from here is what a registry would give. On GitHub the packages
+// name the repository that they are packed in: a registry compares it with the provenance.
 
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -14,7 +15,11 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const NAPI_FILES = ['package.json', 'README.md'];
+
+/** What `GITHUB_REPOSITORY` adds to each manifest. */
+const origin = process.env.GITHUB_REPOSITORY && {
+  repository: { type: 'git', url: `git+https://github.com/${process.env.GITHUB_REPOSITORY}.git` },
+};
 
 /**
  * Packs into a folder, which is emptied first; returns one `{ name, file, size, unpackedSize }` per
@@ -51,7 +56,8 @@ async function stagePlatforms(staging) {
     if (!binary) continue;
     const to = join(staging, manifest.name);
     await mkdir(to);
-    for (const name of NAPI_FILES) await cp(join(from, name), join(to, name));
+    await writeManifest(to, manifest);
+    await cp(join(from, 'README.md'), join(to, 'README.md'));
     await cp(join(root, 'LICENSE'), join(to, 'LICENSE'));
     await cp(binary, join(to, manifest.main));
     staged.push(manifest);
@@ -68,10 +74,15 @@ async function stagePackage(to, platforms) {
     platforms.map(({ name, version }) => [name, version]),
   );
   await mkdir(to);
-  await writeFile(join(to, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  await writeManifest(to, manifest);
   for (const file of manifest.files) {
     await cp(join(root, file), join(to, file), { recursive: true });
   }
+}
+
+async function writeManifest(folder, manifest) {
+  const text = JSON.stringify({ ...manifest, ...origin }, undefined, 2);
+  await writeFile(join(folder, 'package.json'), `${text}\n`);
 }
 
 async function npmPack(from, destination) {

@@ -302,12 +302,31 @@ fn percent_decode(text: &str) -> Option<String> {
 
 fn base_url(value: Option<&str>) -> Result<Option<String>, WorldError> {
     let Some(value) = value else { return Ok(None) };
-    let uri: Option<hyper::Uri> = value.parse().ok();
-    match uri.filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-        Some(_) => Ok(Some(value.trim_end_matches('/').to_owned())),
-        // A URL may hold a password.
-        None => Err(bad("BASE_URL", "no URL of that kind", "an http:// URL of this app")),
+    if is_http(value) {
+        return Ok(Some(value.trim_end_matches('/').to_owned()));
     }
+    // A URL may hold a password.
+    Err(bad("BASE_URL", "no URL of that kind", "an http:// URL of this app"))
+}
+
+/// Where this app answers by variables that are not ours.
+///
+/// # Errors
+/// `BadConfig` when messages cannot be delivered there.
+pub fn app_url(value: String) -> Result<String, WorldError> {
+    if is_http(&value) {
+        return Ok(value);
+    }
+    Err(WorldError::new(
+        ErrorKind::BadConfig,
+        "what WORKFLOW_LOCAL_BASE_URL or PORT says of this app is no http:// URL, and deliveries come \
+         by plain HTTP: set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL of this app",
+    ))
+}
+
+fn is_http(url: &str) -> bool {
+    let uri: Option<hyper::Uri> = url.parse().ok();
+    uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
 }
 
 fn workflow_prefix(namespace: Option<&str>) -> Result<String, WorldError> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::awaiting::Awaiting;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, DeliveryMode, Role};
+use crate::config::{self, Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
@@ -149,7 +149,8 @@ impl World {
     /// `app_url` is where this app answers, for HTTP delivery, when the configuration does not say.
     ///
     /// # Errors
-    /// `Internal` when no thread can be started.
+    /// `BadConfig` when messages cannot be delivered to `app_url`, `Internal` when no thread can be
+    /// started.
     pub fn start_worker(&self, app_url: Option<String>) -> Result<(), WorldError> {
         match &self.worker {
             Some(options) => self.engine.start_worker(self.id, options, app_url),
@@ -351,30 +352,38 @@ impl Engine {
         app_url: Option<String>,
     ) -> Result<(), WorldError> {
         let mut workers = lock(&self.workers);
+        if workers.dispatcher.is_none() {
+            workers.dispatcher = Some(Dispatcher::start(self.delivering(options, app_url)?)?);
+        }
         if !workers.worlds.contains(&world_id) {
             workers.worlds.push(world_id);
-        }
-        if workers.dispatcher.is_none() {
-            workers.dispatcher = Some(Dispatcher::start(self.delivering(options, app_url))?);
         }
         Ok(())
     }
 
-    fn delivering(&self, options: &WorkerOptions, app_url: Option<String>) -> Delivering {
+    fn delivering(
+        &self,
+        options: &WorkerOptions,
+        app_url: Option<String>,
+    ) -> Result<Delivering, WorldError> {
         let mode = self.config.delivery;
-        let said = options.base_url.clone().or(app_url);
-        let app = said.map_or(AppAddress::OfThisProcess, AppAddress::At);
+        let app = match (mode, &options.base_url, app_url) {
+            (DeliveryMode::Direct, _, _) => None,
+            (_, Some(base_url), _) => Some(AppAddress::At(base_url.clone())),
+            (_, None, Some(url)) => Some(AppAddress::At(config::app_url(url)?)),
+            (_, None, None) => Some(AppAddress::OfThisProcess),
+        };
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
-        Delivering {
+        Ok(Delivering {
             store: Arc::clone(&self.store),
             handlers: Arc::clone(&self.handlers),
-            app: Some(app).filter(|_| mode != DeliveryMode::Direct),
+            app,
             direct: mode != DeliveryMode::Http,
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
             concurrency: options.concurrency,
             clock: Arc::clone(&self.clock),
             tally: Arc::clone(&self.tally),
-        }
+        })
     }
 
     /// Settles once this process has nothing to deliver, with how long it is, in milliseconds, until

@@ -14,9 +14,6 @@ export interface Patience {
   signal?: AbortSignal;
 }
 
-/** Waiters are named by 32 bits; the oldest of four billion is over. */
-let lastWaiter = 0;
-
 /**
  * The run, once it has ended; `undefined` when patience ran out first.
  *
@@ -57,8 +54,8 @@ async function untilSettled<T>(
   checkTimeout(timeout);
   signal?.throwIfAborted();
   const native = await engine.connect();
-  lastWaiter = (lastWaiter + 1) >>> 0;
-  const waiter = lastWaiter;
+  // Named by the addon: a process may hold several copies of this module.
+  const waiter = native.freshWaiter();
   const reply = begin(native, waiter);
   const stop = () => native.stopAwaiting(waiter);
   const cancel = timeout === undefined ? undefined : after(timeout, stop);

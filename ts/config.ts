@@ -91,8 +91,9 @@ export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
  */
 export function appUrl(): string | undefined {
   const port = setting(undefined, 'PORT');
-  const origin =
-    setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? (port && `http://localhost:${port}`);
+  // Port 0 is any that is free.
+  const byPort = port && port !== '0' ? `http://localhost:${port}` : undefined;
+  const origin = setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? byPort;
   // The SDK's wrapper for Next.js keeps the app's `basePath` here.
   const { [BASE_PATH]: basePath } = globalThis as { [BASE_PATH]?: string };
   return origin && origin.replace(/\/+$/, '') + (basePath ?? '');

@@ -133,10 +133,19 @@ export function deliver(
     return JSON.stringify(seconds === undefined ? { done: true } : { timeoutSeconds: seconds });
   };
   run()
-    .catch((error) => JSON.stringify({ error: String(error) }))
+    .catch((error) => JSON.stringify({ error: String(error), unable: isOfThisProcess(error) }))
     .then((outcome) => native.settleDelivery(deliveryId, outcome))
     // A World that closed meanwhile has released the message; there is nobody left to tell.
     .catch(() => undefined);
+}
+
+/**
+ * Whether a handler failed for what this process lacks, so that another one, or this one with a
+ * better configuration, will succeed: such an attempt must not count towards those of the run.
+ */
+export function isOfThisProcess(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return code === 'ENCRYPTION_KEY_MISSING' || code === 'ENCRYPTION_KEY_WRONG';
 }
 
 /** The seconds after which a handler wants its message again; `undefined` when it is done with it. */

@@ -53,6 +53,8 @@ export interface NativeWorld {
   startRun(request: string, payload: Uint8Array): Promise<NativeReply>;
   /** Completes pending waits and wakes the run, in one commit. */
   wakeUpRun(request: string): Promise<NativeReply>;
+  /** A name for one wait of this object. */
+  freshWaiter(): number;
   /** The run when it has ended; void when the waiter is stopped. */
   awaitRunEnd(waiter: number, runId: string): Promise<NativeReply>;
   /** The live hook with the token, now or later; void when the waiter is stopped. */

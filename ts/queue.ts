@@ -3,7 +3,13 @@ import type { Queue, QueueMessageOptions } from '../index';
 import { deploymentId } from './config';
 import type { Engine } from './engine';
 import { invalid } from './errors';
-import { openedWorld, type QueueHandler, registerHandler, timeoutOf } from './handlers';
+import {
+  isOfThisProcess,
+  openedWorld,
+  type QueueHandler,
+  registerHandler,
+  timeoutOf,
+} from './handlers';
 import { decodeJson, encodeJson } from './json';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
@@ -123,12 +129,21 @@ async function runAdmitted(
     const body = payloadOf(admitted.body, bytes) as Uint8Array;
     const message = decodeJson(new TextDecoder().decode(body));
     const seconds = timeoutOf(await handler(message, { attempt, queueName, messageId }));
-    return Response.json(seconds === undefined ? { ok: true } : { timeoutSeconds: seconds });
+    return handled(
+      messageId,
+      200,
+      seconds === undefined ? { ok: true } : { timeoutSeconds: seconds },
+    );
   } catch (error) {
-    return Response.json(String(error), { status: 500 });
+    return handled(messageId, isOfThisProcess(error) ? 503 : 500, String(error));
   } finally {
     native.endDelivery(leaseToken);
   }
+}
+
+/** An answer of the handler itself: the queue takes no other for one (`src/queue/http.rs`). */
+function handled(messageId: string, status: number, answer: unknown): Response {
+  return Response.json(answer, { status, headers: { 'x-hookline-handled': messageId } });
 }
 
 function refusal(status: number, error: string): Response {

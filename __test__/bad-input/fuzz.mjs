@@ -156,6 +156,9 @@ const CALLS = [
   function awaitHook(w) {
     return w.awaitHook(waiter(), or(text));
   },
+  function freshWaiter(w) {
+    return w.freshWaiter();
+  },
   function stopAwaiting(w) {
     return w.stopAwaiting(waiter());
   },

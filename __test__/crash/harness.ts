@@ -47,6 +47,10 @@ export interface Found {
   /** How many messages will still replay each run. */
   queued: Record<string, number>;
   messages: number;
+  /** Of each message, from the oldest on. */
+  attempts: number[];
+  /** Messages whose last attempt has failed. */
+  failed: number;
   events: number;
   /** Runs whose log has gaps. */
   gaps: string[];

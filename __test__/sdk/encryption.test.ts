@@ -2,11 +2,13 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { BUILD_LIMIT_MS, buildInspector, inspect, until } from '../crash/harness';
 import { type App, cleanUp, freshData, startApp, type Via } from './harness';
 
 const LIMIT_MS = 120_000;
 const KEYS = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
 
+beforeAll(buildInspector, BUILD_LIMIT_MS);
 afterAll(cleanUp);
 
 /** Everything that SQLite keeps of a database, its log too. */
@@ -138,6 +140,28 @@ test(
       await worker.resume('sdk', `token ${n}`, { n, done: true });
       expect(await worker.result(runId)).toEqual([n]);
     }
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a run whose key a worker lacks is tried without counting, and goes on when the key is back',
+  async () => {
+    const data = freshData();
+    const url = join(data, 'hookline.db');
+    const before = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: KEYS('old', 1) });
+    const runId = await before.start('race', 'token', '3s');
+    await before.hooksReady('token');
+    await before.stop();
+    const keys = [`${KEYS('new', 2)}`, `${KEYS('new', 2)},${KEYS('old', 1)}`];
+    // Once, so that the database knows the new key and opens with it alone.
+    await (await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[1] as string })).stop();
+    const lacking = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[0] as string });
+    await until('it is tried', 20_000, () => inspect(url).failed === 1);
+    expect(inspect(url).attempts).toEqual([0]);
+    await lacking.stop();
+    const after = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[1] as string });
+    expect(await after.result(runId)).toBe('nobody answered');
   },
   LIMIT_MS,
 );

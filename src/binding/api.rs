@@ -1,5 +1,7 @@
 //! The rest of the class `NativeWorld`: what `start`, `Run`, `waitForHook` and keyed resumes need.
 
+use std::sync::atomic::Ordering;
+
 use napi::{Env, Result};
 use napi_derive::napi;
 
@@ -39,6 +41,12 @@ impl NativeWorld {
                 engine.store.complete_waits(run_id, only, then(done, replies::stopped_count));
             })
         })
+    }
+
+    /// Waiters are named by 32 bits; the oldest of four billion is over.
+    #[napi(catch_unwind)]
+    pub fn fresh_waiter(&self) -> u32 {
+        self.next_waiter.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A waiter is named within this object; the engine's names are its own.

@@ -37,6 +37,9 @@ pub struct JsHandler {
 struct Ended {
     timeout_seconds: Option<f64>,
     error: Option<String>,
+    /// Whether the error is this process's fault and not that of the message.
+    #[serde(default)]
+    unable: bool,
 }
 
 impl JsHandler {
@@ -60,6 +63,7 @@ impl JsHandler {
         let Some(done) = self.lock().remove(&number) else { return };
         self.ended.notify_all();
         let handled = match serde_json::from_str(outcome) {
+            Ok(Ended { error: Some(error), unable: true, .. }) => Handled::Unable { error },
             Ok(Ended { error: Some(error), .. }) => Handled::Failed { error },
             Ok(Ended { timeout_seconds: Some(seconds), .. }) => Handled::Again { seconds },
             Ok(_) => Handled::Done,

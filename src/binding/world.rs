@@ -1,6 +1,6 @@
 //! The class `NativeWorld`: one short method for each operation.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
@@ -32,6 +32,7 @@ static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 pub struct NativeWorld {
     config: String,
     pub(super) id: u64,
+    pub(super) next_waiter: AtomicU32,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -67,7 +68,7 @@ impl NativeWorld {
     #[napi(constructor, catch_unwind)]
     pub fn new(config: String) -> Self {
         let id = LAST_WORLD.fetch_add(1, Ordering::Relaxed);
-        Self { config, id, shared: Arc::default() }
+        Self { config, id, next_waiter: AtomicU32::new(0), shared: Arc::default() }
     }
 
     pub(super) fn engine(&self) -> Outcome<Arc<Engine>> {

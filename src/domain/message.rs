@@ -40,6 +40,9 @@ impl QueueKind {
 pub enum Purpose {
     /// Replays the run and carries nothing else: pending ones coalesce.
     WakeUp(RunId),
+    /// Replays the run, and carries what makes it where its creation got lost: no more than a wake-up
+    /// once the run is there.
+    Start(RunId),
     /// Replays the run and carries something more, so it is never absorbed.
     Replay(RunId),
     /// Replays nothing: a step, a health check.
@@ -50,7 +53,9 @@ impl Purpose {
     /// The run whose replay this is; of one run only one is delivered at a time.
     pub fn replayed_run(&self) -> Option<&RunId> {
         match self {
-            Purpose::WakeUp(run_id) | Purpose::Replay(run_id) => Some(run_id),
+            Purpose::WakeUp(run_id) | Purpose::Start(run_id) | Purpose::Replay(run_id) => {
+                Some(run_id)
+            }
             Purpose::Other => None,
         }
     }
@@ -111,6 +116,17 @@ impl WakeUp {
 
     /// The message as the SDK itself would enqueue it.
     pub fn into_message(self, workflow_prefix: &str) -> NewMessage {
+        NewMessage {
+            queue_name: format!("{workflow_prefix}{}", self.workflow_name),
+            body: self.body(),
+            purpose: Purpose::WakeUp(self.run_id),
+            idempotency_key: None,
+            headers: None,
+        }
+    }
+
+    /// What the message says: the run, and its trace.
+    pub fn body(&self) -> Vec<u8> {
         #[derive(serde::Deserialize)]
         struct Context<'a> {
             #[serde(borrow, rename = "traceCarrier")]
@@ -127,14 +143,8 @@ impl WakeUp {
             self.execution_context.as_deref().and_then(|json| serde_json::from_str(json).ok());
         let trace_carrier = context.and_then(|context| context.trace_carrier);
         let body = Body { run_id: self.run_id.as_str(), trace_carrier };
-        NewMessage {
-            queue_name: format!("{workflow_prefix}{}", self.workflow_name),
-            // Strings and checked JSON always serialise.
-            body: serde_json::to_vec(&body).unwrap_or_default(),
-            purpose: Purpose::WakeUp(self.run_id),
-            idempotency_key: None,
-            headers: None,
-        }
+        // Strings and checked JSON always serialise.
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 

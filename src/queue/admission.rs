@@ -74,9 +74,10 @@ impl Admissions {
 }
 
 fn work_of(delivery: &Delivery) -> Work {
-    match purpose::of(&delivery.queue_name, &delivery.body) {
-        Ok(Purpose::WakeUp(run_id) | Purpose::Replay(run_id)) => Work::Replay(run_id),
-        _ => Work::Message(delivery.message_id),
+    let purpose = purpose::of(&delivery.queue_name, &delivery.body).ok();
+    match purpose.as_ref().and_then(Purpose::replayed_run) {
+        Some(run_id) => Work::Replay(run_id.clone()),
+        None => Work::Message(delivery.message_id),
     }
 }
 

@@ -22,6 +22,16 @@ pub enum Handled {
         /// What it said.
         error: String,
     },
+    /// The handler cannot do it in this process, whatever the message is.
+    Unable {
+        /// Why.
+        error: String,
+    },
+    /// The connection broke, so nobody knows how far the handler came.
+    Lost {
+        /// How.
+        error: String,
+    },
     /// No handler was reached.
     NotReached {
         /// Why.
@@ -83,12 +93,15 @@ pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
             // A saturating cast: centuries are as good as for ever.
             Outcome::Reschedule { delay_ms: (seconds.max(0.0) * 1000.0) as i64 }
         }
-        Handled::Failed { error } if attempt >= backoff::ATTEMPTS_MAX => Outcome::Dead { error },
-        Handled::Failed { error } => Outcome::Release {
+        Handled::Failed { error } | Handled::Lost { error } if attempt >= backoff::ATTEMPTS_MAX => {
+            Outcome::Dead { error }
+        }
+        Handled::Failed { error } | Handled::Lost { error } => Outcome::Release {
             delay_ms: backoff::delay_ms(attempt, fraction),
             error,
             reached: true,
         },
+        Handled::Unable { error } => Outcome::unable(error),
         Handled::NotReached { error } => {
             Outcome::Release { delay_ms: backoff::delay_ms(1, fraction), error, reached: false }
         }
@@ -108,6 +121,10 @@ mod tests {
         assert_eq!(outcome(failed(), last, 0.5), Outcome::Dead { error: "e".into() });
         let missed = Handled::NotReached { error: "e".into() };
         assert!(matches!(outcome(missed, 1000, 0.5), Outcome::Release { reached: false, .. }));
+        let unable = Handled::Unable { error: "e".into() };
+        assert!(matches!(outcome(unable, 1000, 0.5), Outcome::Release { reached: false, .. }));
+        let lost = Handled::Lost { error: "e".into() };
+        assert_eq!(outcome(lost, last, 0.5), Outcome::Dead { error: "e".into() });
     }
 
     #[test]

@@ -345,8 +345,10 @@ impl Work {
             }
             (None, Some(http)) => {
                 let handled = http.hand_over(delivery).await;
+                let is_there =
+                    !matches!(handled, Handled::NotReached { .. } | Handled::Lost { .. });
                 // While it is being asked, one more need not ask.
-                if matches!(handled, Handled::NotReached { .. }) && self.app.get() == App::Answers {
+                if !is_there && self.app.get() == App::Answers {
                     self.app.set(App::Unknown);
                 }
                 handled

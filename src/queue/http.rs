@@ -1,7 +1,8 @@
 //! Handing a message over HTTP, to this app's own flow and step routes.
 //!
 //! The request proves itself by the lease token, which only the holder of the live lease knows; the
-//! handler behind the route checks it before any code runs.
+//! handler behind the route checks it before any code runs. The answer names the message, which says
+//! that it is that handler's: whatever else answers at this address, be it with 200, has run nothing.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ use crate::domain::message::{Delivery, QueueKind};
 
 /// The header that carries the lease token.
 pub const LEASE_HEADER: &str = "x-hookline-lease";
+/// The header by which the handler's answer names the message.
+const HANDLED_HEADER: &str = "x-hookline-handled";
 
 /// A handler answers with a number or an error; anything longer is not ours.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -52,6 +55,10 @@ pub struct HttpDelivery {
 /// Node.js closes it, which a request in that moment would take for a failed handler.
 const IDLE_CONNECTION: Duration = Duration::from_secs(4);
 
+/// After how long without a byte the other end is asked whether it is there, and how often again.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_RETRIES: u32 = 4;
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "timeoutSeconds")]
@@ -61,9 +68,15 @@ struct Answer {
 impl HttpDelivery {
     /// Delivers to this app.
     pub fn new(app: AppAddress) -> Self {
+        let mut connector = HttpConnector::new();
+        // A step may take days without a byte. A peer that has vanished is noticed, and what lies
+        // between keeps the connection open.
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE));
+        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_CONNECTION)
-            .build(HttpConnector::new());
+            .build(connector);
         Self { client, app, found: RefCell::default() }
     }
 
@@ -106,6 +119,7 @@ impl HttpDelivery {
             Some(QueueKind::Step) => "step",
             None => return Handled::Failed { error: "the queue name has no route".into() },
         };
+        let message_id = delivery.message_id.to_string();
         let mut request =
             Request::builder().method(Method::POST).uri(url(&self.found.borrow(), route));
         for (name, value) in own_headers(delivery.headers.as_deref()) {
@@ -114,7 +128,7 @@ impl HttpDelivery {
         let request = request
             .header("content-type", "application/json")
             .header("x-vqs-queue-name", delivery.queue_name)
-            .header("x-vqs-message-id", delivery.message_id.to_string())
+            .header("x-vqs-message-id", &message_id)
             .header("x-vqs-message-attempt", delivery.attempt)
             .header(LEASE_HEADER, delivery.lease_token.expose())
             .body(Full::new(Bytes::from(delivery.body)));
@@ -125,15 +139,18 @@ impl HttpDelivery {
         match self.client.request(request).await {
             Ok(response) => {
                 let status = response.status();
+                let named = response.headers().get(HANDLED_HEADER);
+                let is_handlers = named.is_some_and(|named| named.as_bytes() == message_id.as_bytes());
                 match Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await {
-                    Ok(body) => read_answer(status, &body.to_bytes()),
-                    Err(error) => Handled::Failed { error: format!("no whole answer: {error}") },
+                    Ok(body) if is_handlers => read_answer(status, &body.to_bytes()),
+                    Ok(body) => Handled::NotReached { error: said(status, &body.to_bytes()) },
+                    Err(error) => Handled::Lost { error: format!("no whole answer: {error}") },
                 }
             }
             Err(error) if error.is_connect() => {
                 Handled::NotReached { error: format!("the app is not reached: {error}") }
             }
-            Err(error) => Handled::Failed { error: format!("no answer: {error}") },
+            Err(error) => Handled::Lost { error: format!("no answer: {error}") },
         }
     }
 }
@@ -173,17 +190,13 @@ fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
     parsed.collect()
 }
 
-/// Statuses of an app that is not there (yet), or of something before it: no handler was reached.
-const NOT_THERE: [u16; 6] = [401, 404, 405, 502, 503, 504];
-
+/// What the handler's own answer means.
 fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return Handled::Unable { error: said(status, body) };
+    }
     if !status.is_success() {
-        let text: String = String::from_utf8_lossy(body).chars().take(ERROR_CHARS_MAX).collect();
-        let error = format!("HTTP {}: {text}", status.as_u16());
-        return match NOT_THERE.contains(&status.as_u16()) {
-            true => Handled::NotReached { error },
-            false => Handled::Failed { error },
-        };
+        return Handled::Failed { error: said(status, body) };
     }
     match serde_json::from_slice::<Answer>(body) {
         Ok(Answer { timeout_seconds: Some(seconds) }) if seconds >= 0.0 => {
@@ -192,6 +205,11 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
         Ok(_) => Handled::Done,
         Err(_) => Handled::Failed { error: "the route answered something else than JSON".into() },
     }
+}
+
+fn said(status: StatusCode, body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().take(ERROR_CHARS_MAX).collect();
+    format!("HTTP {}: {text}", status.as_u16())
 }
 
 #[cfg(test)]
@@ -207,8 +225,8 @@ mod tests {
         assert!(matches!(ok("<html>"), Handled::Failed { .. }));
         let error = read_answer(StatusCode::INTERNAL_SERVER_ERROR, b"\"boom\"");
         assert_eq!(error, Handled::Failed { error: "HTTP 500: \"boom\"".into() });
-        let nobody = read_answer(StatusCode::NOT_FOUND, b"");
-        assert!(matches!(nobody, Handled::NotReached { .. }));
+        let unable = read_answer(StatusCode::SERVICE_UNAVAILABLE, b"\"no key\"");
+        assert_eq!(unable, Handled::Unable { error: "HTTP 503: \"no key\"".into() });
     }
 
     #[test]

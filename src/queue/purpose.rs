@@ -11,11 +11,14 @@ use crate::error::WorldError;
 
 /// Fields that say nothing beyond "replay this run".
 const PLAIN_FIELDS: [&str; 2] = ["traceCarrier", "requestedAt"];
+/// What `start()` adds, from which `run_started` makes a run that is not there.
+const START_FIELD: &str = "runInput";
 
 /// The part of a body that matters here. Other values are skipped, however deep.
 #[derive(Default)]
 struct Body {
     run_id: Option<String>,
+    starts: bool,
     carries_more: bool,
 }
 
@@ -40,7 +43,9 @@ impl<'de> Visitor<'de> for BodyVisitor {
             if field == "runId" {
                 body.run_id = fields.next_value()?;
             } else {
-                body.carries_more |= !PLAIN_FIELDS.contains(&field.as_str());
+                let starts = field == START_FIELD;
+                body.starts |= starts;
+                body.carries_more |= !starts && !PLAIN_FIELDS.contains(&field.as_str());
                 fields.next_value::<IgnoredAny>()?;
             }
         }
@@ -63,8 +68,14 @@ pub fn of(queue_name: &str, body: &[u8]) -> Result<Purpose, WorldError> {
         return Ok(Purpose::Other);
     }
     match serde_json::from_slice(body) {
-        Ok(Body { run_id: Some(id), carries_more: false }) => Ok(Purpose::WakeUp(RunId::new(id))),
-        Ok(Body { run_id: Some(id), carries_more: true }) => Ok(Purpose::Replay(RunId::new(id))),
+        Ok(Body { run_id: Some(id), starts, carries_more }) => {
+            let run_id = RunId::new(id);
+            Ok(match (starts, carries_more) {
+                (_, true) => Purpose::Replay(run_id),
+                (true, false) => Purpose::Start(run_id),
+                (false, false) => Purpose::WakeUp(run_id),
+            })
+        }
         // Replays no run; its handler says what is wrong with it.
         Ok(Body { run_id: None, .. }) => Ok(Purpose::Other),
         Err(error) if error.is_data() => Ok(Purpose::Other),
@@ -85,7 +96,9 @@ mod tests {
             flow(r#"{"runId":"wrun_1","traceCarrier":{"a":"b"},"requestedAt":"x"}"#),
             Purpose::WakeUp(run())
         );
-        assert_eq!(flow(r#"{"runId":"wrun_1","runInput":{}}"#), Purpose::Replay(run()));
+        assert_eq!(flow(r#"{"runId":"wrun_1","runInput":{}}"#), Purpose::Start(run()));
+        assert_eq!(flow(r#"{"runId":"wrun_1","replayDivergence":{}}"#), Purpose::Replay(run()));
+        assert_eq!(flow(r#"{"runInput":{},"runId":"wrun_1","more":1}"#), Purpose::Replay(run()));
         assert_eq!(flow(r#"{"__healthCheck":true,"correlationId":"1"}"#), Purpose::Other);
         assert_eq!(flow("[]"), Purpose::Other);
         assert_eq!(of("__wkf_step_a", br#"{"runId":"wrun_1"}"#).unwrap(), Purpose::Other);
@@ -98,6 +111,6 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         let body = format!(r#"{{"runInput":{deep},"runId":"wrun_1"}}"#);
         let purpose = of("__wkf_workflow_a", body.as_bytes()).unwrap();
-        assert_eq!(purpose, Purpose::Replay(RunId::new("wrun_1")));
+        assert_eq!(purpose, Purpose::Start(RunId::new("wrun_1")));
     }
 }

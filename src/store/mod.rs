@@ -171,6 +171,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// This process cannot deal with the message, whose attempt does not count: another process may,
+    /// or this one when somebody has mended it.
+    pub fn unable(error: String) -> Self {
+        Self::Release { delay_ms: UNABLE_DELAY_MS, error, reached: false }
+    }
+}
+
+/// When a message comes again that this process could not deal with.
+const UNABLE_DELAY_MS: i64 = 10_000;
+
 /// How much the queue holds, for all processes, and how many runs are under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueDepth {

@@ -26,10 +26,6 @@ use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 
-/// A message that this process has no key for is offered again after this time: another process may
-/// have the key.
-const NO_KEY_DELAY_MS: i64 = 10_000;
-
 /// How tokens are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokensAtRest {
@@ -101,11 +97,7 @@ fn open_claimed(at_rest: &AtRest, store: &dyn Store, claimed: Claimed) -> Claime
         match at_rest.open_delivery(delivery) {
             Ok(delivery) => deliveries.push(delivery),
             Err(error) => {
-                let outcome = Outcome::Release {
-                    delay_ms: NO_KEY_DELAY_MS,
-                    error: error.message,
-                    reached: false,
-                };
+                let outcome = Outcome::unable(error.message);
                 store.settle_delivery(message_id, lease_token, outcome, Completion::ignored());
             }
         }

@@ -2,10 +2,11 @@
 //! n replays; and no wake-up that is still needed is lost by that.
 
 use hookline::domain::event::EventBody;
-use hookline::store::Outcome;
+use hookline::domain::message::NewMessage;
+use hookline::store::{Outcome, QueueDepth};
 
 use crate::kit::rows::*;
-use crate::kit::{World, bodies, replay, step_message, wake_up};
+use crate::kit::{World, bodies, replay, settled, start_message, step_message, wake_up};
 
 run_by_every_store!(
     a_due_wake_up_absorbs_the_next_one,
@@ -28,6 +29,9 @@ run_by_every_store!(
     the_runtimes_wake_up_and_the_engines_are_one,
     a_resume_during_a_delivery_is_delivered_next,
     the_end_of_a_run_takes_its_wake_ups_along_and_nothing_else,
+    a_start_message_carries_its_input_until_its_run_is_there,
+    a_start_message_of_a_run_that_is_there_only_wakes_it,
+    a_start_message_that_sleeps_goes_with_its_run,
 );
 
 fn released(delay_ms: i64) -> Outcome {
@@ -259,4 +263,52 @@ fn the_end_of_a_run_takes_its_wake_ups_along_and_nothing_else(world: &World) {
     assert_eq!(deliveries.len(), 3);
     world.at(5000);
     world.claims_nothing();
+}
+
+fn body_of(message: NewMessage) -> String {
+    String::from_utf8(message.body).expect("a body is text")
+}
+
+fn a_start_message_carries_its_input_until_its_run_is_there(world: &World) {
+    world.enqueue(start_message(1));
+    let started = world.claim_one();
+    assert_eq!(bodies(&[started.clone()]), [body_of(start_message(1))]);
+    // As `run_started` makes it, while the message is delivered.
+    world.start_runs(1);
+    assert!(world.settle(&started, Outcome::Reschedule { delay_ms: 0 }));
+    assert_eq!(bodies(&[world.claim_one()]), [body_of(wake_up(1))]);
+}
+
+fn a_start_message_of_a_run_that_is_there_only_wakes_it(world: &World) {
+    world.start_runs(1);
+    let first = world.enqueue(start_message(1));
+    assert_eq!(world.enqueue(wake_up(1)), first);
+    assert_eq!(bodies(&[world.claim_one()]), [body_of(wake_up(1))]);
+    world.claims_nothing();
+}
+
+fn a_start_message_that_sleeps_goes_with_its_run(world: &World) {
+    for (run, comes_first) in [(1, true), (2, false)] {
+        if comes_first {
+            world.enqueue(start_message(run));
+        }
+        world.does(run, EventBody::RunCreated(creation()));
+        if !comes_first {
+            world.enqueue(start_message(run));
+        }
+        let delivery = world.claim_one();
+        world.does(run, EventBody::RunStarted(None));
+        world.does(run, hook_created("h", &format!("token {run}")));
+        assert!(world.settle(&delivery, Outcome::Reschedule { delay_ms: 60_000 }));
+        // What is woken meanwhile sleeps in the same message.
+        world.does(run, hook_received("h", None));
+        assert!(world.settle(&world.claim_one(), Outcome::Reschedule { delay_ms: 50_000 }));
+        assert_eq!(depth(world).sleeping, 1);
+        world.does(run, EventBody::RunCancelled);
+        assert_eq!(depth(world).sleeping, 0);
+    }
+}
+
+fn depth(world: &World) -> QueueDepth {
+    settled(|done| world.store.queue_depth(done)).expect("the queue is counted")
 }

@@ -308,6 +308,12 @@ pub fn replay(run: u64, content: &str) -> NewMessage {
     NewMessage { purpose: Purpose::Replay(run_id(run)), body: content.into(), ..wake_up(run) }
 }
 
+/// The message of `start()`, from which a run can be made.
+pub fn start_message(run: u64) -> NewMessage {
+    let body = format!(r#"{{"runId":"{}","runInput":{{"input":"secret"}}}}"#, run_id(run));
+    NewMessage { purpose: Purpose::Start(run_id(run)), body: body.into_bytes(), ..wake_up(run) }
+}
+
 /// A message that executes a step.
 pub fn step_message(content: &str) -> NewMessage {
     NewMessage {

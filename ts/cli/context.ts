@@ -21,7 +21,7 @@ export interface Context {
   /** Where the database is, for people. */
   location: string;
   /** A World on the database, opened at its first use and closed at the end of the command. */
-  world(role: NonNullable<WorldOptions['role']>): World;
+  world(role: NonNullable<WorldOptions['role']>, options?: { create: boolean }): World;
 }
 
 /** An end that is no accident, with its exit code. */
@@ -48,8 +48,9 @@ export async function runCommand(
     const context: Context = {
       print,
       location,
-      world(role) {
-        refuseMissing(location);
+      world(role, { create } = { create: false }) {
+        refuseInMemory(location);
+        if (!create) refuseMissing(location);
         const world = createWorld({ url: options.url, role });
         worlds.push(world);
         return world;
@@ -64,11 +65,13 @@ export async function runCommand(
   }
 }
 
+function refuseInMemory(location: string): void {
+  if (!location.startsWith(':memory:')) return;
+  throw new CommandError('A database in memory is seen by its own process only.', EXIT.usage);
+}
+
 /** Commands look at a database; only `import` makes one, and an app does. */
 function refuseMissing(location: string): void {
-  if (location.startsWith(':memory:')) {
-    throw new CommandError('A database in memory is seen by its own process only.', EXIT.usage);
-  }
   if (location.includes('://') || existsSync(location)) return;
   throw new CommandError(
     `There is no database at ${location}. Run this in the folder of the app, or say where it is ` +
@@ -77,9 +80,10 @@ function refuseMissing(location: string): void {
   );
 }
 
+const MISSING = new Set(['WorkflowRunNotFoundError', 'HookNotFoundError', 'MissingSourceError']);
+
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommandError) return error.exitCode;
   const { name, code } = error as { name?: string; code?: string };
-  const missing = name === 'WorkflowRunNotFoundError' || name === 'HookNotFoundError';
-  return missing || code === 'NOT_FOUND' ? EXIT.notFound : EXIT.failed;
+  return MISSING.has(name ?? '') || code === 'NOT_FOUND' ? EXIT.notFound : EXIT.failed;
 }

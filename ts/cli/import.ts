@@ -2,20 +2,19 @@
 import { SingleBar } from 'cli-progress';
 import { importWorld } from '../import/importer';
 import { openSource } from '../import/source';
-import { createWorld } from '../index';
-import { type Context, EXIT, type GlobalOptions } from './context';
+import { type Context, EXIT } from './context';
 import { bold } from './print';
 
 /** Imports the runs of another World; exit code 4 when one is missing or differs. */
 export async function importRuns(
-  { print, location }: Context,
-  { from, url, json }: GlobalOptions & { from: string },
+  { print, location, world }: Context,
+  from: string,
 ): Promise<number> {
   const source = await openSource(from);
-  // The one command that may make the database.
-  const target = createWorld({ url, role: 'producer' });
   try {
-    const report = await importWorld(source.world, target, progressBar(json !== true));
+    // The one command that may make the database.
+    const target = world('producer', { create: true });
+    const report = await importWorld(source.world, target, progressBar(!print.json));
     const { total, imported, already, failed } = report.runs;
     print.answer({ from: source.name, to: location, ...report }, () => {
       print.line(`${bold('From')} ${source.name} ${bold('to')} ${location}`);
@@ -28,7 +27,7 @@ export async function importRuns(
     });
     return failed === 0 ? EXIT.done : EXIT.problems;
   } finally {
-    await Promise.all([target.close(), source.world.close?.()]);
+    await source.world.close?.();
   }
 }
 

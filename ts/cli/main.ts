@@ -1,23 +1,25 @@
 #!/usr/bin/env node
 /** `npx hookline`: for the person who runs a World. The guide is `docs/operations.md`. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { RunStatus } from '../../index';
+import { version } from '../../package.json';
 import { backup } from './backup';
-import { type Context, EXIT, type GlobalOptions, runCommand } from './context';
+import { CommandError, type Context, EXIT, type GlobalOptions, runCommand } from './context';
 import { doctor } from './doctor';
 import { explain } from './explain';
 import { importRuns } from './import';
 import { keygen } from './keygen';
 import { hooks, runs } from './lists';
+import { createPrinter } from './print';
 import { dead, redrive, stats } from './queue';
 import { resume } from './resume';
-import { VERSION } from './version';
 
 const STATUSES: RunStatus[] = ['pending', 'running', 'completed', 'failed', 'cancelled'];
 
 const program = new Command('hookline')
   .description('Look at, mend and move the workflows of a Hookline database.')
-  .version(VERSION)
+  // No short name: a token may begin with it.
+  .version(version, '--version')
   .option('--url <url>', 'the database; default WORKFLOW_HOOKLINE_URL, or the one of this folder')
   .option('--env-file <file>', 'a file of variables, such as .env')
   .option('--json', 'print JSON for scripts')
@@ -28,12 +30,21 @@ Exit codes:
   0  done
   1  failed; standard error says why
   2  wrong usage
-  3  no such run, hook, message or database
+  3  no such run, hook, message, database or source of an import
   4  doctor found problems, or an import is not equal to its source`,
   )
-  .exitOverride((error) => {
-    process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
-  });
+  // Said by `leave`, also as JSON.
+  .configureOutput({ outputError: () => undefined })
+  .exitOverride((error) => leave(error, error.message.replace(/^error: /, '')));
+
+/** The end of a process that was asked for help, or in a wrong way. */
+function leave({ code, exitCode }: CommanderError, message: string): never {
+  const isWrong = exitCode !== 0 && code !== 'commander.help';
+  // What is wrong may be anything, so the option is not known from the parser.
+  const json = process.argv.includes('--json');
+  if (isWrong) createPrinter(json).error(new CommandError(message, EXIT.usage));
+  process.exit(exitCode === 0 ? EXIT.done : EXIT.usage);
+}
 
 /** Runs a command with the options that stand before or after its name. */
 function running(
@@ -81,6 +92,16 @@ program
 program
   .command('resume <token> [json]')
   .description('send a payload to a hook: JSON, {} unless given, - for standard input')
+  .addHelpText('after', '\nA token that begins with a dash: hookline resume -- <token> [json]')
+  // The parser's own message names what it takes for an option, which is a secret.
+  .exitOverride((error) =>
+    leave(
+      error,
+      error.code === 'commander.unknownOption'
+        ? 'no such option; a token that begins with a dash: hookline resume -- <token> [json]'
+        : error.message.replace(/^error: /, ''),
+    ),
+  )
   .action((token, json) => running((context) => resume(context, { token, json })));
 
 program
@@ -118,8 +139,6 @@ program
     '--from <source>',
     "a world-local folder, or the URL of world-postgres's database",
   )
-  .action((_options, command: Command) =>
-    running((context) => importRuns(context, command.optsWithGlobals())),
-  );
+  .action(({ from }) => running((context) => importRuns(context, from)));
 
 void program.parseAsync();

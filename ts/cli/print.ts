@@ -7,11 +7,13 @@ export type Row = Record<string, string>;
 
 /** Where a command's answer goes. */
 export interface Printer {
+  /** Whether a script reads it. */
+  json: boolean;
   /** The answer: `value` as JSON, or what `show` prints. */
   answer(value: unknown, show: () => void): void;
   table(rows: Row[], whenEmpty: string): void;
   line(text?: string): void;
-  /** What is no answer, on standard error. */
+  /** What is no answer, on standard error; not for scripts. */
   note(text: string): void;
   error(error: unknown): void;
 }
@@ -20,6 +22,7 @@ export interface Printer {
 export function createPrinter(json: boolean): Printer {
   const line = (text = '') => void process.stdout.write(`${text}\n`);
   return {
+    json,
     line,
     answer(value, show) {
       if (json) line(JSON.stringify(value, null, 2));
@@ -39,7 +42,9 @@ export function createPrinter(json: boolean): Printer {
       }
       line(table.render());
     },
-    note: (text) => void process.stderr.write(`${text}\n`),
+    note(text) {
+      if (!json) process.stderr.write(`${text}\n`);
+    },
     error(error) {
       const { name, code, message } = error as { name?: string; code?: string; message?: string };
       const said = message ?? String(error);

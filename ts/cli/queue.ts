@@ -55,8 +55,21 @@ export async function redrive(
   const producer = world('producer');
   const ids = all ? await deadIds(producer) : messageIds;
   const redriven: { messageId: string }[] = [];
-  for (const id of ids) redriven.push(await producer.redrive(id));
+  const missing: string[] = [];
+  for (const id of ids) {
+    try {
+      redriven.push(await producer.redrive(id));
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code !== 'NOT_FOUND' && code !== 'INVALID') throw error;
+      missing.push(id);
+    }
+  }
   print.answer(redriven, () => print.line(`${redriven.length} put back into the queue.`));
+  // Of all, one may be gone since it was listed: its run has ended.
+  if (!all && missing.length > 0) {
+    throw new CommandError(`Not among the messages given up: ${missing.join(', ')}`, EXIT.notFound);
+  }
 }
 
 async function deadIds(world: World): Promise<string[]> {

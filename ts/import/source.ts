@@ -16,22 +16,39 @@ export interface Source {
 const WAY_TO_LOCAL = ['workflow', '@workflow/core', '@workflow/world-local'];
 const WAY_TO_POSTGRES = ['@workflow/world-postgres'];
 
+/** What was to be imported is not there. */
+export class MissingSourceError extends Error {
+  override readonly name = 'MissingSourceError';
+}
+
+/** Where the SDK's wrapper for Next.js has world-local keep its files. */
+const NEXT_FOLDER = '.next/workflow-data';
+
+/** Where else the runs may be. */
+function elsewhere(folder: string): string {
+  const isThere = folder !== resolve(NEXT_FOLDER) && existsSync(join(NEXT_FOLDER, 'runs'));
+  return isThere ? ` There are some in ${NEXT_FOLDER}: --from ${NEXT_FOLDER}` : '';
+}
+
 /**
  * Opens the source that a text names: the URL of world-postgres's database, or a folder of
  * world-local. Nothing is started, so nothing is delivered from it.
  *
- * @throws Error that says what to do, when there is no such source or its package is missing.
+ * @throws MissingSourceError when there is no such folder, or no runs in it.
+ * @throws Error that says what to do, when its package is missing.
  */
 export async function openSource(from: string): Promise<Source> {
   if (/^postgres(ql)?:\/\//.test(from)) return openPostgres(from);
   const folder = resolve(from);
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
-    throw new Error(
-      `There is no folder ${folder}. --from takes a world-local folder or a postgres:// URL.`,
+    throw new MissingSourceError(
+      `There is no folder ${folder}. --from takes a world-local folder or a postgres:// URL.${elsewhere(folder)}`,
     );
   }
   if (!existsSync(join(folder, 'runs'))) {
-    throw new Error(`${folder} holds no runs of world-local (it has no "runs" folder).`);
+    throw new MissingSourceError(
+      `${folder} holds no runs of world-local (it has no "runs" folder).${elsewhere(folder)}`,
+    );
   }
   const { createLocalWorld } = await load<{ createLocalWorld(options: object): World }>(
     WAY_TO_LOCAL,

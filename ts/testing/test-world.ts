@@ -51,7 +51,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     courier.listen();
     await base.start();
   };
-  const world: TestWorld = {
+  const parts: Omit<TestWorld, typeof Symbol.asyncDispose> = {
     ...base,
     createQueueHandler: courier.createQueueHandler,
     seedHook: seeder.seedHook,
@@ -88,6 +88,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
       await base.close();
     },
   };
+  const world = parts as TestWorld;
   // Node 20 has the symbol in its main context only, which is not where Jest runs tests.
   if (Symbol.asyncDispose) world[Symbol.asyncDispose] = () => world.close();
   install(world);

@@ -14,7 +14,8 @@ export function ApprovalCard({ approval }: { approval: PendingApproval }) {
         <div>
           <h3>{title}</h3>
           <p className="quiet">
-            {requester} · <a href={`/runs/${runId}`}>progress</a> · <a href={link}>approval link</a>
+            {requester} · <a href={`/runs/${runId}`}>progress</a> ·{' '}
+            <a href={`/approve/${link}`}>approval link</a>
           </p>
         </div>
         <strong className="amount">{amount.toLocaleString('en')} €</strong>

@@ -36,9 +36,12 @@ const GRACE = '2s';
 export async function approval(request: ApprovalRequest): Promise<Outcome> {
   'use workflow';
 
-  const link = createWebhook();
+  const link = createWebhook({
+    // For the browser that has posted the form of the page `approve/[token]`.
+    respondWith: new Response(null, { status: 303, headers: { location: '/' } }),
+  });
   // Read by the page that lists what is pending. Without a `token` the hook gets a secret one.
-  const hook = createHook<Decision>({ metadata: { ...request, link: link.url } });
+  const hook = createHook<Decision>({ metadata: { ...request, link: link.token } });
   await report(`${request.requester} asks for ${request.amount} €`);
 
   const { approved, by } = await Promise.race([hook, clicked(link)]);
@@ -50,10 +53,12 @@ export async function approval(request: ApprovalRequest): Promise<Outcome> {
   return finish({ status: 'paid', by, receipt });
 }
 
-/** Whoever has the link may approve: this is what goes into a mail. */
+/** Whoever has the link may approve. Only a POST does: mail programs open every link by themselves. */
 async function clicked(link: PromiseLike<Request>): Promise<Decision> {
-  await link;
-  return { approved: true, by: 'link' };
+  for (;;) {
+    const { method } = await link;
+    if (method === 'POST') return { approved: true, by: 'link' };
+  }
 }
 
 async function finish(outcome: Outcome): Promise<Outcome> {

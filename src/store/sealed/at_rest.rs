@@ -272,7 +272,7 @@ impl AtRest {
     pub(super) fn seal_message(&self, message: NewMessage) -> NewMessage {
         match message.purpose {
             Purpose::WakeUp(_) => message,
-            Purpose::Replay(_) | Purpose::Other => {
+            Purpose::Start(_) | Purpose::Replay(_) | Purpose::Other => {
                 let body = self.seals.seal(QUEUE, SealedKind::Bytes, &message.body);
                 NewMessage { body, ..message }
             }

@@ -155,7 +155,10 @@ fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Resul
 fn write(tx: &mut Tx<'_>, change: Change) -> Result<Option<MessageId>> {
     let connection = tx.connection;
     match change {
-        Change::InsertRun(run) => runs::insert(connection, &run)?,
+        Change::InsertRun(run) => {
+            runs::insert(connection, &run)?;
+            queue::run_made(connection, &run)?;
+        }
         Change::UpdateRun(run) => {
             runs::update(connection, &run)?;
             if run.status.is_terminal() {

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{ErrorKind, WorldError};
 
@@ -234,8 +234,7 @@ const WRITE_CACHE_KIB: i64 = 14_336;
 pub(super) fn enable_wal(connection: &Connection, location: &Location) -> Result<(), WorldError> {
     if let Location::File(_) = location {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        let mode = set_wal(connection)?;
         if mode != "wal" {
             return Err(WorldError::new(
                 ErrorKind::CannotOpen,
@@ -247,6 +246,23 @@ pub(super) fn enable_wal(connection: &Connection, location: &Location) -> Result
         }
     }
     Ok(())
+}
+
+/// Returns the journal mode that the database has then.
+fn set_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let mut naps = 0;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+            // SQLite asks no busy handler here, and another process may be opening the file too.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && wait_long(naps) =>
+            {
+                naps += 1;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// A checkpoint syncs the database file; four times SQLite's default lets a page that is written again

@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Result, Row, Rows, params};
 
 use super::queue_time::{self, QueueTime};
+use super::runs;
 use crate::clock::Clock;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, NewMessage, Purpose};
+use crate::domain::message::{Delivery, NewMessage, Purpose, WakeUp};
+use crate::domain::run::Run;
 use crate::store::{ClaimRequest, Claimed, Outcome};
 
 /// The queue's time and the clock that it is read from.
@@ -33,6 +35,8 @@ pub(super) fn enqueue(
     fresh_id: impl FnOnce() -> MessageId,
     times: Times<'_>,
 ) -> Result<MessageId> {
+    let waking = only_wakes(connection, message)?;
+    let message = waking.as_ref().unwrap_or(message);
     let now_ms = times.now_ms();
     let available_at_ms = now_ms.saturating_add(delay_ms);
     if let Some(key) = &message.idempotency_key
@@ -54,6 +58,25 @@ pub(super) fn enqueue(
     }
     insert(connection, id, message, (now_ms, now_ms.saturating_add(delay_ms)))?;
     Ok(id)
+}
+
+/// The wake-up that is left of a start message when its run is there. It goes with its run then, and
+/// sleeps in no more than one message.
+fn only_wakes(connection: &Connection, message: &NewMessage) -> Result<Option<NewMessage>> {
+    let Purpose::Start(run_id) = &message.purpose else { return Ok(None) };
+    let Some(run) = runs::by_id(connection, run_id)? else { return Ok(None) };
+    let purpose = Purpose::WakeUp(run_id.clone());
+    Ok(Some(NewMessage { purpose, body: WakeUp::of(&run).body(), ..message.clone() }))
+}
+
+/// A run has been made: what was to start it only wakes it now. No other message of it can be there.
+pub(super) fn run_made(connection: &Connection, run: &Run) -> Result<()> {
+    const ONLY_WAKES: &str =
+        "UPDATE messages SET is_wake_up = 1, body = ?2 WHERE run_id = ?1 AND NOT is_wake_up";
+    connection
+        .prepare_cached(ONLY_WAKES)?
+        .execute(params![run.run_id.as_str(), WakeUp::of(run).body()])?;
+    Ok(())
 }
 
 fn newest(connection: &Connection) -> Result<Option<(MessageId, i64)>> {
