@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cleanUp, newDatabase, newWorld } from './support';
+import { cleanUp, newDatabase, newRun, newWorld, ROOT, runNode } from './support';
 
 afterEach(cleanUp);
 afterEach(() => {
@@ -147,6 +147,25 @@ test('a step is enqueued in the namespace that its handler listens on', async ()
   expect((await count(1))[0]?.queueName).toBe('__custom_wkf_step_s');
 });
 
+test('a database has one namespace: who has another could wake nobody, and is refused', async () => {
+  process.env.WORKFLOW_QUEUE_NAMESPACE = 'custom';
+  const url = newDatabase();
+  await newRun(newWorld({ url }));
+  await newWorld({ url, role: 'producer' }).runs.list();
+  delete process.env.WORKFLOW_QUEUE_NAMESPACE;
+  const elsewhere = `
+    const { createWorld } = require('hookline');
+    const list = (role) => createWorld({ url: process.argv[1], role }).runs.list();
+    const outcomes = ['producer', 'worker', 'reader'].map((role) =>
+      list(role).then(({ data }) => data.length, ({ code, message }) => [code, message]),
+    );
+    Promise.all(outcomes).then((all) => console.log(JSON.stringify(all)));
+  `;
+  const { stdout } = await runNode(['-e', elsewhere, url], { cwd: ROOT });
+  const refused = ['BAD_CONFIG', expect.stringMatching(/NAMESPACE.*"__custom_wkf_workflow_"/)];
+  expect(JSON.parse(stdout)).toEqual([refused, refused, 1]);
+});
+
 test('one idempotency key is one message while it is queued', async () => {
   const world = newWorld();
   const options = { idempotencyKey: 'step_1' };
@@ -177,7 +196,8 @@ async function serve(route: (request: Request) => Promise<Response>) {
     const headers = incoming.headers as Record<string, string>;
     const response = await route(post(headers, body));
     seen.push({ path: incoming.url as string, headers, body, status: response.status });
-    outgoing.writeHead(response.status).end(await response.text());
+    const answered = Object.fromEntries(response.headers);
+    outgoing.writeHead(response.status, answered).end(await response.text());
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::domain::id::{HookToken, RunId};
 use crate::error::WorldError;
 use crate::lock::lock;
-use crate::store::{CommitNews, Completion, Found, HookView, RunView, Store};
+use crate::store::{CommitListener, CommitNews, Completion, Found, HookView, RunView, Store};
 
 /// When everything that is awaited is looked for again after a look that failed and may go well
 /// later.
@@ -40,12 +40,8 @@ impl Awaiting {
         let hooks =
             Board::new(Arc::clone(&store), |store, tokens, done| store.live_hooks(tokens, done));
         let awaiting = Arc::new(Self { runs, hooks });
-        let listening: Weak<Self> = Arc::downgrade(&awaiting);
-        store.on_commit(Arc::new(move |news| {
-            if let Some(awaiting) = listening.upgrade() {
-                awaiting.hear(news);
-            }
-        }));
+        let listener: Weak<Self> = Arc::downgrade(&awaiting);
+        store.on_commit(listener);
         awaiting
     }
 
@@ -81,8 +77,10 @@ impl Awaiting {
     pub fn count(&self) -> usize {
         lock(&self.runs.state).waiters.len() + lock(&self.hooks.state).waiters.len()
     }
+}
 
-    fn hear(&self, news: &CommitNews) {
+impl CommitListener for Awaiting {
+    fn hear(self: Arc<Self>, news: &CommitNews) {
         self.runs.hear(&news.ended_runs, news.elsewhere);
         self.hooks.hear(&news.hooks, news.elsewhere);
     }

@@ -16,6 +16,7 @@ use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::HookToken;
 use hookline::domain::page::PageRequest;
 use hookline::domain::payload::{Payload, StructuredError};
+use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::sealed::{SealedStore, TokensAtRest, refuse_if_sealed};
 use hookline::store::{Completion, Outcome, Store};
@@ -302,6 +303,27 @@ fn what_was_written_before_there_was_a_ring_stays_readable() {
     assert_eq!(run.error.unwrap().message, "canary-message-run");
     let slice = settled(|done| store.stream_slice("s".into(), 0, 9, done)).unwrap();
     assert_eq!(slice.chunks[0], b"canary-chunk");
+}
+
+#[test]
+fn a_resume_with_a_key_happens_once_also_when_a_ring_came_in_between() {
+    let place = Place::fresh();
+    let resume = |store: &dyn Store, payload: &str| {
+        let key = ResumeKey {
+            token: HookToken::new("canary-token"),
+            digests: ResumeDigests { key: "of the key".into(), payload: payload.into() },
+            unsealed: None,
+            window_ms: 1000,
+        };
+        settled(|done| store.resume_once(received("canary-token"), key, done))
+    };
+    let plain = open_file(&place.path(), &place.clock).unwrap();
+    with_hook(&plain);
+    assert_eq!(resume(&plain, "a"), Ok(false));
+    drop(plain);
+    let sealed = place.open(&key_ring(&[("a", 1)]), TokensAtRest::Sealed).unwrap();
+    assert_eq!(resume(&sealed, "a"), Ok(true));
+    assert_eq!(resume(&sealed, "b").unwrap_err().kind, ErrorKind::IdempotencyConflict);
 }
 
 #[test]

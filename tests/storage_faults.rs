@@ -11,7 +11,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
@@ -24,7 +23,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{PATIENCE, World, hold_writer, open_file, settled, step_message};
+use kit::{PATIENCE, World, hold_writer, news_of, open_file, settled, step_message};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -286,14 +285,9 @@ fn a_batch_of_refusals_and_events_is_one_commit() {
     let world = World::on_file();
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
-    let (sender, told) = channel();
-    let sender = std::sync::Mutex::new(sender);
     // While the writer is held, all that was committed before has been told.
     let release = hold_writer(&world);
-    world.store.on_commit(Arc::new(move |news: &hookline::store::CommitNews| {
-        // The test may have ended.
-        let _ = sender.lock().expect("nobody panics with it").send(news.clone());
-    }));
+    let told = news_of(&*world.store, Clone::clone);
     drop(release);
     let unknown = || request(1, step_started("unknown"));
     let requests = vec![received(1), unknown(), received(1), unknown(), received(1)];

@@ -1,7 +1,7 @@
 //! Live tails over a store that the test answers for: which look at a stream may answer which read.
 
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use hookline::domain::page::{Page, PageRequest};
 use hookline::domain::resume_key::ResumeKey;
 use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
+use hookline::store::listeners::Listeners;
 use hookline::store::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, DeadMessage,
     EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView,
@@ -32,7 +33,7 @@ struct Look {
 #[derive(Default)]
 struct Looks {
     under_way: Mutex<Vec<Look>>,
-    listener: Mutex<Option<CommitListener>>,
+    listeners: Listeners,
     watchers: Mutex<i64>,
 }
 
@@ -74,9 +75,8 @@ impl Stream {
 
     /// A commit has touched the stream.
     fn commits(&self) {
-        let listener = self.looks.listener.lock().expect("nobody panics with it").clone();
-        let news = CommitNews { streams: vec!["s".into()], ..CommitNews::default() };
-        listener.expect("the tails listen")(&news);
+        let streams = vec!["s".into()];
+        self.looks.listeners.tell(&CommitNews { streams, ..CommitNews::default() });
     }
 }
 
@@ -218,8 +218,8 @@ impl Store for Looks {
     fn stream_slice(&self, _: String, from: i64, _: usize, done: Completion<StreamSlice>) {
         self.under_way.lock().expect("nobody panics with it").push(Look { from, done });
     }
-    fn on_commit(&self, listener: CommitListener) {
-        *self.listener.lock().expect("nobody panics with it") = Some(listener);
+    fn on_commit(&self, listener: Weak<dyn CommitListener>) {
+        self.listeners.add(listener);
     }
     fn watch_elsewhere(&self, watch: bool) {
         *self.watchers.lock().expect("nobody panics with it") += if watch { 1 } else { -1 };

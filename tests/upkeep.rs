@@ -19,7 +19,7 @@ use hookline::store::upkeep::Upkeep;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{PATIENCE, open_file, options, settled, step_message};
+use kit::{PATIENCE, news_of, open_file, options, settled, step_message};
 
 struct Place {
     folder: TempDir,
@@ -63,10 +63,7 @@ fn an_imported_run_waits_for_its_hook_and_is_woken_once() {
 #[test]
 fn who_awaits_a_hook_is_told_when_it_is_imported() {
     let Place { folder: _folder, store } = place();
-    let (told, imported) = std::sync::mpsc::channel();
-    store.on_commit(Arc::new(move |news| {
-        let _ = told.send(news.hooks.clone());
-    }));
+    let imported = news_of(&store, |news| news.hooks.clone());
     import_waiting_run(&store, 1, "token").expect("it is imported");
     let hooks = imported.recv_timeout(PATIENCE).expect("a commit is told");
     assert_eq!(hooks, [HookToken::new("token")]);

@@ -174,6 +174,13 @@ CREATE TABLE queue_time (
 ) STRICT;
 INSERT INTO queue_time VALUES (1, 0);
 
+-- What the queue names of runs begin with: a wake-up that another process writes must be one that the
+-- workers deliver. One row, written by whoever opens the database first.
+CREATE TABLE queue_names (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  workflow_prefix TEXT NOT NULL
+) STRICT;
+
 -- Streams exist on their own: a health check writes one under a run that never was.
 CREATE TABLE streams (
   stream_number INTEGER PRIMARY KEY,

@@ -10,7 +10,7 @@ use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError};
-use crate::domain::resume_key::{ResumeKey, WINDOW_MS_MAX};
+use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
 use crate::store::{EventQuery, RunQuery};
@@ -292,8 +292,8 @@ impl ResumeKeyRequest {
         }
         Ok(ResumeKey {
             token: HookToken::new(self.token),
-            key_digest: self.key_digest,
-            payload_digest: self.payload_digest,
+            digests: ResumeDigests { key: self.key_digest, payload: self.payload_digest },
+            unsealed: None,
             window_ms: self.window_ms as i64,
         })
     }

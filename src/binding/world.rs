@@ -45,6 +45,8 @@ struct Shared {
     admissions: Option<Arc<Admissions>>,
     /// Prefixes that have a handler, also those from before there was a function to call.
     prefixes: Vec<String>,
+    /// Whether somebody has begun to open it.
+    opened: bool,
     closed: bool,
 }
 
@@ -495,8 +497,8 @@ fn drain(shared: &Mutex<Shared>) {
 }
 
 fn open(shared: &Mutex<Shared>, config: &str, id: u64) -> Answer {
-    if lock(shared).world.is_some() {
-        return Ok(Reply::void());
+    if std::mem::replace(&mut lock(shared).opened, true) {
+        return Err(WorldError::invalid("a world is opened once"));
     }
     let raw: RawConfig = requests::parse(config)?;
     let world = World::open(Config::parse(&raw)?, id)?;
@@ -504,7 +506,6 @@ fn open(shared: &Mutex<Shared>, config: &str, id: u64) -> Answer {
     if shared.closed {
         return Err(WorldError::new(ErrorKind::Closed, "the world was closed while it opened"));
     }
-    // Two openings may have raced: the second share is given back when it is dropped.
-    shared.world.get_or_insert_with(|| Arc::new(world));
+    shared.world = Some(Arc::new(world));
     Ok(Reply::void())
 }

@@ -12,13 +12,22 @@ pub const WINDOW_MS_MAX: i64 = 365 * 24 * 60 * 60 * 1000;
 pub struct ResumeKey {
     /// The hook that was asked for.
     pub token: HookToken,
-    /// Digest of token and key together, so that neither is stored; hexadecimal.
-    pub key_digest: String,
-    /// Digest of the serialised payload before encryption, which differs from call to call;
-    /// hexadecimal.
-    pub payload_digest: String,
+    /// What is remembered of it.
+    pub digests: ResumeDigests,
+    /// What an earlier resume with the key may be remembered by instead: it came before there was a
+    /// key ring.
+    pub unsealed: Option<ResumeDigests>,
     /// How long the key is remembered from the first resume on.
     pub window_ms: i64,
+}
+
+/// What is stored of a key and of the payload that it stands for; hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeDigests {
+    /// Of token and key together, so that neither is stored.
+    pub key: String,
+    /// Of the serialised payload before encryption, which differs from call to call.
+    pub payload: String,
 }
 
 /// A resume that had a key.
@@ -28,13 +37,18 @@ pub struct KeyedResume {
     pub run_id: RunId,
     /// Its hook.
     pub hook_id: CorrelationId,
-    /// See [`ResumeKey::payload_digest`].
+    /// See [`ResumeDigests::payload`].
     pub payload_digest: String,
     /// When the key is free again.
     pub expires_at_ms: i64,
 }
 
 impl ResumeKey {
+    /// What an earlier resume with the key may be remembered by, the likeliest first.
+    pub fn forms(&self) -> impl Iterator<Item = &ResumeDigests> {
+        std::iter::once(&self.digests).chain(&self.unsealed)
+    }
+
     /// Whether what is asked for has been done already, by `earlier`.
     ///
     /// # Errors
@@ -42,7 +56,7 @@ impl ResumeKey {
     pub fn repeats(&self, earlier: Option<&KeyedResume>, now_ms: i64) -> Result<bool, Refusal> {
         match earlier {
             Some(earlier) if earlier.expires_at_ms > now_ms => {
-                match earlier.payload_digest == self.payload_digest {
+                match self.forms().any(|digests| digests.payload == earlier.payload_digest) {
                     true => Ok(true),
                     false => Err(Refusal::ResumeKeyReused),
                 }
@@ -60,8 +74,8 @@ mod tests {
     fn a_key_repeats_within_its_window_and_with_its_payload_only() {
         let key = |payload: &str| ResumeKey {
             token: HookToken::new("token"),
-            key_digest: "k".into(),
-            payload_digest: payload.into(),
+            digests: ResumeDigests { key: "k".into(), payload: payload.into() },
+            unsealed: None,
             window_ms: 10,
         };
         let earlier = KeyedResume {

@@ -23,7 +23,7 @@ use crate::domain::message::Delivery;
 use crate::entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
-use crate::store::{ClaimRequest, Claimed, Completion, Outcome, Store};
+use crate::store::{ClaimRequest, Claimed, CommitListener, CommitNews, Completion, Outcome, Store};
 
 /// How long a lease holds; it is extended long before.
 const LEASE_MS: i64 = 30_000;
@@ -77,6 +77,8 @@ pub struct Delivering {
 /// A running dispatcher.
 pub struct Dispatcher {
     wake: Arc<Notify>,
+    /// Wakes it, for as long as it is there.
+    _listener: Arc<dyn CommitListener>,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     store: Arc<dyn Store>,
@@ -97,14 +99,13 @@ impl Dispatcher {
         let store = Arc::clone(&delivering.store);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed)?;
-        let listening = Arc::downgrade(&wake);
-        store.on_commit(Arc::new(move |news| {
-            if let Some(wake) = listening.upgrade()
-                && (news.queue || news.elsewhere)
-            {
-                wake.notify_one();
+        let woken = Arc::clone(&wake);
+        let listener: Arc<dyn CommitListener> = Arc::new(move |news: &CommitNews| {
+            if news.queue || news.elsewhere {
+                woken.notify_one();
             }
-        }));
+        });
+        store.on_commit(Arc::downgrade(&listener));
         store.watch_elsewhere(true);
         let woken = Arc::clone(&wake);
         let idle = Arc::<Idle>::default();
@@ -117,7 +118,7 @@ impl Dispatcher {
                 runtime.block_on(local.run_until(work.run(stopped)));
             })
             .map_err(failed)?;
-        Ok(Self { wake, stop, thread: Mutex::new(Some(thread)), store, idle })
+        Ok(Self { wake, _listener: listener, stop, thread: Mutex::new(Some(thread)), store, idle })
     }
 
     /// Looks at the queue again: a handler has come.

@@ -140,7 +140,8 @@ impl HttpDelivery {
             Ok(response) => {
                 let status = response.status();
                 let named = response.headers().get(HANDLED_HEADER);
-                let is_handlers = named.is_some_and(|named| named.as_bytes() == message_id.as_bytes());
+                let is_handlers =
+                    named.is_some_and(|named| named.as_bytes() == message_id.as_bytes());
                 match Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await {
                     Ok(body) if is_handlers => read_answer(status, &body.to_bytes()),
                     Ok(body) => Handled::NotReached { error: said(status, &body.to_bytes()) },

@@ -5,13 +5,15 @@
 
 pub mod completion;
 pub mod fault_plan;
+pub mod listeners;
 pub mod sealed;
 pub mod sqlite;
 pub mod upkeep;
 
-use std::sync::Arc;
+use std::sync::Weak;
 
 pub use completion::Completion;
+pub use listeners::CommitListener;
 
 #[cfg(doc)]
 use crate::domain::event::EventType;
@@ -252,9 +254,6 @@ pub struct CommitNews {
 /// stands in the way of no other.
 pub type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
 
-/// Is told after each commit that matters to somebody who waits; it must not block.
-pub type CommitListener = Arc<dyn Fn(&CommitNews) + Send + Sync>;
-
 /// Every durable operation. Methods with a [`Completion`] return at once; the others are point reads
 /// by key, quick enough for the calling thread.
 pub trait Store: Send + Sync + 'static {
@@ -392,8 +391,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The name under which this process holds leases.
     fn lease_owner(&self) -> &str;
-    /// Adds a listener.
-    fn on_commit(&self, listener: CommitListener);
+    /// Adds a listener, which is told for as long as the caller holds it.
+    fn on_commit(&self, listener: Weak<dyn CommitListener>);
     /// Asks to be told of commits of other processes, or no longer; calls are counted.
     fn watch_elsewhere(&self, watch: bool);
     /// Finishes what was accepted and lets go of the database. Idempotent; blocks.

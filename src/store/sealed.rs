@@ -5,15 +5,16 @@ mod at_rest;
 mod token_key;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use self::at_rest::AtRest;
 pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
+use super::listeners::Listeners;
 use super::upkeep::Upkeep;
 use super::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
-    EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
-    StreamSlice, Woken,
+    ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, DeadMessage,
+    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView,
+    Store, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::KeyRing;
@@ -40,8 +41,24 @@ pub struct SealedStore {
     inner: Arc<dyn Store>,
     upkeep: Arc<dyn Upkeep>,
     at_rest: Arc<AtRest>,
+    opened_news: Arc<OpenedNews>,
     entropy: Entropy,
     clock: Arc<dyn Clock>,
+}
+
+/// Hears of the commits below, and tells of them with tokens as their callers know them.
+struct OpenedNews {
+    at_rest: Arc<AtRest>,
+    listeners: Listeners,
+}
+
+impl CommitListener for OpenedNews {
+    fn hear(self: Arc<Self>, news: &CommitNews) {
+        match news.hooks.is_empty() {
+            true => self.listeners.tell(news),
+            false => self.listeners.tell(&self.at_rest.open_news(news)),
+        }
+    }
 }
 
 impl SealedStore {
@@ -60,7 +77,11 @@ impl SealedStore {
         let token_seal = token_key::token_seal(&*inner, &ring)?;
         let at_rest = Arc::new(AtRest::new(ring, token_seal, tokens));
         let upkeep = Arc::clone(&inner) as Arc<dyn Upkeep>;
-        Ok(Self { inner, upkeep, at_rest, entropy: Entropy::default(), clock })
+        let opened_news =
+            Arc::new(OpenedNews { at_rest: Arc::clone(&at_rest), listeners: Listeners::default() });
+        let listener: Weak<OpenedNews> = Arc::downgrade(&opened_news);
+        inner.on_commit(listener);
+        Ok(Self { inner, upkeep, at_rest, opened_news, entropy: Entropy::default(), clock })
     }
 
     /// Opens what the store below answers before its caller sees it.
@@ -333,12 +354,8 @@ impl Store for SealedStore {
         self.inner.lease_owner()
     }
 
-    fn on_commit(&self, listener: CommitListener) {
-        let at_rest = Arc::clone(&self.at_rest);
-        self.inner.on_commit(Arc::new(move |news| match news.hooks.is_empty() {
-            true => listener(news),
-            false => listener(&at_rest.open_news(news)),
-        }));
+    fn on_commit(&self, listener: Weak<dyn CommitListener>) {
+        self.opened_news.listeners.add(listener);
     }
 
     fn watch_elsewhere(&self, watch: bool) {

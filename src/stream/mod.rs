@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::error::WorldError;
 use crate::lock::lock;
-use crate::store::{CommitNews, Completion, Store, StreamSlice};
+use crate::store::{CommitListener, CommitNews, Completion, Store, StreamSlice};
 
 /// Names one read, so that its caller can stop it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +52,22 @@ pub struct Tails {
     commits: AtomicU64,
 }
 
+impl CommitListener for Tails {
+    fn hear(self: Arc<Self>, news: &CommitNews) {
+        if news.streams.is_empty() && !news.elsewhere {
+            return;
+        }
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let concerned: Vec<ReadId> = self
+            .lock()
+            .iter()
+            .filter(|(_, read)| read.waits && (news.elsewhere || news.streams.contains(&read.name)))
+            .map(|(id, _)| *id)
+            .collect();
+        concerned.into_iter().for_each(|id| self.look(id));
+    }
+}
+
 impl Tails {
     /// Listens to the commits of a store.
     pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
@@ -61,12 +77,8 @@ impl Tails {
             last_look: AtomicU64::new(0),
             commits: AtomicU64::new(0),
         });
-        let listening: Weak<Self> = Arc::downgrade(&tails);
-        store.on_commit(Arc::new(move |news| {
-            if let Some(tails) = listening.upgrade() {
-                tails.hear(news);
-            }
-        }));
+        let listener: Weak<Self> = Arc::downgrade(&tails);
+        store.on_commit(listener);
         tails
     }
 
@@ -164,19 +176,5 @@ impl Tails {
         if self.commits.load(Ordering::SeqCst) != commits_before {
             self.look(id);
         }
-    }
-
-    fn hear(self: &Arc<Self>, news: &CommitNews) {
-        if news.streams.is_empty() && !news.elsewhere {
-            return;
-        }
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        let concerned: Vec<ReadId> = self
-            .lock()
-            .iter()
-            .filter(|(_, read)| read.waits && (news.elsewhere || news.streams.contains(&read.name)))
-            .map(|(id, _)| *id)
-            .collect();
-        concerned.into_iter().for_each(|id| self.look(id));
     }
 }

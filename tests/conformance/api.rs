@@ -3,7 +3,7 @@
 use hookline::domain::event::{EventBody, EventRequest, RunCreation};
 use hookline::domain::id::HookToken;
 use hookline::domain::payload::Payload;
-use hookline::domain::resume_key::ResumeKey;
+use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::error::ErrorKind;
 
 use crate::kit::rows::*;
@@ -106,15 +106,15 @@ const WINDOW_MS: i64 = 1000;
 fn key(key: &str, payload: &str) -> ResumeKey {
     ResumeKey {
         token: HookToken::new("token"),
-        key_digest: key.into(),
-        payload_digest: payload.into(),
+        digests: ResumeDigests { key: key.into(), payload: payload.into() },
+        unsealed: None,
         window_ms: WINDOW_MS,
     }
 }
 
 fn resume(world: &World, key: &ResumeKey) -> Result<bool, ErrorKind> {
     let event = EventRequest {
-        payload: Some(Payload::Bytes(key.payload_digest.clone().into_bytes())),
+        payload: Some(Payload::Bytes(key.digests.payload.clone().into_bytes())),
         ..request(1, hook_received("h", Some("token")))
     };
     settled(|done| world.store.resume_once(event, key.clone(), done)).map_err(|error| error.kind)

@@ -272,7 +272,7 @@ fn body_of(message: NewMessage) -> String {
 fn a_start_message_carries_its_input_until_its_run_is_there(world: &World) {
     world.enqueue(start_message(1));
     let started = world.claim_one();
-    assert_eq!(bodies(&[started.clone()]), [body_of(start_message(1))]);
+    assert_eq!(bodies(std::slice::from_ref(&started)), [body_of(start_message(1))]);
     // As `run_started` makes it, while the message is delivered.
     world.start_runs(1);
     assert!(world.settle(&started, Outcome::Reschedule { delay_ms: 0 }));

@@ -1,14 +1,13 @@
 //! What a commit tells those who wait: after it, and only what has become visible.
 
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::Receiver;
 
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
 use hookline::store::{CommitNews, Outcome};
 
 use crate::kit::rows::*;
-use crate::kit::{PATIENCE, World, step_message, wake_up};
+use crate::kit::{PATIENCE, World, news_of, step_message, wake_up};
 
 run_by_every_store!(
     an_event_that_wakes_a_run_tells_the_queue,
@@ -20,14 +19,7 @@ run_by_every_store!(
 );
 
 fn listen(world: &World) -> Receiver<CommitNews> {
-    let (sender, receiver) = channel();
-    let sender = Mutex::new(sender);
-    world.store.on_commit(Arc::new(move |news: &CommitNews| {
-        let sender = sender.lock().expect("nobody panics with it");
-        // The test may have ended.
-        let _ = sender.send(news.clone());
-    }));
-    receiver
+    news_of(&*world.store, Clone::clone)
 }
 
 fn heard(receiver: &Receiver<CommitNews>) -> CommitNews {

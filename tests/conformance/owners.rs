@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
@@ -16,7 +16,7 @@ use hookline::store::{ClaimRequest, Store};
 
 use crate::kit::rows::*;
 use crate::kit::{
-    LEASE_MS, PATIENCE, STEP_PREFIX, World, bodies, open_file, settled, step_message,
+    LEASE_MS, PATIENCE, STEP_PREFIX, World, bodies, news_of, open_file, settled, step_message,
 };
 
 /// Names the database in the environment of a child process.
@@ -195,12 +195,7 @@ fn stores_that_write_at_once_wait_for_each_other_and_lose_nothing() {
 
 /// What a watching store says, of each commit that it tells of, about commits elsewhere.
 fn elsewhere_news(store: &dyn Store) -> Receiver<bool> {
-    let (sender, receiver) = channel();
-    let sender = std::sync::Mutex::new(sender);
-    store.on_commit(Arc::new(move |news: &hookline::store::CommitNews| {
-        // The test may have ended.
-        let _ = sender.lock().expect("nobody panics with it").send(news.elsewhere);
-    }));
+    let receiver = news_of(store, |news| news.elsewhere);
     store.watch_elsewhere(true);
     // What was committed before it watched counts as news.
     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(true));

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
@@ -13,7 +12,7 @@ use hookline::store::{ClaimRequest, Outcome, Store};
 use rusqlite::Connection;
 
 use crate::kit::rows::*;
-use crate::kit::{PATIENCE, World, options, settled, step_message};
+use crate::kit::{PATIENCE, World, news_of, options, settled, step_message};
 
 fn reader_at(path: &std::path::Path, clock: &Arc<ManualClock>) -> Result<SqliteStore, WorldError> {
     SqliteStore::open_to_read(options(Location::File(path.to_owned()), clock))
@@ -35,11 +34,7 @@ fn a_reader_sees_what_is_written_and_is_told_of_it() {
     let world = World::on_file();
     world.start_runs(1);
     let reader = reader(&world);
-    let (told, news) = channel();
-    reader.on_commit(Arc::new(move |commit| {
-        // The test may have ended.
-        let _ = told.send(commit.elsewhere);
-    }));
+    let news = news_of(&reader, |news| news.elsewhere);
     reader.watch_elsewhere(true);
     world.does(1, hook_created("h", "token"));
     loop {

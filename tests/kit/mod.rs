@@ -8,9 +8,9 @@
 pub mod rows;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hookline::clock::{Clock, ManualClock};
@@ -23,8 +23,8 @@ use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use hookline::store::{
-    ClaimRequest, Claimed, Completion, EventQuery, EventReply, HookView, Outcome, Store,
-    StreamSlice,
+    ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery, EventReply,
+    HookView, Outcome, Store, StreamSlice,
 };
 use tempfile::TempDir;
 
@@ -328,6 +328,23 @@ pub fn step_message(content: &str) -> NewMessage {
 /// The bodies of deliveries, as text.
 pub fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|d| String::from_utf8_lossy(&d.body).into_owned()).collect()
+}
+
+/// What a store tells of each commit, seen through `of`.
+pub fn news_of<T: Send + 'static>(
+    store: &dyn Store,
+    of: impl Fn(&CommitNews) -> T + Send + Sync + 'static,
+) -> Receiver<T> {
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
+    let listener: Arc<dyn CommitListener> = Arc::new(move |news: &CommitNews| {
+        // The test may have ended.
+        let _ = sender.lock().expect("nobody panics with it").send(of(news));
+    });
+    store.on_commit(Arc::downgrade(&listener));
+    // It is told for as long as the test runs.
+    std::mem::forget(listener);
+    receiver
 }
 
 /// Holds the writer, which settles one operation after the other, until the sender is dropped.

@@ -11,7 +11,7 @@ use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreatio
 use crate::domain::id::{HookToken, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::payload::{Payload, StructuredError};
-use crate::domain::resume_key::ResumeKey;
+use crate::domain::resume_key::{ResumeDigests, ResumeKey};
 use crate::domain::run::Run;
 use crate::domain::transition::replay::Entry;
 use crate::error::WorldError;
@@ -215,12 +215,12 @@ impl AtRest {
 
     /// The digests of a sender's key and of its payload could be guessed at by whoever reads the file.
     pub(super) fn seal_resume_key(&self, key: ResumeKey) -> ResumeKey {
-        ResumeKey {
-            key_digest: self.token_seal.keyed_digest(&key.key_digest),
-            payload_digest: self.token_seal.keyed_digest(&key.payload_digest),
-            token: self.seal_token(key.token),
-            ..key
-        }
+        let digests = ResumeDigests {
+            key: self.token_seal.keyed_digest(&key.digests.key),
+            payload: self.token_seal.keyed_digest(&key.digests.payload),
+        };
+        let token = self.seal_token(key.token);
+        ResumeKey { token, digests, unsealed: Some(key.digests), ..key }
     }
 
     pub(super) fn open_news(&self, news: &CommitNews) -> CommitNews {

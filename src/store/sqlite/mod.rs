@@ -30,7 +30,7 @@ mod watcher;
 mod write_connection;
 mod writer;
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Weak};
 
 use rusqlite::Connection;
 
@@ -42,6 +42,7 @@ use self::reader::{PointReader, Readers};
 use self::watcher::Watcher;
 use self::writer::{Durability, Writer};
 use super::fault_plan::FaultPlan;
+use super::listeners::Listeners;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
@@ -59,7 +60,6 @@ use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
-use crate::lock;
 
 /// Threads that serve lists.
 const READER_THREADS: usize = 2;
@@ -86,7 +86,7 @@ pub struct SqliteStore {
     readers: Readers,
     point: PointReader,
     owners: Arc<Owners>,
-    listeners: Arc<RwLock<Vec<CommitListener>>>,
+    listeners: Arc<Listeners>,
     /// Looks for other processes' commits; `None` where there are none.
     watcher: Option<Watcher>,
     clock: Arc<dyn Clock>,
@@ -445,8 +445,8 @@ impl Store for SqliteStore {
         self.owners.me()
     }
 
-    fn on_commit(&self, listener: CommitListener) {
-        lock::write(&self.listeners).push(listener);
+    fn on_commit(&self, listener: Weak<dyn CommitListener>) {
+        self.listeners.add(listener);
     }
 
     fn watch_elsewhere(&self, watch: bool) {

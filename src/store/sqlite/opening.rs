@@ -1,6 +1,8 @@
 //! Opening a store: for reading and writing, or for reading only.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
 
 use super::open::{self, Location, Patience};
 use super::owners::Owners;
@@ -12,9 +14,30 @@ use super::writer::{Writer, WriterState};
 use super::{READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
+use crate::store::listeners::Listeners;
 
 fn no_thread(error: std::io::Error) -> WorldError {
     WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
+}
+
+/// A wake-up in another namespace than the workers' would be delivered by nobody.
+fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Result<(), WorldError> {
+    const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (1, ?)";
+    const KEPT: &str = "SELECT workflow_prefix FROM queue_names";
+    let kept = || connection.query_row(KEPT, [], |row| row.get::<_, String>(0)).optional();
+    if kept()?.is_none() {
+        connection.execute(KEEP, [workflow_prefix])?;
+    }
+    match kept()? {
+        Some(kept) if kept != workflow_prefix => Err(WorldError::new(
+            ErrorKind::BadConfig,
+            format!(
+                "WORKFLOW_QUEUE_NAMESPACE gives queue names that begin with \"{workflow_prefix}\", \
+                 but those of the database begin with \"{kept}\": set it as for the app that made it"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl SqliteStore {
@@ -39,6 +62,7 @@ impl SqliteStore {
         // Refuses a foreign file before anything in it is changed, also before its journal mode.
         migrate::migrate(&mut connection, options.clock.now_ms())?;
         open::enable_wal(&connection, location)?;
+        agree_on_queue_names(&connection, &options.workflow_prefix)?;
         open::widen_cache(&connection)?;
         let reading = |patience| {
             let connection = open::connect(location, patience)?;
@@ -61,7 +85,7 @@ impl SqliteStore {
             Location::Memory(_) => None,
         };
         let owners = Arc::new(Owners::new(file, entropy.owner_name()));
-        let listeners = Arc::new(RwLock::new(Vec::new()));
+        let listeners = Arc::<Listeners>::default();
         let look = Look::AsWriter(Arc::clone(&connection));
         let writer = Writer::start(WriterState {
             connection,
@@ -121,7 +145,7 @@ impl SqliteStore {
         migrate::check(&point)?;
         let connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
-        let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::default());
+        let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let look = Look::AsReader(reading(Patience::Short)?);
         let watcher = Watcher::start(&path, look, Arc::clone(&listeners)).map_err(no_thread)?;
         let refusal = WorldError::new(

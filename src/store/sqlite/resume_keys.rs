@@ -23,7 +23,7 @@ pub(super) fn resume_once(
     key: &ResumeKey,
 ) -> std::result::Result<bool, WorldError> {
     let now_ms = tx.clock.now_ms();
-    if key.repeats(by_digest(tx.connection, &key.key_digest)?.as_ref(), now_ms)? {
+    if key.repeats(by_key(tx.connection, key)?.as_ref(), now_ms)? {
         return Ok(true);
     }
     let run_id = request.run_id.clone();
@@ -32,10 +32,10 @@ pub(super) fn resume_once(
         let resume = KeyedResume {
             run_id,
             hook_id: hook_id.clone(),
-            payload_digest: key.payload_digest.clone(),
+            payload_digest: key.digests.payload.clone(),
             expires_at_ms: now_ms.saturating_add(key.window_ms),
         };
-        upsert(tx.connection, &key.key_digest, &resume)?;
+        upsert(tx.connection, &key.digests.key, &resume)?;
     }
     delete_expired(tx.connection, now_ms)?;
     Ok(false)
@@ -49,7 +49,7 @@ pub(super) fn earlier(
     environment: Option<&str>,
     now_ms: i64,
 ) -> std::result::Result<Option<HookView>, WorldError> {
-    let resume = by_digest(connection, &key.key_digest)?;
+    let resume = by_key(connection, key)?;
     if !key.repeats(resume.as_ref(), now_ms)? {
         return Ok(None);
     }
@@ -89,6 +89,16 @@ fn hook_as_made(
         is_webhook: made.is_webhook,
     };
     Ok(Some(HookView { hook, metadata: event.payload }))
+}
+
+/// The earlier resume, by whichever form of the key it is remembered.
+fn by_key(connection: &Connection, key: &ResumeKey) -> Result<Option<KeyedResume>> {
+    for digests in key.forms() {
+        if let Some(earlier) = by_digest(connection, &digests.key)? {
+            return Ok(Some(earlier));
+        }
+    }
+    Ok(None)
 }
 
 fn by_digest(connection: &Connection, key_digest: &str) -> Result<Option<KeyedResume>> {

@@ -1,7 +1,7 @@
 //! Notices the commits of other processes.
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use rusqlite::Connection;
 
 use super::log_activity::LogActivity;
 use super::write_connection::{WriteConnection, commits_elsewhere};
-use crate::lock::{self, lock};
-use crate::store::{CommitListener, CommitNews};
+use crate::lock::lock;
+use crate::store::CommitNews;
+use crate::store::listeners::Listeners;
 
 /// Between looks after a write to the log: its commit is to be seen when it has been synced.
 const QUICK: Duration = Duration::from_millis(1);
@@ -56,7 +57,7 @@ impl Watcher {
     pub(super) fn start(
         database: &Path,
         look: Look,
-        listeners: Arc<RwLock<Vec<CommitListener>>>,
+        listeners: Arc<Listeners>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -93,7 +94,7 @@ impl Watcher {
 }
 
 impl Shared {
-    fn run(&self, look: &Look, listeners: &RwLock<Vec<CommitListener>>) {
+    fn run(&self, look: &Look, listeners: &Listeners) {
         let mut seen = None;
         let mut pace = Pace { host_tells: self.activity.is_some(), ..Pace::default() };
         while self.wait(&mut pace, look.own_commits()) {
@@ -101,8 +102,7 @@ impl Shared {
             let Some(version) = look.version() else { continue };
             if seen.replace(version) != Some(version) {
                 pace.told();
-                let news = CommitNews { elsewhere: true, ..CommitNews::default() };
-                lock::read(listeners).iter().for_each(|listener| listener(&news));
+                listeners.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -19,9 +19,10 @@ use super::write_connection::WriteConnection;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
-use crate::lock::{self, lock};
+use crate::lock::lock;
 use crate::store::fault_plan::FaultPlan;
-use crate::store::{CommitListener, CommitNews, Completion};
+use crate::store::listeners::Listeners;
+use crate::store::{CommitNews, Completion};
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
 const BATCH_OPERATIONS_MAX: usize = 256;
@@ -49,7 +50,7 @@ pub(super) struct WriterState {
     pub(super) full_durability: bool,
     /// How the connection commits now; `None` when that is not known.
     pub(super) synced: Option<bool>,
-    pub(super) listeners: Arc<RwLock<Vec<CommitListener>>>,
+    pub(super) listeners: Arc<Listeners>,
     /// Commits that are made to fail; `None` outside of tests.
     pub(super) faults: Option<Arc<FaultPlan>>,
 }
@@ -275,7 +276,7 @@ impl WriterState {
                 // First: whoever is told may read at once.
                 self.connection.end_operations(batch.len());
                 batch.into_iter().for_each(|operation| operation.settle(None));
-                self.tell(&news);
+                self.listeners.tell(&news);
             }
             // Nobody could have been written: trying each alone would only wait as often.
             Err(Failed { fault, of: Blame::Batch }) => self.settle_all(batch, fault),
@@ -357,14 +358,6 @@ impl WriterState {
             self.synced = Some(synced);
         }
         Ok(())
-    }
-
-    fn tell(&self, news: &CommitNews) {
-        if *news == CommitNews::default() {
-            return;
-        }
-        let listeners = lock::read(&self.listeners);
-        listeners.iter().for_each(|listener| listener(news));
     }
 
     /// Leaves one file behind instead of two. Another process may be reading: then it stays as it is.

@@ -1,0 +1,64 @@
+//! Who is told of commits.
+
+use std::sync::{Arc, RwLock, Weak};
+
+use super::CommitNews;
+use crate::lock;
+
+/// Is told after each commit that matters to somebody who waits.
+pub trait CommitListener: Send + Sync {
+    /// Hears what a commit made visible; must not block.
+    fn hear(self: Arc<Self>, news: &CommitNews);
+}
+
+impl<F: Fn(&CommitNews) + Send + Sync> CommitListener for F {
+    fn hear(self: Arc<Self>, news: &CommitNews) {
+        self(news);
+    }
+}
+
+/// The listeners of a store, each for as long as somebody else holds it.
+#[derive(Default)]
+pub struct Listeners(RwLock<Vec<Weak<dyn CommitListener>>>);
+
+impl Listeners {
+    /// Adds one; those that have gone make room.
+    pub fn add(&self, listener: Weak<dyn CommitListener>) {
+        let mut all = lock::write(&self.0);
+        all.retain(|listener| listener.strong_count() > 0);
+        all.push(listener);
+    }
+
+    /// Tells them all, unless there is nothing to tell.
+    pub fn tell(&self, news: &CommitNews) {
+        if *news == CommitNews::default() {
+            return;
+        }
+        let all = lock::read(&self.0);
+        all.iter().filter_map(Weak::upgrade).for_each(|listener| listener.hear(news));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_is_told_until_it_has_gone_and_then_makes_room() {
+        let (listeners, heard) = (Listeners::default(), Arc::new(AtomicUsize::new(0)));
+        let news = CommitNews { queue: true, ..CommitNews::default() };
+        for number in 1..=3 {
+            let hearing = Arc::clone(&heard);
+            let listener: Arc<dyn CommitListener> = Arc::new(move |_: &CommitNews| {
+                hearing.fetch_add(1, Ordering::SeqCst);
+            });
+            listeners.add(Arc::downgrade(&listener));
+            listeners.tell(&news);
+            listeners.tell(&CommitNews::default());
+            assert_eq!(heard.load(Ordering::SeqCst), number);
+            assert_eq!(lock::read(&listeners.0).len(), 1);
+        }
+    }
+}
