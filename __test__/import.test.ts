@@ -121,6 +121,6 @@ test('a run that differs is reported and left alone, with exit code 4', async ()
 test('a source that is none says what a source is', async () => {
   const data = freshData();
   const { code, stderr } = await importFrom(join(data, 'nowhere'), join(data, 'hookline.db'));
-  expect(code).toBe(1);
+  expect(code).toBe(3);
   expect(stderr).toContain('world-local folder');
 });
