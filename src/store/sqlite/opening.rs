@@ -20,6 +20,21 @@ fn no_thread(error: std::io::Error) -> WorldError {
     WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
 }
 
+/// The connection that writes, to a database that is there then and of this version.
+fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
+    let location = &options.location;
+    if let Location::File(path) = location {
+        open::prepare_file(path)?;
+    }
+    let mut connection = open::connect(location, Patience::Long)?;
+    // Refuses a foreign file before anything in it is changed, also before its journal mode.
+    migrate::migrate(&mut connection, options.clock.now_ms())?;
+    open::enable_wal(&connection, location)?;
+    agree_on_queue_names(&connection, &options.workflow_prefix)?;
+    open::widen_cache(&connection)?;
+    Ok(connection)
+}
+
 /// A wake-up in another namespace than the workers' would be delivered by nobody.
 fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Result<(), WorldError> {
     const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (1, ?)";
@@ -55,15 +70,7 @@ impl SqliteStore {
     fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
         migrate::check_library(rusqlite::version_number())?;
         let location = &options.location;
-        if let Location::File(path) = location {
-            open::prepare_file(path)?;
-        }
-        let mut connection = open::connect(location, Patience::Long)?;
-        // Refuses a foreign file before anything in it is changed, also before its journal mode.
-        migrate::migrate(&mut connection, options.clock.now_ms())?;
-        open::enable_wal(&connection, location)?;
-        agree_on_queue_names(&connection, &options.workflow_prefix)?;
-        open::widen_cache(&connection)?;
+        let connection = connect_to_write(&options)?;
         let reading = |patience| {
             let connection = open::connect(location, patience)?;
             open::make_read_only(&connection)?;
