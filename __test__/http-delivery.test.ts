@@ -87,7 +87,7 @@ describe('an answer', () => {
     );
   }
 
-  test.each([200, 401, 404, 500, 502, 503])(
+  test.each([200, 401, 404, 502, 503])(
     'of %i that names no message is of no handler: the attempt does not count, and the app is asked for its health again',
     async (status) => {
       const answer = {
@@ -105,6 +105,11 @@ describe('an answer', () => {
       ]);
     },
   );
+
+  test('of 413 that names no message costs an attempt, and the app is asked for its health again', async () => {
+    const answer = { status: 413, body: 'too large', handled: null };
+    expect(await requestsOf(answer)).toEqual(['health', 'attempt 1', 'health', 'attempt 2']);
+  });
 
   test.each([400, 422, 500])(
     'of %i that names the message is of its handler: the attempt counts, and the app is not asked again',
@@ -205,9 +210,9 @@ describe('an app whose address our settings do not say', () => {
     async (variables) => {
       Object.assign(process.env, variables);
       const refusal = expect.stringContaining('set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL');
-      const world = newWorld();
+      const world = newWorld({ delivery: 'http' });
       await expect(world.start()).rejects.toMatchObject({ code: 'BAD_CONFIG', message: refusal });
-      await newWorld({ delivery: 'direct' }).start();
+      for (const delivery of ['direct', 'auto'] as const) await newWorld({ delivery }).start();
       await newWorld({ baseUrl: 'http://localhost:3000' }).start();
     },
   );

@@ -370,7 +370,12 @@ impl Engine {
         let app = match (mode, &options.base_url, app_url) {
             (DeliveryMode::Direct, _, _) => None,
             (_, Some(base_url), _) => Some(AppAddress::At(base_url.clone())),
-            (_, None, Some(url)) => Some(AppAddress::At(config::app_url(url)?)),
+            (mode, None, Some(url)) => match config::app_url(url) {
+                Ok(url) => Some(AppAddress::At(url)),
+                // It may never be needed, and this process may answer by plain HTTP too.
+                Err(_) if mode == DeliveryMode::Auto => Some(AppAddress::OfThisProcess),
+                Err(error) => return Err(error),
+            },
             (_, None, None) => Some(AppAddress::OfThisProcess),
         };
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");

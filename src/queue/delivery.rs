@@ -27,7 +27,8 @@ pub enum Handled {
         /// Why.
         error: String,
     },
-    /// The connection broke, so nobody knows how far the handler came.
+    /// The connection broke, so nobody knows how far the handler came; or something before it refuses
+    /// the message.
     Lost {
         /// How.
         error: String,

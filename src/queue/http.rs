@@ -144,7 +144,7 @@ impl HttpDelivery {
                     named.is_some_and(|named| named.as_bytes() == message_id.as_bytes());
                 match Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await {
                     Ok(body) if is_handlers => read_answer(status, &body.to_bytes()),
-                    Ok(body) => Handled::NotReached { error: said(status, &body.to_bytes()) },
+                    Ok(body) => read_other(status, &body.to_bytes()),
                     Err(error) => Handled::Lost { error: format!("no whole answer: {error}") },
                 }
             }
@@ -208,6 +208,20 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
     }
 }
 
+/// Statuses of an app that is not there (yet), or of something before it.
+const NOT_THERE: [u16; 6] = [401, 404, 405, 502, 503, 504];
+
+/// What an answer means that is not the handler's: nothing ran. One that says that something is wrong
+/// with the message or the route counts all the same, so that it is repeated ever more rarely, and is
+/// seen in the end.
+fn read_other(status: StatusCode, body: &[u8]) -> Handled {
+    let error = said(status, body);
+    match status.is_success() || NOT_THERE.contains(&status.as_u16()) {
+        true => Handled::NotReached { error },
+        false => Handled::Lost { error },
+    }
+}
+
 fn said(status: StatusCode, body: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(body).chars().take(ERROR_CHARS_MAX).collect();
     format!("HTTP {}: {text}", status.as_u16())
@@ -228,6 +242,11 @@ mod tests {
         assert_eq!(error, Handled::Failed { error: "HTTP 500: \"boom\"".into() });
         let unable = read_answer(StatusCode::SERVICE_UNAVAILABLE, b"\"no key\"");
         assert_eq!(unable, Handled::Unable { error: "HTTP 503: \"no key\"".into() });
+        let other = |status| read_other(status, b"");
+        for status in [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY] {
+            assert!(matches!(other(status), Handled::NotReached { .. }), "{status}");
+        }
+        assert!(matches!(other(StatusCode::PAYLOAD_TOO_LARGE), Handled::Lost { .. }));
     }
 
     #[test]

@@ -211,6 +211,9 @@ async function app(): Promise<Finding> {
     const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL to have it asked.';
     return { what, state: 'warning', found: 'its address is not known here', fix };
   }
+  if (readConfig({}).delivery === 'direct') {
+    return { what, state: 'good', found: 'is not asked: delivery is direct' };
+  }
   if (!/^http:\/\//i.test(url)) {
     const fix = 'Set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL of the app.';
     const found = 'its address is no http:// URL, and deliveries come by plain HTTP';

@@ -231,7 +231,10 @@ pub(super) fn widen_cache(connection: &Connection) -> Result<(), WorldError> {
 const WRITE_CACHE_KIB: i64 = 14_336;
 
 /// Turns write-ahead logging on; a database in memory has no use for it.
-pub(super) fn enable_wal(connection: &Connection, location: &Location) -> Result<(), WorldError> {
+pub(super) fn enable_wal(
+    connection: &mut Connection,
+    location: &Location,
+) -> Result<(), WorldError> {
     if let Location::File(_) = location {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         let mode = set_wal(connection)?;
@@ -249,20 +252,25 @@ pub(super) fn enable_wal(connection: &Connection, location: &Location) -> Result
 }
 
 /// Returns the journal mode that the database has then.
-fn set_wal(connection: &Connection) -> rusqlite::Result<String> {
+fn set_wal(connection: &mut Connection) -> rusqlite::Result<String> {
+    // For one of its two locks SQLite asks the busy handler and for the other it does not; so it is the
+    // loop that waits, for both.
+    connection.busy_handler(None::<fn(i32) -> bool>)?;
     let mut naps = 0;
-    loop {
+    let answer = loop {
         match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
-            // SQLite asks no busy handler here, and another process may be opening the file too.
+            // Another process may be opening the file too.
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && wait_long(naps) =>
             {
                 naps += 1;
             }
-            answer => return answer,
+            answer => break answer,
         }
-    }
+    };
+    connection.busy_handler(Some(wait_long))?;
+    answer
 }
 
 /// A checkpoint syncs the database file; four times SQLite's default lets a page that is written again

@@ -29,7 +29,7 @@ fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
     let mut connection = open::connect(location, Patience::Long)?;
     // Refuses a foreign file before anything in it is changed, also before its journal mode.
     migrate::migrate(&mut connection, options.clock.now_ms())?;
-    open::enable_wal(&connection, location)?;
+    open::enable_wal(&mut connection, location)?;
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
     open::widen_cache(&connection)?;
     Ok(connection)
@@ -48,7 +48,7 @@ fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Resul
             ErrorKind::BadConfig,
             format!(
                 "WORKFLOW_QUEUE_NAMESPACE gives queue names that begin with \"{workflow_prefix}\", \
-                 but those of the database begin with \"{kept}\": set it as for the app that made it"
+                 but those of the database begin with \"{kept}\": set it as the app that made it has it (--env-file reads it for the CLI)"
             ),
         )),
         _ => Ok(()),
