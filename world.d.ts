@@ -160,8 +160,9 @@ export interface Queue {
   /**
    * Registers the handler for the queues with this prefix, and returns it as a route handler for
    * deliveries by HTTP. That answers 400 to a malformed request, 401 to one that does not belong to
-   * a live delivery, and 500 when the handler throws. A server of your own passes the answer on with
-   * its headers: without them the queue takes it for somebody else's.
+   * a live delivery, 500 when the handler throws, and 503 when that is because this process
+   * lacks the key of the run. A server of your own passes the answer on with its headers: without
+   * them the queue takes it for somebody else's.
    */
   createQueueHandler(
     queueNamePrefix: string,

@@ -35,14 +35,15 @@ Exit codes:
   )
   // Said by `leave`, also as JSON.
   .configureOutput({ outputError: () => undefined })
-  .exitOverride((error) => leave(error, error.message.replace(/^error: /, '')));
+  .exitOverride((error) => leave(error));
 
 /** The end of a process that was asked for help, or in a wrong way. */
-function leave({ code, exitCode }: CommanderError, message: string): never {
+function leave({ code, exitCode, message }: CommanderError): never {
   const isWrong = exitCode !== 0 && code !== 'commander.help';
   // What is wrong may be anything, so the option is not known from the parser.
   const json = process.argv.includes('--json');
-  if (isWrong) createPrinter(json).error(new CommandError(message, EXIT.usage));
+  const said = message.replace(/^error: /, '');
+  if (isWrong) createPrinter(json).error(new CommandError(said, EXIT.usage));
   process.exit(exitCode === 0 ? EXIT.done : EXIT.usage);
 }
 
@@ -94,14 +95,13 @@ program
   .description('send a payload to a hook: JSON, {} unless given, - for standard input')
   .addHelpText('after', '\nA token that begins with a dash: hookline resume -- <token> [json]')
   // The parser's own message names what it takes for an option, which is a secret.
-  .exitOverride((error) =>
-    leave(
-      error,
-      error.code === 'commander.unknownOption'
-        ? 'no such option; a token that begins with a dash: hookline resume -- <token> [json]'
-        : error.message.replace(/^error: /, ''),
-    ),
-  )
+  .exitOverride((error) => {
+    if (error.code === 'commander.unknownOption') {
+      error.message =
+        'no such option; a token that begins with a dash: hookline resume -- <token> [json]';
+    }
+    leave(error);
+  })
   .action((token, json) => running((context) => resume(context, { token, json })));
 
 program

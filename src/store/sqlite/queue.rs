@@ -69,7 +69,8 @@ fn only_wakes(connection: &Connection, message: &NewMessage) -> Result<Option<Ne
     Ok(Some(NewMessage { purpose, body: WakeUp::of(&run).body(), ..message.clone() }))
 }
 
-/// A run has been made: what was to start it only wakes it now. No other message of it can be there.
+/// A run has been made: what was to start it only wakes it now. The SDK writes no other message of it
+/// before.
 pub(super) fn run_made(connection: &Connection, run: &Run) -> Result<()> {
     const ONLY_WAKES: &str =
         "UPDATE messages SET is_wake_up = 1, body = ?2 WHERE run_id = ?1 AND NOT is_wake_up";
