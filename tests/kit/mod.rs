@@ -21,7 +21,7 @@ use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::page::{LIMIT_MAX, Page, PageRequest};
 use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
-use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
+use hookline::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use hookline::store::{
     ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery, EventReply,
     HookView, Outcome, Store, StreamSlice,
@@ -64,6 +64,7 @@ pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
         environment: test_environment(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         faults: None,
+        log_bytes_max: LOG_BYTES_MAX,
     }
 }
 
@@ -121,6 +122,11 @@ impl World {
         let store = open_sealed(&path, &clock, &key_ring(&[("a", 1)]), TokensAtRest::Sealed)
             .expect("the file opens");
         Self { store: Arc::new(store), clock, folder: Some(folder) }
+    }
+
+    /// A store that is open already.
+    pub fn of(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
+        Self { store, clock, folder: None }
     }
 
     /// Where the file is.

@@ -24,6 +24,8 @@ const NODE_SUPPORTED = [20, 17, 0] as const;
 const NODE_AFTER_20 = [22, 3, 0] as const;
 /** A message that has been due for so long is delivered by nobody. */
 const LATE_MS = 60_000;
+/** A log that is shorter gives nothing to ask. */
+const LONG_LOG_BYTES = 64 * 1024 * 1024;
 /** How long the app may take to say that it is there. */
 const APP_ANSWERS_WITHIN_MS = 2000;
 /** The route of the SDK by which runs go on. */
@@ -93,7 +95,8 @@ async function database({ url }: GlobalOptions): Promise<Finding[]> {
   try {
     const native = await (engineOf(world) as Engine).connect();
     findings.unshift(examined(path, (await settled<Examination>(native.examine())).json));
-    findings.push(queue(await world.stats()));
+    const stats = await world.stats();
+    findings.push(queue(stats), ...longLog(stats));
   } catch (error) {
     findings.unshift({ what, state: 'problem', found: messageOf(error) });
   } finally {
@@ -139,6 +142,18 @@ function queue({ messages, oldestDueMessageMs }: WorldStats): Finding {
   }
   const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
   return { what, state: 'good', found };
+}
+
+/** A log that somebody keeps from beginning anew. */
+function longLog({ log: { bytes, readBy } }: WorldStats): Finding[] {
+  if (bytes < LONG_LOG_BYTES) return [];
+  const found = `the write-ahead log has ${size(bytes)}`;
+  const readers = readBy.filter((pid) => pid !== process.pid);
+  const fix =
+    readers.length > 0
+      ? `A process reads for long, one of ${readers.join(', ')}: end its transaction.`
+      : 'End whatever reads the database for long: a report, a copy, a shell with an open transaction.';
+  return [{ what: 'Log', state: 'warning', found, fix }];
 }
 
 function missingDatabase(path: string): Finding {

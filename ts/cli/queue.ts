@@ -2,7 +2,7 @@
 import type { World } from '../../index';
 import { CommandError, type Context, EXIT } from './context';
 import { firstLine, upTo } from './lists';
-import { ago, bad, bold, duration, good, type Row } from './print';
+import { ago, bad, bold, duration, good, type Row, size } from './print';
 
 /** Dead messages that one `redrive --all` looks at. */
 const REDRIVEN_MAX = 100_000;
@@ -16,6 +16,9 @@ export async function stats({ world, print }: Context): Promise<undefined> {
     print.line(dead > 0 ? bad(`${dead} given up: hookline dead`) : good('none given up'));
     const oldest = found.oldestDueMessageMs;
     if (oldest !== null) print.line(`The oldest has been due for ${duration(oldest)}.`);
+    const { bytes, readBy } = found.log;
+    const readers = readBy.length > 0 ? `, read by processes ${readBy.join(', ')}` : '';
+    print.line(`${bold('Log')} ${size(bytes)}${readers}`);
     const { pending, running } = found.runs;
     print.line(`${bold('Runs')} ${running} running, ${pending} not started yet`);
   });

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
-use crate::store::{DeadMessage, QueueDepth};
+use crate::store::{DeadMessage, LogState, QueueDepth};
 
 /// Counts along the partial indexes of the queue.
 pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueDepth> {
@@ -28,6 +28,7 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
         oldest_due_ms: oldest.map(|available_at_ms| now_ms - available_at_ms),
         pending_runs: runs("pending")?,
         running_runs: runs("running")?,
+        log: LogState::default(),
     })
 }
 

@@ -11,10 +11,13 @@ mod fault;
 mod forgotten;
 mod hooks;
 mod keys;
+mod linger;
+mod log;
 mod log_activity;
 pub mod migrate;
 mod open;
 mod opening;
+mod operation;
 mod owners;
 mod queue;
 mod queue_time;
@@ -36,17 +39,18 @@ use rusqlite::Connection;
 
 pub use open::Location;
 
+use self::operation::Durability;
 use self::owners::Owners;
 use self::queue_time::QueueTime;
 use self::reader::{PointReader, Readers};
 use self::watcher::Watcher;
-use self::writer::{Durability, Writer};
+use self::writer::Writer;
 use super::fault_plan::FaultPlan;
 use super::listeners::Listeners;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
     ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
-    EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
+    EventReply, Found, HookView, LogState, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
     StreamSlice, Woken,
 };
 use crate::clock::Clock;
@@ -78,7 +82,13 @@ pub struct SqliteOptions {
     pub clock: Arc<dyn Clock>,
     /// Commits that are made to fail; `None` outside of tests.
     pub faults: Option<Arc<FaultPlan>>,
+    /// How long the write-ahead log may grow while it cannot be copied into the database file; then
+    /// writes are refused with `Throttled`. [`LOG_BYTES_MAX`] outside of tests.
+    pub log_bytes_max: i64,
 }
+
+/// As long as a log may become: some minutes of full load beside a reader that does not end.
+pub const LOG_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
 
 /// A World's database in one SQLite file.
 pub struct SqliteStore {
@@ -94,6 +104,15 @@ pub struct SqliteStore {
     entropy: Arc<Entropy>,
     environment: Option<String>,
     location: Location,
+}
+
+impl SqliteStore {
+    fn log_state(&self) -> LogState {
+        match &self.location {
+            Location::File(path) => log::state(path),
+            Location::Memory(_) => LogState::default(),
+        }
+    }
 }
 
 fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
@@ -299,6 +318,9 @@ impl Store for SqliteStore {
             let message = format!("the lock file of this worker cannot be made: {error}");
             return done.settle(Err(WorldError::new(ErrorKind::Io, message)));
         }
+        if let Err(full) = self.writer.refuse_if_full() {
+            return done.settle(Err(full));
+        }
         self.writer.submit(Durability::Volatile, done, move |tx| {
             let lease_token = || tx.entropy.lease_token();
             Ok(queue::claim(tx.connection, &request, lease_token, tx.times())?)
@@ -378,7 +400,10 @@ impl Store for SqliteStore {
 
     fn queue_depth(&self, done: Completion<QueueDepth>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
-        self.readers.read(done, move |connection| Ok(dead::queue_depth(connection, now_ms)?));
+        let log = self.log_state();
+        self.readers.read(done, move |connection| {
+            Ok(QueueDepth { log, ..dead::queue_depth(connection, now_ms)? })
+        });
     }
 
     fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {

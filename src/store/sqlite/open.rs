@@ -1,5 +1,6 @@
 //! Opening a database: the file, its mode, the pragmas of each connection.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -218,6 +219,8 @@ fn set_up(mut connection: Connection, patience: Patience) -> Result<Connection, 
 /// Turns a connection into one that only reads.
 pub(super) fn make_read_only(connection: &Connection) -> Result<(), WorldError> {
     connection.pragma_update(None, "query_only", true)?;
+    // Only the writer knows whether the log is sound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
 
@@ -236,7 +239,8 @@ pub(super) fn enable_wal(
     location: &Location,
 ) -> Result<(), WorldError> {
     if let Location::File(_) = location {
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // The checkpoints are ours: `log/checkpoints.rs`.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         let mode = set_wal(connection)?;
         if mode != "wal" {
             return Err(WorldError::new(
@@ -273,18 +277,39 @@ fn set_wal(connection: &mut Connection) -> rusqlite::Result<String> {
     answer
 }
 
-/// A checkpoint syncs the database file; four times SQLite's default lets a page that is written again
-/// and again, and the sync, be paid for less often. 16 MiB of log.
-const CHECKPOINT_PAGES: i64 = 4000;
+/// Does something for which connections wait for others, but not for long.
+pub(super) fn hurry<T>(work: impl FnOnce() -> T) -> T {
+    IS_HURRIED.set(true);
+    let done = work();
+    IS_HURRIED.set(false);
+    done
+}
+
+thread_local! {
+    static IS_HURRIED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What this user may still write to the disk of a file; `None` where the system is not asked.
+#[cfg(unix)]
+pub(super) fn free_bytes(path: &Path) -> Option<i64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    i64::try_from(disk.f_bavail.saturating_mul(disk.f_frsize)).ok()
+}
+
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_path: &Path) -> Option<i64> {
+    None
+}
 
 /// SQLite's own waiting doubles up to 100 ms, which lets a busy neighbour starve us; short naps get a
 /// fair share.
 const NAP: Duration = Duration::from_micros(500);
 const LONG_WAIT: Duration = Duration::from_secs(5);
 const SHORT_WAIT: Duration = Duration::from_millis(500);
+const BRIEF_WAIT: Duration = Duration::from_millis(20);
 
 fn wait_long(naps: i32) -> bool {
-    nap(naps, LONG_WAIT)
+    nap(naps, if IS_HURRIED.get() { BRIEF_WAIT } else { LONG_WAIT })
 }
 
 fn wait_short(naps: i32) -> bool {

@@ -1,9 +1,13 @@
 //! Opening a store: for reading and writing, or for reading only.
 
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::log::{self, Log};
 use super::open::{self, Location, Patience};
 use super::owners::Owners;
 use super::queue_time::QueueTime;
@@ -33,6 +37,27 @@ fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
     open::widen_cache(&connection)?;
     Ok(connection)
+}
+
+/// The log of a database, after writing it anew: who had it open before may have been ended after a
+/// sync had failed, and of a failure that is past the kernel tells nobody.
+fn sound_log(
+    path: &Path,
+    mut connection: Connection,
+    bytes_max: i64,
+) -> Result<(Arc<WriteConnection>, Log), WorldError> {
+    let of_log = open::connect(&Location::File(path.to_owned()), Patience::Long)?;
+    of_log.pragma_update(None, "wal_autocheckpoint", 0)?;
+    of_log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    if std::fs::metadata(log::log_path(path)).is_ok_and(|log| log.len() > 0) {
+        log::mend(&connection, &of_log, path)?;
+    }
+    let frames = log::count_frames(&mut connection)?;
+    let database = OpenOptions::new().write(true).open(path).ok();
+    let connection = Arc::new(WriteConnection::new(connection, database));
+    let shared = Arc::clone(&connection);
+    let log = Log::start(path.to_owned(), shared, of_log, frames, bytes_max).map_err(no_thread)?;
+    Ok((connection, log))
 }
 
 /// A wake-up in another namespace than the workers' would be delivered by nobody.
@@ -83,7 +108,13 @@ impl SqliteStore {
         // What is enqueued before the first claim must be due by the same time as what is claimed.
         queue_time.shared_now_ms(&connection, &*options.clock)?;
         let queue_time = Arc::new(queue_time);
-        let connection = Arc::new(WriteConnection::new(connection));
+        let (connection, log) = match location {
+            Location::File(path) => {
+                let (connection, log) = sound_log(path, connection, options.log_bytes_max)?;
+                (connection, Some(log))
+            }
+            Location::Memory(_) => (Arc::new(WriteConnection::new(connection, None)), None),
+        };
         let of_writer = Some(Arc::clone(&connection));
         let point = PointReader::new(reading(Patience::Short)?, of_writer, path.clone());
         let entropy = Arc::new(Entropy::default());
@@ -96,6 +127,7 @@ impl SqliteStore {
         let look = Look::AsWriter(Arc::clone(&connection));
         let writer = Writer::start(WriterState {
             connection,
+            log,
             path: path.clone(),
             clock: Arc::clone(&options.clock),
             queue_time: Arc::clone(&queue_time),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::apply::Tx;
-use super::writer::Durability;
+use super::operation::Durability;
 use super::{Location, SqliteStore, events, fault, hooks, runs, steps, waits};
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::refusal::Refusal;

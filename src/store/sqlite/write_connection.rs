@@ -3,16 +3,21 @@
 //! A commit of one connection empties the page cache of every other one, so a look-up that follows a
 //! resume costs several times as much on a connection of its own. The writer's own cache stays.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
+use crate::error::{ErrorKind, WorldError};
 use crate::lock::{self, lock};
 
 /// The connection, and how much its writer has to do.
 pub(super) struct WriteConnection {
     connection: Mutex<Connection>,
+    /// The database file, to be synced. Closing it releases SQLite's locks on that file, so it is
+    /// closed after the connection.
+    database: Option<File>,
     outstanding: AtomicUsize,
     ended_batches: AtomicUsize,
     version_is_asked: AtomicBool,
@@ -24,9 +29,10 @@ pub(super) struct WriteConnection {
 const UNANSWERED: i64 = i64::MIN;
 
 impl WriteConnection {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: Connection, database: Option<File>) -> Self {
         Self {
             connection: Mutex::new(connection),
+            database,
             outstanding: AtomicUsize::new(0),
             ended_batches: AtomicUsize::new(0),
             version_is_asked: AtomicBool::new(false),
@@ -37,6 +43,18 @@ impl WriteConnection {
     /// For the writer.
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
         lock(&self.connection)
+    }
+
+    /// Waits until the disk has what was written to the database file.
+    ///
+    /// # Errors
+    /// `Io`, like a sync of SQLite's that fails.
+    pub(super) fn sync_database(&self) -> Result<(), WorldError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        database.sync_data().map_err(|error| {
+            let message = format!("the disk failed to write the database file: {error}");
+            WorldError::new(ErrorKind::Io, message).with("sqliteCode", ffi::SQLITE_IOERR_FSYNC)
+        })
     }
 
     /// The writer is given an operation.

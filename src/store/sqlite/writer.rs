@@ -5,15 +5,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
 use super::apply::Tx;
-use super::backlog::{Backlog, Waiting};
+use super::backlog::Backlog;
 use super::fault;
+use super::linger::Linger;
+use super::log::{Bound, Log};
+use super::operation::{Durability, Operation, Submitted};
 use super::queue_time::QueueTime;
 use super::write_connection::WriteConnection;
 use crate::clock::Clock;
@@ -28,18 +31,14 @@ use crate::store::{CommitNews, Completion};
 const BATCH_OPERATIONS_MAX: usize = 256;
 /// Operations that may wait; one more is refused with `Throttled`, so memory stays bounded.
 const WAITING_OPERATIONS_MAX: usize = 65_536;
-/// How often the writer looks for the next operation before it sleeps, each time yielding the
-/// processor: about as long as a caller that awaits one operation takes to come with the next.
-const LINGER_LOOKS: u32 = 600;
-/// After lingering in vain, so many batches go by before it is tried again: rare operations are not
-/// worth the looking.
-const LINGER_AGAIN_AFTER: u32 = 16;
 /// What a throttled caller is told to wait, in seconds.
 const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
 /// Everything the writer thread owns.
 pub(super) struct WriterState {
     pub(super) connection: Arc<WriteConnection>,
+    /// `None` for a database in memory.
+    pub(super) log: Option<Log>,
     pub(super) path: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue_time: Arc<QueueTime>,
@@ -55,19 +54,12 @@ pub(super) struct WriterState {
     pub(super) faults: Option<Arc<FaultPlan>>,
 }
 
-/// Whether losing a commit to a power cut would lose something acknowledged.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// It carries facts: sync.
-    Durable,
-    /// It carries leases and acks: losing it only means another delivery.
-    Volatile,
-}
-
 /// The sending side.
 pub(super) struct Writer {
     sending: Mutex<Option<Sending>>,
     backlog: Backlog,
+    /// `None` where there is no log.
+    log_bound: Option<Arc<Bound>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Why nothing is written, if so.
     refusal: Option<WorldError>,
@@ -83,12 +75,13 @@ impl Writer {
     pub(super) fn start(state: WriterState) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_OPERATIONS_MAX);
         let connection = Arc::clone(&state.connection);
+        let log_bound = state.log.as_ref().map(Log::bound);
         let thread = std::thread::Builder::new()
             .name("hookline-writer".into())
             .spawn(move || state.run(&receiver))?;
         let (sending, thread) = (Sending { sender, connection }, Mutex::new(Some(thread)));
         let sending = Mutex::new(Some(sending));
-        Ok(Self { sending, backlog: Backlog::default(), thread, refusal: None })
+        Ok(Self { sending, backlog: Backlog::default(), log_bound, thread, refusal: None })
     }
 
     /// A writer that refuses everything, for a store that only reads.
@@ -96,6 +89,7 @@ impl Writer {
         Self {
             sending: Mutex::default(),
             backlog: Backlog::default(),
+            log_bound: None,
             thread: Mutex::default(),
             refusal: Some(refusal),
         }
@@ -124,6 +118,9 @@ impl Writer {
             None => Some(throttled()),
             Some(_) => self.refusal.clone(),
         };
+        // What only ends or keeps deliveries goes on: it makes the log no longer for long.
+        let full = || self.refuse_if_full().err().filter(|_| durability == Durability::Durable);
+        let refusal = refusal.or_else(full);
         let operation = Box::new(Submitted { durability, work, outcome: None, waiting, done });
         if refusal.is_some() {
             return operation.settle(refusal.as_ref());
@@ -131,6 +128,14 @@ impl Writer {
         if let Err((operation, fault)) = self.send(operation) {
             operation.settle(Some(&fault));
         }
+    }
+
+    /// Whether nothing may be added to the log for now.
+    ///
+    /// # Errors
+    /// `Throttled`.
+    pub(super) fn refuse_if_full(&self) -> Result<(), WorldError> {
+        self.log_bound.as_ref().map_or(Ok(()), |bound| bound.refuse_if_reached())
     }
 
     /// Gives an operation that is refused back: whoever is told of it may submit again, so the lock
@@ -178,76 +183,9 @@ enum Blame {
     Operation,
 }
 
-/// One operation in the writer's hands.
-trait Operation: Send {
-    fn durability(&self) -> Durability;
-    /// Runs inside the transaction. `Err` is a fault of the storage, for which the whole batch is
-    /// rolled back; a refusal is an outcome.
-    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), WorldError>;
-    /// Tells the caller: the outcome, or the fault that prevented it.
-    fn settle(self: Box<Self>, fault: Option<&WorldError>);
-}
-
-struct Submitted<T, W> {
-    durability: Durability,
-    work: W,
-    outcome: Option<Result<T, WorldError>>,
-    waiting: Option<Waiting>,
-    done: Completion<T>,
-}
-
-impl<T, W> Operation for Submitted<T, W>
-where
-    T: Send,
-    W: FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send,
-{
-    fn durability(&self) -> Durability {
-        self.durability
-    }
-
-    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), WorldError> {
-        match (self.work)(tx) {
-            Err(error) if error.kind.is_storage_fault() => Err(error),
-            outcome => {
-                self.outcome = Some(outcome);
-                Ok(())
-            }
-        }
-    }
-
-    fn settle(self: Box<Self>, fault: Option<&WorldError>) {
-        let outcome = match fault {
-            Some(fault) => Err(fault.clone()),
-            None => self.outcome.unwrap_or_else(|| Err(WorldError::closed())),
-        };
-        // First: whoever is told may come with the next value at once.
-        drop(self.waiting);
-        self.done.settle(outcome);
-    }
-}
-
-/// Waiting for the next operation without sleeping, as long as that pays: waking a sleeping thread
-/// takes about as long as the transaction itself.
-#[derive(Default)]
-struct Linger {
-    /// Batches to let go by first.
-    pause: u32,
-}
-
-impl Linger {
-    fn receive<T>(&mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
-        if self.pause > 0 {
-            self.pause -= 1;
-            return receiver.recv();
-        }
-        for _ in 0..LINGER_LOOKS {
-            if let Ok(next) = receiver.try_recv() {
-                return Ok(next);
-            }
-            std::thread::yield_now();
-        }
-        self.pause = LINGER_AGAIN_AFTER;
-        receiver.recv()
+impl Failed {
+    fn of_batch(fault: WorldError) -> Self {
+        Self { fault, of: Blame::Batch }
     }
 }
 
@@ -264,7 +202,9 @@ impl WriterState {
             self.commit(batch);
             self.connection.answer_version();
         }
-        self.checkpoint();
+        if let Some(log) = &self.log {
+            log.close(&self.connection.lock());
+        }
     }
 
     /// Commits a batch; when it fails, each of its operations is tried alone, so that one bad
@@ -298,24 +238,47 @@ impl WriterState {
     ) -> Result<(), Failed> {
         let shared = Arc::clone(&self.connection);
         let connection = &*shared.lock();
+        self.make_log_sound(connection).map_err(Failed::of_batch)?;
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
-        let synced = durable && self.full_durability;
-        let begun = self.planned_fault(durable);
-        let begun = begun.and_then(|()| self.set_synchronous(connection, synced));
-        // A rollback that failed must not fail every batch from then on.
-        roll_back(connection);
-        let begun = begun.and_then(|()| execute(connection, "BEGIN IMMEDIATE"));
-        begun.map_err(|fault| Failed { fault, of: Blame::Batch })?;
-        let done = self.execute_all(connection, batch, news);
-        let done = done.and_then(|()| execute(connection, "COMMIT"));
-        if done.is_err() {
+        self.begin(connection, durable).map_err(Failed::of_batch)?;
+        let executed = self.execute_all(connection, batch, news);
+        if let Err(fault) = executed {
             // Nothing of the batch may stay.
             roll_back(connection);
-        }
-        done.map_err(|fault| {
             let of = if fault.kind == ErrorKind::Busy { Blame::Batch } else { Blame::Operation };
-            Failed { fault, of }
-        })
+            return Err(Failed { fault, of });
+        }
+        if let Err(fault) = execute(connection, "COMMIT") {
+            roll_back(connection);
+            return Err(self.commit_failed(connection, fault));
+        }
+        if let Some(log) = &self.log {
+            log.after_commit(connection);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, connection: &Connection, durable: bool) -> Result<(), WorldError> {
+        self.planned_fault(durable)?;
+        self.set_synchronous(connection, durable && self.full_durability)?;
+        // A rollback that failed must not fail every batch from then on.
+        roll_back(connection);
+        execute(connection, "BEGIN IMMEDIATE")
+    }
+
+    fn make_log_sound(&self, connection: &Connection) -> Result<(), WorldError> {
+        self.log.as_ref().map_or(Ok(()), |log| log.make_sound(connection))
+    }
+
+    /// The frames of a commit that failed may be on the disk, where the next opening would find them.
+    /// It has failed for sure only when they are gone.
+    fn commit_failed(&self, connection: &Connection, fault: WorldError) -> Failed {
+        let Some(log) = &self.log else { return Failed { fault, of: Blame::Operation } };
+        log.doubt();
+        match log.make_sound(connection) {
+            Ok(()) => Failed { fault, of: Blame::Operation },
+            Err(unsound) => Failed::of_batch(outcome_unknown(&unsound)),
+        }
     }
 
     /// The fault that a test has planned for this commit.
@@ -359,17 +322,6 @@ impl WriterState {
         }
         Ok(())
     }
-
-    /// Leaves one file behind instead of two. Another process may be reading: then it stays as it is.
-    fn checkpoint(&self) {
-        let connection = self.connection.lock();
-        // Who has only looked leaves the files as they are: they are somebody else's.
-        let written = connection.query_row("SELECT total_changes()", [], |row| row.get(0));
-        if written.unwrap_or(0) == 0 {
-            return;
-        }
-        let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-    }
 }
 
 /// Ends a transaction that is still open; should that fail, the next BEGIN says so.
@@ -384,6 +336,16 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), WorldError> {
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}
     Ok(())
+}
+
+fn outcome_unknown(why: &WorldError) -> WorldError {
+    WorldError::new(
+        ErrorKind::OutcomeUnknown,
+        format!(
+            "the disk failed during this commit, so it may be there when the database is opened again, or it              may not; look before you repeat it, or repeat it with an idempotency key: {}",
+            why.message
+        ),
+    )
 }
 
 fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
@@ -409,7 +371,8 @@ mod tests {
 
     fn writer(full_durability: bool) -> Writer {
         Writer::start(WriterState {
-            connection: Arc::new(WriteConnection::new(Connection::open_in_memory().unwrap())),
+            connection: Arc::new(WriteConnection::new(Connection::open_in_memory().unwrap(), None)),
+            log: None,
             path: PathBuf::new(),
             clock: Arc::new(SystemClock),
             queue_time: Arc::new(QueueTime::new(&SystemClock)),

@@ -1,0 +1,347 @@
+//! Checkpoints beside the traffic, and whether the log can be trusted.
+//!
+//! A thread with a connection of its own copies the log into the database file while the writer goes
+//! on. When little is left, the writer copies that itself between two batches and lets the log begin
+//! anew: only then nothing is added meanwhile.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ffi};
+
+use super::super::open;
+use super::super::write_connection::WriteConnection;
+use super::{Filled, mend};
+use crate::error::{ErrorKind, WorldError};
+use crate::lock::lock;
+
+/// A checkpoint syncs the database file; four times SQLite's default lets a page that is written again
+/// and again, and the sync, be paid for less often. 16 MiB of log.
+const CHECKPOINT_FRAMES: i64 = 4000;
+/// So few are copied between two batches: some milliseconds.
+const FRAMES_LEFT_MAX: i64 = 1000;
+/// How often the thread copies what was added meanwhile, before what is left is taken as it is.
+const ROUNDS_MAX: usize = 5;
+/// A log of more frames gives its space back to the disk when it begins anew. 64 MiB.
+const KEPT_FRAMES_MAX: i64 = 16_000;
+/// When a log that a reader holds is tried again, without traffic.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The same, while nothing is written because the log is full.
+const AGAIN_AFTER_WHEN_FULL: Duration = Duration::from_millis(50);
+const FRAME_BYTES: i64 = 4096 + 24;
+/// What a throttled caller is told to wait, in seconds.
+const THROTTLED_RETRY_AFTER_S: i64 = 1;
+
+/// The log of one database, as its writer has it.
+pub(in super::super) struct Log {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    database: PathBuf,
+    writing: Arc<WriteConnection>,
+    /// The thread's.
+    connection: Mutex<Connection>,
+    bound: Arc<Bound>,
+    /// When the thread is asked next.
+    checkpoint_at: AtomicI64,
+    /// A sync has failed, and the log has not been written anew since.
+    is_doubtful: AtomicBool,
+    /// Why nothing can be written any longer.
+    stopped: OnceLock<WorldError>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// How far the log has grown, and may grow.
+pub(in super::super) struct Bound {
+    /// In the log, by the last commit.
+    frames: Arc<AtomicI64>,
+    /// As much as it may grow to.
+    frames_max: i64,
+    /// The same, while the disk has less.
+    frames_max_now: AtomicI64,
+}
+
+impl Bound {
+    /// Whether so much waits to be copied that nothing may be added.
+    ///
+    /// # Errors
+    /// `Throttled`.
+    pub(in super::super) fn refuse_if_reached(&self) -> Result<(), WorldError> {
+        if !self.is_reached() {
+            return Ok(());
+        }
+        let frames = self.frames();
+        let mib = frames * FRAME_BYTES / (1024 * 1024);
+        let message = format!(
+            "the write-ahead log has grown to {mib} MiB, because a reader holds it or the disk is slow: end \
+             the process that reads for so long (npx hookline doctor names it)"
+        );
+        Err(WorldError::new(ErrorKind::Throttled, message)
+            .with("retryAfter", THROTTLED_RETRY_AFTER_S))
+    }
+
+    fn is_reached(&self) -> bool {
+        self.frames() >= self.frames_max_now.load(Ordering::Relaxed)
+    }
+
+    fn frames(&self) -> i64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Somebody keeps the log from beginning anew. Half of what the disk still has is left to others.
+    fn held(&self, free_bytes: Option<i64>) {
+        let growth = free_bytes.map(|bytes| bytes / 2 / FRAME_BYTES);
+        let now =
+            growth.map_or(self.frames_max, |growth| (self.frames() + growth).min(self.frames_max));
+        self.frames_max_now.store(now.max(CHECKPOINT_FRAMES), Ordering::Relaxed);
+    }
+
+    fn begun_anew(&self) {
+        self.frames.store(0, Ordering::Relaxed);
+        self.frames_max_now.store(self.frames_max, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    is_asked: bool,
+    /// The writer may copy what is left.
+    may_finish: bool,
+    /// A reader, or another process's checkpoint, was in the way the last time.
+    is_held: bool,
+    is_closed: bool,
+}
+
+impl Log {
+    /// Takes over the checkpoints from SQLite. `connection` is one that may write; `frames` is told by
+    /// [`count_frames`].
+    pub(in super::super) fn start(
+        database: PathBuf,
+        writing: Arc<WriteConnection>,
+        connection: Connection,
+        frames: Arc<AtomicI64>,
+        bytes_max: i64,
+    ) -> std::io::Result<Self> {
+        let frames_max = bytes_max / FRAME_BYTES;
+        let shared = Arc::new(Shared {
+            database,
+            writing,
+            connection: Mutex::new(connection),
+            bound: Arc::new(Bound {
+                frames,
+                frames_max,
+                frames_max_now: AtomicI64::new(frames_max),
+            }),
+            checkpoint_at: AtomicI64::new(CHECKPOINT_FRAMES),
+            is_doubtful: AtomicBool::new(false),
+            stopped: OnceLock::new(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let working = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("hookline-checkpoints".into())
+            .spawn(move || working.run())?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// How far the log may grow, for whoever wants to add to it.
+    pub(in super::super) fn bound(&self) -> Arc<Bound> {
+        Arc::clone(&self.shared.bound)
+    }
+
+    /// For the writer, after each commit.
+    pub(in super::super) fn after_commit(&self, writing: &Connection) {
+        let shared = &*self.shared;
+        let frames = shared.bound.frames();
+        if frames < CHECKPOINT_FRAMES {
+            // It has begun anew.
+            shared.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
+            return;
+        }
+        let mut state = lock(&shared.state);
+        if std::mem::take(&mut state.may_finish) {
+            drop(state);
+            shared.finish(writing);
+        } else if frames >= shared.checkpoint_at.load(Ordering::Relaxed) {
+            shared.checkpoint_at.store(frames + CHECKPOINT_FRAMES, Ordering::Relaxed);
+            state.is_asked = true;
+            shared.changed.notify_all();
+        }
+    }
+
+    /// A commit has failed: its frames may be on the disk, and those before it may not be.
+    pub(in super::super) fn doubt(&self) {
+        self.shared.is_doubtful.store(true, Ordering::Release);
+    }
+
+    /// Makes a log that is doubtful sound again, before anything is acknowledged.
+    ///
+    /// # Errors
+    /// Why that failed; the next call tries again, unless nothing can help.
+    pub(in super::super) fn make_sound(&self, writing: &Connection) -> Result<(), WorldError> {
+        let shared = &*self.shared;
+        if let Some(stopped) = shared.stopped.get() {
+            return Err(stopped.clone());
+        }
+        if !shared.is_doubtful.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let looking = lock(&shared.connection);
+        match mend(writing, &looking, &shared.database) {
+            Ok(()) => {
+                shared.is_doubtful.store(false, Ordering::Release);
+                Ok(())
+            }
+            Err(error) if error.kind == ErrorKind::Corrupt => {
+                Err(shared.stopped.get_or_init(|| error).clone())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For the writer, when it ends: leaves one file behind instead of two, where nobody else has it
+    /// open. What is doubtful stays as it is, and is recovered by the next opening.
+    pub(in super::super) fn close(&self, writing: &Connection) {
+        lock(&self.shared.state).is_closed = true;
+        self.shared.changed.notify_all();
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        if self.make_sound(writing).is_err() {
+            let _ = writing.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            return;
+        }
+        // Who has only looked leaves the files as they are: they are somebody else's.
+        let written = writing.query_row("SELECT total_changes()", [], |row| row.get(0));
+        if written.unwrap_or(0) > 0 {
+            // Another process may be reading: then it stays as it is.
+            let _ = Filled::after(writing, "TRUNCATE");
+        }
+    }
+}
+
+/// Tells the length of the log after each commit of a connection, instead of SQLite's own checkpoint.
+pub(in super::super) fn count_frames(
+    connection: &mut Connection,
+) -> rusqlite::Result<Arc<AtomicI64>> {
+    let frames = Arc::new(AtomicI64::new(0));
+    let told = Arc::clone(&frames);
+    connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
+        told.store(i64::from(count), Ordering::Relaxed);
+        Ok(())
+    }))?;
+    Ok(frames)
+}
+
+impl Shared {
+    fn run(&self) {
+        while self.wait() {
+            self.copy();
+        }
+    }
+
+    /// Waits until there is something to copy; `false` at the end.
+    fn wait(&self) -> bool {
+        let mut state = lock(&self.state);
+        loop {
+            if state.is_closed {
+                return false;
+            }
+            if std::mem::take(&mut state.is_asked) {
+                return true;
+            }
+            if !state.is_held {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let pause = if self.bound.is_reached() { AGAIN_AFTER_WHEN_FULL } else { AGAIN_AFTER };
+            let (woken, waited) =
+                self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.is_asked |= waited.timed_out();
+        }
+    }
+
+    /// Copies the log while the writer adds to it, until little is left or somebody is in the way.
+    fn copy(&self) {
+        for _ in 0..ROUNDS_MAX {
+            let Some(filled) = self.copy_once() else { return self.is_held() };
+            let added = self.bound.frames() - filled.backfilled;
+            if added <= FRAMES_LEFT_MAX {
+                break;
+            }
+        }
+        lock(&self.state).is_held = false;
+        match self.writing.lock_if_idle() {
+            Some(writing) => self.finish(&writing),
+            None => lock(&self.state).may_finish = true,
+        }
+    }
+
+    /// `None` when not all could be copied.
+    fn copy_once(&self) -> Option<Filled> {
+        let connection = lock(&self.connection);
+        let before = Filled::of(&connection).ok()?;
+        let copied = Filled::after(&connection, "PASSIVE").and_then(|filled| {
+            // While somebody adds to the log, SQLite leaves this to the end, where the writer would wait.
+            self.writing.sync_database()?;
+            Ok(filled)
+        });
+        match copied {
+            Ok(filled) => filled.is_backfilled().then_some(filled),
+            Err(fault) => {
+                self.checkpoint_failed(before, &fault);
+                None
+            }
+        }
+    }
+
+    /// Copies what is left and lets the log begin anew. Waits for readers, but not for long.
+    fn finish(&self, writing: &Connection) {
+        let is_long = self.bound.frames() > KEPT_FRAMES_MAX;
+        let mode = if is_long { "TRUNCATE" } else { "RESTART" };
+        let finished = open::hurry(|| {
+            let before = Filled::of(writing)?;
+            Filled::after(writing, mode).inspect_err(|fault| self.checkpoint_failed(before, fault))
+        });
+        match finished {
+            Ok(filled) if !filled.is_busy => {
+                self.bound.begun_anew();
+                self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
+                lock(&self.state).is_held = false;
+            }
+            _ => self.is_held(),
+        }
+    }
+
+    /// Somebody is in the way.
+    fn is_held(&self) {
+        self.bound.held(open::free_bytes(&self.database));
+        lock(&self.state).is_held = true;
+    }
+
+    /// A sync that failed leaves the log in doubt. If it was the database file's, the pages of this
+    /// checkpoint are copied again by the next one; those that an earlier one had copied, when it could
+    /// not end, are not.
+    fn checkpoint_failed(&self, before: Filled, fault: &WorldError) {
+        if fault.details["sqliteCode"] != ffi::SQLITE_IOERR_FSYNC {
+            return;
+        }
+        self.is_doubtful.store(true, Ordering::Release);
+        if before.backfilled > 0 {
+            let message = "the disk failed to write the database file, and nothing is written any longer; end \
+                           every process that has it open, check the disk, and start again: what was \
+                           acknowledged is in the log";
+            let _ = self.stopped.set(WorldError::new(ErrorKind::Io, message));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Who keeps the log from being begun anew.
+
+use std::fs;
+use std::path::Path;
+
+use super::log_path;
+use crate::store::LogState;
+
+/// A log that is shorter is not worth a question.
+const LONG_LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long the log of a database is, and who reads it if it is long. Opens no file: closing one of
+/// them would release SQLite's locks.
+pub(in super::super) fn state(database: &Path) -> LogState {
+    let bytes = fs::metadata(log_path(database)).map_or(0, |log| log.len());
+    let read_by = if bytes < LONG_LOG_BYTES { Vec::new() } else { readers(database) };
+    LogState { bytes: i64::try_from(bytes).unwrap_or(i64::MAX), read_by }
+}
+
+/// The kernel lists every lock with its process.
+#[cfg(target_os = "linux")]
+fn readers(database: &Path) -> Vec<i64> {
+    use std::os::unix::fs::MetadataExt;
+
+    let Ok(shared) = fs::metadata(super::beside(database, "-shm")) else { return Vec::new() };
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let mut readers: Vec<i64> =
+        locks.lines().filter_map(|line| reader(line, shared.ino())).collect();
+    readers.sort_unstable();
+    readers.dedup();
+    readers
+}
+
+#[cfg(not(target_os = "linux"))]
+fn readers(_database: &Path) -> Vec<i64> {
+    Vec::new()
+}
+
+/// The process of a line of `/proc/locks`, if that is a lock by which SQLite marks a reader of the log
+/// in the shared memory with this inode.
+#[cfg(any(target_os = "linux", test))]
+fn reader(line: &str, inode: u64) -> Option<i64> {
+    /// Marks 1 to 4; a reader at mark 0 reads the database file only.
+    const READ_MARKS: std::ops::RangeInclusive<u64> = 124..=127;
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    let [_, "POSIX", _, "READ", process, file, first, _] = columns[..] else { return None };
+    let of_file = file.rsplit(':').next()?.parse() == Ok(inode);
+    let is_mark = READ_MARKS.contains(&first.parse().ok()?);
+    if of_file && is_mark { process.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readers_of_a_log_are_read_from_the_kernels_list() {
+        let line = "5: POSIX  ADVISORY  READ 4711 fe:00:99 124 124";
+        assert_eq!(reader(line, 99), Some(4711));
+        assert_eq!(reader(line, 98), None, "another file");
+        assert_eq!(reader(&line.replace("124", "123"), 99), None, "it reads the database file");
+        assert_eq!(reader(&line.replace("124", "128"), 99), None, "it has the file open");
+        assert_eq!(reader(&line.replace("READ", "WRITE"), 99), None);
+        assert_eq!(reader(&line.replacen("5:", "5: ->", 1), 99), None, "it waits");
+        assert_eq!(reader("", 99), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Writing the log to the disk anew, after the disk failed to.
+//!
+//! When a sync fails, Linux takes the pages for written that it has not written. A later sync
+//! succeeds then, and the disk keeps a hole, at which the next recovery stops. The contents are still
+//! in memory, and the log's checksums say whether they are the right ones. So every committed frame
+//! is written again, what follows the last one is cut off, because it belongs to a commit that was
+//! rejected, and the file is synced. After that the log is as whole as if nothing had failed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind as IoErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::format::{Chain, HEADER_BYTES};
+use super::{Filled, log_path};
+use crate::error::{ErrorKind, WorldError};
+
+/// Frames that are read and written at a time.
+const FRAMES_AT_ONCE: u64 = 64;
+
+/// Writes the log anew. `writing` has no transaction; `looking` is another connection.
+///
+/// # Errors
+/// `Corrupt` when a committed frame is no longer what was written, which no repetition mends; else the
+/// fault of the storage, after which the log is as doubtful as before.
+pub(in super::super) fn mend(
+    writing: &Connection,
+    looking: &Connection,
+    database: &Path,
+) -> Result<(), WorldError> {
+    // Nobody appends and nobody begins the log anew meanwhile. Readers and checkpoints only read it.
+    writing.execute_batch("BEGIN IMMEDIATE")?;
+    let mended = Filled::of(looking).and_then(|filled| write_anew(&log_path(database), filled));
+    writing.execute_batch("ROLLBACK")?;
+    mended
+}
+
+fn write_anew(log: &Path, filled: Filled) -> Result<(), WorldError> {
+    // No lock of SQLite's is on the log, so closing it releases none.
+    let mut file = OpenOptions::new().read(true).write(true).open(log).map_err(failed)?;
+    let end = match filled.frames {
+        0 => 0,
+        frames => write_frames(&mut file, frames.unsigned_abs())?,
+    };
+    file.set_len(end).map_err(failed)?;
+    file.sync_data().map_err(failed)
+}
+
+/// Returns where the last frame ends.
+fn write_frames(file: &mut File, frames: u64) -> Result<u64, WorldError> {
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact(&mut header).map_err(|error| unreadable(&error))?;
+    let mut chain = Chain::begin(&header).ok_or_else(lost)?;
+    write_at(file, 0, &header)?;
+    let mut bytes = Vec::new();
+    let mut done = 0;
+    while done < frames {
+        let now = FRAMES_AT_ONCE.min(frames - done);
+        bytes.resize(now as usize * chain.frame_bytes(), 0);
+        file.seek(SeekFrom::Start(chain.offset(done))).map_err(failed)?;
+        file.read_exact(&mut bytes).map_err(|error| unreadable(&error))?;
+        if !bytes.chunks_exact(chain.frame_bytes()).all(|frame| chain.follows(frame)) {
+            return Err(lost());
+        }
+        write_at(file, chain.offset(done), &bytes)?;
+        done += now;
+    }
+    Ok(chain.offset(frames))
+}
+
+fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> Result<(), WorldError> {
+    file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(bytes)).map_err(failed)
+}
+
+fn unreadable(error: &io::Error) -> WorldError {
+    match error.kind() {
+        IoErrorKind::UnexpectedEof => lost(),
+        _ => failed(error),
+    }
+}
+
+fn lost() -> WorldError {
+    WorldError::new(
+        ErrorKind::Corrupt,
+        "the disk lost a part of the write-ahead log that it had taken; end every process that has the \
+         database open, check the disk, and start again: what was acknowledged before the disk failed \
+         is recovered then",
+    )
+}
+
+fn failed(error: impl std::borrow::Borrow<io::Error>) -> WorldError {
+    let error = error.borrow();
+    let kind = match error.kind() {
+        IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+        IoErrorKind::PermissionDenied | IoErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+        _ => ErrorKind::Io,
+    };
+    WorldError::new(
+        kind,
+        format!(
+            "the disk failed to write the log of the database, and nothing is written until it does: \
+             {error}; check the disk and its free space"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Database {
+        folder: tempfile::TempDir,
+        writing: Connection,
+        looking: Connection,
+    }
+
+    impl Database {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.db");
+            let writing = Connection::open(&path).unwrap();
+            writing.pragma_update(None, "journal_mode", "wal").unwrap();
+            writing.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+            writing.execute_batch("CREATE TABLE a (b); INSERT INTO a VALUES (1)").unwrap();
+            let looking = Connection::open(&path).unwrap();
+            Self { folder, writing, looking }
+        }
+
+        fn path(&self) -> std::path::PathBuf {
+            self.folder.path().join("a.db")
+        }
+
+        fn mend(&self) -> Result<(), WorldError> {
+            mend(&self.writing, &self.looking, &self.path())
+        }
+
+        fn log(&self) -> Vec<u8> {
+            std::fs::read(log_path(&self.path())).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_mended_is_the_same_log() {
+        let database = Database::new();
+        let before = database.log();
+        database.mend().unwrap();
+        assert_eq!(database.log(), before);
+        database.writing.execute("INSERT INTO a VALUES (2)", []).unwrap();
+        let rows: i64 =
+            database.looking.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 2);
+    }
+
+    #[test]
+    fn what_was_never_committed_is_cut_off() {
+        let database = Database::new();
+        let before = database.log();
+        let mut file = OpenOptions::new().append(true).open(log_path(&database.path())).unwrap();
+        file.write_all(&[1; 10_000]).unwrap();
+        database.mend().unwrap();
+        assert_eq!(database.log(), before);
+    }
+
+    #[test]
+    fn a_log_that_holds_nothing_is_emptied() {
+        let database = Database::new();
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        database.writing.query_row(checkpoint, [], |_| Ok(())).unwrap();
+        std::fs::write(log_path(&database.path()), [1; 10_000]).unwrap();
+        database.mend().unwrap();
+        assert_eq!(database.log(), b"");
+        database.writing.execute("INSERT INTO a VALUES (2)", []).unwrap();
+    }
+
+    #[test]
+    fn a_frame_that_the_disk_has_lost_is_never_taken_for_written() {
+        let database = Database::new();
+        let mut log = database.log();
+        log[100] ^= 1;
+        std::fs::write(log_path(&database.path()), &log).unwrap();
+        assert_eq!(database.mend().unwrap_err().kind, ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,62 @@
+//! The write-ahead log: kept sound when the disk fails, and short beside the traffic.
+//!
+//! SQLite would check-point it inside a commit, for as long as that takes, and would swallow a sync
+//! that fails there. So the checkpoints are ours ([`checkpoints`]), and so is what follows a failed
+//! sync ([`mending`]).
+
+mod checkpoints;
+mod format;
+mod holders;
+mod mending;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+pub(super) use checkpoints::{Bound, Log, count_frames};
+pub(super) use holders::state;
+pub(super) use mending::mend;
+
+use crate::error::WorldError;
+
+/// The file of a database's log.
+pub(super) fn log_path(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// How much is in the log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Filled {
+    /// Committed frames.
+    frames: i64,
+    /// So many of them, from the first, are in the database file too.
+    backfilled: i64,
+    /// Whether somebody kept the checkpoint from its end.
+    is_busy: bool,
+}
+
+impl Filled {
+    /// As it is; nothing is done.
+    fn of(connection: &Connection) -> Result<Self, WorldError> {
+        Self::after(connection, "NOOP")
+    }
+
+    /// As it is after a checkpoint of this mode.
+    fn after(connection: &Connection, mode: &str) -> Result<Self, WorldError> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let mut statement = connection.prepare_cached(&sql)?;
+        Ok(statement.query_row([], |row| {
+            Ok(Self { is_busy: row.get(0)?, frames: row.get(1)?, backfilled: row.get(2)? })
+        })?)
+    }
+
+    fn is_backfilled(&self) -> bool {
+        !self.is_busy && self.backfilled == self.frames
+    }
+}

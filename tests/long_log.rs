@@ -1,0 +1,144 @@
+//! The write-ahead log stays short, beside a reader that holds it too: then it is bounded, and begins
+//! anew when the reader has ended.
+
+use hookline::domain;
+
+mod kit;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hookline::clock::ManualClock;
+use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::payload::Payload;
+use hookline::error::{ErrorKind, WorldError};
+use hookline::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
+use hookline::store::{Completion, LogState, Store};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use kit::rows::*;
+use kit::{PATIENCE, options, settled};
+
+const MIB: i64 = 1024 * 1024;
+/// A log that has begun anew is no longer than this: what it was when it was last begun anew, or what
+/// gave its space back.
+const SHORT_LOG_BYTES: i64 = 64 * MIB;
+
+struct Place {
+    store: SqliteStore,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new(log_bytes_max: i64) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let location = Location::File(folder.path().join("world.db"));
+        let options = SqliteOptions { log_bytes_max, ..options(location, &clock) };
+        let store = SqliteStore::open(options).expect("the file opens");
+        for body in [
+            EventBody::RunCreated(creation()),
+            EventBody::RunStarted(None),
+            hook_created("h", "token"),
+        ] {
+            settled(|done| store.append_event(request(1, body), done)).expect("it is logged");
+        }
+        Self { store, folder }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("world.db")
+    }
+
+    /// Resumes the hook so often, all at once, each time with so many bytes.
+    fn resume(&self, count: usize, bytes: usize) -> Result<(), WorldError> {
+        let resume = || EventRequest {
+            payload: Some(Payload::Bytes(vec![7; bytes])),
+            ..request(1, hook_received("h", None))
+        };
+        let under_way: Vec<_> = (0..count)
+            .map(|_| {
+                let (done, outcome) = Completion::channel();
+                self.store.append_event(resume(), done);
+                outcome
+            })
+            .collect();
+        let outcomes = under_way
+            .into_iter()
+            .map(|outcome| outcome.recv_timeout(PATIENCE).expect("it settles").map(drop));
+        outcomes.fold(Ok(()), Result::and)
+    }
+
+    fn log(&self) -> LogState {
+        settled(|done| self.store.queue_depth(done)).expect("it is read").log
+    }
+
+    /// Goes on with light traffic until something holds.
+    #[track_caller]
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let started = Instant::now();
+        while !holds(self) {
+            assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.log());
+            // Refused or not: both are traffic.
+            let _ = self.resume(1, 10);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A reader that has begun to read, and does not end.
+fn reader(path: &Path) -> Connection {
+    let reader = Connection::open(path).expect("it opens");
+    reader.execute_batch("BEGIN").expect("it begins");
+    reader.query_row("SELECT count(*) FROM events", [], |_| Ok(())).expect("it reads");
+    reader
+}
+
+#[test]
+fn the_log_of_ten_thousand_events_is_short() {
+    let place = Place::new(LOG_BYTES_MAX);
+    for _ in 0..100 {
+        place.resume(100, 10_000).expect("they are logged");
+    }
+    place.until("the log is short", |place| place.log().bytes <= SHORT_LOG_BYTES);
+    place.until("the events are in the database file", |place| {
+        std::fs::metadata(place.path()).is_ok_and(|file| file.len() as i64 > 90 * MIB)
+    });
+}
+
+#[test]
+fn a_log_that_a_reader_holds_is_bounded_and_then_begins_anew() {
+    const BOUND_BYTES: i64 = 80 * MIB;
+    let place = Place::new(BOUND_BYTES);
+    let reader = reader(&place.path());
+    let refused = (0..1000).find_map(|_| place.resume(10, 60_000).err());
+    let refused = refused.expect("it is refused before the disk is full");
+    assert_eq!(refused.kind, ErrorKind::Throttled, "{refused}");
+    assert!(refused.details["retryAfter"].is_number(), "{refused}");
+    let log = place.log();
+    assert!(log.bytes >= BOUND_BYTES && log.bytes < BOUND_BYTES + 8 * MIB, "{log:?}");
+    if cfg!(target_os = "linux") {
+        assert_eq!(log.read_by, [i64::from(std::process::id())]);
+    }
+    drop(reader);
+    place.until("what was refused is taken", |place| place.resume(10, 60_000).is_ok());
+    place.until("the space is given back", |place| place.log().bytes <= SHORT_LOG_BYTES);
+    assert_eq!(place.log().read_by, Vec::<i64>::new());
+}
+
+#[test]
+fn a_log_that_is_held_no_longer_gives_its_space_back_without_traffic() {
+    let place = Place::new(LOG_BYTES_MAX);
+    let reader = reader(&place.path());
+    place.resume(250, 60_000).expect("they are logged");
+    place.resume(1250, 60_000).expect("they are logged");
+    assert!(place.log().bytes > SHORT_LOG_BYTES);
+    drop(reader);
+    let started = Instant::now();
+    while place.log().bytes > 0 {
+        assert!(started.elapsed() < PATIENCE, "{:?}", place.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
