@@ -1,8 +1,10 @@
 /** One process with one Hookline World: `hookline-child.mjs FILE SIZE`. */
-import hookline, { getHookByToken, resumeHook } from '../dist/index.mjs';
-import { measure, PAYLOAD, park, tokens } from './load.mjs';
+import { load, measure, park, payload, tokens } from './load.mjs';
 import { obey } from './rpc.mjs';
 
+// Another build than this one's, for a comparison.
+const build = process.env.BENCH_BUILD ?? '../dist/index.mjs';
+const { default: hookline, getHookByToken, resumeHook } = await import(build);
 const [url, sizeText] = process.argv.slice(2);
 const size = Number(sizeText);
 const world = hookline({ url });
@@ -12,8 +14,10 @@ const nextToken = tokens(size);
 obey(
   {
     park: () => park(world, size),
-    resume: ({ inFlight, count }) =>
-      measure(inFlight, count, () => resumeHook(nextToken(), PAYLOAD)),
+    resume: ({ inFlight, count, bytes }) =>
+      measure(inFlight, count, () => resumeHook(nextToken(), payload(bytes))),
+    load: ({ inFlight, ms, bytes }) =>
+      load(inFlight, ms, () => resumeHook(nextToken(), payload(bytes))),
     lookUp: ({ count }) => measure(1, count, () => getHookByToken(nextToken())),
     memory: ({ count }) => memory(count),
   },

@@ -7,6 +7,11 @@ const WORKFLOW = 'workflow//./workflows/approval//approval';
 
 export const PAYLOAD = { approved: true, by: 'someone@example.com' };
 
+/** A payload of about so many bytes when it is serialized; without a size, {@link PAYLOAD}. */
+export function payload(bytes) {
+  return bytes ? { ...PAYLOAD, note: 'n'.repeat(Math.max(0, bytes - 60)) } : PAYLOAD;
+}
+
 export function token(number) {
   return `approval:${String(number).padStart(6, '0')}`;
 }
@@ -75,6 +80,34 @@ export async function atOnce(inFlight, count, operation) {
     }
   };
   await Promise.all(Array.from({ length: Math.min(inFlight, count) }, lane));
+}
+
+/**
+ * Calls `operation` for so long, always `inFlight` at once. How many were done, the longest time between
+ * two that were done, and how many were throttled; those wait for a moment.
+ */
+export async function load(inFlight, ms, operation) {
+  const until = performance.now() + ms;
+  let [done, throttled, longestGapMs, last] = [0, 0, 0, performance.now()];
+  const lane = async () => {
+    while (performance.now() < until) {
+      try {
+        await operation();
+      } catch (error) {
+        if (error.name !== 'ThrottleError') throw error;
+        throttled += 1;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        last = performance.now();
+        continue;
+      }
+      const now = performance.now();
+      longestGapMs = Math.max(longestGapMs, now - last);
+      last = now;
+      done += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, lane));
+  return { done, throttled, longestGapMs };
 }
 
 /** Calls `operation` `count` times; how long a call took, and how many were done in a second. */

@@ -8,6 +8,7 @@
 //! - `seed N` fills the file with N runs, each with one hook.
 //! - `single N` resumes N hooks, one per commit.
 //! - `batch SIZE N` resumes hooks in N commits of SIZE.
+//! - `hold FILE` begins to read a file, and does not end until `let-go`.
 //! - `drain FILE` empties the queue of a file, this one's or Hookline's, and checkpoints its log.
 
 use std::error::Error;
@@ -43,13 +44,14 @@ const FIRST_MS: i64 = 1_700_000_000_000;
 
 struct Bare {
     connection: Connection,
+    holding: Option<Connection>,
     hooks: i64,
     resumed: i64,
 }
 
 fn main() -> Outcome<()> {
     let path = std::env::args().nth(1).ok_or("usage: bare_sqlite FILE")?;
-    let mut bare = Bare { connection: open(&path)?, hooks: 0, resumed: 0 };
+    let mut bare = Bare { connection: open(&path)?, holding: None, hooks: 0, resumed: 0 };
     for line in std::io::stdin().lock().lines() {
         let answer = bare.obey(&line?)?;
         writeln!(std::io::stdout().lock(), "{answer}")?;
@@ -73,6 +75,15 @@ impl Bare {
             ["seed", hooks] => self.seed(hooks.parse()?),
             ["single", count] => self.commits(1, count.parse()?),
             ["batch", size, count] => self.commits(size.parse()?, count.parse()?),
+            ["hold", path] => {
+                let reader = open(path)?;
+                reader.execute_batch("BEGIN")?;
+                let events: i64 =
+                    reader.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+                self.holding = Some(reader);
+                Ok(serde_json::json!({ "events": events }))
+            }
+            ["let-go"] => Ok(serde_json::json!({ "held": self.holding.take().is_some() })),
             ["drain", path] => drain(path),
             _ => Err(format!("unknown command: {line}").into()),
         }
