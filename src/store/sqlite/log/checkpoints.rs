@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,11 +14,12 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 
+use super::super::migrate::APPLICATION_ID;
 use super::super::open;
 use super::super::write_connection::WriteConnection;
-use super::{Filled, mend};
+use super::{FRAME_BYTES, Filled, mend, shrinking};
 use crate::error::{ErrorKind, WorldError};
-use crate::lock::lock;
+use crate::lock::{lock, try_lock};
 
 /// A checkpoint syncs the database file; four times SQLite's default lets a page that is written again
 /// and again, and the sync, be paid for less often. 16 MiB of log.
@@ -26,13 +28,16 @@ const CHECKPOINT_FRAMES: i64 = 4000;
 const FRAMES_LEFT_MAX: i64 = 1000;
 /// How often the thread copies what was added meanwhile, before what is left is taken as it is.
 const ROUNDS_MAX: usize = 5;
-/// A log of more frames gives its space back to the disk when it begins anew. 64 MiB.
-const KEPT_FRAMES_MAX: i64 = 16_000;
+/// A checkpoint of more is synced piece by piece: one sync of all would hold up those of the log.
+const SYNCED_AT_ONCE_FRAMES: i64 = 8000;
+/// How often it is synced then.
+const SYNC_EVERY: Duration = Duration::from_millis(50);
+/// How often a piece of a log that has been long is given back.
+const CUT_EVERY: Duration = Duration::from_millis(50);
 /// When a log that a reader holds is tried again, without traffic.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The same, while nothing is written because the log is full.
 const AGAIN_AFTER_WHEN_FULL: Duration = Duration::from_millis(50);
-const FRAME_BYTES: i64 = 4096 + 24;
 /// What a throttled caller is told to wait, in seconds.
 const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
@@ -50,12 +55,30 @@ struct Shared {
     bound: Arc<Bound>,
     /// When the thread is asked next.
     checkpoint_at: AtomicI64,
+    /// Whether there is a chore, at no cost.
+    has_chore: AtomicBool,
     /// A sync has failed, and the log has not been written anew since.
     is_doubtful: AtomicBool,
     /// Why nothing can be written any longer.
     stopped: OnceLock<WorldError>,
     state: Mutex<State>,
     changed: Condvar,
+}
+
+/// What only the writer can do, because nothing may be added meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Chore {
+    /// Copying what is left, and letting the log begin anew.
+    Finish,
+    /// Giving back a piece of the file.
+    Cut,
+}
+
+/// What the thread is to do.
+enum Next {
+    Copy,
+    Cut,
+    End,
 }
 
 /// How far the log has grown, and may grow.
@@ -112,8 +135,10 @@ impl Bound {
 #[derive(Default)]
 struct State {
     is_asked: bool,
-    /// The writer may copy what is left.
-    may_finish: bool,
+    /// What the writer is to do between two batches.
+    chore: Option<Chore>,
+    /// The file is longer than a log needs to be.
+    is_long: bool,
     /// A reader, or another process's checkpoint, was in the way the last time.
     is_held: bool,
     is_closed: bool,
@@ -140,6 +165,7 @@ impl Log {
                 frames_max_now: AtomicI64::new(frames_max),
             }),
             checkpoint_at: AtomicI64::new(CHECKPOINT_FRAMES),
+            has_chore: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
             stopped: OnceLock::new(),
             state: Mutex::default(),
@@ -161,18 +187,15 @@ impl Log {
     pub(in super::super) fn after_commit(&self, writing: &Connection) {
         let shared = &*self.shared;
         let frames = shared.bound.frames();
-        if frames < CHECKPOINT_FRAMES {
+        if shared.has_chore.swap(false, Ordering::Relaxed) {
+            let chore = lock(&shared.state).chore.take();
+            chore.into_iter().for_each(|chore| shared.do_chore(chore, writing));
+        } else if frames < CHECKPOINT_FRAMES {
             // It has begun anew.
             shared.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
-            return;
-        }
-        let mut state = lock(&shared.state);
-        if std::mem::take(&mut state.may_finish) {
-            drop(state);
-            shared.finish(writing);
         } else if frames >= shared.checkpoint_at.load(Ordering::Relaxed) {
             shared.checkpoint_at.store(frames + CHECKPOINT_FRAMES, Ordering::Relaxed);
-            state.is_asked = true;
+            lock(&shared.state).is_asked = true;
             shared.changed.notify_all();
         }
     }
@@ -244,30 +267,56 @@ pub(in super::super) fn count_frames(
 
 impl Shared {
     fn run(&self) {
-        while self.wait() {
-            self.copy();
+        loop {
+            match self.next() {
+                Next::Copy => self.copy(),
+                Next::Cut => self.hand_over(Chore::Cut),
+                Next::End => break,
+            }
         }
     }
 
-    /// Waits until there is something to copy; `false` at the end.
-    fn wait(&self) -> bool {
+    /// Waits until there is something to do.
+    fn next(&self) -> Next {
         let mut state = lock(&self.state);
         loop {
             if state.is_closed {
-                return false;
+                return Next::End;
             }
             if std::mem::take(&mut state.is_asked) {
-                return true;
+                return Next::Copy;
             }
-            if !state.is_held {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
+            let (pause, next) = match (state.is_held, state.is_long) {
+                (true, _) if self.bound.is_reached() => (AGAIN_AFTER_WHEN_FULL, Next::Copy),
+                (true, _) => (AGAIN_AFTER, Next::Copy),
+                (false, true) => (CUT_EVERY, Next::Cut),
+                (false, false) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            let waited = self.changed.wait_timeout(state, pause);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() && !woken.is_closed {
+                return next;
             }
-            let pause = if self.bound.is_reached() { AGAIN_AFTER_WHEN_FULL } else { AGAIN_AFTER };
-            let (woken, waited) =
-                self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            state.is_asked |= waited.timed_out();
+        }
+    }
+
+    /// Does a chore if the writer has nothing to do, else leaves it to the writer.
+    fn hand_over(&self, chore: Chore) {
+        if let Some(writing) = self.writing.lock_if_idle() {
+            return self.do_chore(chore, &writing);
+        }
+        lock(&self.state).chore = Some(chore);
+        self.has_chore.store(true, Ordering::Relaxed);
+    }
+
+    fn do_chore(&self, chore: Chore, writing: &Connection) {
+        match chore {
+            Chore::Finish => self.finish(writing),
+            Chore::Cut => self.cut(writing),
         }
     }
 
@@ -281,20 +330,15 @@ impl Shared {
             }
         }
         lock(&self.state).is_held = false;
-        match self.writing.lock_if_idle() {
-            Some(writing) => self.finish(&writing),
-            None => lock(&self.state).may_finish = true,
-        }
+        self.hand_over(Chore::Finish);
     }
 
     /// `None` when not all could be copied.
     fn copy_once(&self) -> Option<Filled> {
         let connection = lock(&self.connection);
         let before = Filled::of(&connection).ok()?;
-        let copied = Filled::after(&connection, "PASSIVE").and_then(|filled| {
-            // While somebody adds to the log, SQLite leaves this to the end, where the writer would wait.
-            self.writing.sync_database()?;
-            Ok(filled)
+        let copied = self.synced_piecewise(before.frames - before.backfilled, || {
+            Filled::after(&connection, "PASSIVE")
         });
         match copied {
             Ok(filled) => filled.is_backfilled().then_some(filled),
@@ -305,21 +349,78 @@ impl Shared {
         }
     }
 
+    /// Does a checkpoint of so many frames and waits until the disk has it. While somebody adds to the
+    /// log, SQLite leaves the sync to the end, where the writer would wait for it.
+    fn synced_piecewise<T>(
+        &self,
+        frames: i64,
+        checkpoint: impl FnOnce() -> Result<T, WorldError>,
+    ) -> Result<T, WorldError> {
+        if frames <= SYNCED_AT_ONCE_FRAMES {
+            let done = checkpoint()?;
+            self.writing.sync_database()?;
+            return Ok(done);
+        }
+        std::thread::scope(|scope| {
+            let (ends, ended) = std::sync::mpsc::channel::<()>();
+            let syncing = scope.spawn(move || {
+                while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SYNC_EVERY) {
+                    self.writing.sync_database()?;
+                }
+                self.writing.sync_database()
+            });
+            let done = checkpoint();
+            drop(ends);
+            let synced = syncing.join().unwrap_or_else(|_| Err(WorldError::closed()));
+            let done = done?;
+            synced.map(|()| done)
+        })
+    }
+
     /// Copies what is left and lets the log begin anew. Waits for readers, but not for long.
     fn finish(&self, writing: &Connection) {
-        let is_long = self.bound.frames() > KEPT_FRAMES_MAX;
-        let mode = if is_long { "TRUNCATE" } else { "RESTART" };
         let finished = open::hurry(|| {
             let before = Filled::of(writing)?;
-            Filled::after(writing, mode).inspect_err(|fault| self.checkpoint_failed(before, fault))
+            Filled::after(writing, "RESTART")
+                .inspect_err(|fault| self.checkpoint_failed(before, fault))
         });
         match finished {
             Ok(filled) if !filled.is_busy => {
                 self.bound.begun_anew();
                 self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
-                lock(&self.state).is_held = false;
+                let mut state = lock(&self.state);
+                state.is_held = false;
+                state.is_long = shrinking::is_long(&self.database);
+                self.changed.notify_all();
             }
             _ => self.is_held(),
+        }
+    }
+
+    /// Gives back a piece of a log that has been long. It begins anew with the next commit only, so
+    /// where there is no traffic this makes one.
+    fn cut(&self, writing: &Connection) {
+        let Some(looking) = try_lock(&self.connection) else { return };
+        let touched = match Filled::of(&looking) {
+            Ok(filled) if filled.is_backfilled() && filled.frames > 0 => open::hurry(|| {
+                // It is this already, but SQLite writes the page.
+                let touched = writing.pragma_update(None, "application_id", APPLICATION_ID);
+                touched.map_err(WorldError::from)
+            }),
+            filled => filled.map(drop),
+        };
+        if let Err(fault) = &touched
+            && fault.kind != ErrorKind::Busy
+        {
+            self.is_doubtful.store(true, Ordering::Release);
+        }
+        let cut = touched
+            .and_then(|()| open::hurry(|| shrinking::cut_piece(writing, &looking, &self.database)));
+        match cut {
+            Ok(is_long) => lock(&self.state).is_long = is_long,
+            // The next piece is tried again.
+            Err(fault) if fault.kind == ErrorKind::Busy => {}
+            Err(_) => lock(&self.state).is_long = false,
         }
     }
 

@@ -8,6 +8,7 @@ mod checkpoints;
 mod format;
 mod holders;
 mod mending;
+mod shrinking;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ pub(super) use holders::state;
 pub(super) use mending::mend;
 
 use crate::error::WorldError;
+
+/// A page and what stands before it in the log.
+const FRAME_BYTES: i64 = 4096 + 24;
 
 /// The file of a database's log.
 pub(super) fn log_path(database: &Path) -> PathBuf {
