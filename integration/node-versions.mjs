@@ -19,6 +19,37 @@ const SURFACE = `
     }));
   });`;
 
+const CONTEXTS = `
+  const { AsyncLocalStorage } = require('node:async_hooks');
+  const { createWorld } = require('hookline');
+  const requests = new AsyncLocalStorage();
+  const world = createWorld({ delivery: 'direct' });
+  const handlers = [];
+  const callers = [];
+  const as = (user, work) =>
+    requests.run(user, async () => {
+      await work();
+      callers.push(requests.getStore());
+    });
+  (async () => {
+    let delivered;
+    const done = new Promise((resolve) => (delivered = resolve));
+    await as('ada', () => {
+      world.createQueueHandler('__wkf_step_', async () => {
+        handlers.push(requests.getStore() ?? null);
+        requests.enterWith('mallory');
+        await world.runs.list();
+        if (handlers.length === 2) delivered();
+      });
+      return world.start();
+    });
+    await as('bob', () => world.queue('__wkf_step_1', {}));
+    await as('eve', () => world.queue('__wkf_step_2', {}));
+    await as('ada', () => done);
+    await world.close();
+    console.log(JSON.stringify({ handlers, callers }));
+  })();`;
+
 /** Tests of an example that has been installed and built. */
 export function worksOnEveryNode(appOf) {
   for (const version of NODES) {
@@ -39,6 +70,15 @@ export function worksOnEveryNode(appOf) {
           same: true,
           error: 'HookNotFoundError',
           externals: ['hookline'],
+        });
+      });
+
+      test('handlers run in nobody’s asynchronous context, and callers go on in their own', async () => {
+        const env = { WORKFLOW_HOOKLINE_URL: join(await newFolder('database'), 'hookline.db') };
+        const output = await program(appOf(), node, ['-e', CONTEXTS], undefined, env);
+        assert.deepEqual(JSON.parse(output), {
+          handlers: [null, null],
+          callers: ['ada', 'bob', 'eve', 'ada'],
         });
       });
 

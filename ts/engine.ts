@@ -9,6 +9,7 @@ import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
+import { inNobodysContext } from './nobody';
 import { refuseUnsupportedSdk } from './setup';
 import { drainOnSignals, ignoreSignals } from './signals';
 
@@ -51,7 +52,8 @@ export function createEngine(options: WorldOptions): Engine {
     async connect() {
       // While it closes, what is being delivered may still use it.
       if (isClosed || (closing && !opening)) throw closed();
-      opening ??= open();
+      // What Node creates while it opens lives as long as the process.
+      opening ??= inNobodysContext(open);
       const attempt = opening;
       try {
         const native = await attempt;
@@ -66,10 +68,8 @@ export function createEngine(options: WorldOptions): Engine {
     },
     async start() {
       const native = await engine.connect();
-      await settled(
-        native.startWorker((delivery, body) => deliver(engine, native, delivery, body), appUrl()),
-      );
-      if (!closing) drainOnSignals(drain);
+      await settled(inNobodysContext(() => native.startWorker(deliverTo(native), appUrl())));
+      if (!closing) inNobodysContext(() => drainOnSignals(drain));
     },
     close() {
       closing ??= shut();
@@ -89,6 +89,12 @@ export function createEngine(options: WorldOptions): Engine {
       else void opening?.then(leaveNow, () => undefined);
     },
   };
+
+  /** Each delivery by itself: what one leaves in its context (`enterWith`) is not there for the next. */
+  function deliverTo(native: NativeWorld) {
+    return (delivery: string, body: Uint8Array) =>
+      inNobodysContext(() => deliver(engine, native, delivery, body));
+  }
 
   async function open(): Promise<NativeWorld> {
     // A reader may look at what is there with whatever the app has.

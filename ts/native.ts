@@ -118,6 +118,8 @@ export interface NativeWorld {
 export interface NativeBinding {
   NativeWorld: new (config: string) => NativeWorld;
   addonVersion(): string;
+  /** Calls it where no `AsyncLocalStorage` has a store; what it throws is thrown here. */
+  callInNobodysContext(work: () => void): void;
 }
 
 /** A successful reply, parsed: the JSON document and the block of bytes that it points into. */

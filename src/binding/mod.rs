@@ -19,3 +19,12 @@ mod world;
 pub fn addon_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
+
+/// Calls `work` where no `AsyncLocalStorage` has a store; what it throws is thrown here.
+#[napi_derive::napi(catch_unwind)]
+pub fn call_in_nobodys_context(
+    env: napi::Env,
+    work: napi::bindgen_prelude::Function<'_, (), ()>,
+) -> napi::Result<()> {
+    promise::call_in_nobodys_context(&env, &work)
+}

@@ -15,7 +15,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use napi::bindgen_prelude::ToNapiValue;
+use napi::bindgen_prelude::{Function, JsValue as _, ToNapiValue};
 use napi::{Env, Result, Status, check_status, sys};
 
 use super::replies::{self, Reply};
@@ -50,6 +50,27 @@ pub fn promise(env: &Env, start: impl FnOnce(Completion<Reply>)) -> Result<JsVal
 /// An answer that is there already.
 pub fn answer(env: &Env, answer: Answer) -> Result<JsValue> {
     reply_object(env.raw(), answer).map(JsValue)
+}
+
+/// Calls `work` without arguments in nobody's asynchronous context: no `AsyncLocalStorage` has a store
+/// in it, whatever called this. An exception of `work` stays pending, and so is the caller's.
+pub fn call_in_nobodys_context(env: &Env, work: &Function<'_, (), ()>) -> Result<()> {
+    let (mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: on the environment's thread with its live `env` and a live function of it. Without an
+    // asynchronous context Node enters its empty one. Up to Node 22 the stores hang on the receiver,
+    // so it is an object that nobody has seen.
+    unsafe {
+        check_status!(sys::napi_create_object(env.raw(), &mut receiver))?;
+        check_status!(sys::napi_make_callback(
+            env.raw(),
+            ptr::null_mut(),
+            receiver,
+            work.raw(),
+            0,
+            ptr::null(),
+            &mut result,
+        ))
+    }
 }
 
 /// A raw deferred on its way through other threads.
