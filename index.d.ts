@@ -81,8 +81,8 @@ export interface CryptoKey {
  *   its metadata hydrated.
  *
  * @throws {@link HookNotFoundError} (its `token` is the token) when no live hook has this token:
- *   there never was one, it has been disposed, or its run has ended. An empty token, one of more
- *   than 4096 UTF-16 units and one with a lone surrogate name no hook.
+ *   there never was one, it has been disposed, or its run has ended. A token of more than 65,536
+ *   UTF-16 units and one with a lone surrogate name no hook.
  * @throws {@link WorkflowRunNotFoundError} when the hook's run does not exist.
  * @throws `TypeError` when `tokenOrHook` is neither a string nor an object with `runId`, `hookId`
  *   and `token`.

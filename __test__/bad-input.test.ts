@@ -118,16 +118,16 @@ describe('a token or hook object that names no live hook', () => {
     });
   });
 
-  test('a token of 4096 characters is one, and the World refuses to create a longer one', async () => {
+  test('a token of 65,536 characters is one, and the World refuses to create a longer one', async () => {
     const { world, hook } = await secretHook();
-    const long = 'x'.repeat(4096);
+    const long = 'x'.repeat(65_536);
     await newHook(world, long);
     expect((await resumeHook(long, PAYLOAD)).token).toBe(long);
     const tooLong = newHook(world, `${TOKEN}${long}`, { runId: hook.runId });
     expect(await caught(tooLong)).toMatchObject({
       name: 'WorkflowWorldError',
       status: 400,
-      message: expect.stringContaining('4096'),
+      message: expect.stringContaining('65536'),
     });
   });
 

@@ -106,12 +106,24 @@ describe('an answer', () => {
     },
   );
 
+  test('of 422 of the handler says that it will never do it: the message is given up', async () => {
+    const answer = { status: 422, body: '"never"' };
+    const { baseUrl, requests } = await serve(async () => answer);
+    const world = newWorld({ delivery: 'http', baseUrl });
+    await world.start();
+    await world.queue(`${STEP_PREFIX}x`, { n: 1 });
+    await until('the end', LIMIT_MS, async () => (await world.stats()).messages.dead === 1);
+    expect(requests.filter((request) => request !== 'health')).toHaveLength(1);
+    const [dead] = (await world.deadMessages()).data;
+    expect(dead).toMatchObject({ attempt: 1, error: 'HTTP 422: "never"' });
+  });
+
   test('of 413 that names no message costs an attempt, and the app is asked for its health again', async () => {
     const answer = { status: 413, body: 'too large', handled: null };
     expect(await requestsOf(answer)).toEqual(['health', 'attempt 1', 'health', 'attempt 2']);
   });
 
-  test.each([400, 422, 500])(
+  test.each([400, 413, 500])(
     'of %i that names the message is of its handler: the attempt counts, and the app is not asked again',
     async (status) => {
       const answer = { status, body: '"refused"' };

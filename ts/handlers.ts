@@ -8,6 +8,7 @@
 import type { Engine } from './engine';
 import { decodeJson } from './json';
 import type { NativeDelivery, NativeWorld } from './native';
+import { handOver, isRefusedForEver } from './refused';
 
 /** What the SDK passes to `createQueueHandler`. */
 export type QueueHandler = (
@@ -128,12 +129,18 @@ export function deliver(
     const handler = handlerFor(engine, queueName);
     if (!handler) throw new Error(`No handler is registered for the queue "${queueName}".`);
     const message = decodeJson(new TextDecoder().decode(body));
-    const result = await handler(message, { attempt, queueName, messageId });
+    const result = await handOver(engine, handler, message, { attempt, queueName, messageId });
     const seconds = timeoutOf(result);
     return JSON.stringify(seconds === undefined ? { done: true } : { timeoutSeconds: seconds });
   };
   run()
-    .catch((error) => JSON.stringify({ error: String(error), unable: isOfThisProcess(error) }))
+    .catch((error) =>
+      JSON.stringify({
+        error: String(error),
+        unable: isOfThisProcess(error),
+        refused: isRefusedForEver(error, queueName),
+      }),
+    )
     .then((outcome) => native.settleDelivery(deliveryId, outcome))
     // A World that closed meanwhile has released the message; there is nobody left to tell.
     .catch(() => undefined);

@@ -20,7 +20,7 @@ import { type ResumedRun, type ResumeSpan, tracedResume } from './telemetry';
 import { currentEngine, currentWorld, SPEC_VERSION } from './world';
 
 /** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
-const TOKEN_LENGTH_MAX = 4096;
+const TOKEN_LENGTH_MAX = 65_536;
 
 /**
  * Where a call works, found once: the World of the process may be another when it ends, as in a test
@@ -244,6 +244,6 @@ function tokenOf(tokenOrHook: unknown): string {
  * replaced on its way to the store, and then name somebody else's hook.
  */
 export function checkToken(token: string): void {
-  if (token !== '' && token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;
+  if (token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;
   throw new HookNotFoundError(token);
 }

@@ -10,9 +10,10 @@ import {
   registerHandler,
   timeoutOf,
 } from './handlers';
-import { decodeJson, encodeJson } from './json';
+import { decodeJson, storableJson } from './json';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
+import { handOver, isRefusedForEver } from './refused';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
 const BARE_STEP_PREFIX = '__wkf_step_';
@@ -24,7 +25,7 @@ export function createQueue(engine: Engine): Queue {
       return deploymentId();
     },
     async queue(queueName: string, message: unknown, options: QueueMessageOptions = {}) {
-      const body = encodeJson(message);
+      const body = storableJson(message);
       if (body === undefined) throw invalid('A queue message must be a JSON value.');
       const request = encodeRequest(engine, queueName, options);
       const native = await engine.connect();
@@ -50,12 +51,12 @@ function encodeRequest(engine: Engine, queueName: unknown, options: QueueMessage
   if (delaySeconds !== undefined && !(Number.isFinite(delaySeconds) && delaySeconds >= 0)) {
     throw invalid('delaySeconds must be a number of seconds, zero or more.');
   }
-  return JSON.stringify({
+  return storableJson({
     queueName: inNamespace(queueName, engine.config().queueNamespace),
     delaySeconds,
     idempotencyKey,
     headers,
-  });
+  }) as string;
 }
 
 // SDK 4.8.9 forgets the namespace when it enqueues a step, but listens on the queue that has it.
@@ -103,7 +104,7 @@ async function answerDelivery(
   const claimed = { queueName, messageId, attempt, leaseToken };
   try {
     const native = openedWorld(engine) ?? (await engine.connect());
-    return await runAdmitted(native, claimed, handler);
+    return await runAdmitted(engine, native, claimed, handler);
   } catch {
     // The reason may name the database, which is nothing for whoever sent this.
     return refusal(503, 'The delivery cannot be verified now');
@@ -114,6 +115,7 @@ const NOT_LIVE = 'This request does not belong to a live delivery';
 
 /** Throws what keeps it from being verified; what the handler throws is an answer. */
 async function runAdmitted(
+  engine: Engine,
   native: NativeWorld,
   claimed: ClaimedDelivery,
   handler: QueueHandler,
@@ -128,17 +130,25 @@ async function runAdmitted(
   try {
     const body = payloadOf(admitted.body, bytes) as Uint8Array;
     const message = decodeJson(new TextDecoder().decode(body));
-    const seconds = timeoutOf(await handler(message, { attempt, queueName, messageId }));
+    const seconds = timeoutOf(
+      await handOver(engine, handler, message, { attempt, queueName, messageId }),
+    );
     return handled(
       messageId,
       200,
       seconds === undefined ? { ok: true } : { timeoutSeconds: seconds },
     );
   } catch (error) {
-    return handled(messageId, isOfThisProcess(error) ? 503 : 500, String(error));
+    return handled(messageId, failureStatus(error, queueName), String(error));
   } finally {
     native.endDelivery(leaseToken);
   }
+}
+
+/** Tells the queue whether the message comes again: to anybody, to another process, or never. */
+function failureStatus(error: unknown, queueName: string): number {
+  if (isOfThisProcess(error)) return 503;
+  return isRefusedForEver(error, queueName) ? 422 : 500;
 }
 
 /** An answer of the handler itself: the queue takes no other for one (`src/queue/http.rs`). */

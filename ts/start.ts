@@ -6,7 +6,7 @@ import type { CryptoKey, StartOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { invalid, WorkflowRuntimeError } from './errors';
 import { messageOf, missingSdk } from './installed-sdk';
-import { encodeJson } from './json';
+import { storableJson } from './json';
 import { encryptionKeyOf } from './keys';
 import { answerOf, settled } from './native';
 import { Run } from './run';
@@ -71,7 +71,7 @@ async function begin(
     world,
   );
   const payload = encodePayload(input);
-  const request = encodeJson({
+  const request = storableJson({
     runId,
     eventType: 'run_created',
     specVersion,

@@ -13,7 +13,8 @@ import { checkTimeout, runEnd } from './awaiting';
 import { maxEvents } from './config';
 import type { Engine } from './engine';
 import { invalid } from './errors';
-import { encodeJson, isBytes } from './json';
+import { isBytes, storableJson } from './json';
+import { kindOf } from './kind';
 import { answerOf, type NativeReply, type NativeWorld, settled } from './native';
 import {
   DATE_FIELDS,
@@ -26,6 +27,23 @@ import {
   toStep,
   toWait,
 } from './records';
+
+/** The fields of `eventData` that the rules read. */
+const FIELD_TYPES: Readonly<Record<string, 'string' | 'boolean'>> = {
+  deploymentId: 'string',
+  workflowName: 'string',
+  stepName: 'string',
+  stack: 'string',
+  errorCode: 'string',
+  token: 'string',
+  isWebhook: 'boolean',
+};
+
+/** What workflow code knows the points in time by. */
+const TIMES: Readonly<Record<string, string>> = {
+  resumeAt: 'The end of a sleep (eventData.resumeAt)',
+  retryAfter: 'The retryAfter of a RetryableError (eventData.retryAfter)',
+};
 
 type NativePage = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
 
@@ -204,8 +222,9 @@ export function encodeEvent(runId: string | null, event: EventRequest): EncodedE
     if (rest[field] !== undefined && rest[field] !== null)
       rest[field] = milliseconds(field, rest[field]);
   }
+  checkFields(eventType, rest);
   const payload = encodePayload(value);
-  const request = encodeJson({
+  const request = storableJson({
     runId,
     eventType,
     correlationId: optionalText('correlationId', correlationId),
@@ -216,12 +235,34 @@ export function encodeEvent(runId: string | null, event: EventRequest): EncodedE
   return { request: request as string, payload: payload?.bytes };
 }
 
+/** Refuses here what the addon could only say of that a field has the wrong type. */
+function checkFields(eventType: string, data: Record<string, unknown>): void {
+  if (eventType === 'hook_created') checkNewToken(data.token);
+  for (const [field, type] of Object.entries(FIELD_TYPES)) {
+    const value = data[field] ?? undefined;
+    if (value === undefined || typeof value === type) continue;
+    throw invalid(`eventData.${field} must be a ${type}, but is ${kindOf(value)}.`);
+  }
+}
+
+function checkNewToken(token: unknown): void {
+  if (typeof token !== 'string') {
+    const advice =
+      'pass a string to createHook(), such as String(id), and the same to resumeHook()';
+    throw invalid(`The token of a hook must be a string, but is ${kindOf(token)}: ${advice}.`);
+  }
+  // It would be replaced on its way to the store, and the replay would not know it again.
+  if (!token.isWellFormed()) {
+    throw invalid('The token of a hook must be text, but holds half of a surrogate pair.');
+  }
+}
+
 /** How a payload is stored: bytes as they are, any other value as typed JSON, `undefined` not. */
 export function encodePayload(
   value: unknown,
 ): { format: 'bytes' | 'json'; bytes: Uint8Array } | undefined {
   if (isBytes(value)) return { format: 'bytes', bytes: value };
-  const json = encodeJson(value);
+  const json = storableJson(value);
   return json === undefined ? undefined : { format: 'json', bytes: new TextEncoder().encode(json) };
 }
 
@@ -291,7 +332,7 @@ function paging(params: ReadOptions & PageRequest) {
 
 function milliseconds(field: string, value: unknown): number {
   const ms = new Date(value as string | number | Date).getTime();
-  if (Number.isNaN(ms)) throw invalid(`eventData.${field} must be a date.`);
+  if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a date, but is none.`);
   return ms;
 }
 

@@ -40,6 +40,9 @@ struct Ended {
     /// Whether the error is this process's fault and not that of the message.
     #[serde(default)]
     unable: bool,
+    /// Whether the next attempt would fail for the same reason.
+    #[serde(default)]
+    refused: bool,
 }
 
 impl JsHandler {
@@ -64,6 +67,7 @@ impl JsHandler {
         self.ended.notify_all();
         let handled = match serde_json::from_str(outcome) {
             Ok(Ended { error: Some(error), unable: true, .. }) => Handled::Unable { error },
+            Ok(Ended { error: Some(error), refused: true, .. }) => Handled::Refused { error },
             Ok(Ended { error: Some(error), .. }) => Handled::Failed { error },
             Ok(Ended { timeout_seconds: Some(seconds), .. }) => Handled::Again { seconds },
             Ok(_) => Handled::Done,

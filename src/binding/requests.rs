@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
-use crate::domain::payload::{Payload, StructuredError};
+use crate::domain::payload::{Payload, StructuredError, unstorable_because};
 use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
@@ -39,6 +39,11 @@ pub struct AppendEvent {
     pub(super) payload_format: Option<PayloadFormat>,
 }
 
+/// Refuses what the database would refuse every time, and then as a fault of its own.
+pub fn refuse_unstorable(bytes: &[u8]) -> Result<(), WorldError> {
+    unstorable_because(bytes.len()).map_or(Ok(()), |reason| Err(WorldError::invalid(reason)))
+}
+
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum PayloadFormat {
@@ -48,6 +53,7 @@ pub(super) enum PayloadFormat {
 
 impl PayloadFormat {
     pub(super) fn payload(self, bytes: Vec<u8>) -> Result<Payload, WorldError> {
+        refuse_unstorable(&bytes)?;
         match self {
             PayloadFormat::Bytes => Ok(Payload::Bytes(bytes)),
             PayloadFormat::Json => {
@@ -417,6 +423,7 @@ pub struct Enqueue {
 
 impl Enqueue {
     pub fn into_request(self, body: Vec<u8>) -> Result<EnqueueRequest, WorldError> {
+        refuse_unstorable(&body)?;
         let delay_seconds = self.delay_seconds.unwrap_or(0.0);
         if delay_seconds.is_nan() || delay_seconds < 0.0 {
             return Err(WorldError::invalid("delaySeconds must not be negative"));

@@ -379,6 +379,9 @@ impl NativeWorld {
         chunks: Vec<Uint8Array>,
     ) -> Result<JsValue> {
         self.promise(env, |engine| {
+            for chunk in &chunks {
+                requests::refuse_unstorable(chunk)?;
+            }
             let chunks = chunks.iter().map(|chunk| chunk.to_vec()).collect();
             Ok(move |done: Completion<Reply>| {
                 let done = then(done, |()| Ok(Reply::void()));

@@ -4,8 +4,9 @@ use std::fmt;
 
 use ulid::Ulid;
 
-/// Longest hook token in UTF-16 code units, the unit in which JavaScript measures a string.
-pub const TOKEN_LENGTH_MAX: usize = 4096;
+/// Longest hook token in UTF-16 code units, the unit in which JavaScript measures a string. Tokens are
+/// keys of an index, and whole in every event of their hook; no sensible one comes near.
+pub const TOKEN_LENGTH_MAX: usize = 65_536;
 
 /// A client-made run id may be this old: the message that carries it may have waited a day.
 pub const RUN_ID_AGE_MS_MAX: i64 = 24 * 60 * 60 * 1000;
@@ -103,14 +104,14 @@ impl HookToken {
         self.text == stored.text || self.other.as_ref() == Some(&stored.text)
     }
 
-    /// Whether a hook may carry this token: not empty and at most [`TOKEN_LENGTH_MAX`] long.
+    /// Whether a hook may carry this token: at most [`TOKEN_LENGTH_MAX`] long. The SDK's local World
+    /// takes an empty one, so it is one here.
     pub fn is_acceptable(&self) -> bool {
         let plain = match &self.other {
             Some(plain) if self.sealed => plain,
             _ => &self.text,
         };
-        !plain.is_empty()
-            && (plain.len() <= TOKEN_LENGTH_MAX || plain.encode_utf16().count() <= TOKEN_LENGTH_MAX)
+        plain.len() <= TOKEN_LENGTH_MAX || plain.encode_utf16().count() <= TOKEN_LENGTH_MAX
     }
 }
 
@@ -307,7 +308,7 @@ mod tests {
     fn a_token_is_measured_in_utf16_units_and_never_printed() {
         assert!(HookToken::new("é".repeat(TOKEN_LENGTH_MAX)).is_acceptable());
         assert!(!HookToken::new("é".repeat(TOKEN_LENGTH_MAX + 1)).is_acceptable());
-        assert!(!HookToken::new("").is_acceptable());
+        assert!(HookToken::new("").is_acceptable());
         assert_eq!(format!("{:?}", HookToken::new("secret")), "HookToken(..)");
         assert_eq!(format!("{:?}", LeaseToken::new("secret")), "LeaseToken(..)");
     }

@@ -1,5 +1,16 @@
 //! Serialised values: opaque to the engine, stored once with the event that carries them.
 
+/// Largest payload, stream chunk or message in bytes: half of what the database can hold in a row,
+/// and as much as JavaScript can hold in a text.
+pub const PAYLOAD_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Why a value of this many bytes cannot be stored, or `None` when it can.
+pub fn unstorable_because(bytes: usize) -> Option<String> {
+    (bytes > PAYLOAD_BYTES_MAX).then(|| {
+        format!("a value of {bytes} bytes cannot be stored (at most {PAYLOAD_BYTES_MAX}): keep it elsewhere, and store where")
+    })
+}
+
 /// A serialised value as the SDK hands it over (`SerializedData` in `@workflow/world`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
@@ -30,4 +41,16 @@ pub struct StructuredError {
     /// The SDK's error code (`RUN_ERROR_CODES`), for runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_at_most_half_a_gibibyte() {
+        assert_eq!(unstorable_because(PAYLOAD_BYTES_MAX), None);
+        let reason = unstorable_because(PAYLOAD_BYTES_MAX + 1).unwrap();
+        assert!(reason.contains("536870913") && reason.contains("536870912"), "{reason}");
+    }
 }

@@ -47,7 +47,7 @@ pub enum Refusal {
     HookDisposed(CorrelationId),
     #[error("this idempotency key has been used for another payload: use a fresh key for it")]
     ResumeKeyReused,
-    #[error("a hook token must have 1 to {} characters", super::id::TOKEN_LENGTH_MAX)]
+    #[error("the token of a hook may have at most {} characters", super::id::TOKEN_LENGTH_MAX)]
     TokenUnacceptable,
     #[error("wait \"{0}\" does not exist")]
     WaitNotFound(CorrelationId),

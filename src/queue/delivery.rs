@@ -27,6 +27,11 @@ pub enum Handled {
         /// Why.
         error: String,
     },
+    /// The handler was refused what it asks for, as it will be every time.
+    Refused {
+        /// Why.
+        error: String,
+    },
     /// The connection broke, so nobody knows how far the handler came; or something before it refuses
     /// the message.
     Lost {
@@ -102,6 +107,7 @@ pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
             error,
             reached: true,
         },
+        Handled::Refused { error } => Outcome::Dead { error },
         Handled::Unable { error } => Outcome::unable(error),
         Handled::NotReached { error } => {
             Outcome::Release { delay_ms: backoff::delay_ms(1, fraction), error, reached: false }
@@ -114,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_retried_until_the_last_attempt_and_a_miss_for_ever() {
+    fn a_failure_is_retried_until_the_last_attempt_a_miss_for_ever_and_a_refusal_never() {
         let failed = || Handled::Failed { error: "e".into() };
         assert!(matches!(outcome(failed(), 1, 0.5), Outcome::Release { reached: true, .. }));
         assert!(matches!(outcome(failed(), 49, 0.5), Outcome::Release { .. }));
@@ -124,6 +130,8 @@ mod tests {
         assert!(matches!(outcome(missed, 1000, 0.5), Outcome::Release { reached: false, .. }));
         let unable = Handled::Unable { error: "e".into() };
         assert!(matches!(outcome(unable, 1000, 0.5), Outcome::Release { reached: false, .. }));
+        let refused = Handled::Refused { error: "e".into() };
+        assert_eq!(outcome(refused, 1, 0.5), Outcome::Dead { error: "e".into() });
         let lost = Handled::Lost { error: "e".into() };
         assert_eq!(outcome(lost, last, 0.5), Outcome::Dead { error: "e".into() });
     }

@@ -196,6 +196,9 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         return Handled::Unable { error: said(status, body) };
     }
+    if status == StatusCode::UNPROCESSABLE_ENTITY {
+        return Handled::Refused { error: said(status, body) };
+    }
     if !status.is_success() {
         return Handled::Failed { error: said(status, body) };
     }
@@ -242,6 +245,8 @@ mod tests {
         assert_eq!(error, Handled::Failed { error: "HTTP 500: \"boom\"".into() });
         let unable = read_answer(StatusCode::SERVICE_UNAVAILABLE, b"\"no key\"");
         assert_eq!(unable, Handled::Unable { error: "HTTP 503: \"no key\"".into() });
+        let refused = read_answer(StatusCode::UNPROCESSABLE_ENTITY, b"\"never\"");
+        assert_eq!(refused, Handled::Refused { error: "HTTP 422: \"never\"".into() });
         let other = |status| read_other(status, b"");
         for status in [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY] {
             assert!(matches!(other(status), Handled::NotReached { .. }), "{status}");

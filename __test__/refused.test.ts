@@ -1,0 +1,93 @@
+/** A delivery that is refused for ever is not repeated; one that failed for the moment is. */
+import type { World } from 'hookline';
+import { createTestWorld } from 'hookline/testing';
+import { cleanUp, newRun, newWorld } from './support';
+
+const STEP = '__wkf_step_look';
+const FLOW = '__wkf_workflow_look';
+const ATTEMPTS_LIMIT_MS = 20_000;
+
+afterEach(cleanUp);
+
+/** A handler that does this, on its first attempt and the next; settles with the attempts it took. */
+function handle(world: World, prefix: string, work: (attempt: number) => Promise<unknown>) {
+  const attempts: number[] = [];
+  return new Promise<number[]>((settle) => {
+    world.createQueueHandler(prefix, async (_message, { attempt }) => {
+      attempts.push(attempt);
+      if (attempt === 2) settle(attempts);
+      await work(attempt);
+    });
+  });
+}
+
+/** What no World stores, whenever it is asked to. */
+const refused = (world: World) => world.events.create('run', { eventType: 'nonsense' as never });
+
+/** The World's messages that were given up, once there are any. */
+async function given(world: World) {
+  for (;;) {
+    const { data } = await world.deadMessages();
+    if (data.length > 0) return data;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test.each([
+  ['a step that does not exist', STEP, { workflowRunId: 'wrun_none', stepId: 'step_none' }],
+  ['a run that does not exist', FLOW, { runId: 'wrun_none' }],
+])(
+  'a message about %s has nothing that could end, so it is given up at its first attempt',
+  async (_name, queueName, message) => {
+    const world = newWorld({ delivery: 'direct' });
+    void handle(world, queueName, () => refused(world));
+    await world.start();
+    await world.queue(queueName, message);
+    expect(await given(world)).toMatchObject([
+      { attempt: 1, error: expect.stringContaining('is not an event type') },
+    ]);
+  },
+  ATTEMPTS_LIMIT_MS,
+);
+
+test.each([
+  ['any other error', () => Promise.reject(new Error('for now'))],
+  [
+    'an error of the same class without its code',
+    () => Promise.reject(Object.assign(new Error('for now'), { name: 'WorkflowWorldError' })),
+  ],
+])(
+  '%s is tried again',
+  async (_name, work) => {
+    const world = newWorld({ delivery: 'direct' });
+    const attempts = handle(world, STEP, (attempt) => (attempt === 1 ? work() : Promise.resolve()));
+    await world.start();
+    await world.queue(STEP, {});
+    expect(await attempts).toEqual([1, 2]);
+  },
+  ATTEMPTS_LIMIT_MS,
+);
+
+test(
+  'a store that cannot write the end of a run now writes it at the next delivery',
+  async () => {
+    const world = createTestWorld();
+    const errors = jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    const runId = await newRun(world);
+    let replays = 0;
+    world.createQueueHandler('__wkf_workflow_', async () => {
+      replays += 1;
+      if (replays === 1) await world.failCommit(1, { code: 'BUSY' });
+      await refused(world);
+    });
+    await world.queue(FLOW, { runId });
+    await world.drain({ skipSleeps: true });
+    const { status, error } = await world.runs.get(runId);
+    expect([replays, status]).toEqual([2, 'failed']);
+    expect(error?.message).toContain('is not an event type');
+    expect(errors).toHaveBeenCalledTimes(1);
+    errors.mockRestore();
+    await world.close();
+  },
+  ATTEMPTS_LIMIT_MS,
+);

@@ -1,0 +1,100 @@
+/**
+ * What becomes of a delivery that was refused for ever.
+ *
+ * Workflow code decides what its replay asks for, and it asks for the same every time: for a hook whose
+ * token is a number, with metadata that cannot be serialized, for a sleep until no date. SDK 4.8.9 lets
+ * such an error out of its handler as if storage had failed, so the message would be delivered until the
+ * 48th attempt ends the run for having been delivered 48 times. Here the first one ends the run, or the
+ * step, with the reason.
+ */
+import type { EventRequest } from '../index';
+import type { Engine } from './engine';
+import {
+  EntityConflictError,
+  RunExpiredError,
+  WorkflowRuntimeError,
+  WorkflowWorldError,
+} from './errors';
+import type { QueueHandler } from './handlers';
+import { settled } from './native';
+import { encodeEvent } from './storage';
+import { SPEC_VERSION } from './world';
+
+const STEP_QUEUE = /^__(?:[a-z][a-z0-9]*_)?wkf_step_/;
+
+/**
+ * Calls a handler. What it was refused for ever ends its run, or its step, and is not thrown then: the
+ * message is done. It is thrown when there is nothing to end.
+ */
+export async function handOver(
+  engine: Engine,
+  handler: QueueHandler,
+  message: unknown,
+  meta: Parameters<QueueHandler>[1],
+): Promise<unknown> {
+  try {
+    return await handler(message, meta);
+  } catch (error) {
+    if (!isRefusedForEver(error, meta.queueName)) throw error;
+    await endWith(engine, error as Error, message, meta.queueName);
+    return undefined;
+  }
+}
+
+/** Whether the next delivery of the message would end with the same error. */
+export function isRefusedForEver(error: unknown, queueName: string): boolean {
+  // What no World could store.
+  if (WorkflowWorldError.is(error) && error.code === 'INVALID') return true;
+  // Out of a replay: a hook's metadata cannot be serialized. The runtime takes such an error for final
+  // too, where it catches it. What a step returns may be another value the next time, and the runtime
+  // itself counts its attempts.
+  return WorkflowRuntimeError.is(error) && !STEP_QUEUE.test(queueName);
+}
+
+async function endWith(
+  engine: Engine,
+  error: Error,
+  message: unknown,
+  queueName: string,
+): Promise<void> {
+  const end = endOf(error, message, queueName);
+  if (!end) throw error;
+  const { request, payload } = encodeEvent(end.runId, end.event);
+  const native = await engine.connect();
+  try {
+    await settled(native.appendEvent(request, payload));
+  } catch (cause) {
+    // Somebody else has ended it meanwhile.
+    if (EntityConflictError.is(cause) || RunExpiredError.is(cause)) return;
+    // A store that fails now will not fail the next time; otherwise there is nothing that could end.
+    const { status } = cause as { status?: number };
+    throw status !== undefined && status >= 500 ? cause : error;
+  }
+  const where = end.event.correlationId ? `step ${end.event.correlationId} of run` : 'run';
+  console.error(`[hookline] The ${where} ${end.runId} has failed: ${error.message}`);
+}
+
+/** The event that ends what a message is about, as the runtime itself writes it. */
+function endOf(
+  { message, stack }: Error,
+  body: unknown,
+  queueName: string,
+): { runId: string; event: EventRequest } | undefined {
+  const { runId, workflowRunId, stepId } = (body ?? {}) as Record<string, unknown>;
+  if (STEP_QUEUE.test(queueName)) {
+    if (typeof workflowRunId !== 'string' || typeof stepId !== 'string') return undefined;
+    const eventData = { stepName: queueName.replace(STEP_QUEUE, ''), error: message, stack };
+    return { runId: workflowRunId, event: eventOf('step_failed', eventData, stepId) };
+  }
+  if (typeof runId !== 'string') return undefined;
+  const eventData = { error: { message, stack }, errorCode: 'USER_ERROR' };
+  return { runId, event: eventOf('run_failed', eventData) };
+}
+
+function eventOf(
+  eventType: 'run_failed' | 'step_failed',
+  eventData: object,
+  correlationId?: string,
+): EventRequest {
+  return { eventType, specVersion: SPEC_VERSION, correlationId, eventData };
+}
