@@ -74,15 +74,14 @@ function delivery(mode = 'auto'): string {
  * deliveries; the addon finds the engine by the canonical path itself.
  */
 export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
-  if (url.startsWith('file://')) {
-    try {
-      return fileURLToPath(url);
-    } catch {
-      return url;
-    }
+  try {
+    if (url.startsWith('file://')) return fileURLToPath(url);
+    if (url === ':memory:' || url.includes('://')) return url;
+    return resolve(url.startsWith('file:') ? url.slice('file:'.length) : url);
+  } catch {
+    // No path at all, or a working directory that is gone: opening it says so.
+    return url;
   }
-  if (url === ':memory:' || url.includes('://')) return url;
-  return resolve(url.startsWith('file:') ? url.slice('file:'.length) : url);
 }
 
 /**

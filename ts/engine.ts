@@ -4,20 +4,25 @@
  * Two World objects of one process may name one database; the addon then shares its engine. So this
  * file counts nothing, and keeps no state that both would need (see `handlers.ts` for that).
  */
-import type { WorldOptions } from '../index';
+import { randomUUID } from 'node:crypto';
 import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
 import { inNobodysContext } from './nobody';
+import type { Given } from './options';
 import { refuseUnsupportedSdk } from './setup';
 import { drainOnSignals, ignoreSignals } from './signals';
 
 /** What the parts of a World share; every function may be picked off the object. */
 export interface Engine {
-  /** The configuration, read from options and environment at the first call. */
+  /**
+   * The configuration, read from options and environment at the first call.
+   *
+   * @throws WorkflowWorldError with code `BAD_CONFIG` for options that are none.
+   */
   config(): NativeConfig;
-  /** Equal for Worlds of this process that use the same database. */
+  /** Equal for Worlds of this process that use the same database; never throws. */
   key(): string;
   /** The opened addon; a failed opening is tried again by the next call. */
   connect(): Promise<NativeWorld>;
@@ -35,8 +40,14 @@ function closed(): Error {
   return toError({ code: 'CLOSED', message: 'This World is closed.', details: { status: 503 } });
 }
 
+/** What is wrong with the options of a World. The runtime tries again: it may be mended by then. */
+function badConfig(message: string): Error {
+  return toError({ code: 'BAD_CONFIG', message, details: { status: 500 } });
+}
+
 /** The engine of a World; does no I/O and never throws. */
-export function createEngine(options: WorldOptions): Engine {
+export function createEngine({ options, fault }: Given): Engine {
+  const unusable = `unusable ${randomUUID()}`;
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
@@ -45,10 +56,12 @@ export function createEngine(options: WorldOptions): Engine {
 
   const engine: Engine = {
     config() {
+      if (fault) throw badConfig(fault);
       config ??= readConfig(options);
       return config;
     },
-    key: () => engineKey(engine.config()),
+    // One with bad options shares an engine with nobody.
+    key: () => (fault ? unusable : engineKey(engine.config())),
     async connect() {
       // While it closes, what is being delivered may still use it.
       if (isClosed || (closing && !opening)) throw closed();

@@ -5,8 +5,6 @@
  * own Worlds use, so a message is readable by its tools; plain JSON is a valid document too.
  */
 
-import { invalid } from './errors';
-
 const TAG = 'Uint8Array';
 
 /** How `JSON.stringify` writes half of a surrogate pair (and how an escaped backslash may look). */
@@ -38,22 +36,6 @@ export function encodeJson(value: unknown): string | undefined {
   const text: string | undefined = JSON.stringify(value, tagBytes);
   if (text === undefined || !LONE_SURROGATE.test(text)) return text;
   return JSON.stringify(value, tagBytesMendText);
-}
-
-/**
- * The same, for what a caller wants to have stored.
- *
- * @throws WorkflowWorldError with status 400 when there is no JSON for it. What JavaScript says of the
- *   reason may name parts of a secret, or be an error of the value's own, so it is left out.
- */
-export function storableJson(value: unknown): string | undefined {
-  try {
-    return encodeJson(value);
-  } catch {
-    throw invalid(
-      'What is to be stored has no JSON: it holds a bigint, contains itself, or cannot be read.',
-    );
-  }
 }
 
 /** The value of a text written by {@link encodeJson}, or of any plain JSON text. */

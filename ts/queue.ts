@@ -10,10 +10,11 @@ import {
   registerHandler,
   timeoutOf,
 } from './handlers';
-import { decodeJson, storableJson } from './json';
+import { decodeJson } from './json';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
 import { handOver, isRefusedForEver } from './refused';
+import { storableJson } from './storage';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
 const BARE_STEP_PREFIX = '__wkf_step_';

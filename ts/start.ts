@@ -6,12 +6,11 @@ import type { CryptoKey, StartOptions, World } from '../index';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { invalid, WorkflowRuntimeError } from './errors';
 import { messageOf, missingSdk } from './installed-sdk';
-import { storableJson } from './json';
 import { encryptionKeyOf } from './keys';
 import { answerOf, settled } from './native';
 import { Run } from './run';
 import { coreVersion, dehydrateArguments } from './serialize';
-import { encodePayload } from './storage';
+import { encodePayload, storableJson } from './storage';
 import { type StartSpan, traceCarrier, tracedStart } from './telemetry';
 import { currentWorld, engineOf, SPEC_VERSION } from './world';
 

@@ -13,7 +13,7 @@ import { checkTimeout, runEnd } from './awaiting';
 import { maxEvents } from './config';
 import type { Engine } from './engine';
 import { invalid } from './errors';
-import { isBytes, storableJson } from './json';
+import { encodeJson, isBytes } from './json';
 import { kindOf } from './kind';
 import { answerOf, type NativeReply, type NativeWorld, settled } from './native';
 import {
@@ -254,6 +254,22 @@ function checkNewToken(token: unknown): void {
   // It would be replaced on its way to the store, and the replay would not know it again.
   if (!token.isWellFormed()) {
     throw invalid('The token of a hook must be text, but holds half of a surrogate pair.');
+  }
+}
+
+/**
+ * The JSON text of what a caller wants to have stored; `undefined` when JSON has none for it.
+ *
+ * @throws WorkflowWorldError with status 400 when there is no JSON for it. What JavaScript says of the
+ *   reason may name parts of a secret, or be an error of the value's own, so it is left out.
+ */
+export function storableJson(value: unknown): string | undefined {
+  try {
+    return encodeJson(value);
+  } catch {
+    throw invalid(
+      'What is to be stored has no JSON: it holds a bigint, contains itself, or cannot be read.',
+    );
   }
 }
 

@@ -3,6 +3,7 @@ import type { Streamer, WorldOptions } from '../index';
 import type { Engine } from './engine';
 import { invalid } from './errors';
 import { copyBytes } from './json';
+import { kindOf } from './kind';
 import { type NativeReply, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
 
@@ -29,7 +30,9 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
       await write(streamName(name), runId, [toBytes(chunk)]);
     },
     async writeToStreamMulti(name: string, runId: RunId, chunks: (string | Uint8Array)[]) {
-      await write(streamName(name), runId, chunks.map(toBytes));
+      if (!Array.isArray(chunks)) throw invalid('Stream chunks must be given as an array.');
+      // Also what is missing in the array is looked at.
+      await write(streamName(name), runId, Array.from(chunks, toBytes));
     },
     async closeStream(name: string, runId: RunId) {
       await inOrder(streamName(name), runId, (native, id) => native.closeStream(name, id));
@@ -162,6 +165,12 @@ function streamName(name: unknown): string {
 /** A chunk's own copy of its bytes: it crosses later, and the caller may reuse its buffer. */
 function toBytes(chunk: unknown): Uint8Array {
   if (typeof chunk === 'string') return new TextEncoder().encode(chunk);
-  if (!ArrayBuffer.isView(chunk)) throw invalid('A stream chunk must be a string or a Uint8Array.');
-  return copyBytes(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+  if (!ArrayBuffer.isView(chunk)) {
+    throw invalid(`A stream chunk must be a string or a Uint8Array, but is ${kindOf(chunk)}.`);
+  }
+  try {
+    return copyBytes(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+  } catch {
+    throw invalid('A stream chunk has no bytes any more: its buffer was transferred elsewhere.');
+  }
 }

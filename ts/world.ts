@@ -4,6 +4,7 @@ import { engineKey, readConfig } from './config';
 import { createEngine, type Engine } from './engine';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
+import { readOptions } from './options';
 import { createQueue } from './queue';
 import { otherTarget, otherWorld, refuseUnsupportedSdk, worldOfTarget } from './setup';
 import { createStorage } from './storage';
@@ -29,7 +30,7 @@ type HooklineWorld = World & { [ENGINE]: Engine };
  * unreachable database is the error of the first operation.
  */
 export function createWorld(options?: WorldOptions): World {
-  const given = { ...options };
+  const given = readOptions(options);
   const engine = createEngine(given);
   const world: HooklineWorld = {
     // SDK 5.x looks at this first, and could only say that the number is wrong.
@@ -39,7 +40,7 @@ export function createWorld(options?: WorldOptions): World {
     },
     ...createStorage(engine),
     ...createQueue(engine),
-    ...createStreamer(engine, given),
+    ...createStreamer(engine, given.options),
     ...createKeys(engine),
     ...createUpkeep(engine),
     ...createInspection(engine),
