@@ -6,7 +6,8 @@ import type { Hook } from './index.js';
 
 /**
  * Options of `createWorld()`. An option wins over its environment variable.
- * Values are judged when the database opens: a bad one is the error of the first operation.
+ * Values are judged when the database opens: a bad one, and an option that there is not, is the error
+ * of the first operation and of `start()` (`WorkflowWorldError` with code `BAD_CONFIG`).
  */
 export interface WorldOptions {
   /**
@@ -160,8 +161,8 @@ export interface Queue {
   /**
    * Registers the handler for the queues with this prefix, and returns it as a route handler for
    * deliveries by HTTP. That answers 400 to a malformed request, 401 to one that does not belong to
-   * a live delivery, 500 when the handler throws, and 503 when that is because this process
-   * lacks the key of the run. A server of your own passes the answer on with its headers: without
+   * a live delivery, 500 when the handler throws, 422 when what it asked for can never be stored and
+   * it has no run that could end for that, and 503 when this process lacks the key of the run. A server of your own passes the answer on with its headers: without
    * them the queue takes it for somebody else's.
    */
   createQueueHandler(

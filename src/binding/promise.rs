@@ -5,6 +5,8 @@
 //! the operation itself does. Here settled promises queue up, and one thread-safe function, the
 //! doorbell, tells the JavaScript thread to drain them. It holds the event loop only while a promise
 //! is pending: a script that awaits stays alive, a server that does not may exit.
+//!
+//! Here too, because it needs the raw interface: a call in nobody's asynchronous context.
 
 #![allow(unsafe_code)]
 
