@@ -194,6 +194,31 @@ test(
   60_000,
 );
 
+test('null instead of the options of a World’s method is none, and what is none of them is INVALID', async () => {
+  const world = newWorld() as unknown as Record<
+    string,
+    (...args: unknown[]) => Promise<unknown>
+  > & {
+    runs: Record<string, (...args: unknown[]) => Promise<unknown>>;
+    hooks: Record<string, (...args: unknown[]) => Promise<unknown>>;
+  };
+  const runId = await newRun(newWorld());
+  const calls: ((options: unknown) => Promise<unknown> | undefined)[] = [
+    (options) => world.runs.list?.(options && { pagination: options }),
+    (options) => world.hooks.list?.(options && { pagination: options }),
+    (options) => world.getStreamChunks?.('s', runId, options),
+    (options) => world.deadMessages?.(options && { pagination: options }),
+    (options) => world.queue?.('__wkf_step_x', {}, options && { delaySeconds: 5n }),
+  ];
+  for (const call of calls) {
+    await call(null);
+    const error = await errorOf(call({ limit: 5n }) as Promise<unknown>);
+    expect({ call: String(call), error }).toMatchObject({
+      error: { code: 'INVALID', status: 400 },
+    });
+  }
+});
+
 describe('a stream chunk that is no text and no bytes is refused, and nothing is written', () => {
   const detached = () => {
     const bytes = new Uint8Array(3);

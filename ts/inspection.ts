@@ -4,6 +4,7 @@ import type { Engine } from './engine';
 import { invalid } from './errors';
 import { settled } from './native';
 import { type NativeRecord, toDeadMessage, toPage } from './records';
+import { paging } from './storage';
 
 /** The `Inspection` part of a World. */
 export function createInspection(engine: Engine): Inspection {
@@ -12,10 +13,9 @@ export function createInspection(engine: Engine): Inspection {
       const native = await engine.connect();
       return (await settled<WorldStats>(native.stats())).json;
     },
-    async deadMessages({ pagination = {} }: PageRequest = {}) {
-      const { limit, cursor, sortOrder } = pagination;
+    async deadMessages(page?: PageRequest) {
+      const query = JSON.stringify(paging(page));
       const native = await engine.connect();
-      const query = JSON.stringify({ limit, cursor, sortOrder });
       const { json } = await settled<{
         data: NativeRecord[];
         cursor?: string | null;

@@ -25,10 +25,10 @@ export function createQueue(engine: Engine): Queue {
     async getDeploymentId() {
       return deploymentId();
     },
-    async queue(queueName: string, message: unknown, options: QueueMessageOptions = {}) {
+    async queue(queueName: string, message: unknown, options?: QueueMessageOptions) {
       const body = storableJson(message);
       if (body === undefined) throw invalid('A queue message must be a JSON value.');
-      const request = encodeRequest(engine, queueName, options);
+      const request = encodeRequest(engine, queueName, options ?? {});
       const native = await engine.connect();
       const reply = native.enqueue(request, new TextEncoder().encode(body));
       return { messageId: (await settled<{ messageId: string }>(reply)).json.messageId };

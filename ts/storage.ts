@@ -91,7 +91,7 @@ function readsOf(engine: Engine) {
     async page<T>(
       method: ListMethod,
       filter: Record<string, string | undefined>,
-      params: ReadOptions & PageRequest,
+      params: (ReadOptions & PageRequest) | undefined,
       convert: Convert<T>,
     ): Promise<Page<T>> {
       const query = { ...filter, ...paging(params) };
@@ -124,10 +124,10 @@ function runs(engine: Engine, read: Reads) {
       await runEnd(engine, runId, { timeout: timeoutMs });
       return get(runId, data);
     },
-    async list(params: ListParams<{ workflowName?: string; status?: string }> = {}) {
+    async list(params?: ListParams<{ workflowName?: string; status?: string }>) {
       const filter = {
-        workflowName: optionalText('workflowName', params.workflowName),
-        status: optionalText('status', params.status),
+        workflowName: optionalText('workflowName', params?.workflowName),
+        status: optionalText('status', params?.status),
       };
       return read.page('listRuns', filter, params, toRun);
     },
@@ -182,8 +182,13 @@ function hooks(engine: Engine, read: Reads) {
       const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
       return toHook(json.hook, bytes, wantsData(params));
     },
-    async list(params: ListParams<{ runId?: string }> = {}) {
-      return read.page('listHooks', { runId: optionalText('runId', params.runId) }, params, toHook);
+    async list(params?: ListParams<{ runId?: string }>) {
+      return read.page(
+        'listHooks',
+        { runId: optionalText('runId', params?.runId) },
+        params,
+        toHook,
+      );
     },
   };
 }
@@ -325,12 +330,12 @@ function toEventResult(json: NativeRecord, bytes: Uint8Array, resolveData: boole
   return result;
 }
 
-function wantsData(params: ReadOptions | undefined): boolean {
+function wantsData(params: ReadOptions | null | undefined): boolean {
   return params?.resolveData !== 'none';
 }
 
-function paging(params: ReadOptions & PageRequest) {
-  const { limit, cursor, sortOrder } = params.pagination ?? {};
+export function paging(params: (ReadOptions & PageRequest) | null | undefined) {
+  const { limit, cursor, sortOrder } = params?.pagination ?? {};
   if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
     throw invalid('pagination.limit must be a positive integer.');
   }
@@ -347,7 +352,9 @@ function paging(params: ReadOptions & PageRequest) {
 }
 
 function milliseconds(field: string, value: unknown): number {
-  const ms = new Date(value as string | number | Date).getTime();
+  // A bigint or a symbol would be an error of JavaScript's own.
+  const isPointInTime = ['number', 'string', 'object'].includes(typeof value);
+  const ms = isPointInTime ? new Date(value as string | number | Date).getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a date, but is none.`);
   return ms;
 }

@@ -6,6 +6,7 @@ import { copyBytes } from './json';
 import { kindOf } from './kind';
 import { type NativeReply, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
+import { paging } from './storage';
 
 /** Chunks asked for at once; they are all in memory together. */
 const READ_LIMIT = 64;
@@ -52,11 +53,11 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
     async getStreamChunks(
       name: string,
       _runId: string,
-      { limit, cursor }: { limit?: number; cursor?: string } = {},
+      options?: { limit?: number; cursor?: string },
     ) {
-      streamName(name);
+      const { limit, cursor } = paging({ pagination: options });
+      const request = JSON.stringify({ name: streamName(name), limit, cursor });
       const native = await engine.connect();
-      const request = JSON.stringify({ name, limit, cursor: cursor || undefined });
       const { json, bytes } = await settled<NativeChunks>(native.getStreamChunks(request));
       const data = json.data.map(({ index, data }) => ({
         index,
