@@ -1,5 +1,5 @@
 /** A delivery that is refused for ever is not repeated; one that failed for the moment is. */
-import type { World } from 'hookline';
+import { RunNotSupportedError, type World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
 import { cleanUp, newRun, newWorld } from './support';
 
@@ -64,6 +64,23 @@ test.each([
     await world.start();
     await world.queue(STEP, {});
     expect(await attempts).toEqual([1, 2]);
+  },
+  ATTEMPTS_LIMIT_MS,
+);
+
+test(
+  'a run that needs a newer version costs its message no attempt: another process may have it',
+  async () => {
+    const world = createTestWorld();
+    const attempts: number[] = [];
+    world.createQueueHandler('__wkf_workflow_', async (_message, { attempt }) => {
+      attempts.push(attempt);
+      if (attempts.length < 3) throw new RunNotSupportedError(9, 3);
+    });
+    await world.queue(FLOW, { runId: await newRun(world) });
+    await world.drain({ skipSleeps: true });
+    expect(attempts).toEqual([1, 1, 1]);
+    await world.close();
   },
   ATTEMPTS_LIMIT_MS,
 );

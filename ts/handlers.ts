@@ -6,6 +6,7 @@
  * only when a message arrives: at registration the environment may not be complete yet.
  */
 import type { Engine } from './engine';
+import { RunNotSupportedError } from './errors';
 import { decodeJson } from './json';
 import type { NativeDelivery, NativeWorld } from './native';
 import { handOver, isRefusedForEver } from './refused';
@@ -151,6 +152,8 @@ export function deliver(
  * better configuration, will succeed: such an attempt must not count towards those of the run.
  */
 export function isOfThisProcess(error: unknown): boolean {
+  // Of a newer SDK: another process may have the version that executes it.
+  if (RunNotSupportedError.is(error)) return true;
   const { code } = (error ?? {}) as { code?: unknown };
   return code === 'ENCRYPTION_KEY_MISSING' || code === 'ENCRYPTION_KEY_WRONG';
 }

@@ -16,8 +16,7 @@ import {
   WorkflowWorldError,
 } from './errors';
 import type { QueueHandler } from './handlers';
-import { settled } from './native';
-import { encodeEvent } from './storage';
+import { createEvent } from './storage';
 import { SPEC_VERSION } from './world';
 
 const STEP_QUEUE = /^__(?:[a-z][a-z0-9]*_)?wkf_step_/;
@@ -59,10 +58,8 @@ async function endWith(
 ): Promise<void> {
   const end = endOf(error, message, queueName);
   if (!end) throw error;
-  const { request, payload } = encodeEvent(end.runId, end.event);
-  const native = await engine.connect();
   try {
-    await settled(native.appendEvent(request, payload));
+    await createEvent(engine)(end.runId, end.event, { resolveData: 'none' });
   } catch (cause) {
     // Somebody else has ended it meanwhile.
     if (EntityConflictError.is(cause) || RunExpiredError.is(cause)) return;

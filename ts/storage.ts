@@ -193,7 +193,8 @@ function hooks(engine: Engine, read: Reads) {
   };
 }
 
-function createEvent(engine: Engine) {
+/** `events.create` of a World. */
+export function createEvent(engine: Engine) {
   return async (
     runId: string | null,
     event: EventRequest,
