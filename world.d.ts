@@ -162,8 +162,9 @@ export interface Queue {
    * Registers the handler for the queues with this prefix, and returns it as a route handler for
    * deliveries by HTTP. That answers 400 to a malformed request, 401 to one that does not belong to
    * a live delivery, 500 when the handler throws, 422 when what it asked for can never be stored and
-   * it has no run that could end for that, and 503 when this process lacks the key of the run or the version that it needs. A server of your own passes the answer on with its headers: without
-   * them the queue takes it for somebody else's.
+   * it has no run that could end for that, and 503 when this process lacks the key of the run or the
+   * version that it needs. A server of your own passes the answer on with its headers: without them
+   * the queue takes it for somebody else's.
    */
   createQueueHandler(
     queueNamePrefix: string,

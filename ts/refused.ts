@@ -68,15 +68,17 @@ async function endWith(
     throw status !== undefined && status >= 500 ? cause : error;
   }
   const where = end.event.correlationId ? `step ${end.event.correlationId} of run` : 'run';
-  console.error(`[hookline] The ${where} ${end.runId} has failed: ${error.message}`);
+  console.error(`[hookline] The ${where} ${end.runId} has failed: ${reasonOf(error)}`);
 }
 
 /** The event that ends what a message is about, as the runtime itself writes it. */
 function endOf(
-  { message, stack }: Error,
+  error: Error,
   body: unknown,
   queueName: string,
 ): { runId: string; event: EventRequest } | undefined {
+  const { stack } = error;
+  const message = reasonOf(error);
   const { runId, workflowRunId, stepId } = (body ?? {}) as Record<string, unknown>;
   if (STEP_QUEUE.test(queueName)) {
     if (typeof workflowRunId !== 'string' || typeof stepId !== 'string') return undefined;
@@ -86,6 +88,14 @@ function endOf(
   if (typeof runId !== 'string') return undefined;
   const eventData = { error: { message, stack }, errorCode: 'USER_ERROR' };
   return { runId, event: eventOf('run_failed', eventData) };
+}
+
+/** What was wrong; the SDK calls the metadata of a hook the arguments of a step. */
+function reasonOf({ message }: Error): string {
+  return message.replace(
+    /^Failed to serialize step arguments/,
+    'Failed to serialize hook metadata',
+  );
 }
 
 function eventOf(

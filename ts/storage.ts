@@ -29,15 +29,15 @@ import {
 } from './records';
 
 /** The fields of `eventData` that the rules read. */
-const FIELD_TYPES: Readonly<Record<string, 'string' | 'boolean'>> = {
-  deploymentId: 'string',
-  workflowName: 'string',
-  stepName: 'string',
-  stack: 'string',
-  errorCode: 'string',
-  token: 'string',
-  isWebhook: 'boolean',
-};
+const FIELD_TYPES = [
+  ['deploymentId', 'string'],
+  ['workflowName', 'string'],
+  ['stepName', 'string'],
+  ['stack', 'string'],
+  ['errorCode', 'string'],
+  ['token', 'string'],
+  ['isWebhook', 'boolean'],
+] as const;
 
 /** What workflow code knows the points in time by. */
 const TIMES: Readonly<Record<string, string>> = {
@@ -244,7 +244,7 @@ export function encodeEvent(runId: string | null, event: EventRequest): EncodedE
 /** Refuses here what the addon could only say of that a field has the wrong type. */
 function checkFields(eventType: string, data: Record<string, unknown>): void {
   if (eventType === 'hook_created') checkNewToken(data.token);
-  for (const [field, type] of Object.entries(FIELD_TYPES)) {
+  for (const [field, type] of FIELD_TYPES) {
     const value = data[field] ?? undefined;
     if (value === undefined || typeof value === type) continue;
     throw invalid(`eventData.${field} must be a ${type}, but is ${kindOf(value)}.`);

@@ -12,9 +12,9 @@ const HOOKS: Record<string, RegExp> = {
   'an array for a token': /must be a string, but is an array/,
   'a token of 65,537 characters': /at most 65536 characters/,
   'half of a surrogate pair in a token': /half of a surrogate pair/,
-  'a function for metadata': /^Failed to serialize/,
-  'a symbol in metadata': /^Failed to serialize/,
-  'metadata that throws when it is read': /^Failed to serialize/,
+  'a function for metadata': /^Failed to serialize hook metadata/,
+  'a symbol in metadata': /^Failed to serialize hook metadata/,
+  'metadata that throws when it is read': /^Failed to serialize hook metadata/,
   'a text for isWebhook': /isWebhook must be a boolean, but is a string/,
 };
 const LIMIT_MS = 60_000;
