@@ -4,7 +4,6 @@
  * Two World objects of one process may name one database; the addon then shares its engine. So this
  * file counts nothing, and keeps no state that both would need (see `handlers.ts` for that).
  */
-import { randomUUID } from 'node:crypto';
 import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
@@ -40,6 +39,9 @@ function closed(): Error {
   return toError({ code: 'CLOSED', message: 'This World is closed.', details: { status: 503 } });
 }
 
+/** The key of Worlds with bad options: no path, and none of theirs is ever opened. */
+const UNUSABLE = '\0unusable';
+
 /** What is wrong with the options of a World. The runtime tries again: it may be mended by then. */
 function badConfig(message: string): Error {
   return toError({ code: 'BAD_CONFIG', message, details: { status: 500 } });
@@ -47,7 +49,6 @@ function badConfig(message: string): Error {
 
 /** The engine of a World; does no I/O and never throws. */
 export function createEngine({ options, fault }: Given): Engine {
-  const unusable = `unusable ${randomUUID()}`;
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
@@ -60,8 +61,8 @@ export function createEngine({ options, fault }: Given): Engine {
       config ??= readConfig(options);
       return config;
     },
-    // One with bad options shares an engine with nobody.
-    key: () => (fault ? unusable : engineKey(engine.config())),
+    // Those with bad options have no engine to share.
+    key: () => (fault ? UNUSABLE : engineKey(engine.config())),
     async connect() {
       // While it closes, what is being delivered may still use it.
       if (isClosed || (closing && !opening)) throw closed();

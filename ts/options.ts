@@ -64,12 +64,13 @@ export function readOptions(given: unknown): Given {
     const options: Record<PropertyKey, unknown> = {};
     for (const name of [...Object.keys(given), FOR_TESTS]) {
       at = `the option ${shown(name)} of createWorld()`;
-      const value = (given as Record<PropertyKey, unknown>)[name];
+      const read = (given as Record<PropertyKey, unknown>)[name];
+      // A list is copied: it may change later, or be another one when it is read again.
+      const value = Array.isArray(read) ? [...read] : read;
       if (value === undefined || value === null) continue;
       const fault = typeof name === 'string' && faultOf(name, value);
       if (fault) return { options: {}, fault };
-      // A list is copied: it may change later, or not be read a second time.
-      options[name] = Array.isArray(value) ? [...value] : value;
+      options[name] = value;
     }
     return { options };
   } catch {
