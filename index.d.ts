@@ -175,7 +175,7 @@ export function getHookByToken(token: string): Promise<Hook>;
  * @returns As {@link getHookByToken}.
  *
  * @throws {@link TimeLimitError} when there is no such hook within `timeout`.
- * @throws {@link HookNotFoundError} for a token that no hook can have: an empty or too long one.
+ * @throws {@link HookNotFoundError} for a token that no hook can have: one that is too long.
  * @throws {@link WorkflowWorldError} with code `CLOSED` when the World is closed meanwhile.
  * @throws the reason of `signal`, when that aborts.
  *

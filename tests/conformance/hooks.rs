@@ -1,7 +1,7 @@
 //! Hooks: a token names at most one live hook, is freed with it, and finds it in one look.
 
 use hookline::domain::event::{EventBody, EventRequest, EventType};
-use hookline::domain::id::HookToken;
+use hookline::domain::id::{HookToken, TOKEN_LENGTH_MAX};
 use hookline::error::ErrorKind;
 
 use crate::kit::rows::*;
@@ -217,12 +217,24 @@ fn a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal(world: &
 
 fn tokens_may_hold_any_text(world: &World) {
     world.start_runs(1);
-    let tokens = ["'; DROP TABLE hooks --", "ü\u{1F600}", " ", "a\u{0}b", "a", "A"];
+    // Two that differ in their last character only.
+    let longest = ["x", "y"].map(|last| "ü".repeat(TOKEN_LENGTH_MAX - 1) + last);
+    let tokens = [
+        "'; DROP TABLE hooks --",
+        "ü\u{1F600}",
+        "",
+        " ",
+        "a\u{0}b",
+        "a",
+        "A",
+        &longest[0],
+        &longest[1],
+    ];
     for (number, token) in tokens.iter().enumerate() {
         let reply = world.does(1, hook_created(&format!("h{number}"), token));
-        assert!(reply.hook.is_some(), "{token:?}");
+        assert!(reply.hook.is_some(), "{number}");
     }
     for (number, token) in tokens.iter().enumerate() {
-        assert_eq!(found(world, token), Ok(format!("h{number}")), "{token:?}");
+        assert_eq!(found(world, token), Ok(format!("h{number}")), "{number}");
     }
 }

@@ -2,6 +2,7 @@
 //! written. The rules themselves are tested below `domain/transition`; here, that a store keeps them.
 
 use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::id::TOKEN_LENGTH_MAX;
 use hookline::domain::run::WORLD_SPEC_VERSION;
 use hookline::error::ErrorKind;
 
@@ -35,7 +36,7 @@ fn each_refused_event_has_its_kind_and_writes_nothing(world: &World) {
         (step_started("unknown"), ErrorKind::NotFound),
         (step_completed("unknown"), ErrorKind::NotFound),
         (hook_created("h", "token"), ErrorKind::EntityConflict),
-        (hook_created("h2", ""), ErrorKind::Invalid),
+        (hook_created("h2", &"x".repeat(TOKEN_LENGTH_MAX + 1)), ErrorKind::Invalid),
         (hook_received("h", None), ErrorKind::HookNotFound),
         (hook_received("unknown", None), ErrorKind::HookNotFound),
         (hook_disposed("h"), ErrorKind::EntityConflict),
