@@ -77,7 +77,11 @@ export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
     context?: Record<string, unknown>,
   ): Promise<Uint8Array | undefined>;
   /**
-   * Opens the database, and begins to deliver messages to this process's handlers.
+   * Opens the database, and begins to deliver messages to this process's handlers, now or once the
+   * app answers, which is not waited for.
+   *
+   * Rejects when this process can never claim a message, with the error of its first claim; a fault
+   * that may pass, such as `BUSY`, does not reject. What fails later is told by `stats()`.
    *
    * From then on a SIGTERM or SIGINT that nobody else in the process listens for lets deliveries in
    * flight end before the process ends by it, for ten seconds at most; a second one ends it at once.
@@ -203,12 +207,48 @@ export interface WorldStats {
    * Deliveries of this process: at work now; and since it started, leases that ended while their
    * delivery was at work, which another process may then have repeated.
    */
-  deliveries: { inFlight: number; leasesLost: number };
+  deliveries: {
+    inFlight: number;
+    leasesLost: number;
+    /** What stood in the way of deliveries, one entry for each kind, in the order of `firstAt`. */
+    faults: WorkerFault[];
+  };
   /**
    * The write-ahead log: the bytes of its file; and when it is long, the processes that read from it,
    * where the system tells, because one of them may keep it from beginning anew.
    */
   log: { bytes: number; readBy: number[] };
+}
+
+/**
+ * A fault after which a worker goes on trying. The first of each kind is also a warning of the process
+ * (`process.on('warning')`, with the name `HooklineWarning`).
+ */
+export interface WorkerFault {
+  /**
+   * What failed: to claim messages, to hand one over, to write how its delivery ended, to extend
+   * leases, to free those of processes that have ended, to search for forgotten runs, to reach the app
+   * while messages wait for it, or the worker itself, which began anew.
+   */
+  duty:
+    | 'claim'
+    | 'deliver'
+    | 'settle'
+    | 'extend'
+    | 'freeLeases'
+    | 'search'
+    | 'reachApp'
+    | 'dispatch';
+  /** As the `code` of a `WorkflowWorldError`. */
+  code: string;
+  /** What was wrong the last time, and what to do. */
+  message: string;
+  /** How often it happened. */
+  times: number;
+  firstAt: Date;
+  lastAt: Date;
+  /** Whether the same has gone well since. */
+  isPast: boolean;
 }
 
 /** A message that was given up. */

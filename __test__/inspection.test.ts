@@ -25,7 +25,7 @@ const NOTHING = {
   messages: { due: 0, sleeping: 0, leased: 0, dead: 0 },
   oldestDueMessageMs: null,
   runs: { pending: 0, running: 0 },
-  deliveries: { inFlight: 0, leasesLost: 0 },
+  deliveries: { inFlight: 0, leasesLost: 0, faults: [] },
   log: { bytes: expect.any(Number), readBy: [] },
 };
 

@@ -4,7 +4,7 @@
 //! than once, so the engine's life is counted here, by the database's canonical location.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::awaiting::Awaiting;
 use crate::clock::{Clock, SystemClock};
@@ -21,8 +21,8 @@ use crate::queue::admission::{Admission, Admissions};
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::http::AppAddress;
+use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
 use crate::queue::purpose;
-use crate::queue::tally::{DeliveryCounts, Tally};
 use crate::queue::wake_credits::WakeCredits;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
@@ -61,7 +61,7 @@ pub struct Engine {
     wake_credits: WakeCredits,
     /// The deliveries over HTTP that run in this process. It may outlive a World that takes part.
     pub admissions: Arc<Admissions>,
-    tally: Arc<Tally>,
+    pulse: Arc<Pulse>,
     entropy: Entropy,
     workers: Mutex<Workers>,
     clock: Arc<dyn Clock>,
@@ -72,7 +72,7 @@ pub struct Engine {
 /// Who delivers in this process.
 #[derive(Default)]
 struct Workers {
-    dispatcher: Option<Dispatcher>,
+    dispatcher: Option<Arc<Dispatcher>>,
     worlds: Vec<u64>,
 }
 
@@ -147,15 +147,32 @@ impl World {
 
     /// Delivers messages from now on, unless the role says that this World does not. Idempotent.
     /// `app_url` is where this app answers, for HTTP delivery, when the configuration does not say.
+    /// Blocks until the first claim, which is made at once.
     ///
     /// # Errors
-    /// `BadConfig` when messages cannot be delivered to `app_url`, `Internal` when no thread can be
-    /// started.
+    /// Why nothing can be claimed here, unless that may pass; then nothing is started. `BadConfig` when
+    /// messages cannot be delivered to `app_url`, `Internal` when no thread can be started, `Closed`.
     pub fn start_worker(&self, app_url: Option<String>) -> Result<(), WorldError> {
-        match &self.worker {
-            Some(options) => self.engine.start_worker(self.id, options, app_url),
-            None => Ok(()),
+        let Some(options) = &self.worker else { return Ok(()) };
+        let dispatcher = {
+            // Held until it has joined: a close that comes later stops what was started.
+            let closed = lock(&self.closed);
+            if *closed {
+                return Err(WorldError::closed());
+            }
+            self.engine.join_workers(self.id, options, app_url)?
+        };
+        let claimed = dispatcher.first_claim();
+        if claimed.is_err() {
+            self.engine.stop_worker(self.id);
         }
+        claimed
+    }
+
+    /// Tells of each kind of fault that stands in the way of deliveries, for as long as the caller
+    /// holds the listener.
+    pub fn on_fault(&self, listener: Weak<FaultListener>) {
+        self.engine.pulse.on_fault(listener);
     }
 
     /// A handler for queue names with this prefix lives in this World's JavaScript.
@@ -221,7 +238,7 @@ impl Engine {
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
             admissions: Arc::default(),
-            tally: Arc::default(),
+            pulse: Arc::default(),
             entropy: Entropy::default(),
             workers: Mutex::default(),
             clock,
@@ -345,20 +362,22 @@ impl Engine {
     }
 
     /// The first World that is started says how this process delivers.
-    fn start_worker(
+    fn join_workers(
         &self,
         world_id: u64,
         options: &WorkerOptions,
         app_url: Option<String>,
-    ) -> Result<(), WorldError> {
+    ) -> Result<Arc<Dispatcher>, WorldError> {
         let mut workers = lock(&self.workers);
-        if workers.dispatcher.is_none() {
-            workers.dispatcher = Some(Dispatcher::start(self.delivering(options, app_url)?)?);
-        }
+        let dispatcher = match &workers.dispatcher {
+            Some(dispatcher) => Arc::clone(dispatcher),
+            None => Arc::new(Dispatcher::start(self.delivering(options, app_url)?)?),
+        };
+        workers.dispatcher = Some(Arc::clone(&dispatcher));
         if !workers.worlds.contains(&world_id) {
             workers.worlds.push(world_id);
         }
-        Ok(())
+        Ok(dispatcher)
     }
 
     fn delivering(
@@ -387,7 +406,7 @@ impl Engine {
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
             concurrency: options.concurrency,
             clock: Arc::clone(&self.clock),
-            tally: Arc::clone(&self.tally),
+            pulse: Arc::clone(&self.pulse),
         })
     }
 
@@ -401,10 +420,10 @@ impl Engine {
     }
 
     /// How much there is to do, and what this process is doing of it.
-    pub fn stats(&self, done: Completion<(QueueDepth, DeliveryCounts)>) {
-        let counts = self.tally.counts();
+    pub fn stats(&self, done: Completion<(QueueDepth, PulseReading)>) {
+        let reading = self.pulse.reading();
         self.store.queue_depth(Completion::new(move |depth: Result<QueueDepth, WorldError>| {
-            done.settle(depth.map(|depth| (depth, counts)));
+            done.settle(depth.map(|depth| (depth, reading)));
         }));
     }
 

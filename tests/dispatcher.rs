@@ -15,7 +15,7 @@ use hookline::domain::message::Delivery;
 use hookline::error::ErrorKind;
 use hookline::queue::delivery::{Handled, Handler, Handlers};
 use hookline::queue::dispatcher::{Delivering, Dispatcher};
-use hookline::queue::tally::Tally;
+use hookline::queue::pulse::Pulse;
 use hookline::store::{Completion, Outcome};
 use rusqlite::Connection;
 
@@ -64,7 +64,7 @@ struct Delivered {
     world: World,
     clock: Arc<JumpingClock>,
     dispatcher: Dispatcher,
-    tally: Arc<Tally>,
+    pulse: Arc<Pulse>,
     replays: Receiver<HandedOver>,
     steps: Receiver<HandedOver>,
 }
@@ -83,7 +83,7 @@ impl Delivered {
             handed_over
         };
         let (replays, steps) = (register(WORKFLOW_PREFIX), register(STEP_PREFIX));
-        let tally = Arc::<Tally>::default();
+        let pulse = Arc::<Pulse>::default();
         let dispatcher = Dispatcher::start(Delivering {
             store: world.store.clone(),
             handlers,
@@ -92,10 +92,10 @@ impl Delivered {
             http_prefixes: Vec::new(),
             concurrency,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            tally: Arc::clone(&tally),
+            pulse: Arc::clone(&pulse),
         })
         .expect("delivery starts");
-        Self { world, clock, dispatcher, tally, replays, steps }
+        Self { world, clock, dispatcher, pulse, replays, steps }
     }
 
     /// The replay that is handed over next.
@@ -248,7 +248,7 @@ fn an_ack_that_fails_is_tried_again_under_a_lease_that_is_still_extended() {
     delivered.becomes_idle();
     assert_eq!(queued(&database), 0);
     delivered.hands_over_no_other();
-    assert_eq!(delivered.tally.counts().leases_lost, 0);
+    assert_eq!(delivered.pulse.reading().leases_lost, 0);
     delivered.ends();
 }
 
@@ -322,5 +322,5 @@ fn a_stop_gives_an_ack_up_that_goes_on_failing() {
     delivered.dispatcher.stop();
     assert!(delivered.world.holds(&delivery), "nobody says that it is not done");
     assert_eq!(queued(&database), 1);
-    assert_eq!(delivered.tally.counts().leases_lost, 0);
+    assert_eq!(delivered.pulse.reading().leases_lost, 0);
 }

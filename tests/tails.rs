@@ -320,6 +320,9 @@ impl Store for Looks {
     fn streams_of_run(&self, _: RunId, _: Completion<Vec<String>>) {
         unreachable!()
     }
+    fn show_worker(&self, _: &str) -> bool {
+        unreachable!()
+    }
     fn lease_owner(&self) -> &str {
         unreachable!()
     }

@@ -12,6 +12,7 @@ import { inNobodysContext } from './nobody';
 import type { Given } from './options';
 import { refuseUnsupportedSdk } from './setup';
 import { drainOnSignals, ignoreSignals } from './signals';
+import { warnOfFault } from './worker-faults';
 
 /** What the parts of a World share; every function may be picked off the object. */
 export interface Engine {
@@ -82,8 +83,17 @@ export function createEngine({ options, fault }: Given): Engine {
     },
     async start() {
       const native = await engine.connect();
-      await settled(inNobodysContext(() => native.startWorker(deliverTo(native), appUrl())));
+      const starting = inNobodysContext(() =>
+        native.startWorker(deliverTo(native), warnOfFault, appUrl()),
+      );
+      // Before it settles: its first claim may be delivered by then.
       if (!closing) inNobodysContext(() => drainOnSignals(drain));
+      try {
+        await settled(starting);
+      } catch (error) {
+        ignoreSignals(drain);
+        throw error;
+      }
     },
     close() {
       closing ??= shut();

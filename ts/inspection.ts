@@ -5,13 +5,20 @@ import { invalid } from './errors';
 import { settled } from './native';
 import { type NativeRecord, toDeadMessage, toPage } from './records';
 import { paging } from './storage';
+import { type NativeWorkerFault, toWorkerFault } from './worker-faults';
 
 /** The `Inspection` part of a World. */
 export function createInspection(engine: Engine): Inspection {
   return {
     async stats() {
       const native = await engine.connect();
-      return (await settled<WorldStats>(native.stats())).json;
+      type Counted = Omit<WorldStats['deliveries'], 'faults'> & { faults: NativeWorkerFault[] };
+      type Found = Omit<WorldStats, 'deliveries'> & { deliveries: Counted };
+      const { deliveries, ...found } = (await settled<Found>(native.stats())).json;
+      return {
+        ...found,
+        deliveries: { ...deliveries, faults: deliveries.faults.map(toWorkerFault) },
+      };
     },
     async deadMessages(page?: PageRequest) {
       const query = JSON.stringify(paging(page));

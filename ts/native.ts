@@ -73,8 +73,11 @@ export interface NativeWorld {
   listHooks(query: string): Promise<NativeReply>;
 
   enqueue(request: string, body: Uint8Array): Promise<NativeReply>;
+  /** Settles after the first claim; rejects when that can never work. */
   startWorker(
     deliver: (delivery: string, body: Uint8Array) => void,
+    /** Called once for each kind of fault, with a `NativeWorkerFault` of `worker-faults.ts`. */
+    warn: (fault: string) => void,
     appUrl?: string,
   ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
@@ -84,7 +87,7 @@ export interface NativeWorld {
   /** The handler of an admitted delivery has ended. */
   endDelivery(leaseToken: string): void;
 
-  /** `WorldStats`, as it is. */
+  /** `WorldStats`, its faults as `NativeWorkerFault`s. */
   stats(): Promise<NativeReply>;
   listDeadMessages(query: string): Promise<NativeReply>;
   redrive(messageId: string): Promise<NativeReply>;
@@ -100,6 +103,8 @@ export interface NativeWorld {
   outlook(runId: string): Promise<NativeReply>;
   /** How the database is; reads all of it. */
   examine(): Promise<NativeReply>;
+  /** The workers that live on this host, as a list of `LivingWorker`s. */
+  workers(): Promise<NativeReply>;
   /** Copies the database into a new file: `{ bytes, runs, events }`. */
   backUp(file: string): Promise<NativeReply>;
   /** Adds a run by its log; payloads stand in `bytes`. */

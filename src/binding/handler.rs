@@ -14,6 +14,7 @@ use crate::domain::message::Delivery;
 use crate::error::WorldError;
 use crate::lock::lock;
 use crate::queue::delivery::{Handled, Handler};
+use crate::queue::pulse::{Fault, FaultListener};
 use crate::store::Completion;
 
 /// What the JavaScript function is given: the delivery as JSON, and the message's body.
@@ -29,6 +30,15 @@ pub struct JsHandler {
     /// Signalled whenever a delivery ends.
     ended: Condvar,
     last_number: AtomicU32,
+}
+
+/// Tells JavaScript of faults: one line of JSON each. Weak, as [`Deliver`] is.
+pub fn fault_listener(warn: Function<'_, String, ()>) -> napi::Result<Arc<FaultListener>> {
+    let warn = warn.build_threadsafe_function().weak::<true>().callee_handled::<false>().build()?;
+    Ok(Arc::new(move |fault: &Fault| {
+        let told = warn.call(fault.report().to_string(), ThreadsafeFunctionCallMode::NonBlocking);
+        told == Status::Ok
+    }))
 }
 
 /// How JavaScript says that a delivery ended.

@@ -16,7 +16,7 @@ impl NativeWorld {
     pub fn stats(&self, env: Env) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
-                engine.stats(then(done, |(depth, counts)| replies::stats(&depth, counts)));
+                engine.stats(then(done, |(depth, pulse)| replies::stats(&depth, &pulse)));
             })
         })
     }

@@ -16,7 +16,7 @@ use crate::domain::run::Run;
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
 use crate::queue::admission::Admission;
-use crate::queue::tally::DeliveryCounts;
+use crate::queue::pulse::{Fault, PulseReading};
 use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
 use crate::stream::TailSlice;
 
@@ -489,8 +489,8 @@ pub fn dead_messages(page: Page<DeadMessage>) -> Result<Reply, WorldError> {
     Reply::document(|block| page_record(page, block, dead_record))
 }
 
-/// `WorldStats` of `index.d.ts`.
-pub fn stats(depth: &QueueDepth, counts: DeliveryCounts) -> Result<Reply, WorldError> {
+/// `WorldStats` of `world.d.ts`, with times as numbers.
+pub fn stats(depth: &QueueDepth, pulse: &PulseReading) -> Result<Reply, WorldError> {
     value(json!({
         "messages": {
             "due": depth.due,
@@ -500,7 +500,11 @@ pub fn stats(depth: &QueueDepth, counts: DeliveryCounts) -> Result<Reply, WorldE
         },
         "oldestDueMessageMs": depth.oldest_due_ms,
         "runs": { "pending": depth.pending_runs, "running": depth.running_runs },
-        "deliveries": { "inFlight": counts.in_flight, "leasesLost": counts.leases_lost },
+        "deliveries": {
+            "inFlight": pulse.in_flight,
+            "leasesLost": pulse.leases_lost,
+            "faults": pulse.faults.iter().map(Fault::report).collect::<Vec<_>>(),
+        },
         "log": { "bytes": depth.log.bytes, "readBy": depth.log.read_by },
     }))
 }

@@ -18,7 +18,7 @@ use crate::domain::transition::replay::{Entry, PastEvent, PastFact};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
 use crate::store::Completion;
-use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage};
+use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Worker};
 
 /// A run of another World by its log; payloads stand in the block of bytes beside it.
 #[derive(Deserialize)]
@@ -98,6 +98,13 @@ impl NativeWorld {
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
+    pub fn workers(&self, env: Env) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| engine.upkeep.workers(then(done, workers)))
+        })
+    }
+
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn back_up(&self, env: Env, to: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
@@ -157,6 +164,16 @@ fn examination(found: Examination) -> std::result::Result<Reply, WorldError> {
         "freeBytes": found.free_bytes,
         "damages": found.damages,
     }))
+}
+
+/// A report is another process's, maybe of another version: one that is no JSON says nothing.
+fn workers(living: Vec<Worker>) -> std::result::Result<Reply, WorldError> {
+    let said = |worker: &Worker| {
+        let report: Option<Value> =
+            worker.report.as_deref().and_then(|report| serde_json::from_str(report).ok());
+        report.unwrap_or_else(|| json!({}))
+    };
+    replies::value(Value::from(living.iter().map(said).collect::<Vec<_>>()))
 }
 
 fn backup(made: Backup) -> std::result::Result<Reply, WorldError> {

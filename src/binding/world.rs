@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::handler::JsHandler;
+use super::handler::{JsHandler, fault_listener};
 use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
@@ -19,6 +19,7 @@ use crate::lock::lock;
 use crate::queue::admission::Admissions;
 use crate::queue::delivery::Handler;
 use crate::queue::dispatcher::DRAIN;
+use crate::queue::pulse::FaultListener;
 use crate::store::{Completion, Store};
 use crate::stream::ReadId;
 use crate::world::{Engine, World};
@@ -41,6 +42,8 @@ pub struct NativeWorld {
 struct Shared {
     world: Option<Arc<World>>,
     handler: Option<Arc<JsHandler>>,
+    /// Warns of faults, from `startWorker` on.
+    warns: Option<Arc<FaultListener>>,
     /// Where the deliveries over HTTP were admitted that its routes run.
     admissions: Option<Arc<Admissions>>,
     /// Prefixes that have a handler, also those from before there was a function to call.
@@ -303,22 +306,27 @@ impl NativeWorld {
 
     #[napi(
         catch_unwind,
-        ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, appUrl?: string",
+        ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, warn: (fault: string) => void, appUrl?: string",
         ts_return_type = "Promise<NativeReply>"
     )]
     pub fn start_worker(
         &self,
         env: Env,
         deliver: Function<'_, FnArgs<(String, Uint8Array)>, ()>,
+        warn: Function<'_, String, ()>,
         app_url: Option<String>,
     ) -> Result<JsValue> {
-        let (handler, prefixes) = {
+        let (handler, warns, prefixes) = {
             let mut shared = lock(&self.shared);
             let handler = match &shared.handler {
                 Some(handler) => Arc::clone(handler),
                 None => Arc::clone(shared.handler.insert(JsHandler::new(deliver)?)),
             };
-            (handler, shared.prefixes.clone())
+            let warns = match &shared.warns {
+                Some(warns) => Arc::clone(warns),
+                None => Arc::clone(shared.warns.insert(fault_listener(warn)?)),
+            };
+            (handler, warns, shared.prefixes.clone())
         };
         let world = lock(&self.shared).world.clone();
         self.promise(env, |_| {
@@ -326,8 +334,10 @@ impl NativeWorld {
             for prefix in prefixes {
                 world.register_handler(prefix, Arc::clone(&handler) as Arc<dyn Handler>);
             }
-            world.start_worker(app_url)?;
-            Ok(|done: Completion<Reply>| done.settle(Ok(Reply::void())))
+            world.on_fault(Arc::downgrade(&warns));
+            Ok(move |done: Completion<Reply>| {
+                aside(done, move || world.start_worker(app_url).map(|()| Reply::void()));
+            })
         })
     }
 
@@ -459,6 +469,7 @@ impl Drop for NativeWorld {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
         shared.closed = true;
+        shared.warns = None;
         if let Some(handler) = shared.handler.take() {
             handler.abandon();
         }
@@ -478,7 +489,8 @@ fn close(shared: &Mutex<Shared>) {
     if let Some(world) = world {
         world.close();
     }
-    lock(shared).handler = None;
+    let mut shared = lock(shared);
+    (shared.handler, shared.warns) = (None, None);
 }
 
 /// Delivers nothing more: what is at work may finish within the grace period, the rest is given back.

@@ -74,6 +74,7 @@ impl Admissions {
 }
 
 fn work_of(delivery: &Delivery) -> Work {
+    // What cannot be read replays no run.
     let purpose = purpose::of(&delivery.queue_name, &delivery.body).ok();
     match purpose.as_ref().and_then(Purpose::replayed_run) {
         Some(run_id) => Work::Replay(run_id.clone()),

@@ -90,6 +90,7 @@ impl HttpDelivery {
         };
         for base_url in candidates {
             let answers = self.answers(&base_url, &method);
+            // Whatever else this comes to, the app is asked again; that it stays silent is told then.
             if timeout(READY_WITHIN, answers).await.unwrap_or(false) {
                 *self.found.borrow_mut() = base_url;
                 return true;
@@ -179,6 +180,7 @@ fn is_health_of_flow(body: &[u8]) -> bool {
 
 /// The headers that a caller gave to its message, but for those that belong to the delivery.
 fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
+    // This package wrote them, so all can be read; a message is not worth losing for its headers.
     let headers: HashMap<String, String> =
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let parsed = headers.iter().filter_map(|(name, value)| {

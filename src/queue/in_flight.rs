@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::tally::Tally;
+use super::pulse::Pulse;
 use crate::domain::id::{LeaseToken, MessageId};
 use crate::store::Outcome;
 
 /// What is in flight, on the dispatcher's thread.
 pub(super) struct InFlight {
     held: RefCell<HashMap<MessageId, Held>>,
-    tally: Arc<Tally>,
+    pulse: Arc<Pulse>,
 }
 
 /// One delivery.
@@ -22,8 +22,8 @@ pub(super) struct Held {
 }
 
 impl InFlight {
-    pub(super) fn new(tally: Arc<Tally>) -> Self {
-        Self { held: RefCell::default(), tally }
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
+        Self { held: RefCell::default(), pulse }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,7 +37,7 @@ impl InFlight {
     /// A delivery begins.
     pub(super) fn begin(&self, message_id: MessageId, lease_token: LeaseToken) {
         self.held.borrow_mut().insert(message_id, Held { lease_token, ended: None });
-        self.tally.in_flight(self.len());
+        self.pulse.in_flight(self.len());
     }
 
     /// The handler is done; the queue has to be told.
@@ -55,7 +55,7 @@ impl InFlight {
         self.held
             .borrow_mut()
             .retain(|id, held| *id != message_id || held.lease_token != *lease_token);
-        self.tally.in_flight(self.len());
+        self.pulse.in_flight(self.len());
     }
 
     /// Every lease that is to be kept.

@@ -22,7 +22,8 @@ fn url(address: &SocketAddr) -> String {
     }
 }
 
-/// The kernel lists every socket of this network; those that this process holds are ours.
+/// What cannot be read lists nothing: then the app is not found, which is told as its silence. The
+/// kernel lists every socket of this network; those that this process holds are ours.
 #[cfg(target_os = "linux")]
 fn addresses() -> Vec<SocketAddr> {
     use std::fs;

@@ -2,7 +2,8 @@
 //!
 //! [`dispatcher`] claims messages and keeps a bounded number in flight, [`delivery`] hands one over,
 //! [`http`] does so over the network, [`backoff`] says when a failed one comes again, [`purpose`]
-//! reads what a message is for, [`admission`] lets a delivery over HTTP in once, and [`tally`] counts.
+//! reads what a message is for, [`admission`] lets a delivery over HTTP in once, and [`pulse`] knows
+//! whether anything delivers, and what stands in the way.
 
 pub mod admission;
 pub mod backoff;
@@ -11,6 +12,7 @@ pub mod dispatcher;
 pub mod http;
 mod in_flight;
 pub mod listening;
+pub mod pulse;
 pub mod purpose;
-pub mod tally;
 pub mod wake_credits;
+mod work;

@@ -1,5 +1,6 @@
 //! Who is told of commits.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock, Weak};
 
 use super::CommitNews;
@@ -35,7 +36,11 @@ impl Listeners {
             return;
         }
         let all = lock::read(&self.0);
-        all.iter().filter_map(Weak::upgrade).for_each(|listener| listener.hear(news));
+        for listener in all.iter().filter_map(Weak::upgrade) {
+            // The thread that tells serves others too, and would end silently. The panic has been
+            // printed.
+            let _ = catch_unwind(AssertUnwindSafe(|| listener.hear(news)));
+        }
     }
 }
 
@@ -44,6 +49,19 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_listener_that_panics_harms_neither_the_next_one_nor_who_tells() {
+        let (listeners, heard) = (Listeners::default(), Arc::new(AtomicUsize::new(0)));
+        let hearing = Arc::clone(&heard);
+        let broken: Arc<dyn CommitListener> = Arc::new(|_: &CommitNews| panic!("broken"));
+        let next: Arc<dyn CommitListener> = Arc::new(move |_: &CommitNews| {
+            hearing.fetch_add(1, Ordering::SeqCst);
+        });
+        [&broken, &next].iter().for_each(|listener| listeners.add(Arc::downgrade(listener)));
+        listeners.tell(&CommitNews { queue: true, ..CommitNews::default() });
+        assert_eq!(heard.load(Ordering::SeqCst), 1);
+    }
 
     #[test]
     fn a_listener_is_told_until_it_has_gone_and_then_makes_room() {

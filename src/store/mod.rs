@@ -402,6 +402,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// The name under which this process holds leases.
     fn lease_owner(&self) -> &str;
+    /// Shows other processes what this one says of its delivering, which they find with
+    /// [`Upkeep::workers`](upkeep::Upkeep::workers) for as long as it lives; `false` when it cannot be
+    /// shown. A few bytes, written at once.
+    fn show_worker(&self, report: &str) -> bool;
     /// Adds a listener, which is told for as long as the caller holds it.
     fn on_commit(&self, listener: Weak<dyn CommitListener>);
     /// Asks to be told of commits of other processes, or no longer; calls are counted.

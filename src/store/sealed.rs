@@ -119,6 +119,7 @@ fn open_claimed(at_rest: &AtRest, store: &dyn Store, claimed: Claimed) -> Claime
             Ok(delivery) => deliveries.push(delivery),
             Err(error) => {
                 let outcome = Outcome::unable(error.message);
+                // Should this fail, nobody extends the lease: it expires.
                 store.settle_delivery(message_id, lease_token, outcome, Completion::ignored());
             }
         }
@@ -352,6 +353,11 @@ impl Store for SealedStore {
 
     fn lease_owner(&self) -> &str {
         self.inner.lease_owner()
+    }
+
+    /// Says nothing of a run, so there is nothing to seal.
+    fn show_worker(&self, report: &str) -> bool {
+        self.inner.show_worker(report)
     }
 
     fn on_commit(&self, listener: Weak<dyn CommitListener>) {

@@ -57,6 +57,16 @@ pub struct Examination {
     pub damages: Vec<String>,
 }
 
+/// A process that delivers, or could: one that has claimed and lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// The name under which it holds leases.
+    pub lease_owner: String,
+    /// What it has shown; see [`Store::show_worker`](crate::store::Store::show_worker). `None` when
+    /// that cannot be read.
+    pub report: Option<String>,
+}
+
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
@@ -74,6 +84,9 @@ pub trait Upkeep: Send + Sync + 'static {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>);
     /// Looks the database over. Reads all of it.
     fn examine(&self, done: Completion<Examination>);
+    /// The workers of this database that live on this host; `Io` and `ReadOnly` when this user cannot
+    /// look.
+    fn workers(&self, done: Completion<Vec<Worker>>);
     /// Copies the database, as it is now, into a new file that only its owner can read, while it is
     /// being used. Settles when the copy has been checked and is on disk, with `Invalid` when there
     /// is such a file already.

@@ -5,6 +5,7 @@ use hookline::domain::id::HookToken;
 use hookline::domain::payload::Payload;
 use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::error::ErrorKind;
+use rusqlite::Connection;
 
 use crate::kit::rows::*;
 use crate::kit::{World, bodies, settled};
@@ -169,4 +170,24 @@ fn a_key_is_free_after_its_window_and_removed_in_small_numbers(world: &World) {
     // The window of a key counts from its own first resume.
     world.at(2 * WINDOW_MS - 1);
     assert_eq!(resume(world, &key("old 199", "b")), Ok(true));
+}
+
+#[test]
+fn keys_whose_window_is_over_leave_the_table_with_the_keyed_resumes_that_follow() {
+    let world = World::on_file();
+    with_a_hook(&world);
+    let connection = Connection::open(world.path()).expect("SQLite opens");
+    let kept = || -> i64 {
+        let count = connection.query_row("SELECT count(*) FROM resume_keys", [], |row| row.get(0));
+        count.expect("the keys are counted")
+    };
+    for number in 0..100 {
+        assert_eq!(resume(&world, &key(&format!("old {number}"), "a")), Ok(false));
+    }
+    assert_eq!(kept(), 100);
+    world.at(WINDOW_MS);
+    for number in 0..10 {
+        assert_eq!(resume(&world, &key(&format!("live {number}"), "a")), Ok(false));
+    }
+    assert_eq!(kept(), 10, "only those whose window goes on");
 }

@@ -1,7 +1,7 @@
 /** `hookline doctor`: looks at everything that an installation needs, and says how to mend it. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { WorldStats } from '../../index';
+import type { World, WorldStats } from '../../index';
 import { appUrl, engineKey, readConfig } from '../config';
 import type { Engine } from '../engine';
 import { createWorld } from '../index';
@@ -13,10 +13,11 @@ import {
   SUPPORTED_SDK,
   unsupportedSdk,
 } from '../installed-sdk';
-import { loadBinding, settled } from '../native';
+import { loadBinding, type NativeWorld, settled } from '../native';
 import { engineOf } from '../world';
 import { type Context, EXIT, type GlobalOptions } from './context';
-import { bad, bold, dim, duration, good, size, warn } from './print';
+import { bad, bold, dim, duration, good, printable, size, warn } from './print';
+import { type LivingWorker, livingWorkers, troublesOf } from './workers';
 
 /** What `engines` says. */
 const NODE_SUPPORTED = [20, 17, 0] as const;
@@ -94,15 +95,25 @@ async function database({ url }: GlobalOptions): Promise<Finding[]> {
   const world = createWorld({ url, role: 'reader' });
   try {
     const native = await (engineOf(world) as Engine).connect();
-    findings.unshift(examined(path, (await settled<Examination>(native.examine())).json));
-    const stats = await world.stats();
-    findings.push(queue(stats), ...longLog(stats));
+    findings.unshift(await examination(native, path));
+    findings.push(...(await delivery(world)));
   } catch (error) {
     findings.unshift({ what, state: 'problem', found: messageOf(error) });
   } finally {
     await world.close();
   }
   return findings;
+}
+
+/** Whether anything delivers; in a damaged database the workers may say more than the queue. */
+async function delivery(world: World): Promise<Finding[]> {
+  try {
+    const stats = await world.stats();
+    return [queue(stats), ...(await workers(world, stats.messages.due)), ...longLog(stats)];
+  } catch (error) {
+    const found = messageOf(error);
+    return [{ what: 'Queue', state: 'problem', found }, ...(await workers(world, 0))];
+  }
 }
 
 interface Examination {
@@ -112,6 +123,15 @@ interface Examination {
   bytes: number;
   freeBytes: number;
   damages: string[];
+}
+
+async function examination(native: NativeWorld, path: string): Promise<Finding> {
+  try {
+    return examined(path, (await settled<Examination>(native.examine())).json);
+  } catch (error) {
+    // It may be damaged so that it cannot even be examined.
+    return { what: 'Database', state: 'problem', found: messageOf(error) };
+  }
 }
 
 function examined(path: string, examination: Examination): Finding {
@@ -137,7 +157,8 @@ function queue({ messages, oldestDueMessageMs }: WorldStats): Finding {
   if (oldestDueMessageMs !== null && oldestDueMessageMs > LATE_MS && messages.leased === 0) {
     const found = `nothing has been delivered for ${duration(oldestDueMessageMs)}, though ${messages.due} messages are due`;
     const fix =
-      'Call getWorld().start() where the app starts, in the role all or worker, and start it.';
+      'Call getWorld().start() where the app starts, in the role all or worker, and start it. If a ' +
+      'worker lives, see what stands in its way, and whether the app answers.';
     return { what, state: 'problem', found, fix };
   }
   const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
@@ -154,6 +175,28 @@ function longLog({ log: { bytes, readBy } }: WorldStats): Finding[] {
       ? `A process reads for long, one of ${readers.join(', ')}: end its transaction.`
       : 'End whatever reads the database for long: a report, a copy, a shell with an open transaction.';
   return [{ what: 'Log', state: 'warning', found, fix }];
+}
+
+/** Who could deliver, as far as the workers of this host can show it. */
+async function workers(world: World, due: number): Promise<Finding[]> {
+  const what = 'Workers';
+  let living: LivingWorker[];
+  try {
+    living = await livingWorkers(world);
+  } catch (error) {
+    return [{ what, state: 'problem', found: messageOf(error) }];
+  }
+  const troubles = living.flatMap(troublesOf).map(printable);
+  if (troubles.length > 0) {
+    return troubles.map((found) => ({ what, state: 'problem', found }));
+  }
+  if (living.length > 0) return [{ what, state: 'good', found: `${living.length} live here` }];
+  const found = 'none lives on this host';
+  if (due === 0) return [{ what, state: 'good', found }];
+  const fix =
+    'Start the app, which calls getWorld().start(). If it runs as another user or could not make its ' +
+    'lock file, it does not show: its own warnings and world.stats() say why.';
+  return [{ what, state: 'warning', found: `${found}, and ${due} messages are due`, fix }];
 }
 
 function missingDatabase(path: string): Finding {
@@ -174,10 +217,14 @@ function missingDatabase(path: string): Finding {
 
 function permissions(path: string): Finding | undefined {
   const what = 'Permissions';
+  const owners = `${path}-owners`;
   for (const [place, name] of [
     [path, 'the file'],
     [dirname(path), 'its folder, where SQLite keeps its log'],
+    [owners, 'the folder of lock files, without which nothing is delivered'],
   ] as const) {
+    // The first worker makes it.
+    if (place === owners && !existsSync(owners)) continue;
     try {
       accessSync(place, constants.R_OK | constants.W_OK);
     } catch {

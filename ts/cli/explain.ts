@@ -4,6 +4,7 @@ import type { Context } from './context';
 import { upTo } from './lists';
 import { type QueuedMessage, readOutlook } from './outlook';
 import { bad, bold, dim, duration, masked, type Printer, printable, when } from './print';
+import { type LivingWorker, livingWorkers, troublesOf } from './workers';
 
 /** Steps and hooks that are looked at: a run has few that are open. */
 const LOOKED_AT_MAX = 10_000;
@@ -52,6 +53,8 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
   );
   const hooks = await upTo(LOOKED_AT_MAX, (page) => world.hooks.list({ runId, ...page }));
   const { waits, messages } = await readOutlook(world, runId);
+  // Where they cannot be looked for, the doctor says why.
+  const worker = workersOf(await livingWorkers(world).catch(() => undefined));
   const ended = run.completedAt !== undefined;
   const open = steps.filter((step) => step.status === 'pending' || step.status === 'running');
   const waitingFor: Reason[] = [
@@ -78,7 +81,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
     startedAt: run.startedAt,
     completedAt: run.completedAt,
     waitingFor: ended ? [] : waitingFor,
-    next: ended ? [] : nextOf(messages, hooks.length),
+    next: ended ? [] : nextOf(messages, hooks.length, worker),
     lastError: lastError(run, steps as Step[], messages),
   };
 }
@@ -90,15 +93,24 @@ function stepReason(step: Step): Reason {
   return { ...reason, what: `${step.stepName} to end (${step.status}${attempt})` };
 }
 
-function nextOf(messages: QueuedMessage[], hooks: number): Next[] {
-  const next = messages.map(nextOfMessage);
+function nextOf(messages: QueuedMessage[], hooks: number, worker: string): Next[] {
+  const next = messages.map((message) => nextOfMessage(message, worker));
   if (hooks > 0) next.push({ what: 'resumeHook() for one of its tokens' });
   if (next.length > 0) return next;
   const found = 'nothing is queued for it; a worker looks for such runs when it starts';
   return [{ what: `${found}, so start one (world.start()) or restart it` }];
 }
 
-function nextOfMessage(message: QueuedMessage): Next {
+/** Why a message that is due may not have been delivered yet. */
+function workersOf(living: LivingWorker[] | undefined): string {
+  if (living === undefined) return 'whether one lives, hookline doctor says';
+  if (living.length === 0) return 'none lives: a process that has called world.start()';
+  const [trouble] = living.flatMap(troublesOf);
+  if (trouble !== undefined) return `of ${living.length} that live, ${trouble}`;
+  return `${living.length} live; hookline doctor asks whether the app answers`;
+}
+
+function nextOfMessage(message: QueuedMessage, worker: string): Next {
   const { messageId, idempotencyKey, availableAtMs, leaseExpiresAtMs, deadAtMs, attempt } = message;
   const name = `${idempotencyKey === null ? 'a replay' : 'a step'} (${messageId})`;
   if (deadAtMs !== null) {
@@ -108,7 +120,7 @@ function nextOfMessage(message: QueuedMessage): Next {
   if (leaseExpiresAtMs !== null) return { what: `${name}: being delivered, attempt ${attempt}` };
   if (availableAtMs <= Date.now()) {
     return {
-      what: `${name}: due, waits for a worker (a process that has called world.start())`,
+      what: `${name}: due, waits for a worker (${worker})`,
       at: new Date(availableAtMs),
     };
   }
@@ -147,7 +159,9 @@ function show(print: Printer, explanation: Explanation): void {
       print.line(`    since ${when(since)}${until ? `, until ${when(until)}` : ''}`);
     }
     print.line(`\n${bold('Woken next by')}`);
-    for (const { what, at } of next) print.line(`  ${what}${at ? `, ${when(at)}` : ''}`);
+    for (const { what, at } of next) {
+      print.line(`  ${printable(what)}${at ? `, ${when(at)}` : ''}`);
+    }
   }
   if (!error) return;
   print.line(`\n${bold('Last error')} of ${printable(error.of)}`);

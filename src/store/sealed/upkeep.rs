@@ -7,7 +7,7 @@ use crate::domain::id::RunId;
 use crate::domain::transition::replay::{PastEvent, PastFact};
 use crate::error::WorldError;
 use crate::store::Completion;
-use crate::store::upkeep::{Backup, Examination, Outlook, Upkeep};
+use crate::store::upkeep::{Backup, Examination, Outlook, Upkeep, Worker};
 
 impl Upkeep for SealedStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
@@ -22,6 +22,10 @@ impl Upkeep for SealedStore {
 
     fn examine(&self, done: Completion<Examination>) {
         self.upkeep.examine(done);
+    }
+
+    fn workers(&self, done: Completion<Vec<Worker>>) {
+        self.upkeep.workers(done);
     }
 
     /// The copy is sealed as the database is.

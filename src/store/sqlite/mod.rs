@@ -470,6 +470,10 @@ impl Store for SqliteStore {
         self.owners.me()
     }
 
+    fn show_worker(&self, report: &str) -> bool {
+        self.owners.show(report).is_ok()
+    }
+
     fn on_commit(&self, listener: Weak<dyn CommitListener>) {
         self.listeners.add(listener);
     }

@@ -5,11 +5,15 @@
 //! once instead of when they expire.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::lock::lock;
+use crate::store::upkeep::Worker;
+
+/// How much of what an owner says is read: what it may have to say is shorter.
+const REPORT_BYTES_MAX: u64 = 64 * 1024;
 
 /// The folder of lock files of one database; `None` for a database in memory.
 pub(super) struct Owners {
@@ -20,11 +24,7 @@ pub(super) struct Owners {
 
 impl Owners {
     pub(super) fn new(database: Option<&PathBuf>, me: String) -> Self {
-        let folder = database.map(|path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push("-owners");
-            PathBuf::from(name)
-        });
+        let folder = database.map(|path| folder_of(path));
         Self { folder, me, mine: Mutex::new(None) }
     }
 
@@ -64,7 +64,8 @@ impl Owners {
         };
         match file.try_lock_shared() {
             Ok(()) => {
-                // The lock is free, so the owner has died: nobody else removes what it left.
+                // The lock is free, so the owner has died: nobody else removes what it left. What stays
+                // is seen as dead again.
                 let _ = fs::remove_file(&path);
                 false
             }
@@ -72,13 +73,57 @@ impl Owners {
         }
     }
 
+    /// Writes what this process says of itself into its lock file, in place of what it said before.
+    pub(super) fn show(&self, report: &str) -> io::Result<()> {
+        if self.folder.is_none() {
+            return Ok(());
+        }
+        let mine = lock(&self.mine);
+        let mut file = mine.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(report.as_bytes())
+    }
+
     /// Shows that this process no longer claims.
     pub(super) fn deregister(&self) {
         let mut mine = lock(&self.mine);
         if let (Some(_), Some(folder)) = (mine.take(), &self.folder) {
+            // What stays is free, so its owner is seen to have ended.
             let _ = fs::remove_file(folder.join(&self.me));
         }
     }
+}
+
+/// The folder of the lock files of a database.
+fn folder_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-owners");
+    PathBuf::from(name)
+}
+
+/// The owners that live, with what they say of themselves where that can be read; changes nothing.
+pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
+    let mut living = Vec::new();
+    let entries = match fs::read_dir(folder_of(database)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(living),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        // One that has gone meanwhile has ended.
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if file.try_lock_shared().is_ok() {
+            continue;
+        }
+        let mut report = String::new();
+        // Windows lets nobody else read a locked file.
+        let read = file.take(REPORT_BYTES_MAX).read_to_string(&mut report);
+        let lease_owner = entry.file_name().to_string_lossy().into_owned();
+        let report = read.ok().map(|_| report).filter(|report| !report.is_empty());
+        living.push(Worker { lease_owner, report });
+    }
+    Ok(living)
 }
 
 #[cfg(test)]
@@ -98,6 +143,25 @@ mod tests {
         worker.deregister();
         assert!(!observer.is_alive("worker"));
         assert!(!observer.is_alive("nobody"));
+    }
+
+    #[test]
+    fn an_owner_that_lives_is_seen_with_what_it_said_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        assert_eq!(living(&database).unwrap(), []);
+        let worker = Owners::new(Some(&database), "worker".into());
+        assert!(worker.show("too early").is_err());
+        worker.register().unwrap();
+        worker.show("a long report").unwrap();
+        worker.show("a report").unwrap();
+        // Left by one that has died.
+        fs::write(folder_of(&database).join("dead"), "").unwrap();
+        let seen = Worker { lease_owner: "worker".into(), report: Some("a report".into()) };
+        assert_eq!(living(&database).unwrap(), [seen]);
+        assert!(folder_of(&database).join("dead").exists(), "who looks changes nothing");
+        worker.deregister();
+        assert_eq!(living(&database).unwrap(), []);
     }
 
     #[test]

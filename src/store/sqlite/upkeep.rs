@@ -9,14 +9,14 @@ use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::apply::Tx;
 use super::operation::Durability;
-use super::{Location, SqliteStore, events, fault, hooks, runs, steps, waits};
+use super::{Location, SqliteStore, events, fault, hooks, owners, runs, steps, waits};
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::refusal::Refusal;
 use crate::domain::transition::replay::{PastEvent, ReplayedRun, Unreplayable, replay};
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
-use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Upkeep};
+use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Upkeep, Worker};
 
 /// How long a backup waits for whoever has the database to itself, which in WAL mode is nobody for
 /// long.
@@ -36,6 +36,12 @@ impl Upkeep for SqliteStore {
         self.readers.read(done, |connection| Ok(examine(connection)?));
     }
 
+    fn workers(&self, done: Completion<Vec<Worker>>) {
+        let Location::File(path) = &self.location else { return done.settle(Ok(Vec::new())) };
+        let path = path.clone();
+        self.readers.read(done, move |_| owners::living(&path).map_err(|error| unseen(&error)));
+    }
+
     fn back_up(&self, to: PathBuf, done: Completion<Backup>) {
         let location = self.location.clone();
         let work = move || {
@@ -52,6 +58,14 @@ impl Upkeep for SqliteStore {
             Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
         }
     }
+}
+
+fn unseen(error: &io::Error) -> WorldError {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
+        _ => ErrorKind::Io,
+    };
+    WorldError::new(kind, format!("the lock files of the workers cannot be looked at: {error}"))
 }
 
 fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {

@@ -98,7 +98,8 @@ impl Shared {
         let mut seen = None;
         let mut pace = Pace { host_tells: self.activity.is_some(), ..Pace::default() };
         while self.wait(&mut pace, look.own_commits()) {
-            // What cannot be read now is read the next time.
+            // What cannot be read now is read the next time. The fault is told by others: it is one of
+            // the log's index, without which no claim and no look-up goes well either.
             let Some(version) = look.version() else { continue };
             if seen.replace(version) != Some(version) {
                 pace.told();
