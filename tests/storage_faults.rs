@@ -17,13 +17,14 @@ use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::page::PageRequest;
 use hookline::domain::payload::Payload;
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::sqlite::SqliteStore;
+use hookline::store::fault_plan::FaultPlan;
+use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use hookline::store::{Completion, EventQuery, EventReply, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{PATIENCE, World, hold_writer, news_of, open_file, settled, step_message};
+use kit::{PATIENCE, World, hold_writer, news_of, open_file, options, settled, step_message};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -463,4 +464,23 @@ fn a_full_disk_cannot_be_opened_on_and_leaves_nothing_that_cannot_be_opened_late
     fs::remove_file(&ballast).expect("space is freed");
     assert_eq!(log_length(&store_with_hook(&path)), Ok(3));
     assert_eq!(integrity(&path), "ok");
+}
+
+#[test]
+fn a_planned_fault_is_that_of_the_operation_that_it_counts_and_of_no_claim_beside_it() {
+    let (clock, plan) = (Arc::new(ManualClock::at(NOW_MS)), Arc::<FaultPlan>::default());
+    let in_memory = options(Location::Memory("planned".into()), &clock);
+    let store = SqliteStore::open(SqliteOptions { faults: Some(Arc::clone(&plan)), ..in_memory });
+    let world = World::of(Arc::new(store.expect("memory opens")), clock);
+    let release = hold_writer(&world);
+    plan.fail_commit(1, WorldError::new(ErrorKind::Io, "planned"));
+    // Both wait until the writer takes everything that has arrived.
+    let (done, enqueued) = Completion::channel();
+    world.store.enqueue(step_message("a"), 0, done);
+    let (done, freed) = Completion::channel();
+    world.store.free_dead_leases(done);
+    drop(release);
+    let enqueued = enqueued.recv_timeout(PATIENCE).expect("it settles");
+    assert_eq!(enqueued.expect_err("the fault is its own").kind, ErrorKind::Io);
+    assert_eq!(freed.recv_timeout(PATIENCE).expect("it settles"), Ok(0));
 }

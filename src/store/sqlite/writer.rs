@@ -192,9 +192,11 @@ impl Failed {
 impl WriterState {
     fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
         let mut linger = Linger::default();
+        // A planned fault is for the operation that it counts, and for no claim beside it.
+        let operations_max = if self.faults.is_some() { 1 } else { BATCH_OPERATIONS_MAX };
         while let Ok(first) = linger.receive(receiver) {
             let mut batch = vec![first];
-            while batch.len() < BATCH_OPERATIONS_MAX
+            while batch.len() < operations_max
                 && let Ok(next) = receiver.try_recv()
             {
                 batch.push(next);
