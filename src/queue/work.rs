@@ -124,7 +124,8 @@ impl Work {
     }
 
     async fn tend(self: &Rc<Self>, stopped: &mut watch::Receiver<bool>) {
-        let mut extend_at = Instant::now() + EXTEND_EVERY;
+        // At once: begun anew after a panic, it may be late.
+        let mut extend_at = Instant::now();
         let mut look_at = Instant::now();
         while !*stopped.borrow() {
             let now = Instant::now();
