@@ -344,7 +344,8 @@ fn outcome_unknown(why: &WorldError) -> WorldError {
     WorldError::new(
         ErrorKind::OutcomeUnknown,
         format!(
-            "the disk failed during this commit, so it may be there when the database is opened again, or it              may not; look before you repeat it, or repeat it with an idempotency key: {}",
+            "the disk failed during this commit, so it may be there when the database is opened again, or it \
+                 may not; look before you repeat it, or repeat it with an idempotency key: {}",
             why.message
         ),
     )
