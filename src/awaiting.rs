@@ -152,7 +152,7 @@ where
         match found {
             Ok(found) => found.into_iter().for_each(|(key, outcome)| self.settle(&key, &outcome)),
             // Who waits has waited longer than that.
-            Err(error) if error.kind.may_pass() && self.sweep_later() => {}
+            Err(error) if error.may_pass() && self.sweep_later() => {}
             Err(error) => asked.iter().for_each(|key| self.settle(key, &Err(error.clone()))),
         }
     }

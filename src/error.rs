@@ -154,6 +154,8 @@ pub struct WorldError {
     pub message: String,
     /// JSON object with the fields of the JavaScript error.
     pub details: Value,
+    /// Whether everything else will be refused with the same until the process starts again.
+    pub is_final: bool,
 }
 
 impl WorldError {
@@ -163,7 +165,18 @@ impl WorldError {
             Some(status) => json!({ "status": status }),
             None => json!({}),
         };
-        Self { kind, message: message.into(), details }
+        Self { kind, message: message.into(), details, is_final: false }
+    }
+
+    /// The same, as the last word: from now on the store refuses everything so.
+    pub fn for_good(mut self) -> Self {
+        self.is_final = true;
+        self
+    }
+
+    /// Whether the same operation may go well a little later, without anybody's help.
+    pub fn may_pass(&self) -> bool {
+        self.kind.may_pass() && !self.is_final
     }
 
     /// Adds a field.

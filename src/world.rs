@@ -26,7 +26,7 @@ use crate::queue::purpose;
 use crate::queue::wake_credits::WakeCredits;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
-use crate::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
+use crate::store::sqlite::{FileId, Guard, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use crate::store::upkeep::Upkeep;
 use crate::store::{Completion, EventReply, QueueDepth, Store};
 use crate::stream::Tails;
@@ -38,8 +38,15 @@ static ENGINES: Mutex<Option<HashMap<EngineKey, Shared>>> = Mutex::new(None);
 /// Which engine: one that only reads shares nothing with one that writes to the same database.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct EngineKey {
-    location: Location,
+    database: DatabaseId,
     reads_only: bool,
+}
+
+/// Which database: a file by its identity, whatever its names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum DatabaseId {
+    File(FileId),
+    Memory(String),
 }
 
 struct Shared {
@@ -125,8 +132,20 @@ impl World {
             base_url: config.base_url.clone(),
             concurrency: config.concurrency,
         });
-        let config = Config { location: location.clone(), ..config };
-        let key = EngineKey { location, reads_only };
+        let (database, location, _guard) = match location {
+            Location::File(path) => {
+                let guard = match reads_only {
+                    true => Guard::join_to_read(&path)?,
+                    false => Guard::join(&path)?,
+                };
+                (DatabaseId::File(guard.id().clone()), Location::File(guard.path()), Some(guard))
+            }
+            Location::Memory(name) => {
+                (DatabaseId::Memory(name.clone()), Location::Memory(name), None)
+            }
+        };
+        let config = Config { location, ..config };
+        let key = EngineKey { database, reads_only };
         let mut engines = lock(&ENGINES);
         let engines = engines.get_or_insert_default();
         if let Some(shared) = engines.get_mut(&key) {

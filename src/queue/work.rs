@@ -392,7 +392,7 @@ impl Work {
                     return;
                 }
                 // It fails for ever.
-                Err(error) if error.kind == ErrorKind::Closed => return,
+                Err(error) if error.is_final || error.kind == ErrorKind::Closed => return,
                 Err(_) => sleep(pause).await,
             }
             pause = (pause * 2).min(SETTLE_AGAIN_AFTER_MAX);

@@ -139,6 +139,11 @@ impl World {
         self.clock.set(NOW_MS + since_ms);
     }
 
+    /// The time by its clock.
+    pub fn clock_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// Appends an event.
     pub fn tries(&self, request: EventRequest) -> Result<EventReply, WorldError> {
         settled(|done| self.store.append_event(request, done))

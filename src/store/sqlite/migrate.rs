@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::fnv::fnv_1a;
 use crate::error::{ErrorKind, WorldError};
 
 /// SQLite's mark of whose file this is: "Hkln".
@@ -153,12 +154,9 @@ fn compare_history(history: &[(i64, String)]) -> Result<usize, WorldError> {
     Ok(history.len())
 }
 
-/// FNV-1a, 64 bits: enough to notice an edited migration, which is no attack.
+/// Enough to notice an edited migration, which is no attack.
 fn checksum(sql: &str) -> String {
-    let hash = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    format!("{:016x}", fnv_1a(sql.as_bytes()))
 }
 
 #[cfg(test)]

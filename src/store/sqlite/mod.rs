@@ -8,25 +8,34 @@ mod backlog;
 mod dead;
 mod events;
 mod fault;
+mod file_id;
+mod fnv;
 mod forgotten;
+mod guard;
 mod hooks;
 mod keys;
 mod linger;
 mod log;
 mod log_activity;
+mod marks;
 pub mod migrate;
 mod open;
+mod open_file_locks;
 mod opening;
 mod operation;
 mod owners;
+mod presence;
 mod queue;
 mod queue_time;
 mod reader;
+mod resolve;
 mod resume_keys;
 mod rows;
 mod runs;
+mod same_access;
 mod steps;
 mod streams;
+mod turn;
 mod upkeep;
 mod waits;
 mod watcher;
@@ -37,10 +46,14 @@ use std::sync::{Arc, Weak};
 
 use rusqlite::Connection;
 
+pub use file_id::FileId;
+pub use guard::Guard;
 pub use open::Location;
 
+use self::guard::HeldFiles;
 use self::operation::Durability;
 use self::owners::Owners;
+use self::presence::Presence;
 use self::queue_time::QueueTime;
 use self::reader::{PointReader, Readers};
 use self::watcher::Watcher;
@@ -104,6 +117,8 @@ pub struct SqliteStore {
     entropy: Arc<Entropy>,
     environment: Option<String>,
     location: Location,
+    presence: Arc<Presence>,
+    held: HeldFiles,
 }
 
 impl SqliteStore {
@@ -314,6 +329,10 @@ impl Store for SqliteStore {
     }
 
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
+        // Lock files are made beside the database that is open, and beside no other.
+        if let Err(error) = self.presence.check() {
+            return done.settle(Err(fault::at(error, &self.location.shown())));
+        }
         if let Err(error) = self.owners.register() {
             let message = format!("the lock file of this worker cannot be made: {error}");
             return done.settle(Err(WorldError::new(ErrorKind::Io, message)));
@@ -365,17 +384,26 @@ impl Store for SqliteStore {
 
     fn free_dead_leases(&self, done: Completion<usize>) {
         let owners = Arc::clone(&self.owners);
+        let forgetting = Arc::clone(&self.owners);
+        let done = Completion::new(move |freed: Result<(usize, Vec<String>), WorldError>| {
+            done.settle(freed.map(|(freed, dead)| {
+                // Only now: without its file an owner may be alive.
+                dead.iter().for_each(|owner| forgetting.forget(owner));
+                freed
+            }));
+        });
         self.writer.submit(Durability::Volatile, done, move |tx| {
-            let mut freed = 0;
+            let (mut freed, mut dead) = (0, Vec::new());
             let leases = queue::all_leases(tx.connection)?;
             tx.queue_time.leases_are(&leases, tx.clock);
             for owner in queue::other_owners(tx.connection, owners.me())? {
                 if !owners.is_alive(&owner) {
                     freed += queue::free_leases_of(tx.connection, &owner)?;
+                    dead.push(owner);
                 }
             }
             tx.news.queue |= freed > 0;
-            Ok(freed)
+            Ok((freed, dead))
         });
     }
 
@@ -491,8 +519,9 @@ impl Store for SqliteStore {
         if let Some(watcher) = &self.watcher {
             watcher.close();
         }
-        self.point.close();
-        self.owners.deregister();
+        let holds_leases = self.point.read(|c| Ok(queue::has_leases(c, self.owners.me())?));
+        self.held.release(|| self.point.close());
+        self.owners.deregister(holds_leases == Ok(false));
     }
 }
 

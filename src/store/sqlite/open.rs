@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::resolve;
 use crate::error::{ErrorKind, WorldError};
 
 /// Where a database is.
@@ -31,13 +32,15 @@ impl Location {
     }
 
     /// The one name of this database, after making the file if there is none.
+    /// Links are followed first, so nothing is made beside them.
     ///
     /// # Errors
     /// `ReadOnly`, `CannotOpen` or `StorageFull` when the file cannot be made.
     pub fn canonical(&self) -> Result<Self, WorldError> {
         let Location::File(path) = self else { return Ok(self.clone()) };
-        prepare_file(path)?;
-        Ok(Location::File(fs::canonicalize(path).unwrap_or_else(|_| path.clone())))
+        let path = resolve::target(path).map_err(|error| refused(path, &error))?;
+        prepare_file(&path)?;
+        Ok(Location::File(fs::canonicalize(&path).unwrap_or(path)))
     }
 
     /// The one name of a database that is there already.
@@ -80,9 +83,9 @@ pub(super) enum Patience {
 }
 
 /// Makes the folder and the file, readable by their owner only, unless they are there.
-pub(super) fn prepare_file(path: &Path) -> Result<(), WorldError> {
+fn prepare_file(path: &Path) -> Result<(), WorldError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(|error| refused(path, &error))?;
+        make_folder(folder).map_err(|error| refused(path, &error))?;
     }
     // Only ever a new file: closing a file that SQLite has open would drop its POSIX locks.
     let mut options = OpenOptions::new();
@@ -94,6 +97,15 @@ pub(super) fn prepare_file(path: &Path) -> Result<(), WorldError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(refused(path, &error)),
     }
+}
+
+/// For its owner only, like what will be in it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut making = fs::DirBuilder::new();
+    making.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
+    making.create(folder)
 }
 
 fn refused(path: &Path, error: &io::Error) -> WorldError {
@@ -308,7 +320,8 @@ const LONG_WAIT: Duration = Duration::from_secs(5);
 const SHORT_WAIT: Duration = Duration::from_millis(500);
 const BRIEF_WAIT: Duration = Duration::from_millis(20);
 
-fn wait_long(naps: i32) -> bool {
+/// Waits a moment for another process; `false` when that has been done for long enough.
+pub(super) fn wait_long(naps: i32) -> bool {
     nap(naps, if IS_HURRIED.get() { BRIEF_WAIT } else { LONG_WAIT })
 }
 

@@ -1,21 +1,23 @@
 //! Opening a store: for reading and writing, or for reading only.
 
-use std::fs::OpenOptions;
-use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::guard::Guard;
 use super::log::{self, Log};
 use super::open::{self, Location, Patience};
 use super::owners::Owners;
+use super::presence::Presence;
 use super::queue_time::QueueTime;
 use super::reader::{PointReader, Readers};
+use super::turn;
 use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
-use super::{READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
+use super::{HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
+use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::listeners::Listeners;
@@ -24,12 +26,27 @@ fn no_thread(error: std::io::Error) -> WorldError {
     WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
 }
 
-/// The connection that writes, to a database that is there then and of this version.
-fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
-    let location = &options.location;
-    if let Location::File(path) = location {
-        open::prepare_file(path)?;
+/// Joins the other stores of this process on a file; there are none on memory.
+fn join(location: &Location) -> Result<Option<Guard>, WorldError> {
+    match location {
+        Location::File(path) => Guard::join(path).map(Some),
+        Location::Memory(_) => Ok(None),
     }
+}
+
+fn presence(guard: Option<&Guard>, clock: &Arc<dyn Clock>) -> Result<Arc<Presence>, WorldError> {
+    let clock = Arc::clone(clock);
+    Ok(Arc::new(match guard {
+        Some(guard) => Presence::of(&guard.path(), guard.id(), clock)?,
+        None => Presence::of_memory(clock),
+    }))
+}
+
+/// The connection that writes, to a database that is there then and of this version.
+fn connect_to_write(
+    location: &Location,
+    options: &SqliteOptions,
+) -> Result<Connection, WorldError> {
     let mut connection = open::connect(location, Patience::Long)?;
     // Refuses a foreign file before anything in it is changed, also before its journal mode.
     migrate::migrate(&mut connection, options.clock.now_ms())?;
@@ -42,22 +59,24 @@ fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
 /// The log of a database, after writing it anew: who had it open before may have been ended after a
 /// sync had failed, and of a failure that is past the kernel tells nobody.
 fn sound_log(
-    path: &Path,
+    guard: &Guard,
     mut connection: Connection,
+    presence: &Arc<Presence>,
     bytes_max: i64,
-) -> Result<(Arc<WriteConnection>, Log), WorldError> {
-    let of_log = open::connect(&Location::File(path.to_owned()), Patience::Long)?;
+) -> Result<(Arc<WriteConnection>, Option<Log>), WorldError> {
+    let (path, database) = (guard.path(), guard.file());
+    let of_log = open::connect(&Location::File(path.clone()), Patience::Long)?;
     of_log.pragma_update(None, "wal_autocheckpoint", 0)?;
     of_log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    if std::fs::metadata(log::log_path(path)).is_ok_and(|log| log.len() > 0) {
-        log::mend(&connection, &of_log, path)?;
+    if std::fs::metadata(log::log_path(&path)).is_ok_and(|log| log.len() > 0) {
+        let _my_turn = turn::wait(database.as_deref())?;
+        log::mend(&connection, &of_log, &path)?;
     }
     let frames = log::count_frames(&mut connection)?;
-    let database = OpenOptions::new().write(true).open(path).ok();
     let connection = Arc::new(WriteConnection::new(connection, database));
-    let shared = Arc::clone(&connection);
-    let log = Log::start(path.to_owned(), shared, of_log, frames, bytes_max).map_err(no_thread)?;
-    Ok((connection, log))
+    let (presence, shared) = (Arc::clone(presence), Arc::clone(&connection));
+    let log = Log::start(path, presence, shared, of_log, frames, bytes_max).map_err(no_thread)?;
+    Ok((connection, Some(log)))
 }
 
 /// A wake-up in another namespace than the workers' would be delivered by nobody.
@@ -94,8 +113,12 @@ impl SqliteStore {
 
     fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
         migrate::check_library(rusqlite::version_number())?;
-        let location = &options.location;
-        let connection = connect_to_write(&options)?;
+        let location = options.location.canonical()?;
+        let guard = join(&location)?;
+        let location = &guard.as_ref().map_or(location, |guard| Location::File(guard.path()));
+        let connection = connect_to_write(location, &options)?;
+        let protection = guard.as_ref().map(Guard::protect).transpose()?;
+        let presence = presence(guard.as_ref(), &options.clock)?;
         let reading = |patience| {
             let connection = open::connect(location, patience)?;
             open::make_read_only(&connection)?;
@@ -108,27 +131,23 @@ impl SqliteStore {
         // What is enqueued before the first claim must be due by the same time as what is claimed.
         queue_time.shared_now_ms(&connection, &*options.clock)?;
         let queue_time = Arc::new(queue_time);
-        let (connection, log) = match location {
-            Location::File(path) => {
-                let (connection, log) = sound_log(path, connection, options.log_bytes_max)?;
-                (connection, Some(log))
-            }
-            Location::Memory(_) => (Arc::new(WriteConnection::new(connection, None)), None),
+        let (connection, log) = match &guard {
+            Some(guard) => sound_log(guard, connection, &presence, options.log_bytes_max)?,
+            None => (Arc::new(WriteConnection::new(connection, None)), None),
         };
         let of_writer = Some(Arc::clone(&connection));
-        let point = PointReader::new(reading(Patience::Short)?, of_writer, path.clone());
+        let point =
+            PointReader::new(reading(Patience::Short)?, of_writer, path.clone(), presence.clone());
         let entropy = Arc::new(Entropy::default());
-        let file = match location {
-            Location::File(path) => Some(path),
-            Location::Memory(_) => None,
-        };
-        let owners = Arc::new(Owners::new(file, entropy.owner_name()));
+        let file = guard.as_ref().map(Guard::path);
+        let owners = Arc::new(Owners::new(file.as_ref(), entropy.owner_name()));
         let listeners = Arc::<Listeners>::default();
         let look = Look::AsWriter(Arc::clone(&connection));
         let writer = Writer::start(WriterState {
             connection,
             log,
             path: path.clone(),
+            presence: Arc::clone(&presence),
             clock: Arc::clone(&options.clock),
             queue_time: Arc::clone(&queue_time),
             entropy: Arc::clone(&entropy),
@@ -140,14 +159,11 @@ impl SqliteStore {
             faults: options.faults,
         })
         .map_err(no_thread)?;
-        let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
-        let watcher = match location {
-            Location::File(path) => {
-                Some(Watcher::start(path, look, Arc::clone(&listeners)).map_err(no_thread)?)
-            }
-            // Nobody else has it.
-            Location::Memory(_) => None,
-        };
+        let readers = Readers::start(reading_connections, path, &presence).map_err(no_thread)?;
+        // Nobody else has what is in memory.
+        let watch =
+            |path| Watcher::start(path, look, Arc::clone(&listeners), Arc::clone(&presence));
+        let watcher = file.as_deref().map(watch).transpose().map_err(no_thread)?;
         Ok(Self {
             writer: Arc::new(writer),
             readers,
@@ -159,7 +175,9 @@ impl SqliteStore {
             queue_time,
             entropy,
             environment: options.environment,
-            location: options.location,
+            location: location.clone(),
+            presence,
+            held: HeldFiles::new(protection, guard),
         })
     }
 
@@ -178,6 +196,8 @@ impl SqliteStore {
         let Location::File(path) = options.location.existing()? else {
             return Err(WorldError::new(ErrorKind::BadConfig, "a reader needs a database file"));
         };
+        let guard = Guard::join_to_read(&path)?;
+        let path = guard.path();
         let how = open::how_to_read(&path)?;
         let reading = |patience| open::connect_to_read(&path, how, patience);
         let point = reading(Patience::Short)?;
@@ -186,7 +206,10 @@ impl SqliteStore {
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let look = Look::AsReader(reading(Patience::Short)?);
-        let watcher = Watcher::start(&path, look, Arc::clone(&listeners)).map_err(no_thread)?;
+        let protection = guard.protect()?;
+        let presence = presence(Some(&guard), &options.clock)?;
+        let watcher = Watcher::start(&path, look, Arc::clone(&listeners), Arc::clone(&presence))
+            .map_err(no_thread)?;
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
             "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
@@ -195,8 +218,8 @@ impl SqliteStore {
         Ok(Self {
             // Not worth a retry.
             writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
-            readers: Readers::start(connections, path.clone()).map_err(no_thread)?,
-            point: PointReader::new(point, None, path),
+            readers: Readers::start(connections, path.clone(), &presence).map_err(no_thread)?,
+            point: PointReader::new(point, None, path.clone(), Arc::clone(&presence)),
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,
             watcher: Some(watcher),
@@ -204,7 +227,9 @@ impl SqliteStore {
             clock: options.clock,
             entropy,
             environment: options.environment,
-            location: options.location,
+            location: Location::File(path),
+            presence,
+            held: HeldFiles::new(Some(protection), Some(guard)),
         })
     }
 }

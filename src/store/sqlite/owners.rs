@@ -9,6 +9,9 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::file_id::FileId;
+use super::resolve::beside;
+use super::same_access::SameAccess;
 use crate::lock::lock;
 use crate::store::upkeep::Worker;
 
@@ -18,14 +21,22 @@ const REPORT_BYTES_MAX: u64 = 64 * 1024;
 /// The folder of lock files of one database; `None` for a database in memory.
 pub(super) struct Owners {
     folder: Option<PathBuf>,
+    database: PathBuf,
     me: String,
-    mine: Mutex<Option<File>>,
+    mine: Mutex<Option<Mine>>,
+}
+
+/// The lock of this process, and which file it is on.
+struct Mine {
+    file: FileId,
+    locked: File,
 }
 
 impl Owners {
     pub(super) fn new(database: Option<&PathBuf>, me: String) -> Self {
-        let folder = database.map(|path| folder_of(path));
-        Self { folder, me, mine: Mutex::new(None) }
+        let folder = database.map(|path| beside(path, "-owners"));
+        let database = database.cloned().unwrap_or_default();
+        Self { folder, database, me, mine: Mutex::new(None) }
     }
 
     pub(super) fn me(&self) -> &str {
@@ -33,43 +44,46 @@ impl Owners {
     }
 
     /// Shows that this process lives, from now until it ends. Idempotent; makes the file anew when
-    /// somebody has removed it. On a file system without locks there is nothing to show, and leases
-    /// end by their expiry.
+    /// somebody has removed or replaced it. On a file system without locks there is nothing to show,
+    /// and leases end by their expiry.
     pub(super) fn register(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let mut mine = lock(&self.mine);
         let path = folder.join(&self.me);
-        if mine.is_some() && path.exists() {
+        if let Some(mine) = &*mine
+            && FileId::at(&path).is_ok_and(|file| file == mine.file)
+        {
             return Ok(());
         }
-        fs::create_dir_all(folder)?;
-        let file = File::create(path)?;
-        match file.lock() {
+        // Whoever may use the database may use its locks, and nobody else.
+        let access = SameAccess::as_has(&self.database)?;
+        access.make_folder(folder)?;
+        let locked = access.make_file(&path)?;
+        match locked.lock() {
             Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
             _ => {
-                *mine = Some(file);
+                *mine = Some(Mine { file: FileId::at(&path)?, locked: locked });
                 Ok(())
             }
         }
     }
 
-    /// Whether an owner may still be alive. An owner without a lock file has ended or never was; on
-    /// a file system without locks everybody seems alive, and expiry decides.
+    /// Whether an owner may still be alive. It has ended when its file is there and its lock is free:
+    /// the file is removed only when its leases have been freed. Somebody may have removed the file of
+    /// a living owner, and a file system may have no locks; then the expiry of its leases decides.
     pub(super) fn is_alive(&self, owner: &str) -> bool {
         let Some(folder) = &self.folder else { return true };
-        let path = folder.join(owner);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) => return error.kind() != io::ErrorKind::NotFound,
-        };
+        let Ok(file) = File::open(folder.join(owner)) else { return true };
         match file.try_lock_shared() {
-            Ok(()) => {
-                // The lock is free, so the owner has died: nobody else removes what it left. What stays
-                // is seen as dead again.
-                let _ = fs::remove_file(&path);
-                false
-            }
+            Ok(()) => false,
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
+        }
+    }
+
+    /// Removes what an owner left that has ended, and whose leases have been freed.
+    pub(super) fn forget(&self, owner: &str) {
+        if let Some(folder) = &self.folder {
+            let _ = fs::remove_file(folder.join(owner));
         }
     }
 
@@ -79,33 +93,25 @@ impl Owners {
             return Ok(());
         }
         let mine = lock(&self.mine);
-        let mut file = mine.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let mut file = mine.as_ref().map(|mine| &mine.locked).ok_or(io::ErrorKind::NotFound)?;
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(report.as_bytes())
     }
 
-    /// Shows that this process no longer claims.
-    pub(super) fn deregister(&self) {
-        let mut mine = lock(&self.mine);
-        if let (Some(_), Some(folder)) = (mine.take(), &self.folder) {
-            // What stays is free, so its owner is seen to have ended.
-            let _ = fs::remove_file(folder.join(&self.me));
+    /// Shows that this process no longer claims. Where it still holds leases, its file stays, so that
+    /// others see that it has ended.
+    pub(super) fn deregister(&self, has_no_leases: bool) {
+        if lock(&self.mine).take().is_some() && has_no_leases {
+            self.forget(&self.me);
         }
     }
-}
-
-/// The folder of the lock files of a database.
-fn folder_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-owners");
-    PathBuf::from(name)
 }
 
 /// The owners that live, with what they say of themselves where that can be read; changes nothing.
 pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
     let mut living = Vec::new();
-    let entries = match fs::read_dir(folder_of(database)) {
+    let entries = match fs::read_dir(beside(database, "-owners")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(living),
         entries => entries?,
     };
@@ -130,25 +136,33 @@ pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_owner_lives_as_long_as_its_lock() {
+    fn owners(of: &[&str]) -> (tempfile::TempDir, Vec<Owners>) {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a.db");
-        let worker = Owners::new(Some(&database), "worker".into());
-        let observer = Owners::new(Some(&database), "observer".into());
-        assert!(!observer.is_alive("worker"));
+        fs::write(&database, "").unwrap();
+        let owners = of.iter().map(|me| Owners::new(Some(&database), (*me).into())).collect();
+        (folder, owners)
+    }
+
+    #[test]
+    fn an_owner_lives_as_long_as_its_lock() {
+        let (folder, owners) = owners(&["worker", "observer"]);
+        let [worker, observer] = &owners[..] else { unreachable!() };
         worker.register().unwrap();
         worker.register().unwrap();
         assert!(observer.is_alive("worker"));
-        worker.deregister();
+        worker.deregister(false);
         assert!(!observer.is_alive("worker"));
-        assert!(!observer.is_alive("nobody"));
+        assert!(!observer.is_alive("worker"), "until its leases have been freed");
+        observer.forget("worker");
+        assert_eq!(fs::read_dir(folder.path().join("a.db-owners")).unwrap().count(), 0);
     }
 
     #[test]
     fn an_owner_that_lives_is_seen_with_what_it_said_last() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a.db");
+        fs::write(&database, "").unwrap();
         assert_eq!(living(&database).unwrap(), []);
         let worker = Owners::new(Some(&database), "worker".into());
         assert!(worker.show("too early").is_err());
@@ -156,22 +170,34 @@ mod tests {
         worker.show("a long report").unwrap();
         worker.show("a report").unwrap();
         // Left by one that has died.
-        fs::write(folder_of(&database).join("dead"), "").unwrap();
+        fs::write(beside(&database, "-owners").join("dead"), "").unwrap();
         let seen = Worker { lease_owner: "worker".into(), report: Some("a report".into()) };
         assert_eq!(living(&database).unwrap(), [seen]);
-        assert!(folder_of(&database).join("dead").exists(), "who looks changes nothing");
-        worker.deregister();
+        assert!(beside(&database, "-owners").join("dead").exists(), "who looks changes nothing");
+        worker.deregister(true);
         assert_eq!(living(&database).unwrap(), []);
     }
 
     #[test]
-    fn an_owner_whose_file_was_removed_shows_itself_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("a.db");
-        let worker = Owners::new(Some(&database), "worker".into());
-        let observer = Owners::new(Some(&database), "observer".into());
+    fn an_owner_that_ended_without_leases_leaves_nothing() {
+        let (folder, owners) = owners(&["worker"]);
+        owners[0].register().unwrap();
+        owners[0].deregister(true);
+        assert_eq!(fs::read_dir(folder.path().join("a.db-owners")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_owner_whose_file_was_removed_or_replaced_may_be_alive_and_shows_itself_again() {
+        let (folder, owners) = owners(&["worker", "observer"]);
+        let [worker, observer] = &owners[..] else { unreachable!() };
+        let locks = folder.path().join("a.db-owners");
         worker.register().unwrap();
-        fs::remove_dir_all(folder.path().join("a.db-owners")).unwrap();
+        fs::remove_dir_all(&locks).unwrap();
+        assert!(observer.is_alive("worker"));
+        worker.register().unwrap();
+        assert!(observer.is_alive("worker"));
+        fs::remove_file(locks.join("worker")).unwrap();
+        fs::write(locks.join("worker"), "").unwrap();
         worker.register().unwrap();
         assert!(observer.is_alive("worker"));
     }

@@ -460,6 +460,13 @@ pub(super) fn other_owners(connection: &Connection, me: &str) -> Result<Vec<Stri
     connection.prepare_cached(OTHER_OWNERS)?.query_map([me], |row| row.get(0))?.collect()
 }
 
+/// Whether an owner holds a lease.
+pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
+    const HAS_LEASES: &str = "SELECT EXISTS (SELECT 1 FROM messages \
+         WHERE lease_token IS NOT NULL AND lease_owner = ?)";
+    connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
+}
+
 /// Frees every lease of an owner; returns how many.
 pub(super) fn free_leases_of(connection: &Connection, owner: &str) -> Result<usize> {
     const FREE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \

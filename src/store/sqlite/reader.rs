@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::fault;
+use super::presence::Presence;
 use super::write_connection::WriteConnection;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -31,16 +32,20 @@ pub(super) struct Readers {
 
 impl Readers {
     /// One thread for each connection.
-    pub(super) fn start(connections: Vec<Connection>, path: PathBuf) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connections: Vec<Connection>,
+        path: PathBuf,
+        presence: &Arc<Presence>,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel::<Job>(WAITING_READS_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
         let threads = connections
             .into_iter()
             .map(|connection| {
-                let receiver = Arc::clone(&receiver);
+                let (receiver, presence) = (Arc::clone(&receiver), Arc::clone(presence));
                 std::thread::Builder::new()
                     .name("hookline-reader".into())
-                    .spawn(move || run(&connection, &receiver))
+                    .spawn(move || run(&connection, &presence, &receiver))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads), path })
@@ -104,11 +109,11 @@ fn throttled() -> WorldError {
         .with("retryAfter", THROTTLED_RETRY_AFTER_S)
 }
 
-fn run(connection: &Connection, receiver: &Mutex<Receiver<Job>>) {
+fn run(connection: &Connection, presence: &Presence, receiver: &Mutex<Receiver<Job>>) {
     loop {
         let job = lock(receiver).recv();
         match job {
-            Ok(job) => job(Ok(connection)),
+            Ok(job) => job(presence.check().map(|()| connection)),
             Err(_) => break,
         }
     }
@@ -119,6 +124,7 @@ fn run(connection: &Connection, receiver: &Mutex<Receiver<Job>>) {
 pub(super) struct PointReader {
     connections: Mutex<Option<PointConnections>>,
     path: PathBuf,
+    presence: Arc<Presence>,
 }
 
 struct PointConnections {
@@ -132,8 +138,9 @@ impl PointReader {
         own: Connection,
         of_writer: Option<Arc<WriteConnection>>,
         path: PathBuf,
+        presence: Arc<Presence>,
     ) -> Self {
-        Self { connections: Mutex::new(Some(PointConnections { own, of_writer })), path }
+        Self { connections: Mutex::new(Some(PointConnections { own, of_writer })), path, presence }
     }
 
     /// Reads now. `work` must not write, and must be short: the writer may come to wait for it.
@@ -144,14 +151,16 @@ impl PointReader {
         let connections = lock(&self.connections);
         let connections = connections.as_ref().ok_or_else(WorldError::closed)?;
         let of_writer = connections.of_writer.as_ref();
-        let outcome = match of_writer.and_then(|writer| writer.lock_if_idle()) {
-            Some(connection) => work(&connection),
-            None => work(&connections.own),
-        };
+        let present = self.presence.check_now_and_then();
+        let outcome =
+            present.and_then(|()| match of_writer.and_then(|writer| writer.lock_if_idle()) {
+                Some(connection) => work(&connection),
+                None => work(&connections.own),
+            });
         outcome.map_err(|error| fault::at(error, &self.path))
     }
 
-    /// Lets go of the connections. Idempotent.
+    /// Lets go of the connections, of its own one first. Idempotent.
     pub(super) fn close(&self) {
         drop(lock(&self.connections).take());
     }
@@ -163,13 +172,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::SystemClock;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[test]
     fn one_read_too_many_is_throttled_and_the_others_are_answered() {
         let connection = Connection::open_in_memory().unwrap();
-        let readers = Arc::new(Readers::start(vec![connection], PathBuf::new()).unwrap());
+        let presence = Arc::new(Presence::of_memory(Arc::new(SystemClock)));
+        let readers = Readers::start(vec![connection], PathBuf::new(), &presence).unwrap();
+        let readers = Arc::new(readers);
         let (release, held) = channel::<()>();
         let (holds, holding) = channel();
         readers.read(Completion::ignored(), move |_| {

@@ -44,8 +44,11 @@ impl Upkeep for SqliteStore {
 
     fn back_up(&self, to: PathBuf, done: Completion<Backup>) {
         let location = self.location.clone();
+        // The store may be closed before the copy is made.
+        let membership = self.held.join();
         let work = move || {
             let backup = back_up(&location, &to);
+            drop(membership);
             done.settle(backup.map_err(|error| fault::at(error, &to)));
         };
         // Should no thread be had, dropping the closure settles with `Closed`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::log_activity::LogActivity;
+use super::presence::Presence;
 use super::write_connection::{WriteConnection, commits_elsewhere};
 use crate::lock::lock;
 use crate::store::CommitNews;
@@ -58,6 +59,7 @@ impl Watcher {
         database: &Path,
         look: Look,
         listeners: Arc<Listeners>,
+        presence: Arc<Presence>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -68,7 +70,7 @@ impl Watcher {
         let looking = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("hookline-watcher".into())
-            .spawn(move || looking.run(&look, &listeners))?;
+            .spawn(move || looking.run(&look, &listeners, &presence))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -94,10 +96,16 @@ impl Watcher {
 }
 
 impl Shared {
-    fn run(&self, look: &Look, listeners: &Listeners) {
+    fn run(&self, look: &Look, listeners: &Listeners, presence: &Presence) {
         let mut seen = None;
+        let mut has_gone = false;
         let mut pace = Pace { host_tells: self.activity.is_some(), ..Pace::default() };
         while self.wait(&mut pace, look.own_commits()) {
+            // Whoever waits for a commit looks again then, and is told.
+            if !has_gone && presence.check_now_and_then().is_err() {
+                has_gone = true;
+                listeners.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
+            }
             // What cannot be read now is read the next time. The fault is told by others: it is one of
             // the log's index, without which no claim and no look-up goes well either.
             let Some(version) = look.version() else { continue };

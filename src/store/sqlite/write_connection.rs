@@ -4,20 +4,21 @@
 //! resume costs several times as much on a connection of its own. The writer's own cache stays.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::{Connection, ffi};
 
+use super::turn::{self, MyTurn};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{self, lock};
 
 /// The connection, and how much its writer has to do.
 pub(super) struct WriteConnection {
     connection: Mutex<Connection>,
-    /// The database file, to be synced. Closing it releases SQLite's locks on that file, so it is
-    /// closed after the connection.
-    database: Option<File>,
+    /// The database file as the guard has it open, to be synced and for the turn to write.
+    database: Option<Arc<File>>,
     outstanding: AtomicUsize,
     ended_batches: AtomicUsize,
     version_is_asked: AtomicBool,
@@ -29,7 +30,7 @@ pub(super) struct WriteConnection {
 const UNANSWERED: i64 = i64::MIN;
 
 impl WriteConnection {
-    pub(super) fn new(connection: Connection, database: Option<File>) -> Self {
+    pub(super) fn new(connection: Connection, database: Option<Arc<File>>) -> Self {
         Self {
             connection: Mutex::new(connection),
             database,
@@ -55,6 +56,20 @@ impl WriteConnection {
             let message = format!("the disk failed to write the database file: {error}");
             WorldError::new(ErrorKind::Io, message).with("sqliteCode", ffi::SQLITE_IOERR_FSYNC)
         })
+    }
+
+    /// Waits for the turn to write, which this process has once, whichever of its threads has this
+    /// connection locked.
+    ///
+    /// # Errors
+    /// `Busy` when another process has had it for long.
+    pub(super) fn wait_for_turn(&self) -> Result<MyTurn<'_>, WorldError> {
+        turn::wait(self.database.as_deref())
+    }
+
+    /// Takes the turn to write, unless another process has it.
+    pub(super) fn take_turn(&self) -> Option<MyTurn<'_>> {
+        turn::take(self.database.as_deref())
     }
 
     /// The writer is given an operation.

@@ -17,6 +17,7 @@ use super::fault;
 use super::linger::Linger;
 use super::log::{Bound, Log};
 use super::operation::{Durability, Operation, Submitted};
+use super::presence::Presence;
 use super::queue_time::QueueTime;
 use super::write_connection::WriteConnection;
 use crate::clock::Clock;
@@ -40,6 +41,7 @@ pub(super) struct WriterState {
     /// `None` for a database in memory.
     pub(super) log: Option<Log>,
     pub(super) path: PathBuf,
+    pub(super) presence: Arc<Presence>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue_time: Arc<QueueTime>,
     pub(super) entropy: Arc<Entropy>,
@@ -205,7 +207,10 @@ impl WriterState {
             self.connection.answer_version();
         }
         if let Some(log) = &self.log {
-            log.close(&self.connection.lock());
+            let connection = self.connection.lock();
+            // Where another process does not end its turn, SQLite's lock is left.
+            let _my_turn = self.connection.wait_for_turn();
+            log.close(&connection);
         }
     }
 
@@ -240,6 +245,8 @@ impl WriterState {
     ) -> Result<(), Failed> {
         let shared = Arc::clone(&self.connection);
         let connection = &*shared.lock();
+        self.presence.refuse_if_gone().map_err(Failed::of_batch)?;
+        let _my_turn = shared.wait_for_turn().map_err(Failed::of_batch)?;
         self.make_log_sound(connection).map_err(Failed::of_batch)?;
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
         self.begin(connection, durable).map_err(Failed::of_batch)?;
@@ -254,6 +261,8 @@ impl WriterState {
             roll_back(connection);
             return Err(self.commit_failed(connection, fault));
         }
+        // What was written to a file that has gone is lost.
+        self.presence.check().map_err(Failed::of_batch)?;
         if let Some(log) = &self.log {
             log.after_commit(connection);
         }
@@ -377,6 +386,7 @@ mod tests {
             connection: Arc::new(WriteConnection::new(Connection::open_in_memory().unwrap(), None)),
             log: None,
             path: PathBuf::new(),
+            presence: Arc::new(Presence::of_memory(Arc::new(SystemClock))),
             clock: Arc::new(SystemClock),
             queue_time: Arc::new(QueueTime::new(&SystemClock)),
             entropy: Arc::default(),

@@ -16,6 +16,7 @@ use rusqlite::{Connection, ffi};
 
 use super::super::migrate::APPLICATION_ID;
 use super::super::open;
+use super::super::presence::Presence;
 use super::super::write_connection::WriteConnection;
 use super::{FRAME_BYTES, Filled, mend, shrinking};
 use crate::error::{ErrorKind, WorldError};
@@ -49,6 +50,7 @@ pub(in super::super) struct Log {
 
 struct Shared {
     database: PathBuf,
+    presence: Arc<Presence>,
     writing: Arc<WriteConnection>,
     /// The thread's.
     connection: Mutex<Connection>,
@@ -149,6 +151,7 @@ impl Log {
     /// [`count_frames`].
     pub(in super::super) fn start(
         database: PathBuf,
+        presence: Arc<Presence>,
         writing: Arc<WriteConnection>,
         connection: Connection,
         frames: Arc<AtomicI64>,
@@ -157,6 +160,7 @@ impl Log {
         let frames_max = bytes_max / FRAME_BYTES;
         let shared = Arc::new(Shared {
             database,
+            presence,
             writing,
             connection: Mutex::new(connection),
             bound: Arc::new(Bound {
@@ -231,7 +235,8 @@ impl Log {
     }
 
     /// For the writer, when it ends: leaves one file behind instead of two, where nobody else has it
-    /// open. What is doubtful stays as it is, and is recovered by the next opening.
+    /// open. What is doubtful stays as it is, and is recovered by the next opening; what has come into
+    /// the place of files that have gone is somebody else's.
     pub(in super::super) fn close(&self, writing: &Connection) {
         lock(&self.shared.state).is_closed = true;
         self.shared.changed.notify_all();
@@ -239,7 +244,7 @@ impl Log {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
-        if self.make_sound(writing).is_err() {
+        if self.shared.presence.check().is_err() || self.make_sound(writing).is_err() {
             let _ = writing.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return;
         }
@@ -304,9 +309,15 @@ impl Shared {
         }
     }
 
-    /// Does a chore if the writer has nothing to do, else leaves it to the writer.
+    /// Does a chore if nobody has anything to write, else leaves it to the writer. None is done on a log
+    /// that has come into the place of this one.
     fn hand_over(&self, chore: Chore) {
-        if let Some(writing) = self.writing.lock_if_idle() {
+        if self.presence.check().is_err() {
+            return;
+        }
+        if let Some(writing) = self.writing.lock_if_idle()
+            && let Some(_my_turn) = self.writing.take_turn()
+        {
             return self.do_chore(chore, &writing);
         }
         lock(&self.state).chore = Some(chore);
@@ -335,6 +346,7 @@ impl Shared {
 
     /// `None` when not all could be copied.
     fn copy_once(&self) -> Option<Filled> {
+        self.presence.check().ok()?;
         let connection = lock(&self.connection);
         let before = Filled::of(&connection).ok()?;
         let copied = self.synced_piecewise(before.frames - before.backfilled, || {

@@ -18,6 +18,7 @@ pub(super) use checkpoints::{Bound, Log, count_frames};
 pub(super) use holders::state;
 pub(super) use mending::mend;
 
+use super::resolve::beside;
 use crate::error::WorldError;
 
 /// A page and what stands before it in the log.
@@ -26,12 +27,6 @@ const FRAME_BYTES: i64 = 4096 + 24;
 /// The file of a database's log.
 pub(super) fn log_path(database: &Path) -> PathBuf {
     beside(database, "-wal")
-}
-
-fn beside(database: &Path, ending: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 /// How much is in the log.

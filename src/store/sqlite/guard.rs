@@ -1,0 +1,282 @@
+//! Keeps the files of an open database from being taken away by its other users.
+//!
+//! SQLite's locks belong to the process, and anything in it that opens and closes the database file
+//! (a copy of it, another SQLite) drops them. The next process that closes the database then takes
+//! itself for the last one and unlinks the log that this process goes on writing to. So each process
+//! holds locks of its own, which belong to descriptors that stay open: one that keeps others from the
+//! exclusive lock of a last closer, and one that keeps them from taking the shared memory for orphaned.
+//!
+//! Closing these descriptors drops SQLite's locks too. So there is one set of them for all stores of
+//! the process on one database, and it is closed after the last of their connections.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::file_id::FileId;
+use super::marks;
+use super::open_file_locks::{self as locks, Bytes, Locked};
+use super::resolve::beside;
+use crate::error::{ErrorKind, WorldError};
+use crate::lock::lock;
+
+/// Of the bytes that every user of the database has locked and a last closer locks alone, the first.
+const IN_USE: Bytes = 0x4000_0002..0x4000_0003;
+/// The byte of the shared memory that everybody has locked who uses it ("dead man's switch").
+const SHARED_MEMORY_IN_USE: Bytes = 128..129;
+
+/// The databases that this process has open.
+static DATABASES: Mutex<BTreeMap<FileId, Files>> = Mutex::new(BTreeMap::new());
+
+/// What this process has open of one database.
+#[derive(Default)]
+struct Files {
+    /// The name by which it has been opened first, and so by all.
+    path: PathBuf,
+    /// How many have connections, or are about to have some.
+    members: usize,
+    /// How many of them are protected.
+    protected: usize,
+    /// The file; more than once where it was opened in the moment in which it was replaced.
+    database: Vec<Arc<File>>,
+    /// The shared memory, and what was there before it.
+    shared_memory: Vec<(FileId, File)>,
+}
+
+/// A membership in what this process has open of one database. Whoever has connections to it holds
+/// one, from before the first is opened until after the last is closed.
+pub struct Guard(FileId);
+
+impl Guard {
+    /// Joins the others of this process on a database that is there, to write to it.
+    ///
+    /// # Errors
+    /// `CannotOpen` when another process has it open under another name, `BadConfig` when another copy
+    /// of this addon has it open in this process; what keeps the file from being opened.
+    pub fn join(path: &Path) -> Result<Self, WorldError> {
+        // On a file system of layers only opening it for writing decides which file it is.
+        Self::join_by(path, |path| {
+            File::options().read(true).write(true).open(path).or_else(|_| File::open(path))
+        })
+    }
+
+    /// The same, to read.
+    ///
+    /// # Errors
+    /// As [`Guard::join`].
+    pub fn join_to_read(path: &Path) -> Result<Self, WorldError> {
+        Self::join_by(path, |path| File::open(path))
+    }
+
+    fn join_by(
+        path: &Path,
+        open: impl FnOnce(&Path) -> io::Result<File>,
+    ) -> Result<Self, WorldError> {
+        let unreadable = |error| cannot_open(path, &error);
+        let id = FileId::at(path).map_err(unreadable)?;
+        let mut databases = lock(&DATABASES);
+        if let Some(files) = databases.get_mut(&id) {
+            files.members += 1;
+            return Ok(Self(id));
+        }
+        // Opening a pipe would wait for its other end.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(io::Error::other("it is no file")));
+        }
+        let file = Arc::new(open(path).map_err(unreadable)?);
+        // It may have been replaced since.
+        let id = FileId::of(&file).map_err(unreadable)?.unwrap_or(id);
+        match databases.get_mut(&id) {
+            Some(files) => {
+                files.members += 1;
+                files.database.push(file);
+            }
+            None => {
+                introduce(&file, path)?;
+                databases.insert(id.clone(), Files::of(path, file));
+            }
+        }
+        Ok(Self(id))
+    }
+
+    /// Which file the database is.
+    pub fn id(&self) -> &FileId {
+        &self.0
+    }
+
+    /// The one name by which this process opens the database.
+    pub fn path(&self) -> PathBuf {
+        self.files(|files| files.path.clone()).unwrap_or_default()
+    }
+
+    /// Takes the locks, once the database has been opened with its log, until what this returns is
+    /// dropped: before the connection that may be the last one of all, which leaves one file behind.
+    ///
+    /// # Errors
+    /// `Busy` when somebody who closed the database has it for itself at this moment; what keeps the
+    /// shared memory from being opened.
+    pub(super) fn protect(&self) -> Result<Protection, WorldError> {
+        self.files(Files::protect).unwrap_or(Ok(()))?;
+        Ok(Protection(self.0.clone()))
+    }
+
+    /// The file. It may be closed only with the membership.
+    pub(super) fn file(&self) -> Option<Arc<File>> {
+        self.files(|files| files.database.first().cloned()).flatten()
+    }
+
+    fn files<T>(&self, work: impl FnOnce(&mut Files) -> T) -> Option<T> {
+        lock(&DATABASES).get_mut(&self.0).map(work)
+    }
+}
+
+/// What a store holds of its files, from before its first connection until after its last.
+pub(super) struct HeldFiles(Mutex<Option<(Option<Protection>, Option<Guard>)>>);
+
+impl HeldFiles {
+    /// Nothing for a database in memory.
+    pub(super) fn new(protection: Option<Protection>, guard: Option<Guard>) -> Self {
+        Self(Mutex::new(Some((protection, guard))))
+    }
+
+    /// A membership for a connection that may be closed later than those of the store; `None` when
+    /// there is nothing to hold, or no more.
+    pub(super) fn join(&self) -> Option<Guard> {
+        lock(&self.0).as_ref()?.1.clone()
+    }
+
+    /// Lets go, in the one right order; `close` closes the store's last connection. Idempotent.
+    pub(super) fn release(&self, close: impl FnOnce()) {
+        let held = lock(&self.0).take();
+        let (protection, guard) = held.unwrap_or_default();
+        drop(protection);
+        close();
+        drop(guard);
+    }
+}
+
+/// The locks that a member needs; others of the process may need them too.
+pub(super) struct Protection(FileId);
+
+impl Drop for Protection {
+    fn drop(&mut self) {
+        if let Some(files) = lock(&DATABASES).get_mut(&self.0) {
+            files.unprotect();
+        }
+    }
+}
+
+impl Clone for Guard {
+    fn clone(&self) -> Self {
+        self.files(|files| files.members += 1);
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut databases = lock(&DATABASES);
+        if let Some(files) = databases.get_mut(&self.0) {
+            files.members -= 1;
+            if files.members == 0 {
+                databases.remove(&self.0);
+            }
+        }
+    }
+}
+
+impl Files {
+    fn of(path: &Path, file: Arc<File>) -> Self {
+        Self { path: path.to_owned(), members: 1, database: vec![file], ..Self::default() }
+    }
+
+    fn protect(&mut self) -> Result<(), WorldError> {
+        self.protected += 1;
+        let locked = self.lock_all();
+        if locked.is_err() {
+            self.unprotect();
+        }
+        locked
+    }
+
+    fn unprotect(&mut self) {
+        self.protected -= 1;
+        if self.protected == 0 {
+            self.release_all();
+        }
+    }
+
+    fn lock_all(&mut self) -> Result<(), WorldError> {
+        let Some(database) = self.database.first() else { return Ok(()) };
+        let mut locked = vec![locks::share(database, &IN_USE)];
+        self.open_shared_memory()?;
+        let share = |(_, file): &(FileId, File)| locks::share(file, &SHARED_MEMORY_IN_USE);
+        locked.extend(self.shared_memory.iter().map(share));
+        if locked.contains(&Locked::Excluded) {
+            let message = "another process closes the database at this moment; try again";
+            return Err(WorldError::new(ErrorKind::Busy, message));
+        }
+        Ok(())
+    }
+
+    /// Opens the shared memory, unless it is open. What was there before stays open: it may not be
+    /// closed before the connections.
+    fn open_shared_memory(&mut self) -> Result<(), WorldError> {
+        let path = beside(&self.path, "-shm");
+        let opened = FileId::at(&path).and_then(|id| {
+            match self.shared_memory.iter().any(|(known, _)| *known == id) {
+                true => Ok(None),
+                false => File::open(&path).map(|file| Some((id, file))),
+            }
+        });
+        match opened {
+            Ok(opened) => self.shared_memory.extend(opened),
+            // A reader that nobody shares the log with has none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot_open(&path, &error)),
+        }
+        Ok(())
+    }
+
+    fn release_all(&mut self) {
+        self.database.iter().for_each(|file| locks::release(file, &IN_USE));
+        let release = |(_, file): &(FileId, File)| locks::release(file, &SHARED_MEMORY_IN_USE);
+        self.shared_memory.iter().for_each(release);
+    }
+}
+
+/// Shows the other processes under which name this one has the file, and sees theirs.
+fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
+    let (name, process) = (marks::of_name(path), marks::of_this_process());
+    for mark in name.iter().chain(&process) {
+        // Without such locks nothing can be said, and nothing seen.
+        let _ = locks::share(file, mark);
+    }
+    if process.is_some_and(|mark| locks::is_held_elsewhere(file, &mark)) {
+        return Err(WorldError::new(
+            ErrorKind::BadConfig,
+            "another copy of hookline in this process has the database open, and closing it in one \
+             copy would drop the locks of the other: let the app load one copy (npm ls hookline \
+             shows them, npm dedupe may be enough)",
+        ));
+    }
+    let Some(name) = name else { return Ok(()) };
+    let others = [marks::NAMES.start..name.start, name.end..marks::NAMES.end];
+    if others.iter().any(|bytes| locks::is_held_elsewhere(file, bytes)) {
+        let message = format!(
+            "another process has the database {} open under another name (a hard link, or a mount of \
+             the file alone), and each name has a write-ahead log of its own, which would damage the \
+             database: give every process the same path, or mount the folder instead of the file",
+            path.display()
+        );
+        return Err(WorldError::new(ErrorKind::CannotOpen, message));
+    }
+    Ok(())
+}
+
+fn cannot_open(path: &Path, error: &io::Error) -> WorldError {
+    let message = format!("{} cannot be opened: {error}; check its owner and mode", path.display());
+    WorldError::new(ErrorKind::CannotOpen, message).with("path", path.display().to_string())
+}

@@ -1,0 +1,118 @@
+//! Files beside the database that may be used by whoever may use the database, and by nobody else:
+//! whatever the umask is, and also when root makes them for another user's database.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+#[cfg(unix)]
+use super::file_id::FileId;
+
+/// Who may use the database.
+pub(super) struct SameAccess {
+    #[cfg(unix)]
+    mode: u32,
+    #[cfg(unix)]
+    owner: (u32, u32),
+}
+
+#[cfg(unix)]
+impl SameAccess {
+    /// As this file has it; its owner may always write.
+    pub(super) fn as_has(database: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let file = fs::metadata(database)?;
+        Ok(Self { mode: file.mode() & 0o666 | 0o600, owner: (file.uid(), file.gid()) })
+    }
+
+    /// Makes a folder, or gives one that is there the mode that it should have.
+    pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        // Whoever may read the database may look into the folder.
+        let mode = self.mode | (self.mode & 0o444) >> 2;
+        match fs::DirBuilder::new().mode(mode).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let opened = File::open(folder)?;
+        // Not what a link leads to, which may be anybody's.
+        if !fs::symlink_metadata(folder)?.is_symlink()
+            && FileId::of(&opened)? == Some(FileId::at(folder)?)
+        {
+            self.apply(&opened, mode);
+        }
+        Ok(())
+    }
+
+    /// Makes a file in place of any that is there.
+    pub(super) fn make_file(&self, path: &Path) -> io::Result<File> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let make = || File::options().write(true).create_new(true).mode(self.mode).open(path);
+        let file = match make() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(path)?;
+                make()?
+            }
+            made => made?,
+        };
+        self.apply(&file, self.mode);
+        Ok(file)
+    }
+
+    /// The umask has taken bits away, or somebody else has made it. Who may not change it uses it as it
+    /// is.
+    fn apply(&self, opened: &File, mode: u32) {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        let Ok(file) = opened.metadata() else { return };
+        let (user, group) = self.owner;
+        if (file.uid(), file.gid()) != self.owner {
+            // Only root may give a file to another user, but others may give it to their groups.
+            let given = fchown(opened, Some(user), Some(group));
+            let _ = given.or_else(|_| fchown(opened, None, Some(group)));
+        }
+        if file.mode() & 0o777 != mode {
+            let _ = opened.set_permissions(fs::Permissions::from_mode(mode));
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl SameAccess {
+    /// Files have that of their folder here.
+    pub(super) fn as_has(_database: &Path) -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Makes a folder unless it is there.
+    pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
+    }
+
+    /// Makes a file, or opens it, to be locked.
+    pub(super) fn make_file(&self, path: &Path) -> io::Result<File> {
+        File::create(path)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_mode_follows_that_of_the_database_also_when_it_changes() {
+        let kept = tempfile::tempdir().unwrap();
+        let database = kept.path().join("a.db");
+        fs::write(&database, "").unwrap();
+        let folder = kept.path().join("a.db-owners");
+        for (mode, of_folder) in [(0o600, 0o700), (0o660, 0o770), (0o640, 0o750)] {
+            fs::set_permissions(&database, fs::Permissions::from_mode(mode)).unwrap();
+            let access = SameAccess::as_has(&database).unwrap();
+            access.make_folder(&folder).unwrap();
+            access.make_file(&folder.join("owner")).unwrap();
+            let mode_of = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode_of(&folder), mode_of(&folder.join("owner"))), (of_folder, mode));
+        }
+    }
+}
