@@ -277,6 +277,9 @@ fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> WorldError {
-    let message = format!("{} cannot be opened: {error}; check its owner and mode", path.display());
+    let message = format!(
+        "{} cannot be opened: {error}; check that the path names a file which this user may read",
+        path.display()
+    );
     WorldError::new(ErrorKind::CannotOpen, message).with("path", path.display().to_string())
 }
