@@ -39,8 +39,9 @@ struct Files {
     members: usize,
     /// How many of them are protected.
     protected: usize,
-    /// The file; more than once where it was opened in the moment in which it was replaced.
+    /// The file, first as it was opened first, which has the locks, last for writing.
     database: Vec<Arc<File>>,
+    is_open_to_write: bool,
     /// The shared memory, and what was there before it.
     shared_memory: Vec<(FileId, File)>,
 }
@@ -57,9 +58,10 @@ impl Guard {
     /// of this addon has it open in this process; what keeps the file from being opened.
     pub fn join(path: &Path) -> Result<Self, WorldError> {
         // On a file system of layers only opening it for writing decides which file it is.
-        Self::join_by(path, |path| {
-            File::options().read(true).write(true).open(path).or_else(|_| File::open(path))
-        })
+        let guard = Self::join_by(path, |path| open_to_write(path).or_else(|_| File::open(path)))?;
+        // Who joined first may only have read.
+        guard.files(Files::open_to_write);
+        Ok(guard)
     }
 
     /// The same, to read.
@@ -91,7 +93,7 @@ impl Guard {
         match databases.get_mut(&id) {
             Some(files) => {
                 files.members += 1;
-                files.database.push(file);
+                files.database.insert(0, file);
             }
             None => {
                 introduce(&file, path)?;
@@ -122,9 +124,9 @@ impl Guard {
         Ok(Protection(self.0.clone()))
     }
 
-    /// The file. It may be closed only with the membership.
+    /// The file, open for writing if it may be written. It may be closed only with the membership.
     pub(super) fn file(&self) -> Option<Arc<File>> {
-        self.files(|files| files.database.first().cloned()).flatten()
+        self.files(|files| files.database.last().cloned()).flatten()
     }
 
     fn files<T>(&self, work: impl FnOnce(&mut Files) -> T) -> Option<T> {
@@ -190,6 +192,17 @@ impl Drop for Guard {
 impl Files {
     fn of(path: &Path, file: Arc<File>) -> Self {
         Self { path: path.to_owned(), members: 1, database: vec![file], ..Self::default() }
+    }
+
+    /// Opens the file for writing, unless it is.
+    fn open_to_write(&mut self) {
+        if self.is_open_to_write {
+            return;
+        }
+        if let Ok(file) = open_to_write(&self.path) {
+            self.database.push(Arc::new(file));
+            self.is_open_to_write = true;
+        }
     }
 
     fn protect(&mut self) -> Result<(), WorldError> {
@@ -276,10 +289,31 @@ fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
     Ok(())
 }
 
+fn open_to_write(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(path)
+}
+
 fn cannot_open(path: &Path, error: &io::Error) -> WorldError {
     let message = format!(
         "{} cannot be opened: {error}; check that the path names a file which this user may read",
         path.display()
     );
     WorldError::new(ErrorKind::CannotOpen, message).with("path", path.display().to_string())
+}
+
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_has_a_file_to_write_though_a_reader_joined_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        fs::write(&path, "").unwrap();
+        let reader = Guard::join_to_read(&path).unwrap();
+        let writer = Guard::join(&path).unwrap();
+        assert_eq!(writer.id(), reader.id());
+        let file = writer.file().unwrap();
+        assert_eq!(locks::take_alone(&file, &marks::WRITING), Locked::Held);
+    }
 }
