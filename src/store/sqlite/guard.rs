@@ -39,9 +39,10 @@ struct Files {
     members: usize,
     /// How many of them are protected.
     protected: usize,
-    /// The file, first as it was opened first, which has the locks, last for writing.
+    /// The file, each time that it was opened; the first has the locks.
     database: Vec<Arc<File>>,
-    is_open_to_write: bool,
+    /// One of them that may be written to.
+    to_write: Option<Arc<File>>,
     /// The shared memory, and what was there before it.
     shared_memory: Vec<(FileId, File)>,
 }
@@ -93,7 +94,7 @@ impl Guard {
         match databases.get_mut(&id) {
             Some(files) => {
                 files.members += 1;
-                files.database.insert(0, file);
+                files.database.push(file);
             }
             None => {
                 introduce(&file, path)?;
@@ -126,7 +127,7 @@ impl Guard {
 
     /// The file, open for writing if it may be written. It may be closed only with the membership.
     pub(super) fn file(&self) -> Option<Arc<File>> {
-        self.files(|files| files.database.last().cloned()).flatten()
+        self.files(|files| files.to_write.as_ref().or(files.database.first()).cloned()).flatten()
     }
 
     fn files<T>(&self, work: impl FnOnce(&mut Files) -> T) -> Option<T> {
@@ -196,12 +197,12 @@ impl Files {
 
     /// Opens the file for writing, unless it is.
     fn open_to_write(&mut self) {
-        if self.is_open_to_write {
-            return;
-        }
-        if let Ok(file) = open_to_write(&self.path) {
-            self.database.push(Arc::new(file));
-            self.is_open_to_write = true;
+        if self.to_write.is_none()
+            && let Ok(file) = open_to_write(&self.path)
+        {
+            let file = Arc::new(file);
+            self.database.push(Arc::clone(&file));
+            self.to_write = Some(file);
         }
     }
 

@@ -62,7 +62,7 @@ impl Owners {
         match locked.lock() {
             Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
             _ => {
-                *mine = Some(Mine { file: FileId::at(&path)?, locked: locked });
+                *mine = Some(Mine { file: FileId::at(&path)?, locked });
                 Ok(())
             }
         }
