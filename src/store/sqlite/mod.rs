@@ -3,6 +3,7 @@
 //! It loads and writes rows; what they mean is decided in [`crate::domain::transition`]. One file per
 //! table; a statement stands above the function that runs it.
 
+mod access;
 mod apply;
 mod backlog;
 mod dead;
@@ -10,6 +11,8 @@ mod events;
 mod fault;
 mod forgotten;
 mod hooks;
+mod host;
+mod host_claim;
 mod keys;
 mod linger;
 mod log;
@@ -19,6 +22,7 @@ mod open;
 mod opening;
 mod operation;
 mod owners;
+pub mod place;
 mod queue;
 mod queue_time;
 mod reader;
@@ -37,8 +41,10 @@ use std::sync::{Arc, Weak};
 
 use rusqlite::Connection;
 
+pub use host::Host;
 pub use open::Location;
 
+use self::host_claim::HostClaim;
 use self::operation::Durability;
 use self::owners::Owners;
 use self::queue_time::QueueTime;
@@ -80,6 +86,8 @@ pub struct SqliteOptions {
     pub environment: Option<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Which host this is: one at a time has the database.
+    pub host: Host,
     /// Commits that are made to fail; `None` outside of tests.
     pub faults: Option<Arc<FaultPlan>>,
     /// How long the write-ahead log may grow while it cannot be copied into the database file; then
@@ -99,6 +107,8 @@ pub struct SqliteStore {
     listeners: Arc<Listeners>,
     /// Looks for other processes' commits; `None` where there are none.
     watcher: Option<Watcher>,
+    /// Keeps other hosts away; `None` where nothing is written to a file.
+    claim: Option<Arc<HostClaim>>,
     clock: Arc<dyn Clock>,
     queue_time: Arc<QueueTime>,
     entropy: Arc<Entropy>,
@@ -315,8 +325,7 @@ impl Store for SqliteStore {
 
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
         if let Err(error) = self.owners.register() {
-            let message = format!("the lock file of this worker cannot be made: {error}");
-            return done.settle(Err(WorldError::new(ErrorKind::Io, message)));
+            return done.settle(Err(error));
         }
         if let Err(full) = self.writer.refuse_if_full() {
             return done.settle(Err(full));
@@ -493,6 +502,9 @@ impl Store for SqliteStore {
         }
         self.point.close();
         self.owners.deregister();
+        if let Some(claim) = &self.claim {
+            claim.release();
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Opening a store: for reading and writing, or for reading only.
 
 use std::fs::OpenOptions;
-use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::host_claim::{self, HostClaim};
 use super::log::{self, Log};
 use super::open::{self, Location, Patience};
 use super::owners::Owners;
@@ -15,7 +15,7 @@ use super::reader::{PointReader, Readers};
 use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
-use super::{READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
+use super::{READER_THREADS, SqliteOptions, SqliteStore, access, fault, migrate};
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::listeners::Listeners;
@@ -27,9 +27,6 @@ fn no_thread(error: std::io::Error) -> WorldError {
 /// The connection that writes, to a database that is there then and of this version.
 fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
     let location = &options.location;
-    if let Location::File(path) = location {
-        open::prepare_file(path)?;
-    }
     let mut connection = open::connect(location, Patience::Long)?;
     // Refuses a foreign file before anything in it is changed, also before its journal mode.
     migrate::migrate(&mut connection, options.clock.now_ms())?;
@@ -40,13 +37,16 @@ fn connect_to_write(options: &SqliteOptions) -> Result<Connection, WorldError> {
 }
 
 /// The log of a database, after writing it anew: who had it open before may have been ended after a
-/// sync had failed, and of a failure that is past the kernel tells nobody.
+/// sync had failed, and of a failure that is past the kernel tells nobody. Memory has none.
 fn sound_log(
-    path: &Path,
     mut connection: Connection,
-    bytes_max: i64,
-) -> Result<(Arc<WriteConnection>, Log), WorldError> {
-    let of_log = open::connect(&Location::File(path.to_owned()), Patience::Long)?;
+    options: &SqliteOptions,
+    claim: Option<Arc<HostClaim>>,
+) -> Result<(Arc<WriteConnection>, Option<Log>), WorldError> {
+    let (Location::File(path), Some(claim)) = (&options.location, claim) else {
+        return Ok((Arc::new(WriteConnection::new(connection, None)), None));
+    };
+    let of_log = open::connect(&options.location, Patience::Long)?;
     of_log.pragma_update(None, "wal_autocheckpoint", 0)?;
     of_log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     if std::fs::metadata(log::log_path(path)).is_ok_and(|log| log.len() > 0) {
@@ -56,8 +56,17 @@ fn sound_log(
     let database = OpenOptions::new().write(true).open(path).ok();
     let connection = Arc::new(WriteConnection::new(connection, database));
     let shared = Arc::clone(&connection);
-    let log = Log::start(path.to_owned(), shared, of_log, frames, bytes_max).map_err(no_thread)?;
-    Ok((connection, log))
+    let log = Log::start(path.clone(), shared, of_log, frames, options.log_bytes_max, claim);
+    Ok((connection, Some(log.map_err(no_thread)?)))
+}
+
+/// Sees to it that this process and its host may write to a file, before SQLite opens it.
+fn claim(options: &SqliteOptions) -> Result<Option<Arc<HostClaim>>, WorldError> {
+    let Location::File(path) = &options.location else { return Ok(None) };
+    open::prepare_file(path)?;
+    access::refuse_unwritable_files(path)?;
+    let (host, clock) = (options.host.clone(), Arc::clone(&options.clock));
+    Ok(Some(Arc::new(HostClaim::take(path, host, clock)?)))
 }
 
 /// A wake-up in another namespace than the workers' would be delivered by nobody.
@@ -85,7 +94,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
-    /// `Corrupt`, `OldSqlite`, `Busy`, `StorageFull`, `Io`.
+    /// `Corrupt`, `OldSqlite`, `StorageFull`, `Io`; `Busy` also while another host has it.
     pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
         let location = options.location.clone();
         Self::open_at(options)
@@ -95,6 +104,7 @@ impl SqliteStore {
     fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
         migrate::check_library(rusqlite::version_number())?;
         let location = &options.location;
+        let claim = claim(&options)?;
         let connection = connect_to_write(&options)?;
         let reading = |patience| {
             let connection = open::connect(location, patience)?;
@@ -108,13 +118,7 @@ impl SqliteStore {
         // What is enqueued before the first claim must be due by the same time as what is claimed.
         queue_time.shared_now_ms(&connection, &*options.clock)?;
         let queue_time = Arc::new(queue_time);
-        let (connection, log) = match location {
-            Location::File(path) => {
-                let (connection, log) = sound_log(path, connection, options.log_bytes_max)?;
-                (connection, Some(log))
-            }
-            Location::Memory(_) => (Arc::new(WriteConnection::new(connection, None)), None),
-        };
+        let (connection, log) = sound_log(connection, &options, claim.clone())?;
         let of_writer = Some(Arc::clone(&connection));
         let point = PointReader::new(reading(Patience::Short)?, of_writer, path.clone());
         let entropy = Arc::new(Entropy::default());
@@ -143,7 +147,8 @@ impl SqliteStore {
         let readers = Readers::start(reading_connections, path).map_err(no_thread)?;
         let watcher = match location {
             Location::File(path) => {
-                Some(Watcher::start(path, look, Arc::clone(&listeners)).map_err(no_thread)?)
+                let started = Watcher::start(path, look, Arc::clone(&listeners), claim.clone());
+                Some(started.map_err(no_thread)?)
             }
             // Nobody else has it.
             Location::Memory(_) => None,
@@ -155,6 +160,7 @@ impl SqliteStore {
             owners,
             listeners,
             watcher,
+            claim,
             clock: options.clock,
             queue_time,
             entropy,
@@ -178,6 +184,7 @@ impl SqliteStore {
         let Location::File(path) = options.location.existing()? else {
             return Err(WorldError::new(ErrorKind::BadConfig, "a reader needs a database file"));
         };
+        host_claim::refuse_to_read_elsewhere(&path, &options.host, &*options.clock)?;
         let how = open::how_to_read(&path)?;
         let reading = |patience| open::connect_to_read(&path, how, patience);
         let point = reading(Patience::Short)?;
@@ -186,7 +193,8 @@ impl SqliteStore {
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let look = Look::AsReader(reading(Patience::Short)?);
-        let watcher = Watcher::start(&path, look, Arc::clone(&listeners)).map_err(no_thread)?;
+        let watcher =
+            Watcher::start(&path, look, Arc::clone(&listeners), None).map_err(no_thread)?;
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
             "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
@@ -200,6 +208,7 @@ impl SqliteStore {
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,
             watcher: Some(watcher),
+            claim: None,
             queue_time: Arc::new(QueueTime::new(&*options.clock)),
             clock: options.clock,
             entropy,

@@ -255,6 +255,7 @@ impl WriterState {
             return Err(self.commit_failed(connection, fault));
         }
         if let Some(log) = &self.log {
+            log.refuse_elsewhere().map_err(Failed::of_batch)?;
             log.after_commit(connection);
         }
         Ok(())

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 
+use super::super::host_claim::HostClaim;
 use super::super::migrate::APPLICATION_ID;
 use super::super::open;
 use super::super::write_connection::WriteConnection;
@@ -59,6 +60,8 @@ struct Shared {
     has_chore: AtomicBool,
     /// A sync has failed, and the log has not been written anew since.
     is_doubtful: AtomicBool,
+    /// That this host still has the database.
+    claim: Arc<HostClaim>,
     /// Why nothing can be written any longer.
     stopped: OnceLock<WorldError>,
     state: Mutex<State>,
@@ -153,6 +156,7 @@ impl Log {
         connection: Connection,
         frames: Arc<AtomicI64>,
         bytes_max: i64,
+        claim: Arc<HostClaim>,
     ) -> std::io::Result<Self> {
         let frames_max = bytes_max / FRAME_BYTES;
         let shared = Arc::new(Shared {
@@ -167,6 +171,7 @@ impl Log {
             checkpoint_at: AtomicI64::new(CHECKPOINT_FRAMES),
             has_chore: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
+            claim,
             stopped: OnceLock::new(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -214,6 +219,7 @@ impl Log {
         if let Some(stopped) = shared.stopped.get() {
             return Err(stopped.clone());
         }
+        self.refuse_elsewhere()?;
         if !shared.is_doubtful.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -228,6 +234,14 @@ impl Log {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses what is another host's by now.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(in super::super) fn refuse_elsewhere(&self) -> Result<(), WorldError> {
+        self.shared.claim.check()
     }
 
     /// For the writer, when it ends: leaves one file behind instead of two, where nobody else has it
@@ -306,6 +320,10 @@ impl Shared {
 
     /// Does a chore if the writer has nothing to do, else leaves it to the writer.
     fn hand_over(&self, chore: Chore) {
+        // The files may be another host's by now.
+        if self.claim.check().is_err() {
+            return;
+        }
         if let Some(writing) = self.writing.lock_if_idle() {
             return self.do_chore(chore, &writing);
         }
@@ -335,6 +353,7 @@ impl Shared {
 
     /// `None` when not all could be copied.
     fn copy_once(&self) -> Option<Filled> {
+        self.claim.check().ok()?;
         let connection = lock(&self.connection);
         let before = Filled::of(&connection).ok()?;
         let copied = self.synced_piecewise(before.frames - before.backfilled, || {
