@@ -25,7 +25,7 @@ export interface WorldOptions {
   /**
    * What this process does: read, write and deliver (`'all'`, default, or `'worker'`); read and write
    * (`'producer'`), and never deliver; or only read (`'reader'`). A reader opens the file for reading
-   * only, makes none, and refuses every write with the code `READ_ONLY`.
+   * only, and refuses every write with the code `READ_ONLY`.
    * Variable: `WORKFLOW_HOOKLINE_ROLE`.
    */
   role?: 'all' | 'producer' | 'worker' | 'reader';
@@ -41,6 +41,12 @@ export interface WorldOptions {
    * Variable: `WORKFLOW_HOOKLINE_BASE_URL`.
    */
   baseUrl?: string;
+  /**
+   * Where the file may lie: where only this host can reach it (`'local'`, default), or also on network
+   * and FUSE file systems (`'any'`), for who knows that only one host ever opens it and that mmap works
+   * there. Variable: `WORKFLOW_HOOKLINE_FILE_SYSTEM`.
+   */
+  fileSystem?: 'local' | 'any';
   /**
    * Encrypts what is stored: the key ring, entries `id:base64` with the newest first, each key 32
    * bytes. What is new is encrypted under the first; the others still read. Plain unless given.
@@ -91,7 +97,10 @@ export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
   close(): Promise<void>;
 }
 
-/** Runs, steps, events and hooks. */
+/**
+ * Runs, steps, events and hooks. A read makes no database: of one that is not there it answers as an
+ * empty one does, and the first write makes it.
+ */
 export interface Storage {
   /** Workflow runs. Rejects with `WorkflowRunNotFoundError` for a run that does not exist. */
   runs: {

@@ -118,7 +118,7 @@ test('a World that only reads sees what others write, and refuses to write itsel
   await expect(reader.writeToStream('s', hook.runId, 'x')).rejects.toMatchObject(refused);
   await expect(reader.redrive('msg_00000000000000000000000000')).rejects.toThrow();
   expect((await reader.stats()).messages).toMatchObject({ due: 0, leased: 0 });
-  expect(readdirSync(dirname(url)).some((name) => name.endsWith('-owners'))).toBe(false);
+  expect(readdirSync(`${url}-owners`)).toEqual(['host']);
   useAsSdkWorld(writer);
   await resumeHook('token', 1);
 });
@@ -126,11 +126,7 @@ test('a World that only reads sees what others write, and refuses to write itsel
 test('a World that only reads makes no database', async () => {
   const url = join(newFolder(), 'folder', 'hookline.db');
   const reader = newWorld({ url, role: 'reader' });
-  await expect(reader.runs.list()).rejects.toMatchObject({
-    name: 'WorkflowWorldError',
-    code: 'CANNOT_OPEN',
-    message: expect.stringContaining('a World that writes'),
-  });
+  expect((await reader.runs.list()).data).toEqual([]);
   expect(existsSync(dirname(url))).toBe(false);
   const writer = newWorld({ url });
   await newRun(writer);

@@ -80,7 +80,7 @@ test.each<[string, WorldOptions, WorldOptions]>([
   async (setting, mine, theirs) => {
     const url = newDatabase();
     const first = newWorld({ url, ...mine });
-    await first.runs.list();
+    await first.closeStream('s', 'wrun_s');
     const second = newWorld({ url, ...theirs });
     for (let n = 0; n < 2; n += 1) {
       await expect(second.runs.list()).rejects.toMatchObject({
@@ -99,7 +99,7 @@ test.each<[string, WorldOptions, WorldOptions]>([
 test('a World that was refused leaves the database to the first when it closes', async () => {
   const url = newDatabase();
   const first = newWorld({ url, durability: 'full' });
-  await first.runs.list();
+  await first.closeStream('s', 'wrun_s');
   const second = newWorld({ url, durability: 'normal' });
   await second.runs.list().catch(() => undefined);
   await second.close();

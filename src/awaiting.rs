@@ -275,7 +275,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
+    use crate::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 
     static LOOKS: AtomicUsize = AtomicUsize::new(0);
 
@@ -298,6 +298,7 @@ mod tests {
             workflow_prefix: "__wkf_workflow_".into(),
             environment: None,
             clock: Arc::new(SystemClock),
+            host: Host::this(),
             faults: None,
             log_bytes_max: LOG_BYTES_MAX,
         });

@@ -12,14 +12,20 @@ pub trait Clock: Send + Sync + 'static {
     fn elapsed_ms(&self) -> i64;
 }
 
+/// A time that the system has kept, as of a file, in milliseconds since the Unix epoch. One before 1970
+/// counts as 1970.
+pub fn ms_of(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
 /// The host's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
-        // A clock before 1970 counts as 1970: nothing in the engine can be older.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+        // Nothing in the engine can be older than that.
+        ms_of(SystemTime::now())
     }
 
     fn elapsed_ms(&self) -> i64 {

@@ -11,6 +11,7 @@ use crate::crypto::KeyRing;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::sealed::TokensAtRest;
 use crate::store::sqlite::Location;
+use crate::store::sqlite::place::Place;
 
 /// Deliveries in flight when nothing is said.
 const CONCURRENCY_DEFAULT: usize = 100;
@@ -40,6 +41,8 @@ pub struct RawConfig {
     pub queue_namespace: Option<String>,
     /// Goes into every hook; for example `production`.
     pub environment: Option<String>,
+    /// `local` or `any`.
+    pub file_system: Option<String>,
     /// Lets a test skip time and make commits fail, for `:memory:` only; how far its clock is ahead of
     /// the host's, in milliseconds.
     pub for_tests: Option<i64>,
@@ -82,6 +85,8 @@ pub struct Config {
     pub workflow_prefix: String,
     /// Where new hooks are made: `NODE_ENV`, with `None` for `production`.
     pub environment: Option<String>,
+    /// Whether the file may lie where other hosts can reach it, too.
+    pub on_any_file_system: bool,
     /// Lets a test skip time and make commits fail; how far its clock is ahead of the host's, in
     /// milliseconds.
     pub for_tests: Option<i64>,
@@ -159,6 +164,11 @@ impl Config {
             concurrency: concurrency(raw.concurrency.as_deref())?,
             role,
             delivery,
+            on_any_file_system: choose(
+                "FILE_SYSTEM",
+                raw.file_system.as_deref(),
+                &[("local", false), ("any", true)],
+            )?,
             base_url: base_url(raw.base_url.as_deref())?,
             workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
             environment: raw.environment.clone().filter(|name| name != "production"),
@@ -167,6 +177,22 @@ impl Config {
 }
 
 impl Config {
+    /// Where the database lies, or will; `None` for memory.
+    pub fn place(&self) -> Option<Place> {
+        Place::of(&self.location)
+    }
+
+    /// Refuses a file that other hosts may reach, unless they are said to do no harm.
+    ///
+    /// # Errors
+    /// `CannotOpen`, with what to do.
+    pub fn refuse_place(&self) -> Result<(), WorldError> {
+        match self.place() {
+            Some(place) if !self.on_any_file_system => place.refuse_unless_local(),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses to share an engine that was opened with other settings of the database.
     ///
     /// # Errors

@@ -26,7 +26,9 @@ use crate::queue::purpose;
 use crate::queue::wake_credits::WakeCredits;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
-use crate::store::sqlite::{FileId, Guard, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
+use crate::store::sqlite::{
+    FileId, Guard, Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore,
+};
 use crate::store::upkeep::Upkeep;
 use crate::store::{Completion, EventReply, QueueDepth, Store};
 use crate::stream::Tails;
@@ -121,9 +123,11 @@ impl World {
     /// Opens the database, or joins the engine that has it open. Blocks.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`]; `BadConfig` when the engine was opened with other settings.
+    /// As [`SqliteStore::open`]; `CannotOpen` on a file system that other hosts may have; `BadConfig` when the engine was opened with other settings.
     pub fn open(config: Config, id: u64) -> Result<Self, WorldError> {
         let reads_only = config.role == Role::Reader;
+        // First of all: nothing may be made there either.
+        config.refuse_place()?;
         let location = match reads_only {
             true => config.location.existing()?,
             false => config.location.canonical()?,
@@ -563,6 +567,7 @@ fn open_store(
         workflow_prefix: config.workflow_prefix.clone(),
         environment: config.environment.clone(),
         clock: Arc::clone(clock),
+        host: Host::this(),
         faults,
         log_bytes_max: LOG_BYTES_MAX,
     })?);

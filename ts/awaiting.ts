@@ -25,18 +25,25 @@ export async function runEnd(
   patience: Patience = {},
 ): Promise<WorkflowRun | undefined> {
   const begin = (native: NativeWorld, waiter: number) => native.awaitRunEnd(waiter, runId);
-  const { json, bytes } = await untilSettled<{ run: NativeRecord }>(engine, begin, patience);
+  const native = await engine.look();
+  const { json, bytes } = await untilSettled<{ run: NativeRecord }>(native, begin, patience);
   return json && toRun(json.run, bytes);
 }
 
-/** The live hook with this token, now or later; `undefined` when patience ran out first. */
+/**
+ * The live hook with this token, now or later, and also when there is no database yet; `undefined`
+ * when patience ran out first.
+ */
 export async function hookWithToken(
   engine: Engine,
   token: string,
   patience: Patience = {},
 ): Promise<Hook | undefined> {
   const begin = (native: NativeWorld, waiter: number) => native.awaitHook(waiter, token);
-  const { json, bytes } = await untilSettled<{ hook: NativeRecord }>(engine, begin, patience);
+  const there = await untilThere(engine, patience);
+  if (!there) return undefined;
+  const { native, left } = there;
+  const { json, bytes } = await untilSettled<{ hook: NativeRecord }>(native, begin, left);
   return json && toHook(json.hook, bytes);
 }
 
@@ -46,14 +53,37 @@ export function checkTimeout(timeout: unknown, name = 'timeout'): void {
   throw invalid(`${name} must be a number of milliseconds, zero or more.`);
 }
 
-async function untilSettled<T>(
+/** The opened addon once there is a database, and the patience that is left. */
+async function untilThere(
   engine: Engine,
+  { timeout, signal }: Patience,
+): Promise<{ native: NativeWorld; left: Patience } | undefined> {
+  checkTimeout(timeout);
+  signal?.throwIfAborted();
+  if (!engine.isAbsent()) return { native: await engine.connect(), left: { timeout, signal } };
+  const since = performance.now();
+  const over = new AbortController();
+  const end = () => over.abort();
+  const cancel = timeout === undefined ? undefined : after(timeout, end);
+  signal?.addEventListener('abort', end, { once: true });
+  try {
+    const native = await engine.appearance(over.signal);
+    signal?.throwIfAborted();
+    const left = timeout && Math.max(0, timeout - (performance.now() - since));
+    return native && { native, left: { timeout: left, signal } };
+  } finally {
+    cancel?.();
+    signal?.removeEventListener('abort', end);
+  }
+}
+
+async function untilSettled<T>(
+  native: NativeWorld,
   begin: (native: NativeWorld, waiter: number) => Promise<NativeReply>,
   { timeout, signal }: Patience,
 ): Promise<Answer<T | undefined>> {
   checkTimeout(timeout);
   signal?.throwIfAborted();
-  const native = await engine.connect();
   // Named by the addon: a process may hold several copies of this module.
   const waiter = native.freshWaiter();
   const reply = begin(native, waiter);

@@ -16,6 +16,7 @@ export interface NativeConfig {
   baseUrl?: string;
   queueNamespace?: string;
   environment?: string;
+  fileSystem?: string;
   encryptionKeys?: string;
   tokens?: string;
   traceTokens?: string;
@@ -46,6 +47,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
     // What a hook says of where it was made.
     environment: setting(undefined, 'NODE_ENV'),
+    fileSystem: setting(options.fileSystem, 'WORKFLOW_HOOKLINE_FILE_SYSTEM'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
     traceTokens: setting(options.traceTokens, 'WORKFLOW_HOOKLINE_TRACE_TOKENS'),

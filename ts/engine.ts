@@ -4,15 +4,21 @@
  * Two World objects of one process may name one database; the addon then shares its engine. So this
  * file counts nothing, and keeps no state that both would need (see `handlers.ts` for that).
  */
+import { randomUUID } from 'node:crypto';
 import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import { toError } from './errors';
 import { deliver, forgetHandlers, joinTable, type Opened } from './handlers';
 import { loadBinding, type NativeWorld, settled } from './native';
 import { inNobodysContext } from './nobody';
 import type { Given } from './options';
+import { type Place, placeOf, sayAbsent, warnOfPlace } from './place';
 import { refuseUnsupportedSdk } from './setup';
 import { drainOnSignals, ignoreSignals } from './signals';
+import { pause } from './timer';
 import { warnOfFault } from './worker-faults';
+
+/** Between looks for a database that somebody waits for: nothing tells of a file that is not there. */
+const APPEARANCE_MS = 100;
 
 /** What the parts of a World share; every function may be picked off the object. */
 export interface Engine {
@@ -24,8 +30,16 @@ export interface Engine {
   config(): NativeConfig;
   /** Equal for Worlds of this process that use the same database; never throws. */
   key(): string;
-  /** The opened addon; a failed opening is tried again by the next call. */
+  /** The opened addon; a failed opening is tried again by the next call. Makes the database. */
   connect(): Promise<NativeWorld>;
+  /** The opened addon for who only reads: where there is no database, over one that is empty. */
+  look(): Promise<NativeWorld>;
+  /** The opened addon once there is a database, made by whomever; `undefined` when told to stop. */
+  appearance(signal?: AbortSignal): Promise<NativeWorld | undefined>;
+  /** Whether there is no database, as far as this World knows. */
+  isAbsent(): boolean;
+  /** Where the database lies, or will; `undefined` for memory. Opens nothing. */
+  place(): Place | undefined;
   /** Opens, and begins to deliver messages to this process's handlers. */
   start(): Promise<void>;
   /** Ends the use of the database by this World object; may be called twice, or unopened. */
@@ -48,11 +62,21 @@ function badConfig(message: string): Error {
   return toError({ code: 'BAD_CONFIG', message, details: { status: 500 } });
 }
 
+// What the addon says of a reader's write, which a database that is not there has nobody to say.
+function readsOnly(): Error {
+  const message =
+    'There is no database, and this World only reads (WORKFLOW_HOOKLINE_ROLE is reader): write through one with another role.';
+  return toError({ code: 'READ_ONLY', message, details: { status: 400 } });
+}
+
 /** The engine of a World; does no I/O and never throws. */
 export function createEngine({ options, fault }: Given): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
+  /** Stands for a database that is not there. */
+  let nothing: Promise<NativeWorld> | undefined;
+  let asked: NativeWorld | undefined;
   let closing: Promise<void> | undefined;
   let isClosed = false;
 
@@ -67,6 +91,7 @@ export function createEngine({ options, fault }: Given): Engine {
     async connect() {
       // While it closes, what is being delivered may still use it.
       if (isClosed || (closing && !opening)) throw closed();
+      if (engine.config().role === 'reader' && engine.isAbsent()) throw readsOnly();
       // What Node creates while it opens lives as long as the process.
       opening ??= inNobodysContext(open);
       const attempt = opening;
@@ -81,8 +106,24 @@ export function createEngine({ options, fault }: Given): Engine {
         throw error;
       }
     },
+    isAbsent: () => !opening && !closing && !isClosed && unopened().isAbsent(),
+    place: () => placeOf(unopened()),
+    async look() {
+      if (!engine.isAbsent()) return engine.connect();
+      sayAbsent(engine.place());
+      nothing ??= inNobodysContext(openNothing);
+      return nothing;
+    },
+    async appearance(signal) {
+      while (engine.isAbsent()) {
+        if (signal?.aborted) return undefined;
+        await pause(APPEARANCE_MS, signal);
+      }
+      return engine.connect();
+    },
     async start() {
-      const native = await engine.connect();
+      // A reader begins nothing: it need not be there yet.
+      const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
       const starting = inNobodysContext(() =>
         native.startWorker(deliverTo(native), warnOfFault, appUrl()),
       );
@@ -109,6 +150,7 @@ export function createEngine({ options, fault }: Given): Engine {
         void place?.native.close();
         place?.leave();
       };
+      void nothing?.then((empty) => empty.close()).catch(() => undefined);
       if (place) leaveNow();
       else void opening?.then(leaveNow, () => undefined);
     },
@@ -127,6 +169,25 @@ export function createEngine({ options, fault }: Given): Engine {
     const native = new World(JSON.stringify(engine.config()));
     await settled(native.open());
     place = joinTable(engine, native);
+    warnOfPlace(engine.place());
+    // Whoever reads from it still holds it.
+    nothing = undefined;
+    return native;
+  }
+
+  /** Answers what can be asked without opening. */
+  function unopened(): NativeWorld {
+    const { NativeWorld: World } = loadBinding();
+    asked ??= new World(JSON.stringify(engine.config()));
+    return asked;
+  }
+
+  async function openNothing(): Promise<NativeWorld> {
+    if (engine.config().role !== 'reader') refuseUnsupportedSdk();
+    const { NativeWorld: World } = loadBinding();
+    const config = { ...engine.config(), url: `:memory:nothing-${randomUUID()}`, role: 'producer' };
+    const native = new World(JSON.stringify(config));
+    await settled(native.open());
     return native;
   }
 
@@ -137,6 +198,7 @@ export function createEngine({ options, fault }: Given): Engine {
 
   async function shut(): Promise<void> {
     const native = await opening?.catch(() => undefined);
+    void nothing?.then((empty) => empty.close()).catch(() => undefined);
     try {
       if (native) await settled(native.close());
     } finally {

@@ -71,7 +71,7 @@ export async function getHookByToken(token: string): Promise<Hook> {
   if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
   checkToken(token);
   const engine = currentEngine();
-  const native = await engine.connect();
+  const native = await engine.look();
   // Without its run: a hook cannot outlive it here.
   const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
   return hydrated(toHook(json.hook, bytes), engine);

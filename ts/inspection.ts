@@ -11,7 +11,7 @@ import { type NativeWorkerFault, toWorkerFault } from './worker-faults';
 export function createInspection(engine: Engine): Inspection {
   return {
     async stats() {
-      const native = await engine.connect();
+      const native = await engine.look();
       type Counted = Omit<WorldStats['deliveries'], 'faults'> & { faults: NativeWorkerFault[] };
       type Found = Omit<WorldStats, 'deliveries'> & { deliveries: Counted };
       const { deliveries, ...found } = (await settled<Found>(native.stats())).json;
@@ -22,7 +22,7 @@ export function createInspection(engine: Engine): Inspection {
     },
     async deadMessages(page?: PageRequest) {
       const query = JSON.stringify(paging(page));
-      const native = await engine.connect();
+      const native = await engine.look();
       const { json } = await settled<{
         data: NativeRecord[];
         cursor?: string | null;

@@ -20,7 +20,7 @@ export function createKeys(engine: Engine): Pick<World, 'getEncryptionKeyForRun'
 async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | undefined> {
   // Without a ring nothing is encrypted, and nothing has to be opened to know that.
   if (engine.config().encryptionKeys === undefined) return undefined;
-  const native = await engine.connect();
+  const native = await engine.look();
   const { bytes } = answerOf(native.runKey(runId));
   return bytes.length > 0 ? copyBytes(bytes) : undefined;
 }

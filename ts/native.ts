@@ -34,6 +34,10 @@ export interface NativeDelivery {
 /** One World of the addon: `src/binding/world.rs`, method by method. */
 export interface NativeWorld {
   open(): Promise<NativeReply>;
+  /** Whether there is no database to read yet. Opens nothing. */
+  isAbsent(): boolean;
+  /** Where the database lies, or will: a `Place`; void for memory. Opens nothing. */
+  place(): NativeReply;
   close(): Promise<NativeReply>;
   /** Ends deliveries as `close` does, and leaves the database open. */
   drain(): Promise<NativeReply>;

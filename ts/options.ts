@@ -35,6 +35,7 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
   role: text("'all', 'producer', 'worker' or 'reader'"),
   delivery: text("'auto', 'direct' or 'http'"),
   baseUrl: text('a text: an http:// URL of this app'),
+  fileSystem: text("'local' or 'any'"),
   encryptionKeys: {
     may: 'a text id:base64, or a list of such texts',
     admits: (value) => isText(value) || (Array.isArray(value) && value.every(isText)),

@@ -104,7 +104,7 @@ async function answerDelivery(
   if (leaseToken === '') return refusal(401, NOT_LIVE);
   const claimed = { queueName, messageId, attempt, leaseToken };
   try {
-    const native = openedWorld(engine) ?? (await engine.connect());
+    const native = openedWorld(engine) ?? (await engine.look());
     return await runAdmitted(engine, native, claimed, handler);
   } catch {
     // The reason may name the database, which is nothing for whoever sent this.

@@ -12,6 +12,7 @@ import type {
   World,
 } from '../index';
 import { runEnd } from './awaiting';
+import type { Engine } from './engine';
 import {
   invalid,
   WorkflowRunCancelledError,
@@ -92,7 +93,7 @@ export class Run<TResult> implements PublicRun<TResult> {
   async wakeUp(options?: StopSleepOptions): Promise<StopSleepResult> {
     const { runId } = this;
     try {
-      const native = await this.#connect();
+      const native = await this.#engine().connect();
       const request = JSON.stringify({ runId, correlationIds: options?.correlationIds });
       return (await settled<StopSleepResult>(native.wakeUpRun(request))).json;
     } catch (cause) {
@@ -101,24 +102,22 @@ export class Run<TResult> implements PublicRun<TResult> {
     }
   }
 
-  async #connect() {
+  #engine(): Engine {
     const engine = engineOf(this.#world);
     if (typeof this.runId !== 'string') throw invalid('runId must be a string.');
     if (!engine) throw invalid('This World is not one of hookline.');
-    return engine.connect();
+    return engine;
   }
 
   /** The run without its payloads: a point read. */
   async #read(): Promise<WorkflowRun> {
-    const native = await this.#connect();
+    const native = await this.#engine().look();
     const { json, bytes } = answerOf<{ run: NativeRecord }>(native.runForResume(this.runId));
     return toRun(json.run, bytes, false);
   }
 
   async #returnValue(): Promise<TResult> {
-    await this.#connect();
-    const engine = engineOf(this.#world);
-    const run = engine && (await runEnd(engine, this.runId));
+    const run = await runEnd(this.#engine(), this.runId);
     if (run?.status === 'completed') {
       const key = await encryptionKeyOf(this.#world, run);
       return (await hydrateReturnValue(run.output, this.runId, key, this.#world)) as TResult;

@@ -84,7 +84,7 @@ function readsOf(engine: Engine) {
       convert: Convert<T>,
       resolveData: boolean,
     ): Promise<T> {
-      const reply = call(await engine.connect());
+      const reply = call(await engine.look());
       const { json, bytes } = await settled<Record<string, NativeRecord>>(reply);
       return convert(json[name] as NativeRecord, bytes, resolveData);
     },
@@ -95,7 +95,7 @@ function readsOf(engine: Engine) {
       convert: Convert<T>,
     ): Promise<Page<T>> {
       const query = { ...filter, ...paging(params) };
-      const native = await engine.connect();
+      const native = await engine.look();
       const { json, bytes } = await settled<NativePage>(native[method](JSON.stringify(query)));
       return toPage(json, (record) => convert(record, bytes, query.resolveData));
     },
@@ -178,7 +178,7 @@ function hooks(engine: Engine, read: Reads) {
     },
     async getByToken(token: string, params?: ReadOptions) {
       text('token', token);
-      const native = await engine.connect();
+      const native = await engine.look();
       const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
       return toHook(json.hook, bytes, wantsData(params));
     },

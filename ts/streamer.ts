@@ -41,13 +41,15 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
     async readFromStream(name: string, startIndex = 0) {
       streamName(name);
       if (!Number.isSafeInteger(startIndex)) throw invalid('startIndex must be an integer.');
-      const native = await engine.connect();
+      const isAbsent = engine.isAbsent();
+      if (!isAbsent) await engine.connect();
       lastReadId += 1;
-      return liveTail(native, lastReadId, name, startIndex);
+      // A negative one counts from the end of what is there now.
+      return liveTail(engine, lastReadId, name, isAbsent ? Math.max(0, startIndex) : startIndex);
     },
     async listStreamsByRunId(runId: string) {
       if (typeof runId !== 'string') throw invalid('runId must be a string.');
-      const native = await engine.connect();
+      const native = await engine.look();
       return (await settled<{ streams: string[] }>(native.listStreams(runId))).json.streams;
     },
     async getStreamChunks(
@@ -57,7 +59,7 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
     ) {
       const { limit, cursor } = paging({ pagination: options });
       const request = JSON.stringify({ name: streamName(name), limit, cursor });
-      const native = await engine.connect();
+      const native = await engine.look();
       const { json, bytes } = await settled<NativeChunks>(native.getStreamChunks(request));
       const data = json.data.map(({ index, data }) => ({
         index,
@@ -67,7 +69,7 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
     },
     async getStreamInfo(name: string) {
       streamName(name);
-      const native = await engine.connect();
+      const native = await engine.look();
       const { json } = await settled<{ tailIndex: number; done: boolean }>(
         native.getStreamInfo(name),
       );
@@ -116,21 +118,24 @@ function createIssueOrder(engine: Engine) {
 
 /** The chunks from `start` on, waiting for more until the stream is closed or the reader cancels. */
 function liveTail(
-  native: NativeWorld,
+  engine: Engine,
   readId: number,
   name: string,
   start: number,
 ): ReadableStream<Uint8Array> {
   let from = start;
-  let cancelled = false;
+  let native: NativeWorld | undefined;
+  const cancelled = new AbortController();
 
   /** Enqueues what has arrived; whether that satisfies one pull. */
   async function pullOnce(controller: ReadableStreamDefaultController<Uint8Array>) {
+    native ??= await engine.appearance(cancelled.signal);
+    if (!native) return true;
     const request = JSON.stringify({ readId, name, from, limit: READ_LIMIT });
     const { json, bytes } = await settled<{ chunks: PayloadRef[]; next: number; done: boolean }>(
       native.readStream(request),
     );
-    if (cancelled) return true;
+    if (cancelled.signal.aborted) return true;
     from = json.next;
     let enqueued = false;
     for (const chunk of json.chunks) {
@@ -149,8 +154,8 @@ function liveTail(
       while (!(await pullOnce(controller)));
     },
     cancel() {
-      cancelled = true;
-      native.stopReadingStream(readId);
+      cancelled.abort();
+      native?.stopReadingStream(readId);
     },
   };
   // No read-ahead: a stream that nobody reads from must not wait for chunks, and so keep a script

@@ -12,3 +12,16 @@ export function after(ms: number, due: () => void): () => void {
   wait(ms);
   return () => clearTimeout(timer);
 }
+
+/** Resolves after so many milliseconds, or as soon as the signal is aborted. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const over = () => {
+      cancel();
+      signal?.removeEventListener('abort', over);
+      resolve();
+    };
+    const cancel = after(ms, over);
+    signal?.addEventListener('abort', over, { once: true });
+  });
+}

@@ -59,7 +59,7 @@ async function fill() {
 async function openAnother() {
   const { createWorld } = await import('hookline');
   const another = createWorld({ url: join(disk, 'another.db') });
-  const outcome = await outcomeOf(another.runs.list());
+  const outcome = await outcomeOf(another.writeToStream('s', 'wrun_s', 'chunk'));
   await another.close();
   return outcome;
 }

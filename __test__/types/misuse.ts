@@ -11,7 +11,10 @@ resumeHook({ token: 'token' }, {});
 resumeHook<{ approved: boolean }>('token', { approved: 'yes' });
 // @ts-expect-error not a durability
 createWorld({ durability: 'sometimes' });
+// @ts-expect-error not a choice of file systems
+createWorld({ fileSystem: 'nfs' });
 
+createWorld({ fileSystem: 'any' }).specVersion satisfies number;
 createWorldByDefault({ url: ':memory:', concurrency: 4 }).specVersion satisfies number;
 
 export function tokenOf(error: unknown): string | undefined {

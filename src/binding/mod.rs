@@ -6,6 +6,7 @@
 
 mod api;
 mod handler;
+mod place;
 mod promise;
 mod queue;
 mod replies;

@@ -31,7 +31,7 @@ static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 /// One World object's hold on the engine; the contract is `NativeWorld` in `ts/native.ts`.
 #[napi]
 pub struct NativeWorld {
-    config: String,
+    pub(super) config: String,
     pub(super) id: u64,
     pub(super) next_waiter: AtomicU32,
     shared: Arc<Mutex<Shared>>,

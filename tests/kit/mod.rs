@@ -21,7 +21,7 @@ use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::page::{LIMIT_MAX, Page, PageRequest};
 use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
-use hookline::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
+use hookline::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use hookline::store::{
     ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery, EventReply,
     HookView, Outcome, Store, StreamSlice,
@@ -63,6 +63,7 @@ pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
         workflow_prefix: WORKFLOW_PREFIX.into(),
         environment: test_environment(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
+        host: Host::this(),
         faults: None,
         log_bytes_max: LOG_BYTES_MAX,
     }

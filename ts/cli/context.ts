@@ -1,8 +1,10 @@
 /** What every command shares: the World that it talks to, how it prints, how it ends. */
-import { existsSync } from 'node:fs';
 import type { World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../config';
+import type { Engine } from '../engine';
 import { createWorld } from '../index';
+import { absence } from '../place';
+import { engineOf } from '../world';
 import { createPrinter, type Printer } from './print';
 
 /** Exit codes; the guide lists them. */
@@ -50,9 +52,9 @@ export async function runCommand(
       location,
       world(role, { create } = { create: false }) {
         refuseInMemory(location);
-        if (!create) refuseMissing(location);
         const world = createWorld({ url: options.url, role });
         worlds.push(world);
+        if (!create) refuseMissing(world);
         return world;
       },
     };
@@ -71,13 +73,11 @@ function refuseInMemory(location: string): void {
 }
 
 /** Commands look at a database; only `import` makes one, and an app does. */
-function refuseMissing(location: string): void {
-  if (location.includes('://') || existsSync(location)) return;
-  throw new CommandError(
-    `There is no database at ${location}. Run this in the folder of the app, or say where it is ` +
-      'with --url or WORKFLOW_HOOKLINE_URL (--env-file reads a file of variables).',
-    EXIT.notFound,
-  );
+function refuseMissing(world: World): void {
+  const engine = engineOf(world) as Engine;
+  if (!engine.isAbsent()) return;
+  const message = `${absence(engine.place())} Or with --url; --env-file reads a file of variables.`;
+  throw new CommandError(message, EXIT.notFound);
 }
 
 const MISSING = new Set(['WorkflowRunNotFoundError', 'HookNotFoundError', 'MissingSourceError']);

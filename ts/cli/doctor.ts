@@ -14,6 +14,7 @@ import {
   unsupportedSdk,
 } from '../installed-sdk';
 import { loadBinding, type NativeWorld, settled } from '../native';
+import type { Place } from '../place';
 import { engineOf } from '../world';
 import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, printable, size, warn } from './print';
@@ -90,11 +91,14 @@ async function database({ url }: GlobalOptions): Promise<Finding[]> {
     return [{ what, state: 'warning', found: 'in memory of each process', fix }];
   }
   if (path.includes('://')) return [{ what, state: 'good', found: path.split('://', 1)[0] ?? '' }];
-  if (!existsSync(path)) return [missingDatabase(path)];
-  const findings = [permissions(path)].filter((finding) => finding !== undefined);
   const world = createWorld({ url, role: 'reader' });
+  const engine = engineOf(world) as Engine;
+  const findings: Finding[] = [];
   try {
-    const native = await (engineOf(world) as Engine).connect();
+    findings.push(...placed(engine.place()));
+    if (engine.isAbsent()) return [missingDatabase(path), ...findings];
+    findings.unshift(...[permissions(path)].filter((finding) => finding !== undefined));
+    const native = await engine.connect();
     findings.unshift(await examination(native, path));
     findings.push(...(await delivery(world)));
   } catch (error) {
@@ -114,6 +118,15 @@ async function delivery(world: World): Promise<Finding[]> {
     const found = messageOf(error);
     return [{ what: 'Queue', state: 'problem', found }, ...(await workers(world, 0))];
   }
+}
+
+/** Where the database lies, when that is no good place. */
+function placed(place: Place | undefined): Finding[] {
+  const what = 'Place';
+  if (place?.refusal) return [{ what, state: 'problem', found: place.refusal }];
+  if (!place?.warning) return [];
+  const { found, advice } = place.warning;
+  return [{ what, state: 'warning', found, fix: advice }];
 }
 
 interface Examination {

@@ -7,7 +7,7 @@ const PAGE = 1000;
 
 /** Prints the newest runs. */
 export async function runs(
-  { world, print }: Context,
+  { world, print, location }: Context,
   { status, workflow, limit }: { status?: RunStatus; workflow?: string; limit: number },
 ): Promise<undefined> {
   const read = world('reader');
@@ -23,13 +23,13 @@ export async function runs(
       ended: ago(run.completedAt),
       error: firstLine(run.error?.message),
     }));
-    print.table(rows, 'No runs.');
+    print.table(rows, `No runs in ${location}.`);
   });
 }
 
 /** Prints live hooks; their tokens only when they are asked for. */
 export async function hooks(
-  { world, print }: Context,
+  { world, print, location }: Context,
   { run, limit, tokens }: { run?: string; limit: number; tokens?: boolean },
 ): Promise<undefined> {
   const read = world('reader');
@@ -48,7 +48,7 @@ export async function hooks(
       created: ago(hook.createdAt),
       webhook: hook.isWebhook ? 'yes' : '',
     }));
-    print.table(rows, 'No live hooks.');
+    print.table(rows, `No live hooks in ${location}.`);
   });
 }
 

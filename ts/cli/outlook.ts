@@ -29,7 +29,7 @@ export async function readOutlook(
   world: World,
   runId: string,
 ): Promise<{ waits: OpenWait[]; messages: QueuedMessage[] }> {
-  const native = await (engineOf(world) as Engine).connect();
+  const native = await (engineOf(world) as Engine).look();
   type Found = { waits: OpenWait[]; messages: QueuedMessage[] };
   return (await settled<Found>(native.outlook(runId))).json;
 }

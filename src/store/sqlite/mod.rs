@@ -3,6 +3,7 @@
 //! It loads and writes rows; what they mean is decided in [`crate::domain::transition`]. One file per
 //! table; a statement stands above the function that runs it.
 
+mod access;
 mod apply;
 mod backlog;
 mod dead;
@@ -13,6 +14,8 @@ mod fnv;
 mod forgotten;
 mod guard;
 mod hooks;
+mod host;
+mod host_claim;
 mod keys;
 mod linger;
 mod log;
@@ -24,6 +27,7 @@ mod open_file_locks;
 mod opening;
 mod operation;
 mod owners;
+pub mod place;
 mod presence;
 mod queue;
 mod queue_time;
@@ -48,9 +52,11 @@ use rusqlite::Connection;
 
 pub use file_id::FileId;
 pub use guard::Guard;
+pub use host::Host;
 pub use open::Location;
 
 use self::guard::HeldFiles;
+use self::host_claim::HostClaim;
 use self::operation::Durability;
 use self::owners::Owners;
 use self::presence::Presence;
@@ -93,6 +99,8 @@ pub struct SqliteOptions {
     pub environment: Option<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Which host this is: one at a time has the database.
+    pub host: Host,
     /// Commits that are made to fail; `None` outside of tests.
     pub faults: Option<Arc<FaultPlan>>,
     /// How long the write-ahead log may grow while it cannot be copied into the database file; then
@@ -112,6 +120,8 @@ pub struct SqliteStore {
     listeners: Arc<Listeners>,
     /// Looks for other processes' commits; `None` where there are none.
     watcher: Option<Watcher>,
+    /// Keeps other hosts away; `None` where nothing is written to a file.
+    claim: Option<Arc<HostClaim>>,
     clock: Arc<dyn Clock>,
     queue_time: Arc<QueueTime>,
     entropy: Arc<Entropy>,
@@ -334,8 +344,7 @@ impl Store for SqliteStore {
             return done.settle(Err(fault::at(error, &self.location.shown())));
         }
         if let Err(error) = self.owners.register() {
-            let message = format!("the lock file of this worker cannot be made: {error}");
-            return done.settle(Err(WorldError::new(ErrorKind::Io, message)));
+            return done.settle(Err(error));
         }
         if let Err(full) = self.writer.refuse_if_full() {
             return done.settle(Err(full));
@@ -522,6 +531,9 @@ impl Store for SqliteStore {
         let holds_leases = self.point.read(|c| Ok(queue::has_leases(c, self.owners.me())?));
         self.held.release(|| self.point.close());
         self.owners.deregister(holds_leases == Ok(false));
+        if let Some(claim) = &self.claim {
+            claim.release();
+        }
     }
 }
 

@@ -31,6 +31,17 @@ impl Location {
         }
     }
 
+    /// Whether there is nothing to read yet: no file, or one that nobody has written to. What cannot be
+    /// looked at may be there.
+    pub fn is_absent(&self) -> bool {
+        let Location::File(path) = self else { return false };
+        let is_empty = |file: &Path| match fs::metadata(file) {
+            Ok(there) => there.is_file() && there.len() == 0,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        is_empty(path) && is_empty(&resolve::beside(path, "-wal"))
+    }
+
     /// The one name of this database, after making the file if there is none.
     /// Links are followed first, so nothing is made beside them.
     ///

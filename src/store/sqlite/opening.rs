@@ -6,6 +6,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::guard::Guard;
+use super::host_claim::{self, HostClaim};
 use super::log::{self, Log};
 use super::open::{self, Location, Patience};
 use super::owners::Owners;
@@ -16,7 +17,7 @@ use super::turn;
 use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
-use super::{HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
+use super::{HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, access, fault, migrate};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -26,18 +27,31 @@ fn no_thread(error: std::io::Error) -> WorldError {
     WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
 }
 
+/// Claims a file for this host, before SQLite opens it.
+fn claim(guard: &Guard, options: &SqliteOptions) -> Result<Arc<HostClaim>, WorldError> {
+    let (host, clock) = (options.host.clone(), Arc::clone(&options.clock));
+    Ok(Arc::new(HostClaim::take(&guard.path(), host, clock)?))
+}
+
 /// Joins the other stores of this process on a file; there are none on memory.
 fn join(location: &Location) -> Result<Option<Guard>, WorldError> {
     match location {
-        Location::File(path) => Guard::join(path).map(Some),
+        Location::File(path) => {
+            access::refuse_unwritable_files(path)?;
+            Guard::join(path).map(Some)
+        }
         Location::Memory(_) => Ok(None),
     }
 }
 
-fn presence(guard: Option<&Guard>, clock: &Arc<dyn Clock>) -> Result<Arc<Presence>, WorldError> {
+fn presence(
+    guard: Option<&Guard>,
+    claim: Option<Arc<HostClaim>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Presence>, WorldError> {
     let clock = Arc::clone(clock);
     Ok(Arc::new(match guard {
-        Some(guard) => Presence::of(&guard.path(), guard.id(), clock)?,
+        Some(guard) => Presence::of(&guard.path(), guard.id(), claim, clock)?,
         None => Presence::of_memory(clock),
     }))
 }
@@ -57,13 +71,16 @@ fn connect_to_write(
 }
 
 /// The log of a database, after writing it anew: who had it open before may have been ended after a
-/// sync had failed, and of a failure that is past the kernel tells nobody.
+/// sync had failed, and of a failure that is past the kernel tells nobody. Memory has none.
 fn sound_log(
-    guard: &Guard,
+    guard: Option<&Guard>,
     mut connection: Connection,
     presence: &Arc<Presence>,
     bytes_max: i64,
 ) -> Result<(Arc<WriteConnection>, Option<Log>), WorldError> {
+    let Some(guard) = guard else {
+        return Ok((Arc::new(WriteConnection::new(connection, None)), None));
+    };
     let (path, database) = (guard.path(), guard.file());
     let of_log = open::connect(&Location::File(path.clone()), Patience::Long)?;
     of_log.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -77,6 +94,20 @@ fn sound_log(
     let (presence, shared) = (Arc::clone(presence), Arc::clone(&connection));
     let log = Log::start(path, presence, shared, of_log, frames, bytes_max).map_err(no_thread)?;
     Ok((connection, Some(log)))
+}
+
+/// A connection that only looks at a database of which another one of this process writes.
+fn connect_to_look(location: &Location, patience: Patience) -> Result<Connection, WorldError> {
+    let connection = open::connect(location, patience)?;
+    open::make_read_only(&connection)?;
+    Ok(connection)
+}
+
+/// What is enqueued before the first claim must be due by the same time as what is claimed.
+fn queue_time(connection: &Connection, clock: &dyn Clock) -> Result<QueueTime, WorldError> {
+    let queue_time = QueueTime::new(clock);
+    queue_time.shared_now_ms(connection, clock)?;
+    Ok(queue_time)
 }
 
 /// A wake-up in another namespace than the workers' would be delivered by nobody.
@@ -104,7 +135,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
-    /// `Corrupt`, `OldSqlite`, `Busy`, `StorageFull`, `Io`.
+    /// `Corrupt`, `OldSqlite`, `StorageFull`, `Io`; `Busy` also while another host has it.
     pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
         let location = options.location.clone();
         Self::open_at(options)
@@ -116,28 +147,23 @@ impl SqliteStore {
         let location = options.location.canonical()?;
         let guard = join(&location)?;
         let location = &guard.as_ref().map_or(location, |guard| Location::File(guard.path()));
+        let claim = guard.as_ref().map(|guard| claim(guard, &options)).transpose()?;
         let connection = connect_to_write(location, &options)?;
         let protection = guard.as_ref().map(Guard::protect).transpose()?;
-        let presence = presence(guard.as_ref(), &options.clock)?;
-        let reading = |patience| {
-            let connection = open::connect(location, patience)?;
-            open::make_read_only(&connection)?;
-            Ok::<_, WorldError>(connection)
-        };
+        let presence = presence(guard.as_ref(), claim.clone(), &options.clock)?;
+        let reading = |patience| connect_to_look(location, patience);
         let reading_connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let path = location.shown();
-        let queue_time = QueueTime::new(&*options.clock);
-        // What is enqueued before the first claim must be due by the same time as what is claimed.
-        queue_time.shared_now_ms(&connection, &*options.clock)?;
-        let queue_time = Arc::new(queue_time);
-        let (connection, log) = match &guard {
-            Some(guard) => sound_log(guard, connection, &presence, options.log_bytes_max)?,
-            None => (Arc::new(WriteConnection::new(connection, None)), None),
-        };
-        let of_writer = Some(Arc::clone(&connection));
-        let point =
-            PointReader::new(reading(Patience::Short)?, of_writer, path.clone(), presence.clone());
+        let queue_time = Arc::new(queue_time(&connection, &*options.clock)?);
+        let (connection, log) =
+            sound_log(guard.as_ref(), connection, &presence, options.log_bytes_max)?;
+        let point = PointReader::new(
+            reading(Patience::Short)?,
+            Some(Arc::clone(&connection)),
+            path.clone(),
+            presence.clone(),
+        );
         let entropy = Arc::new(Entropy::default());
         let file = guard.as_ref().map(Guard::path);
         let owners = Arc::new(Owners::new(file.as_ref(), entropy.owner_name()));
@@ -161,8 +187,7 @@ impl SqliteStore {
         .map_err(no_thread)?;
         let readers = Readers::start(reading_connections, path, &presence).map_err(no_thread)?;
         // Nobody else has what is in memory.
-        let watch =
-            |path| Watcher::start(path, look, Arc::clone(&listeners), Arc::clone(&presence));
+        let watch = |path| Watcher::start(path, look, &listeners, &presence, claim.clone());
         let watcher = file.as_deref().map(watch).transpose().map_err(no_thread)?;
         Ok(Self {
             writer: Arc::new(writer),
@@ -171,6 +196,7 @@ impl SqliteStore {
             owners,
             listeners,
             watcher,
+            claim,
             clock: options.clock,
             queue_time,
             entropy,
@@ -196,6 +222,7 @@ impl SqliteStore {
         let Location::File(path) = options.location.existing()? else {
             return Err(WorldError::new(ErrorKind::BadConfig, "a reader needs a database file"));
         };
+        host_claim::refuse_to_read_elsewhere(&path, &options.host, &*options.clock)?;
         let guard = Guard::join_to_read(&path)?;
         let path = guard.path();
         let how = open::how_to_read(&path)?;
@@ -207,9 +234,9 @@ impl SqliteStore {
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let look = Look::AsReader(reading(Patience::Short)?);
         let protection = guard.protect()?;
-        let presence = presence(Some(&guard), &options.clock)?;
-        let watcher = Watcher::start(&path, look, Arc::clone(&listeners), Arc::clone(&presence))
-            .map_err(no_thread)?;
+        let presence = presence(Some(&guard), None, &options.clock)?;
+        let watcher =
+            Watcher::start(&path, look, &listeners, &presence, None).map_err(no_thread)?;
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
             "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
@@ -223,6 +250,7 @@ impl SqliteStore {
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,
             watcher: Some(watcher),
+            claim: None,
             queue_time: Arc::new(QueueTime::new(&*options.clock)),
             clock: options.clock,
             entropy,

@@ -9,9 +9,12 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::access::lock_files_refused;
 use super::file_id::FileId;
+use super::host_claim;
 use super::resolve::beside;
 use super::same_access::SameAccess;
+use crate::error::WorldError;
 use crate::lock::lock;
 use crate::store::upkeep::Worker;
 
@@ -46,8 +49,15 @@ impl Owners {
     /// Shows that this process lives, from now until it ends. Idempotent; makes the file anew when
     /// somebody has removed or replaced it. On a file system without locks there is nothing to show,
     /// and leases end by their expiry.
-    pub(super) fn register(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `ReadOnly`, with the folder and its owner, when it belongs to another user; `StorageFull`, `Io`.
+    pub(super) fn register(&self) -> Result<(), WorldError> {
         let Some(folder) = &self.folder else { return Ok(()) };
+        self.register_in(folder).map_err(|error| lock_files_refused(folder, &error))
+    }
+
+    fn register_in(&self, folder: &Path) -> io::Result<()> {
         let mut mine = lock(&self.mine);
         let path = folder.join(&self.me);
         if let Some(mine) = &*mine
@@ -117,6 +127,10 @@ pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
     };
     for entry in entries {
         let entry = entry?;
+        // It says which host has the database, and is locked by all of its processes together.
+        if entry.file_name() == host_claim::FILE {
+            continue;
+        }
         // One that has gone meanwhile has ended.
         let Ok(file) = File::open(entry.path()) else { continue };
         if file.try_lock_shared().is_ok() {

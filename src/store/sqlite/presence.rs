@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::file_id::FileId;
+use super::host_claim::HostClaim;
 use super::log;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, WorldError};
@@ -21,6 +22,8 @@ pub(super) struct Presence {
     /// The database and its log, or nothing for a database in memory and where open files cannot be
     /// removed.
     opened: Vec<(PathBuf, FileId)>,
+    /// That this host may write them; `None` for whoever does not.
+    claim: Option<Arc<HostClaim>>,
     gone: AtomicBool,
     clock: Arc<dyn Clock>,
     /// By what has elapsed; `i64::MIN` before the first look.
@@ -35,6 +38,7 @@ impl Presence {
     pub(super) fn of(
         database: &Path,
         opened: &FileId,
+        claim: Option<Arc<HostClaim>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, WorldError> {
         let mut files = Vec::new();
@@ -44,7 +48,7 @@ impl Presence {
             // A reader that nobody shares the log with has none.
             files.extend(FileId::at(&log).ok().map(|id| (log, id)));
         }
-        let presence = Self::watching(files, clock);
+        let presence = Self { claim, ..Self::watching(files, clock) };
         presence.check().map(|()| presence)
     }
 
@@ -55,7 +59,7 @@ impl Presence {
 
     fn watching(opened: Vec<(PathBuf, FileId)>, clock: Arc<dyn Clock>) -> Self {
         let (gone, looked_at_ms) = (AtomicBool::new(false), AtomicI64::new(i64::MIN));
-        Self { opened, gone, clock, looked_at_ms }
+        Self { opened, claim: None, gone, clock, looked_at_ms }
     }
 
     /// Looks whether the files are there. Once they are not, nothing is right again.
@@ -66,6 +70,26 @@ impl Presence {
         self.refuse_if_gone()?;
         if self.opened.iter().any(|(path, opened)| is_gone(path, opened)) {
             self.gone.store(true, Ordering::Relaxed);
+        }
+        self.refuse_if_gone()
+    }
+
+    /// The same, for whoever writes: this host must have the database, too.
+    ///
+    /// # Errors
+    /// As [`Presence::check`] and [`HostClaim::check`].
+    pub(super) fn check_to_write(&self) -> Result<(), WorldError> {
+        self.refuse_to_write()?;
+        self.check()
+    }
+
+    /// Says whether one may begin to write.
+    ///
+    /// # Errors
+    /// As [`Presence::check_to_write`].
+    pub(super) fn refuse_to_write(&self) -> Result<(), WorldError> {
+        if let Some(claim) = &self.claim {
+            claim.check()?;
         }
         self.refuse_if_gone()
     }
@@ -88,6 +112,9 @@ impl Presence {
     /// # Errors
     /// As [`Presence::check`].
     pub(super) fn refuse_if_gone(&self) -> Result<(), WorldError> {
+        if let Some(claim) = &self.claim {
+            claim.refuse_if_lost()?;
+        }
         if !self.gone.load(Ordering::Relaxed) {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Notices the commits of other processes.
+//! Notices the commits of other processes, and renews this host's claim.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::host_claim::{HostClaim, RENEW_EVERY};
 use super::log_activity::LogActivity;
 use super::presence::Presence;
 use super::write_connection::{WriteConnection, commits_elsewhere};
@@ -38,6 +39,19 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     activity: Option<LogActivity>,
+    /// Renewed by the way.
+    claim: Option<Arc<HostClaim>>,
+}
+
+/// What ended a wait.
+#[derive(PartialEq)]
+enum Ended {
+    /// It is time to look.
+    Look,
+    /// Nobody wants to hear of changes.
+    Nothing,
+    /// The watcher closes.
+    Closed,
 }
 
 #[derive(Default)]
@@ -58,16 +72,19 @@ impl Watcher {
     pub(super) fn start(
         database: &Path,
         look: Look,
-        listeners: Arc<Listeners>,
-        presence: Arc<Presence>,
+        listeners: &Arc<Listeners>,
+        presence: &Arc<Presence>,
+        claim: Option<Arc<HostClaim>>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
             // Without the host's word it is looked for steadily.
             activity: LogActivity::of(database).ok(),
+            claim,
         });
         let looking = Arc::clone(&shared);
+        let (listeners, presence) = (Arc::clone(listeners), Arc::clone(presence));
         let thread = std::thread::Builder::new()
             .name("hookline-watcher".into())
             .spawn(move || looking.run(&look, &listeners, &presence))?;
@@ -100,7 +117,17 @@ impl Shared {
         let mut seen = None;
         let mut has_gone = false;
         let mut pace = Pace { host_tells: self.activity.is_some(), ..Pace::default() };
-        while self.wait(&mut pace, look.own_commits()) {
+        loop {
+            let ended = self.wait(&mut pace, look.own_commits());
+            if ended == Ended::Closed {
+                break;
+            }
+            if let Some(claim) = &self.claim {
+                claim.renew_if_due();
+            }
+            if ended == Ended::Nothing {
+                continue;
+            }
             // Whoever waits for a commit looks again then, and is told.
             if !has_gone && presence.check_now_and_then().is_err() {
                 has_gone = true;
@@ -116,15 +143,18 @@ impl Shared {
         }
     }
 
-    /// Waits until it is time to look; `false` when that time is over.
-    fn wait(&self, pace: &mut Pace, own_commits: usize) -> bool {
+    /// Waits until it is time to look, or for as long as a claim need not be renewed.
+    fn wait(&self, pace: &mut Pace, own_commits: usize) -> Ended {
         let idle = |state: &mut State| state.watchers == 0 && !state.closed;
-        let state = self.changed.wait_while(lock(&self.state), idle);
-        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let state = self.changed.wait_timeout_while(lock(&self.state), RENEW_EVERY, idle);
+        let (state, _) = state.unwrap_or_else(PoisonError::into_inner);
         if state.closed {
-            return false;
+            return Ended::Closed;
         }
-        match (pace.next(own_commits), &self.activity) {
+        if state.watchers == 0 {
+            return Ended::Nothing;
+        }
+        let closed = match (pace.next(own_commits), &self.activity) {
             (Wait::ForWrite(at_most), Some(activity)) => {
                 drop(state);
                 match activity.wait(at_most) {
@@ -132,13 +162,14 @@ impl Shared {
                     Ok(false) => {}
                     Err(_) => pace.host_tells = false,
                 }
-                !lock(&self.state).closed
+                lock(&self.state).closed
             }
             (Wait::ForWrite(time) | Wait::Time(time), _) => {
                 let waited = self.changed.wait_timeout(state, time);
-                !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+                waited.unwrap_or_else(PoisonError::into_inner).0.closed
             }
-        }
+        };
+        if closed { Ended::Closed } else { Ended::Look }
     }
 }
 

@@ -245,7 +245,7 @@ impl WriterState {
     ) -> Result<(), Failed> {
         let shared = Arc::clone(&self.connection);
         let connection = &*shared.lock();
-        self.presence.refuse_if_gone().map_err(Failed::of_batch)?;
+        self.presence.refuse_to_write().map_err(Failed::of_batch)?;
         let _my_turn = shared.wait_for_turn().map_err(Failed::of_batch)?;
         self.make_log_sound(connection).map_err(Failed::of_batch)?;
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
@@ -262,7 +262,7 @@ impl WriterState {
             return Err(self.commit_failed(connection, fault));
         }
         // What was written to a file that has gone is lost.
-        self.presence.check().map_err(Failed::of_batch)?;
+        self.presence.check_to_write().map_err(Failed::of_batch)?;
         if let Some(log) = &self.log {
             log.after_commit(connection);
         }

@@ -218,6 +218,7 @@ impl Log {
         if let Some(stopped) = shared.stopped.get() {
             return Err(stopped.clone());
         }
+        self.shared.presence.check_to_write()?;
         if !shared.is_doubtful.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -244,7 +245,7 @@ impl Log {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
-        if self.shared.presence.check().is_err() || self.make_sound(writing).is_err() {
+        if self.shared.presence.check_to_write().is_err() || self.make_sound(writing).is_err() {
             let _ = writing.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return;
         }
@@ -312,7 +313,7 @@ impl Shared {
     /// Does a chore if nobody has anything to write, else leaves it to the writer. None is done on a log
     /// that has come into the place of this one.
     fn hand_over(&self, chore: Chore) {
-        if self.presence.check().is_err() {
+        if self.presence.check_to_write().is_err() {
             return;
         }
         if let Some(writing) = self.writing.lock_if_idle()
@@ -346,7 +347,7 @@ impl Shared {
 
     /// `None` when not all could be copied.
     fn copy_once(&self) -> Option<Filled> {
-        self.presence.check().ok()?;
+        self.presence.check_to_write().ok()?;
         let connection = lock(&self.connection);
         let before = Filled::of(&connection).ok()?;
         let copied = self.synced_piecewise(before.frames - before.backfilled, || {

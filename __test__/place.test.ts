@@ -1,0 +1,154 @@
+/** Where the database lies: what is refused, and what is warned of. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createWorld } from 'hookline';
+import { cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
+
+const SCRIPTS = join(ROOT, '__test__', 'place');
+const REPORT = [process.execPath, join(SCRIPTS, 'report.mjs')] as const;
+const CLI = join(ROOT, 'dist', 'cli.js');
+const isRoot = process.getuid?.() === 0;
+/** Mounts are seen by what is started so, and by nobody else. */
+const APART = [isRoot ? '-m' : '-rm'];
+const isLinux = process.platform === 'linux';
+
+interface Report {
+  error?: { name: string; code: string; message: string };
+  warnings: { code: string; message: string }[];
+}
+
+const PRODUCTION = { NODE_ENV: 'production' };
+
+function environment(added: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { WORKFLOW_HOOKLINE_FILE_SYSTEM: _, ...inherited } = process.env;
+  return { ...inherited, NODE_OPTIONS: '', ...added };
+}
+
+function ran(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Report {
+  const stdio = ['ignore', 'pipe', 'pipe'] as ('ignore' | 'pipe')[];
+  const options = { cwd: ROOT, stdio, timeout: 60_000, env: environment(env) };
+  return JSON.parse(String(execFileSync(command, args, options))) as Report;
+}
+
+/** What a process reports that writes to this file. */
+function report(file: string, env: NodeJS.ProcessEnv = {}): Report {
+  return ran(REPORT[0], [REPORT[1], file], env);
+}
+
+/** The same, after a script of `place/` has mounted something at a folder. */
+function onMount(script: string[], folder: string, file: string, env: NodeJS.ProcessEnv): Report {
+  return ran('unshare', [...APART, ...script, folder, ...REPORT, file], env);
+}
+
+function mounts(script: string[]): boolean {
+  if (!isLinux) return false;
+  const folder = newFolder();
+  const args = [...APART, ...script, folder, 'true'];
+  return spawnSync('unshare', args, { timeout: 20_000, killSignal: 'SIGKILL' }).status === 0;
+}
+
+const FUSE = [process.execPath, join(SCRIPTS, 'fuse.mjs')];
+const CONTAINER = ['sh', join(SCRIPTS, 'container.sh')];
+const served = mounts(FUSE);
+const contained = mounts(CONTAINER);
+const onFuse = served ? test : test.skip;
+const inContainer = contained ? test : test.skip;
+const inMemory = isLinux && existsSync('/dev/shm') ? test : test.skip;
+const skipped = (runs: boolean) => (runs ? '' : ' (cannot run here: it cannot be mounted)');
+
+const ofPlace = (...texts: string[]) => [
+  { code: 'HOOKLINE_PLACE', message: expect.stringMatching(texts.join('.*')) },
+];
+
+async function doctor(url: string) {
+  const env = environment({ WORKFLOW_HOOKLINE_URL: url, PORT: '' });
+  const { stdout } = await runNode([CLI, 'doctor', '--json'], { env, cwd: ROOT });
+  const { findings } = JSON.parse(stdout) as { findings: { what: string }[] };
+  return findings.filter(({ what }) => what === 'Place');
+}
+
+afterEach(cleanUp);
+
+onFuse(
+  `a file system that a program serves is refused, by readers too, with what to do${skipped(served)}`,
+  () => {
+    const folder = newFolder();
+    const refusal = {
+      name: 'WorkflowWorldError',
+      code: 'CANNOT_OPEN',
+      message: expect.stringMatching(/fuse\.test.*local disk.*WORKFLOW_HOOKLINE_FILE_SYSTEM=any/s),
+    };
+    for (const name of ['a.db', 'there.db']) {
+      expect(onMount(FUSE, folder, join(folder, name), {}).error).toMatchObject(refusal);
+    }
+    const reading = { WORKFLOW_HOOKLINE_ROLE: 'reader' };
+    const read = onMount(FUSE, folder, join(folder, 'there.db'), reading);
+    expect(read.error).toMatchObject(refusal);
+    const env = { WORKFLOW_HOOKLINE_FILE_SYSTEM: 'any' };
+    const { error } = onMount(FUSE, folder, join(folder, 'a.db'), env);
+    // This one can make no file; but it has been tried.
+    expect(error?.message).toContain('cannot be created or written');
+  },
+  60_000,
+);
+
+inContainer(
+  `the layer of a container is warned of once in production, and only then${skipped(contained)}`,
+  () => {
+    const file = '/srv/hookline-place/a.db';
+    expect(onMount(CONTAINER, newFolder(), file, PRODUCTION)).toEqual({
+      warnings: ofPlace(file, "container's own layer", 'mount a volume'),
+    });
+    const inTests = onMount(CONTAINER, newFolder(), file, { NODE_ENV: 'test' });
+    expect(inTests).toEqual({ warnings: [] });
+    expect(existsSync(file)).toBe(false);
+  },
+  60_000,
+);
+
+inMemory(
+  `memory is warned of once in production, and by doctor always${skipped(isLinux)}`,
+  async () => {
+    const folder = mkdtempSync('/dev/shm/hookline-place-');
+    try {
+      const file = join(folder, 'a.db');
+      expect(await doctor(file)).toMatchObject([{ state: 'warning' }]);
+      expect(readdirSync(folder)).toEqual([]);
+      expect(report(file, PRODUCTION)).toEqual({ warnings: ofPlace(file, 'tmpfs', 'on a disk') });
+      expect(report(file, { NODE_ENV: 'development' })).toEqual({ warnings: [] });
+      expect(await doctor(file)).toMatchObject([
+        { state: 'warning', found: expect.stringContaining('memory'), fix: expect.any(String) },
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+  60_000,
+);
+
+test('a folder that the next build deletes is warned of once, and by doctor', async () => {
+  const app = newFolder();
+  writeFileSync(join(app, 'package.json'), '{}');
+  const file = join(app, '.next', 'standalone', 'a.db');
+  mkdirSync(join(app, '.next', 'standalone'), { recursive: true });
+  expect(report(file)).toEqual({ warnings: ofPlace(file, '.next, which the next build deletes') });
+  expect(await doctor(file)).toMatchObject([
+    { state: 'warning', found: expect.stringContaining('next build deletes') },
+  ]);
+  expect(report(join(app, 'a.db'))).toEqual({ warnings: [] });
+  expect(await doctor(join(app, 'a.db'))).toEqual([]);
+}, 60_000);
+
+test('the setting is local or any, as an option too', async () => {
+  const bad = newWorld({ fileSystem: 'nfs' as 'any' });
+  await expect(bad.closeStream('s', 'wrun_s')).rejects.toMatchObject({
+    code: 'BAD_CONFIG',
+    message: expect.stringContaining(
+      'WORKFLOW_HOOKLINE_FILE_SYSTEM is "nfs", but may be local, any',
+    ),
+  });
+  const any = createWorld({ url: newDatabase(), fileSystem: 'any' });
+  await any.closeStream('s', 'wrun_s');
+  await any.close();
+});

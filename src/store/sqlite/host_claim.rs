@@ -1,0 +1,619 @@
+//! One host at a time has a database: a file beside it says which, and how lately.
+//!
+//! A second host must know before it opens the file with SQLite, whose opening could rebuild the
+//! shared memory under the first one's feet; so this stands in no row. Each process that writes
+//! renews the file, and the last one to close removes it. A host that has not been heard of for long
+//! enough is taken to be gone; should it come back, it finds another's name and writes no more.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as Io, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::access::lock_files_refused;
+use super::host::{Host, Standing};
+use super::resolve::beside;
+use super::same_access::SameAccess;
+use crate::clock::{self, Clock};
+use crate::entropy::Entropy;
+use crate::error::{ErrorKind, WorldError};
+use crate::lock::lock;
+
+/// Its name, in the folder of lock files.
+pub(super) const FILE: &str = "host";
+/// How often the claim is renewed.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// A process that has not renewed it for so long looks before it writes anything.
+const LOOK_AFTER_MS: i64 = 20_000;
+/// A host that has been silent for so long may be followed by another one.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How often it is looked again at what changes under the look.
+const LOOKS_MAX: u32 = 100;
+/// Between such looks.
+const NAP: Duration = Duration::from_millis(5);
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Said {
+    #[serde(flatten)]
+    host: Host,
+    /// When this host took the database, by its own clock.
+    since_ms: i64,
+}
+
+/// This process's part in its host's claim.
+pub(super) struct HostClaim {
+    database: PathBuf,
+    folder: PathBuf,
+    file: PathBuf,
+    host: Host,
+    clock: Arc<dyn Clock>,
+    /// Locked together with all processes of this host, so that the last one knows itself.
+    held: Mutex<Option<File>>,
+    /// `None` while there was no space to claim anything.
+    renewed: Mutex<Option<Moment>>,
+    /// Set once another host has the database.
+    lost: OnceLock<WorldError>,
+}
+
+/// When something was, by both clocks of this host: the one can be set, and the other stands still
+/// while the machine sleeps.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moment {
+    now_ms: i64,
+    elapsed_ms: i64,
+}
+
+impl Moment {
+    fn of(clock: &dyn Clock) -> Self {
+        Self { now_ms: clock.now_ms(), elapsed_ms: clock.elapsed_ms() }
+    }
+
+    /// By the clock that says more.
+    fn ms_since(self, earlier: Self) -> i64 {
+        let by_time = (self.now_ms - earlier.now_ms).abs();
+        by_time.max(self.elapsed_ms - earlier.elapsed_ms)
+    }
+}
+
+/// What a look at the file came to.
+enum Look {
+    /// This host has it.
+    Ours(File),
+    /// Nobody has it.
+    Nobody,
+    /// Another host has or had it.
+    Theirs(Option<Said>),
+    /// It changed meanwhile.
+    Again,
+}
+
+impl HostClaim {
+    /// Claims the database for this host, or joins its other processes. Blocks for a moment.
+    ///
+    /// # Errors
+    /// `Busy` while another host has it, with which, and when to try again; `ReadOnly` or `Io` when the
+    /// file cannot be written. A full disk is the error of the first write.
+    pub(super) fn take(
+        database: &Path,
+        host: Host,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, WorldError> {
+        let folder = beside(database, "-owners");
+        let claim = Self {
+            database: database.to_owned(),
+            file: folder.join(FILE),
+            folder,
+            host,
+            clock,
+            held: Mutex::default(),
+            renewed: Mutex::default(),
+            lost: OnceLock::new(),
+        };
+        let mut has_followed = false;
+        for look in 1..=LOOKS_MAX {
+            let before = Moment::of(&*claim.clock);
+            let taken = match claim.look().map_err(|error| claim.refused(&error))? {
+                Look::Ours(file) => claim.join(file),
+                Look::Nobody => match claim.create() {
+                    // It can be read; and before anything is written, it is claimed.
+                    Err(error) if error.kind() == Io::StorageFull => return Ok(claim),
+                    created => created.map_err(|error| claim.refused(&error))?,
+                },
+                // Somebody has been writing it for all that time, or died while writing it.
+                Look::Theirs(None) | Look::Again if look < LOOKS_MAX / 2 => false,
+                Look::Again => claim.follow(&None).map(|()| false)?,
+                Look::Theirs(said) => {
+                    has_followed = true;
+                    claim.follow(&said).map(|()| false)?
+                }
+            };
+            if taken && !has_followed {
+                *lock(&claim.renewed) = Some(before);
+                return Ok(claim);
+            }
+            // Others may have followed too: whose name stands there then has it.
+            has_followed &= !taken;
+            std::thread::sleep(NAP);
+        }
+        Err(claim.refused(&io::Error::from(Io::ResourceBusy)))
+    }
+
+    fn look(&self) -> io::Result<Look> {
+        let mut file = match OpenOptions::new().read(true).write(true).open(&self.file) {
+            Ok(file) => file,
+            Err(error) if error.kind() == Io::NotFound => return Ok(Look::Nobody),
+            // Another user of this host may have left it, for whom it may be followed.
+            Err(error) if error.kind() == Io::PermissionDenied => {
+                return match read(&self.file) {
+                    Ok(text) => Ok(Look::Theirs(parse(&text))),
+                    Err(_) => Err(error),
+                };
+            }
+            Err(error) => return Err(error),
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let Some(said) = parse(&text) else { return Ok(Look::Again) };
+        if self.host.standing_to(&said.host) != Standing::Same {
+            return Ok(Look::Theirs(Some(said)));
+        }
+        // The same text at the same place: nobody ever reads half of it, and its time is new.
+        file.rewind()?;
+        file.write_all(text.as_bytes())?;
+        Ok(if leads_to(&self.file, &file) { Look::Ours(file) } else { Look::Again })
+    }
+
+    fn create(&self) -> io::Result<bool> {
+        SameAccess::as_has(&self.database)?.make_folder(&self.folder)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        // No secret: another user of this host has to see that it is this host.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+        let mut file = match options.open(&self.file) {
+            Ok(file) => file,
+            // Another process was quicker, or the last one of this host has just left.
+            Err(error) if matches!(error.kind(), Io::AlreadyExists | Io::NotFound) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let said = Said { host: self.host.clone(), since_ms: self.clock.now_ms() };
+        let written = file.write_all(serde_json::to_string(&said)?.as_bytes());
+        if let Err(error) = written {
+            // Half of it would keep everybody away.
+            let _ = fs::remove_file(&self.file);
+            return Err(error);
+        }
+        self.hold(file);
+        Ok(true)
+    }
+
+    /// Whether it is still there: the last of the others may have removed it meanwhile.
+    fn join(&self, file: File) -> bool {
+        self.hold(file);
+        lock(&self.held).as_ref().is_some_and(|file| leads_to(&self.file, file))
+    }
+
+    fn hold(&self, file: File) {
+        // On Windows a lock keeps everybody from writing; without it the file is left behind.
+        if cfg!(unix) {
+            let _ = file.lock_shared();
+        }
+        *lock(&self.held) = Some(file);
+    }
+
+    /// Removes the claim of a host that is gone.
+    fn follow(&self, seen: &Option<Said>) -> Result<(), WorldError> {
+        let standing = seen.as_ref().map(|said| self.host.standing_to(&said.host));
+        let is_gone = |file: &Path| -> io::Result<Option<Duration>> {
+            if matches!(standing, Some(Standing::Same | Standing::Restarted)) {
+                return Ok(None);
+            }
+            let silent = self.silence_of(file)?;
+            Ok((silent < SILENCE).then_some(silent))
+        };
+        let refused = |error: io::Error| self.refused(&error);
+        match is_gone(&self.file) {
+            Ok(None) => {}
+            Ok(Some(silent)) => return Err(self.held_elsewhere(seen.as_ref(), silent)),
+            Err(error) if error.kind() == Io::NotFound => return Ok(()),
+            Err(error) => return Err(refused(error)),
+        }
+        // Whoever renames it is the one to remove it. What it is then may be newer than what was seen.
+        let aside = self.passing_file();
+        match fs::rename(&self.file, &aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == Io::NotFound => return Ok(()),
+            Err(error) => return Err(refused(error)),
+        }
+        let same = read(&aside).is_ok_and(|text| parse(&text) == *seen);
+        if !same || !matches!(is_gone(&aside), Ok(None)) {
+            // Unless the next one is there already.
+            match fs::hard_link(&aside, &self.file) {
+                Err(error) if error.kind() != Io::AlreadyExists => {
+                    let _ = fs::rename(&aside, &self.file);
+                }
+                _ => {}
+            }
+        }
+        let _ = fs::remove_file(&aside);
+        Ok(())
+    }
+
+    /// How long ago a file was written, by the clock of the file system, which all hosts share.
+    fn silence_of(&self, file: &Path) -> io::Result<Duration> {
+        let written = fs::metadata(file)?.modified()?;
+        let probe = self.passing_file();
+        let now = fs::write(&probe, "now").and_then(|()| fs::metadata(&probe)?.modified());
+        let _ = fs::remove_file(&probe);
+        Ok(now?.duration_since(written).unwrap_or_default())
+    }
+
+    fn passing_file(&self) -> PathBuf {
+        self.folder.join(format!("host-{}", Entropy::default().owner_name()))
+    }
+
+    /// Renews the claim, and finds out whether it still is this host's.
+    ///
+    /// # Errors
+    /// `Io` for ever once another host has the database; `StorageFull`, `ReadOnly` or `Io` while that
+    /// cannot be found out.
+    pub(super) fn renew(&self) -> Result<(), WorldError> {
+        if let Some(lost) = self.lost.get() {
+            return Err(lost.clone());
+        }
+        for _ in 0..LOOKS_MAX {
+            // Before it is written: the machine may fall asleep after that.
+            let before = Moment::of(&*self.clock);
+            let renewed = match self.look().map_err(|error| self.refused(&error))? {
+                Look::Ours(file) => self.join(file),
+                Look::Nobody => self.create().map_err(|error| self.refused(&error))?,
+                Look::Theirs(Some(said)) if self.host.standing_to(&said.host) != Standing::Same => {
+                    return Err(self.lost.get_or_init(|| taken_over_by(&said.host)).clone());
+                }
+                // Of another user of this host.
+                Look::Theirs(Some(said)) => self.follow(&Some(said)).map(|()| false)?,
+                Look::Theirs(None) | Look::Again => false,
+            };
+            if renewed {
+                *lock(&self.renewed) = Some(before);
+                return Ok(());
+            }
+            std::thread::sleep(NAP);
+        }
+        Err(self.refused(&io::Error::from(Io::ResourceBusy)))
+    }
+
+    /// [`HostClaim::renew`], if it is time to.
+    pub(super) fn renew_if_due(&self) {
+        if self.silent_ms() >= RENEW_EVERY.as_millis() as i64 {
+            // The writer finds out by itself, before it writes.
+            let _ = self.renew();
+        }
+    }
+
+    /// Says whether another host is known to have the database.
+    ///
+    /// # Errors
+    /// `Io`, for good.
+    pub(super) fn refuse_if_lost(&self) -> Result<(), WorldError> {
+        self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
+    }
+
+    /// Whether this host still has the database. Looks only when that is not sure: this process, or
+    /// its machine, may have been asleep.
+    ///
+    /// # Errors
+    /// As [`HostClaim::renew`].
+    pub(super) fn check(&self) -> Result<(), WorldError> {
+        match self.lost.get() {
+            Some(lost) => Err(lost.clone()),
+            None if self.silent_ms() < LOOK_AFTER_MS => Ok(()),
+            None => self.renew(),
+        }
+    }
+
+    /// For how long it has not been renewed.
+    fn silent_ms(&self) -> i64 {
+        let renewed = *lock(&self.renewed);
+        renewed.map_or(i64::MAX, |renewed| Moment::of(&*self.clock).ms_since(renewed))
+    }
+
+    /// Leaves the claim; the last process of this host ends it. Idempotent.
+    pub(super) fn release(&self) {
+        let Some(file) = lock(&self.held).take() else { return };
+        if !cfg!(unix) || file.unlock().is_err() || file.try_lock().is_err() {
+            return;
+        }
+        if leads_to(&self.file, &file) {
+            let _ = fs::remove_file(&self.file);
+        }
+        // It stays where there are lock files in it.
+        let _ = fs::remove_dir(&self.folder);
+    }
+
+    fn refused(&self, error: &io::Error) -> WorldError {
+        lock_files_refused(&self.folder, error)
+    }
+
+    fn held_elsewhere(&self, said: Option<&Said>, silent: Duration) -> WorldError {
+        held_elsewhere(said, silent, self.clock.now_ms())
+    }
+}
+
+impl Drop for HostClaim {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Refuses to read beside another host. Nothing is written, so the time is that of this host.
+///
+/// # Errors
+/// `Busy`, as [`HostClaim::take`].
+pub(super) fn refuse_to_read_elsewhere(
+    database: &Path,
+    host: &Host,
+    clock: &dyn Clock,
+) -> Result<(), WorldError> {
+    let file = beside(database, "-owners").join(FILE);
+    let Ok(text) = read(&file) else { return Ok(()) };
+    let said = parse(&text);
+    if said.as_ref().is_none_or(|said| host.standing_to(&said.host) != Standing::Other) {
+        return Ok(());
+    }
+    let written = fs::metadata(&file).and_then(|there| there.modified());
+    let Ok(written) = written else { return Ok(()) };
+    let silent_ms = clock.now_ms().saturating_sub(clock::ms_of(written));
+    let silent = Duration::from_millis(silent_ms.max(0) as u64);
+    match silent < SILENCE {
+        true => Err(held_elsewhere(said.as_ref(), silent, clock.now_ms())),
+        false => Ok(()),
+    }
+}
+
+fn held_elsewhere(said: Option<&Said>, silent: Duration, now_ms: i64) -> WorldError {
+    let again_s = (SILENCE.saturating_sub(silent)).as_secs() + 1;
+    let (name, since) = match said {
+        Some(Said { host, since_ms }) => {
+            let since_s = (now_ms - since_ms).max(0) / 1000;
+            (format!("the host \"{}\"", host.name), format!("has had it open for {since_s} s and "))
+        }
+        None => ("another host".to_owned(), String::new()),
+    };
+    let message = format!(
+        "another host has the database: {name} {since}was heard of {} s ago. Only one host can use it at a \
+         time. Stop the app there; after a crash, or when the files were copied from there, it is free \
+         in {again_s} s",
+        silent.as_secs()
+    );
+    WorldError::new(ErrorKind::Busy, message).with("retryAfter", again_s)
+}
+
+fn taken_over_by(host: &Host) -> WorldError {
+    let message = format!(
+        "the host \"{}\" has taken the database over, because this one was not heard of for {} s (it was \
+         suspended, or cut off from the disk): this process writes nothing more; stop it",
+        host.name,
+        SILENCE.as_secs()
+    );
+    WorldError::new(ErrorKind::Io, message).for_good()
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    fs::read_to_string(file)
+}
+
+fn parse(text: &str) -> Option<Said> {
+    serde_json::from_str(text).ok()
+}
+
+/// Whether a path still names this open file.
+#[cfg(unix)]
+fn leads_to(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let there = fs::metadata(path).map(|there| (there.dev(), there.ino()));
+    let open = file.metadata().map(|open| (open.dev(), open.ino()));
+    matches!((there, open), (Ok(there), Ok(open)) if there == open)
+}
+
+#[cfg(not(unix))]
+fn leads_to(path: &Path, _: &File) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const NOW: i64 = 1_795_000_000_000;
+
+    struct Place {
+        folder: TempDir,
+        clock: Arc<ManualClock>,
+    }
+
+    fn host(name: &str, machine: Option<&str>) -> Host {
+        Host {
+            name: name.into(),
+            machine: machine.map(str::to_owned),
+            boot: format!("boot of {name}"),
+        }
+    }
+
+    impl Place {
+        fn fresh() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("a.db"), "").unwrap();
+            Self { folder, clock: Arc::new(ManualClock::at(NOW)) }
+        }
+
+        fn database(&self) -> PathBuf {
+            self.folder.path().join("a.db")
+        }
+
+        fn file(&self) -> PathBuf {
+            beside(&self.database(), "-owners").join("host")
+        }
+
+        fn take(&self, host: Host) -> Result<HostClaim, WorldError> {
+            HostClaim::take(&self.database(), host, Arc::clone(&self.clock) as Arc<dyn Clock>)
+        }
+
+        /// As if nobody had renewed the claim for a while.
+        fn silence(&self, silence: Duration) {
+            let file = File::options().write(true).open(self.file()).unwrap();
+            let written = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(written - silence).unwrap();
+        }
+
+        fn files(&self) -> Vec<String> {
+            let Ok(files) = fs::read_dir(beside(&self.database(), "-owners")) else {
+                return Vec::new();
+            };
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    }
+
+    #[test]
+    fn another_host_is_refused_while_the_first_may_be_alive_and_told_when_to_come_again() {
+        let place = Place::fresh();
+        let first = place.take(host("first", None)).unwrap();
+        place.silence(Duration::from_secs(20));
+        let error = place.take(host("second", None)).err().expect("it is refused");
+        assert_eq!(error.kind, ErrorKind::Busy);
+        assert!(error.message.contains("\"first\""), "{}", error.message);
+        let again_s = error.details["retryAfter"].as_u64().unwrap();
+        assert!((30..=41).contains(&again_s), "{again_s}");
+        first.check().expect("the first one goes on");
+        assert_eq!(place.files(), ["host"], "a look leaves nothing behind");
+    }
+
+    #[test]
+    fn a_host_that_has_been_silent_for_long_is_followed_and_writes_no_more() {
+        let place = Place::fresh();
+        let first = place.take(host("first", None)).unwrap();
+        place.silence(SILENCE);
+        let second = place.take(host("second", None)).unwrap();
+        second.check().unwrap();
+        // It has renewed its claim a moment ago, as far as it knows.
+        first.check().unwrap();
+        place.clock.set(NOW + LOOK_AFTER_MS);
+        for _ in 0..2 {
+            let error = first.check().expect_err("it has lost the database");
+            assert_eq!(error.kind, ErrorKind::Io);
+            assert!(error.message.contains("\"second\""), "{}", error.message);
+        }
+        second.check().unwrap();
+        first.release();
+        assert_eq!(place.files(), ["host"], "it leaves what is not its own");
+    }
+
+    #[test]
+    fn a_host_that_slept_looks_before_it_writes_by_either_clock() {
+        let place = Place::fresh();
+        let first = place.take(host("first", None)).unwrap();
+        fs::write(
+            place.file(),
+            serde_json::to_string(&Said { host: host("second", None), since_ms: 1 }).unwrap(),
+        )
+        .unwrap();
+        first.check().unwrap();
+        // The time that has passed stands still while a machine sleeps; its clock does not.
+        place.clock.step(3_600_000);
+        assert_eq!(first.check().unwrap_err().kind, ErrorKind::Io);
+    }
+
+    #[test]
+    fn a_machine_that_was_started_again_takes_over_at_once() {
+        let place = Place::fresh();
+        let before = place.take(host("before", Some("machine"))).unwrap();
+        let after = place.take(host("after", Some("machine"))).unwrap();
+        after.check().unwrap();
+        place.clock.set(NOW + LOOK_AFTER_MS);
+        assert!(before.check().is_err());
+    }
+
+    /// Elsewhere the claim stays until it is silent.
+    #[cfg(unix)]
+    #[test]
+    fn processes_of_one_host_share_it_and_the_last_one_ends_it() {
+        let place = Place::fresh();
+        let one = place.take(host("first", None)).unwrap();
+        let two = place.take(Host { name: "a container".into(), ..host("first", None) }).unwrap();
+        one.release();
+        one.release();
+        assert_eq!(place.files(), ["host"]);
+        assert!(place.take(host("second", None)).is_err());
+        two.check().unwrap();
+        drop(two);
+        assert_eq!(place.files(), Vec::<String>::new());
+        place.take(host("second", None)).unwrap();
+    }
+
+    #[test]
+    fn a_claim_that_was_removed_is_made_again() {
+        let place = Place::fresh();
+        let first = place.take(host("first", None)).unwrap();
+        fs::remove_dir_all(beside(&place.database(), "-owners")).unwrap();
+        first.renew_if_due();
+        assert!(!place.file().exists(), "it is not time yet");
+        place.clock.set(NOW + RENEW_EVERY.as_millis() as i64);
+        first.renew_if_due();
+        assert!(place.take(host("second", None)).is_err());
+        first.check().unwrap();
+    }
+
+    #[test]
+    fn a_claim_whose_place_is_gone_is_not_renewed_and_nothing_is_made_there() {
+        let place = Place::fresh();
+        let folder = place.folder.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a.db"), "").unwrap();
+        let clock = Arc::clone(&place.clock) as Arc<dyn Clock>;
+        let first = HostClaim::take(&folder.join("a.db"), host("first", None), clock).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(first.renew().unwrap_err().kind, ErrorKind::Io);
+        assert!(!folder.exists());
+        fs::create_dir_all(beside(&folder.join("a.db"), "-owners")).unwrap();
+        fs::write(folder.join("a.db"), "").unwrap();
+        first.renew().expect("it may come back");
+    }
+
+    #[test]
+    fn half_a_claim_keeps_nobody_away_for_ever() {
+        let place = Place::fresh();
+        fs::create_dir(beside(&place.database(), "-owners")).unwrap();
+        fs::write(place.file(), "{\"na").unwrap();
+        assert_eq!(place.take(host("first", None)).err().map(|e| e.kind), Some(ErrorKind::Busy));
+        place.silence(SILENCE);
+        place.take(host("first", None)).unwrap();
+    }
+
+    #[test]
+    fn of_many_that_follow_a_silent_host_one_gets_the_database() {
+        for _ in 0..20 {
+            let place = Place::fresh();
+            let _gone = place.take(host("gone", None)).unwrap();
+            place.silence(SILENCE);
+            let taken: Vec<_> = std::thread::scope(|scope| {
+                let place = &place;
+                let take = |number| scope.spawn(move || place.take(host(number, None)));
+                let taking: Vec<_> = ["a", "b", "c", "d"].into_iter().map(take).collect();
+                taking.into_iter().map(|taking| taking.join().unwrap()).collect()
+            });
+            assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 1);
+            place.clock.set(NOW + LOOK_AFTER_MS);
+            taken.iter().flatten().for_each(|claim| claim.check().unwrap());
+            assert_eq!(place.files(), ["host"]);
+        }
+    }
+}

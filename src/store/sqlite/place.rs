@@ -1,0 +1,351 @@
+//! Where a database file lies: on what kind of file system, and whether it will still be there.
+//!
+//! SQLite's log needs memory that all its processes share, and locks that hold between them. A
+//! network file system has neither between its hosts: two that write one file damage it.
+
+mod system;
+
+use std::path::{Path, PathBuf};
+
+use super::open::Location;
+use crate::error::{ErrorKind, WorldError};
+
+/// Folders that builds make anew, deleting what was in them.
+const BUILD_FOLDERS: [&str; 7] =
+    [".next", ".output", ".svelte-kit", ".vercel", ".nuxt", "dist", "build"];
+
+/// File systems that several hosts have at once, by the name that the system gives them.
+const NETWORK: [&str; 40] = [
+    "9p",
+    "UNC",
+    "acfs",
+    "afpfs",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "drvfs",
+    "fakeowner",
+    "fuse.ceph",
+    "fuse.ceph-fuse",
+    "fuse.cephfs",
+    "fuse.gcsfuse",
+    "fuse.glusterfs",
+    "fuse.grpcfuse",
+    "fuse.juicefs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.sshfs",
+    "fuse.vmhgfs-fuse",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "orangefs",
+    "panfs",
+    "prl_fs",
+    "smb3",
+    "smbfs",
+    "vboxsf",
+    "virtiofs",
+    "vmhgfs",
+    "webdav",
+    "wekafs",
+];
+
+/// What a container has as the root of its files.
+const CONTAINER_ROOTS: [&str; 5] = ["9p", "aufs", "fuse.fuse-overlayfs", "overlay", "virtiofs"];
+
+/// Names by the number that Linux has for a kind of file system, for where it tells no name.
+const MAGIC: [(u64, &str); 22] = [
+    (0x6969, "nfs"),
+    (0x517b, "smbfs"),
+    (0xff53_4d42, "cifs"),
+    (0xfe53_4d42, "smb3"),
+    (0x0102_1997, "9p"),
+    (0x5346_414f, "afs"),
+    (0x6b41_4653, "afs"),
+    (0x00c3_6400, "ceph"),
+    (0x0bd0_0bd0, "lustre"),
+    (0x4750_4653, "gpfs"),
+    (0x7461_636f, "ocfs2"),
+    (0x0116_1970, "gfs2"),
+    (0x786f_4256, "vboxsf"),
+    (0x1983_0326, "beegfs"),
+    (0xaad7_aaea, "panfs"),
+    (0x564c, "ncpfs"),
+    (0x7375_7245, "coda"),
+    (0x2003_0528, "orangefs"),
+    (0x6573_5546, "fuse"),
+    (0x794c_7630, "overlay"),
+    (0x0102_1994, "tmpfs"),
+    (0x8584_58f6, "ramfs"),
+];
+
+/// What kind of place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A disk of this host, as far as the system says.
+    Local,
+    /// A file system that several hosts may have.
+    Network(String),
+    /// One that a program serves; whether it is of this host only is not known.
+    Fuse(String),
+    /// What a container writes over its image.
+    ContainerLayer,
+    /// Memory of this host.
+    Memory(String),
+}
+
+/// What the system says of the file system that a path is on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Mount {
+    /// Its name, such as `ext4` or `fuse.sshfs`; of programs that serve one behind `fuse.`.
+    type_name: Option<String>,
+    /// Its number, on Linux.
+    magic: Option<u64>,
+    /// Whether it is the root of all files.
+    is_root: bool,
+}
+
+fn classify(mount: &Mount) -> Kind {
+    let by_number = |magic: u64| MAGIC.iter().find(|(number, _)| *number == magic);
+    let by_number = mount.magic.and_then(by_number).map(|(_, name)| *name);
+    let Some(name) = mount.type_name.as_deref().or(by_number) else { return Kind::Local };
+    match name {
+        _ if mount.is_root && CONTAINER_ROOTS.contains(&name) => Kind::ContainerLayer,
+        _ if NETWORK.contains(&name) => Kind::Network(name.to_owned()),
+        // The disk of another system: NTFS, exFAT.
+        "fuseblk" => Kind::Local,
+        "fuse" | "macfuse" | "osxfuse" => Kind::Fuse(name.to_owned()),
+        _ if name.starts_with("fuse.") => Kind::Fuse(name.to_owned()),
+        "tmpfs" | "ramfs" => Kind::Memory(name.to_owned()),
+        _ => Kind::Local,
+    }
+}
+
+/// The folder of a build that a path is below, of an app: its `package.json` stands beside it.
+fn build_folder(path: &Path, is_app: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let is_built = |folder: &&Path| {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| BUILD_FOLDERS.contains(&name))
+            && folder.parent().is_some_and(&is_app)
+    };
+    // The outermost, because that is what a build deletes.
+    path.ancestors().skip(1).filter(is_built).last().map(Path::to_owned)
+}
+
+/// Where a database lies, or will.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, without links as far as its folders are there.
+    pub path: PathBuf,
+    /// On what.
+    pub kind: Kind,
+    /// The folder of a build that it is in.
+    pub build_folder: Option<PathBuf>,
+}
+
+/// Why a database may be gone one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// `container`, `memory` or `build`.
+    pub of: &'static str,
+    /// What it is, and what will happen.
+    pub found: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+impl Place {
+    /// Looks where a file lies, or would lie; `None` for memory.
+    pub fn of(location: &Location) -> Option<Self> {
+        let Location::File(path) = location else { return None };
+        let (there, path) = resolve(path);
+        let kind = classify(&system::mount_of(&there));
+        let build_folder = build_folder(&path, |folder| folder.join("package.json").is_file());
+        Some(Self { path, kind, build_folder })
+    }
+
+    /// Refuses a place where another host may have the file, or where the log may not work.
+    ///
+    /// # Errors
+    /// `CannotOpen`, with what it is, why, and what to do.
+    pub fn refuse_unless_local(&self) -> Result<(), WorldError> {
+        let (name, what) = match &self.kind {
+            Kind::Network(name) => (name, "which several hosts may have at once"),
+            Kind::Fuse(name) => (name, "which a program serves, perhaps from another host"),
+            Kind::Local | Kind::ContainerLayer | Kind::Memory(_) => return Ok(()),
+        };
+        let message = format!(
+            "the database would lie on a file system of the kind {name}, {what}; the shared memory and \
+             the locks of SQLite's log do not hold between hosts, and two that write would damage the \
+             file. Choose a local disk, or a block volume that one host mounts \
+             (WORKFLOW_HOOKLINE_URL); or, if only this host ever opens it and mmap works there, set \
+             WORKFLOW_HOOKLINE_FILE_SYSTEM=any"
+        );
+        Err(WorldError::new(ErrorKind::CannotOpen, message).with("fileSystem", name.as_str()))
+    }
+
+    /// Why the file may be gone one day, if so.
+    pub fn warning(&self) -> Option<Warning> {
+        let path = self.path.display();
+        if let Some(folder) = &self.build_folder {
+            return Some(Warning {
+                of: "build",
+                found: format!("{path} lies in {}, which the next build deletes", folder.display()),
+                advice: "set WORKFLOW_HOOKLINE_URL to a path outside of it",
+            });
+        }
+        match &self.kind {
+            Kind::ContainerLayer => Some(Warning {
+                of: "container",
+                found: format!(
+                    "{path} lies in the container's own layer, and goes with the container"
+                ),
+                advice: "mount a volume, and set WORKFLOW_HOOKLINE_URL to a path on it",
+            }),
+            Kind::Memory(name) => Some(Warning {
+                of: "memory",
+                found: format!(
+                    "{path} lies on {name}, which is memory, and goes when the machine or the container \
+                     restarts"
+                ),
+                advice: "set WORKFLOW_HOOKLINE_URL to a path on a disk",
+            }),
+            Kind::Local | Kind::Network(_) | Kind::Fuse(_) => None,
+        }
+    }
+}
+
+/// Whether the files of this process are those of a container.
+pub(super) fn is_in_container() -> bool {
+    classify(&system::mount_of(Path::new("/"))) == Kind::ContainerLayer
+}
+
+/// The part of a path that is there, and the path with that part free of links.
+fn resolve(path: &Path) -> (PathBuf, PathBuf) {
+    for there in path.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            let missing = path.strip_prefix(there).unwrap_or(Path::new(""));
+            let whole =
+                if missing.as_os_str().is_empty() { real.clone() } else { real.join(missing) };
+            return (real, whole);
+        }
+    }
+    (path.to_owned(), path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Mount {
+        Mount { type_name: Some(name.into()), ..Mount::default() }
+    }
+
+    fn numbered(magic: u64) -> Mount {
+        Mount { magic: Some(magic), ..Mount::default() }
+    }
+
+    fn refusal(mount: &Mount) -> Option<WorldError> {
+        let place = Place { path: "/a.db".into(), kind: classify(mount), build_folder: None };
+        place.refuse_unless_local().err()
+    }
+
+    #[test]
+    fn what_other_hosts_may_have_is_refused_by_its_name_and_by_its_number() {
+        for name in NETWORK {
+            let error = refusal(&named(name)).unwrap_or_else(|| panic!("{name} is refused"));
+            assert_eq!(error.kind, ErrorKind::CannotOpen);
+            assert!(error.message.contains(name), "{}", error.message);
+            assert!(
+                error.message.contains("WORKFLOW_HOOKLINE_FILE_SYSTEM=any"),
+                "{}",
+                error.message
+            );
+        }
+        for (magic, name) in MAGIC {
+            let expected = !matches!(name, "overlay" | "tmpfs" | "ramfs");
+            assert_eq!(refusal(&numbered(magic)).is_some(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_serves_is_refused_unless_it_is_known_to_be_a_disk() {
+        for name in ["fuse", "fuse.bindfs", "fuse.encfs", "macfuse"] {
+            assert_eq!(classify(&named(name)), Kind::Fuse(name.into()));
+            assert!(refusal(&named(name)).is_some(), "{name}");
+        }
+        // The name says more than the number, which all of them share.
+        let ntfs = Mount { magic: Some(0x6573_5546), ..named("fuseblk") };
+        assert_eq!(classify(&ntfs), Kind::Local);
+    }
+
+    #[test]
+    fn disks_of_this_host_and_what_nobody_knows_are_local() {
+        for name in [
+            "ext4", "xfs", "btrfs", "zfs", "f2fs", "ntfs3", "apfs", "hfs", "exfat", "bcachefs",
+            "squashfs",
+        ] {
+            assert_eq!(classify(&named(name)), Kind::Local, "{name}");
+        }
+        assert_eq!(classify(&numbered(0xef53)), Kind::Local);
+        assert_eq!(classify(&Mount::default()), Kind::Local);
+    }
+
+    #[test]
+    fn the_root_of_a_container_is_its_layer_and_the_same_elsewhere_is_not() {
+        for name in CONTAINER_ROOTS {
+            let root = Mount { is_root: true, ..named(name) };
+            assert_eq!(classify(&root), Kind::ContainerLayer, "{name}");
+            assert_ne!(classify(&named(name)), Kind::ContainerLayer, "{name}");
+        }
+        assert_eq!(classify(&named("overlay")), Kind::Local);
+        assert_eq!(classify(&Mount { is_root: true, ..named("ext4") }), Kind::Local);
+        assert!(refusal(&Mount { is_root: true, ..named("nfs4") }).is_some());
+        assert_eq!(classify(&named("tmpfs")), Kind::Memory("tmpfs".into()));
+    }
+
+    #[test]
+    fn a_folder_of_a_build_is_one_that_stands_beside_the_manifest_of_an_app() {
+        let app = |folder: &Path| folder == Path::new("/home/build/app");
+        let found = |path: &str| build_folder(Path::new(path), app);
+        let next = Some(PathBuf::from("/home/build/app/.next"));
+        assert_eq!(found("/home/build/app/.next/standalone/.workflow-data/hookline.db"), next);
+        assert_eq!(found("/home/build/app/dist/hookline.db"), Some("/home/build/app/dist".into()));
+        assert_eq!(found("/home/build/app/.workflow-data/hookline.db"), None);
+        assert_eq!(found("/home/build/app/src/dist/hookline.db"), None);
+        assert_eq!(found("/home/build/app/dist"), None, "a file of that name is no folder");
+    }
+
+    #[test]
+    fn each_warning_says_what_will_happen_and_what_to_set() {
+        let place = |kind, build_folder| Place { path: "/a/b.db".into(), kind, build_folder };
+        let warned = [
+            (place(Kind::ContainerLayer, None), "container"),
+            (place(Kind::Memory("tmpfs".into()), None), "memory"),
+            (place(Kind::Local, Some("/a".into())), "build"),
+        ];
+        for (place, of) in warned {
+            let warning = place.warning().expect("it warns");
+            assert_eq!(warning.of, of);
+            assert!(warning.advice.contains("WORKFLOW_HOOKLINE_URL"), "{}", warning.advice);
+            assert!(warning.found.contains("/a/b.db"), "{}", warning.found);
+        }
+        assert_eq!(place(Kind::Local, None).warning(), None);
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_lies_where_its_folder_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c.db");
+        let real = folder.path().canonicalize().unwrap();
+        assert_eq!(resolve(&path), (real.clone(), real.join("a/b/c.db")));
+    }
+}
