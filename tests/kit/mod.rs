@@ -23,8 +23,8 @@ use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use hookline::store::{
-    ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery, EventReply,
-    HookView, Outcome, Store, StreamSlice,
+    Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery,
+    EventReply, HookView, Outcome, Store, StreamSlice,
 };
 use tempfile::TempDir;
 
@@ -276,10 +276,14 @@ impl World {
 
     /// Whether a delivery's lease holds.
     pub fn holds(&self, delivery: &Delivery) -> bool {
-        self.store
-            .leased_delivery(delivery.message_id, &delivery.lease_token)
-            .expect("the lease is looked up")
-            .is_some()
+        let lease = self.store.lease(delivery.message_id).expect("the lease is looked up");
+        lease.is_some_and(|lease| lease.lease_token == delivery.lease_token)
+    }
+
+    /// Lets a delivery run.
+    pub fn admit(&self, delivery: &Delivery) -> Admission {
+        let (id, token) = (delivery.message_id, delivery.lease_token.clone());
+        settled(|done| self.store.admit(id, token, done)).expect("the store answers")
     }
 
     /// Appends chunks of text to a stream.
@@ -311,6 +315,7 @@ pub fn wake_up(run: u64) -> NewMessage {
         purpose: Purpose::WakeUp(run_id),
         idempotency_key: None,
         headers: None,
+        fence: None,
     }
 }
 
@@ -333,6 +338,7 @@ pub fn step_message(content: &str) -> NewMessage {
         body: content.into(),
         idempotency_key: None,
         headers: None,
+        fence: None,
     }
 }
 

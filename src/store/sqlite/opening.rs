@@ -16,7 +16,9 @@ use super::turn;
 use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
-use super::{HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, fault, migrate};
+use super::{
+    HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, delivery_secret, fault, migrate,
+};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -52,6 +54,7 @@ fn connect_to_write(
     migrate::migrate(&mut connection, options.clock.now_ms())?;
     open::enable_wal(&mut connection, location)?;
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
+    delivery_secret::keep(&connection)?;
     open::widen_cache(&connection)?;
     Ok(connection)
 }
