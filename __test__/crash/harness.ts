@@ -68,6 +68,11 @@ export function buildInspector(): string {
   return built('inspect');
 }
 
+/** The path of `examples/expire_leases.rs`, compiled at first. */
+export function buildExpiry(): string {
+  return built('expire_leases');
+}
+
 /** The path of a program of `examples/`, compiled at first. */
 function built(example: string): string {
   const path = compiled.get(example) ?? compile(example);
@@ -115,7 +120,7 @@ export function inspect(database: string): Found {
 
 /** Lets every lease of a database expire, as a process does to which the time has passed. */
 export function expireLeases(database: string): void {
-  execFileSync(built('expire_leases'), [database]);
+  execFileSync(buildExpiry(), [database]);
 }
 
 /** When a process is killed. */
