@@ -5,7 +5,7 @@
 //! ```
 //!
 //! It prints one JSON object: what SQLite's own check says, the payloads that each run received in
-//! the order of its log, how many messages wait for each run and how often each was attempted, and the
+//! the order of its log, what its deliveries over HTTP prove themselves with, how many messages wait for each run and how often each was attempted, and the
 //! logs that have gaps. With SQL it executes that first, to make a file that no hookline of this
 //! version would make. Opening a file in WAL mode may recover and truncate the WAL: give it a copy
 //! when that is somebody else's work to be tested.
@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "attempts": attempts(&connection)?,
         "failed": count(&connection, "SELECT count(*) FROM messages WHERE last_error IS NOT NULL")?,
         "events": count(&connection, "SELECT count(*) FROM events")?,
+        "deliverySecret": texts(&connection, "SELECT hex(secret) FROM delivery_secret")?,
         "gaps": texts(&connection, "SELECT run_id FROM events GROUP BY run_id \
              HAVING min(position) <> 1 OR max(position) <> count(*)")?,
     });

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     IdempotencyConflict,
     /// The run has ended.
     RunExpired,
+    /// The delivery that writes has lost its lease.
+    LeaseLost,
     /// A step's `retryAfter` has not come yet.
     TooEarly,
     /// Too much is under way; try again after `retryAfter` seconds.
@@ -71,6 +73,7 @@ impl ErrorKind {
             ErrorKind::EntityConflict => "ENTITY_CONFLICT",
             ErrorKind::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
             ErrorKind::RunExpired => "RUN_EXPIRED",
+            ErrorKind::LeaseLost => "LEASE_LOST",
             ErrorKind::TooEarly => "TOO_EARLY",
             ErrorKind::Throttled => "THROTTLED",
             ErrorKind::RunNotSupported => "RUN_NOT_SUPPORTED",
@@ -98,6 +101,9 @@ impl ErrorKind {
     pub fn status(self) -> Option<u16> {
         match self {
             ErrorKind::Invalid => Some(400),
+            // Not 500 and above, which is the storage's; any status keeps the runtime from failing
+            // the run for it.
+            ErrorKind::LeaseLost => Some(409),
             ErrorKind::Busy | ErrorKind::Closed => Some(503),
             ErrorKind::StorageFull => Some(507),
             ErrorKind::ReadOnly
@@ -223,6 +229,7 @@ impl From<Refusal> for WorldError {
             | Refusal::HookDisposed(_)
             | Refusal::WaitExists(_)
             | Refusal::WaitCompleted(_) => of(ErrorKind::EntityConflict),
+            Refusal::LeaseLost => of(ErrorKind::LeaseLost),
             Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),
             Refusal::RunExpired { .. } => of(ErrorKind::RunExpired),
             Refusal::TooEarly { retry_after_s, .. } => {

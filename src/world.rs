@@ -11,13 +11,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::domain::event::{EventBody, EventRequest};
-use crate::domain::id::{LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, NewMessage, Purpose};
+use crate::domain::fence::Fence;
+use crate::domain::id::{MessageId, RunId};
+use crate::domain::message::{NewMessage, Purpose};
 use crate::domain::resume_key::ResumeKey;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
-use crate::queue::admission::{Admission, Admissions};
+use crate::queue::admission::Admissions;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::http::AppAddress;
@@ -68,7 +69,7 @@ pub struct Engine {
     pub awaiting: Arc<Awaiting>,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
-    /// The deliveries over HTTP that run in this process. It may outlive a World that takes part.
+    /// The deliveries over HTTP that run in this process. They may outlive a World that takes part.
     pub admissions: Arc<Admissions>,
     pulse: Arc<Pulse>,
     entropy: Entropy,
@@ -98,6 +99,8 @@ pub struct EnqueueRequest {
     pub headers: Option<HashMap<String, String>>,
     /// From now.
     pub delay_ms: i64,
+    /// See [`NewMessage::fence`].
+    pub fence: Option<Fence>,
 }
 
 /// One World object's share of an engine.
@@ -256,11 +259,11 @@ impl Engine {
         Ok(Arc::new(Self {
             tails: Tails::new(Arc::clone(&store)),
             awaiting: Awaiting::new(Arc::clone(&store)),
+            admissions: Admissions::of(Arc::clone(&store)),
             store,
             upkeep,
             handlers: Arc::default(),
             wake_credits: WakeCredits::default(),
-            admissions: Arc::default(),
             pulse: Arc::default(),
             entropy: Entropy::default(),
             workers: Mutex::default(),
@@ -380,6 +383,7 @@ impl Engine {
             body: request.body,
             idempotency_key: request.idempotency_key,
             headers: request.headers.map(|headers| serde_json::json!(headers).to_string()),
+            fence: request.fence,
         };
         self.store.enqueue(message, request.delay_ms, done);
     }
@@ -505,38 +509,6 @@ impl Engine {
             dispatcher.wake();
         }
     }
-
-    /// Admits the delivery that a request over HTTP claims to be, as the queue knows it; `None` unless
-    /// the request comes from the holder of its live lease.
-    ///
-    /// # Errors
-    /// Storage faults.
-    pub fn admit_delivery(
-        &self,
-        claimed: &ClaimedDelivery,
-    ) -> Result<Option<(Delivery, Admission)>, WorldError> {
-        let Some(id) = MessageId::parse(&claimed.message_id) else { return Ok(None) };
-        let delivery = self.store.leased_delivery(id, &claimed.lease_token)?;
-        let delivery = delivery.filter(|delivery| {
-            delivery.queue_name == claimed.queue_name && delivery.attempt == claimed.attempt
-        });
-        Ok(delivery.map(|delivery| {
-            let admission = self.admissions.admit(&delivery);
-            (delivery, admission)
-        }))
-    }
-}
-
-/// What a request over HTTP says of itself.
-pub struct ClaimedDelivery {
-    /// The message's name.
-    pub message_id: String,
-    /// What proves it.
-    pub lease_token: LeaseToken,
-    /// The message's queue.
-    pub queue_name: String,
-    /// Which attempt it is, from 1.
-    pub attempt: i64,
 }
 
 /// One database, as its two users see it.

@@ -312,7 +312,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("src/store", &["store", "crypto", "domain", "error", "clock", "entropy", "lock"]),
     ("src/stream", &["stream", "store", "domain", "error", "clock", "entropy", "lock"]),
     ("src/awaiting.rs", &["store", "domain", "error", "clock", "lock"]),
-    ("src/queue", &["queue", "store", "domain", "error", "clock", "entropy", "lock"]),
+    ("src/queue", &["queue", "store", "crypto", "domain", "error", "clock", "entropy", "lock"]),
     ("src/test_controls.rs", &["store", "clock"]),
     ("src/config.rs", &["store", "crypto", "domain", "error", "clock", "entropy", "lock", "queue"]),
     (

@@ -5,18 +5,19 @@ use std::sync::{Arc, Barrier, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
+use hookline::crypto::DeliverySecret;
 use hookline::domain::event::{Event, EventRequest};
 use hookline::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
-use hookline::domain::message::{Delivery, NewMessage};
+use hookline::domain::message::{Lease, NewMessage};
 use hookline::domain::page::{Page, PageRequest};
 use hookline::domain::resume_key::ResumeKey;
 use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::listeners::Listeners;
 use hookline::store::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, DeadMessage,
-    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView,
-    Store, StreamSlice, Woken,
+    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
+    DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView,
+    StepView, Store, StreamSlice, Woken,
 };
 use hookline::stream::{ReadId, TailSlice, Tails};
 
@@ -304,11 +305,13 @@ impl Store for Looks {
     fn wake_forgotten(&self, _: Option<ActivePlace>, _: usize, _: Completion<Woken>) {
         unreachable!()
     }
-    fn leased_delivery(
-        &self,
-        _: MessageId,
-        _: &LeaseToken,
-    ) -> Result<Option<Delivery>, WorldError> {
+    fn lease(&self, _: MessageId) -> Result<Option<Lease>, WorldError> {
+        unreachable!()
+    }
+    fn admit(&self, _: MessageId, _: LeaseToken, _: Completion<Admission>) {
+        unreachable!()
+    }
+    fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
         unreachable!()
     }
     fn write_stream(&self, _: String, _: RunId, _: Vec<Vec<u8>>, _: Completion<()>) {

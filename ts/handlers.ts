@@ -5,6 +5,7 @@
  * this module several times, so the table lies on `globalThis`. Entries compare by the engine's key
  * only when a message arrives: at registration the environment may not be complete yet.
  */
+import { inDelivery } from './delivery';
 import type { Engine } from './engine';
 import { RunNotSupportedError } from './errors';
 import { decodeJson } from './json';
@@ -125,12 +126,17 @@ export function deliver(
   delivery: string,
   body: Uint8Array,
 ): void {
-  const { deliveryId, queueName, messageId, attempt } = JSON.parse(delivery) as NativeDelivery;
+  const { deliveryId, queueName, messageId, attempt, leaseToken } = JSON.parse(
+    delivery,
+  ) as NativeDelivery;
   const run = async (): Promise<string> => {
     const handler = handlerFor(engine, queueName);
     if (!handler) throw new Error(`No handler is registered for the queue "${queueName}".`);
     const message = decodeJson(new TextDecoder().decode(body));
-    const result = await handOver(engine, handler, message, { attempt, queueName, messageId });
+    const lease = { key: engine.key(), messageId, leaseToken };
+    const result = await inDelivery(lease, message, () =>
+      handOver(engine, handler, message, { attempt, queueName, messageId }),
+    );
     const seconds = timeoutOf(result);
     return JSON.stringify(seconds === undefined ? { done: true } : { timeoutSeconds: seconds });
   };

@@ -29,6 +29,7 @@ export interface NativeDelivery {
   queueName: string;
   messageId: string;
   attempt: number;
+  leaseToken: string;
 }
 
 /** One World of the addon: `src/binding/world.rs`, method by method. */
@@ -86,10 +87,14 @@ export interface NativeWorld {
   ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
   settleDelivery(deliveryId: number, outcome: string): void;
+  /** The answer to a challenge: `{ proof }`. */
+  proveApp(challenge: string): NativeReply;
   /** `ClaimedDelivery`, answered with an `AdmittedDelivery`; void when the lease is not live. */
-  admitDelivery(request: string): NativeReply;
-  /** The handler of an admitted delivery has ended. */
-  endDelivery(leaseToken: string): void;
+  admitDelivery(request: string): Promise<NativeReply>;
+  /** The proof of an answer to the request with this proof: `{ proof }`. */
+  proveAnswer(requestProof: string, status: number, body: string): NativeReply;
+  /** The handler of a delivery that entered has ended. */
+  endDelivery(messageId: string): void;
 
   /** `WorldStats`, its faults as `NativeWorkerFault`s. */
   stats(): Promise<NativeReply>;

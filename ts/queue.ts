@@ -1,6 +1,15 @@
 /** Messages: enqueueing them, and the HTTP handler that takes deliveries. */
 import type { Queue, QueueMessageOptions } from '../index';
 import { deploymentId } from './config';
+import {
+  atWork,
+  type Fence,
+  fenceOf,
+  type HandlerOutcome,
+  inDelivery,
+  outcomeUnder,
+  runOf,
+} from './delivery';
 import type { Engine } from './engine';
 import { invalid } from './errors';
 import {
@@ -28,7 +37,8 @@ export function createQueue(engine: Engine): Queue {
     async queue(queueName: string, message: unknown, options?: QueueMessageOptions) {
       const body = storableJson(message);
       if (body === undefined) throw invalid('A queue message must be a JSON value.');
-      const request = encodeRequest(engine, queueName, options ?? {});
+      const fence = fenceOf(engine, runOf(message));
+      const request = encodeRequest(engine, queueName, options ?? {}, fence);
       const native = await engine.connect();
       const reply = native.enqueue(request, new TextEncoder().encode(body));
       return { messageId: (await settled<{ messageId: string }>(reply)).json.messageId };
@@ -42,7 +52,12 @@ export function createQueue(engine: Engine): Queue {
   } as Queue;
 }
 
-function encodeRequest(engine: Engine, queueName: unknown, options: QueueMessageOptions): string {
+function encodeRequest(
+  engine: Engine,
+  queueName: unknown,
+  options: QueueMessageOptions,
+  fence: Fence | undefined,
+): string {
   if (typeof queueName !== 'string' || !QUEUE_NAME.test(queueName)) {
     throw invalid(
       'A queue name must begin with __wkf_workflow_ or __wkf_step_, or such with a namespace.',
@@ -57,6 +72,7 @@ function encodeRequest(engine: Engine, queueName: unknown, options: QueueMessage
     delaySeconds,
     idempotencyKey,
     headers,
+    fence,
   }) as string;
 }
 
@@ -66,25 +82,25 @@ function inNamespace(queueName: string, namespace: string | undefined): string {
   return `__${namespace}_wkf_step_${queueName.slice(BARE_STEP_PREFIX.length)}`;
 }
 
-/** What the queue itself holds of a delivery, and whether it may run. */
-interface AdmittedDelivery {
-  admission: 'admitted' | 'stillRunning' | 'repeated';
-  body: PayloadRef;
-}
+/** What becomes of a request; `src/queue/admission.rs` says what each means. */
+type AdmittedDelivery =
+  | { admission: 'enters'; leaseToken: string; body: PayloadRef }
+  | { admission: 'joins'; leaseToken: string }
+  | { admission: 'waits' | 'repeated' };
 
 /** What a request says of itself. */
 interface ClaimedDelivery {
   queueName: string;
   messageId: string;
   attempt: number;
-  leaseToken: string;
+  proof: string;
 }
 
 /**
- * One delivery over HTTP. The request proves itself by the lease token of the live delivery, which
- * is checked against the store before any code runs: the route is open to the world. What the
- * handler is given comes from the store too, so a token that leaked says nothing of its own; and it
- * is given once, however often the request is repeated.
+ * One request over HTTP: a challenge, or a delivery. A delivery proves itself by its live lease, which
+ * is checked before any code runs: the route is open to the world. What the handler is given comes
+ * from the store, and it is given once, however often the request is repeated. The answer proves that
+ * it is ours; all proofs are made in the addon (`src/crypto/delivery.rs`).
  */
 async function answerDelivery(
   engine: Engine,
@@ -92,19 +108,23 @@ async function answerDelivery(
   handler: QueueHandler,
   request: Request,
 ): Promise<Response> {
+  const challenge = request.headers.get('x-hookline-challenge');
   const queueName = request.headers.get('x-vqs-queue-name');
   const messageId = request.headers.get('x-vqs-message-id');
   const attempt = Number(request.headers.get('x-vqs-message-attempt') ?? Number.NaN);
-  const leaseToken = request.headers.get('x-hookline-lease') ?? '';
-  if (!request.body) return refusal(400, 'Missing request body');
-  if (!queueName || !messageId || !(Number.isSafeInteger(attempt) && attempt > 0)) {
-    return refusal(400, 'Missing required headers');
+  const proof = request.headers.get('x-hookline-proof') ?? '';
+  if (challenge === null) {
+    if (!request.body) return refusal(400, 'Missing request body');
+    if (!queueName || !messageId || !(Number.isSafeInteger(attempt) && attempt > 0)) {
+      return refusal(400, 'Missing required headers');
+    }
+    if (!queueName.startsWith(prefix)) return refusal(400, 'Unhandled queue');
+    if (proof === '') return refusal(401, NOT_LIVE);
   }
-  if (!queueName.startsWith(prefix)) return refusal(400, 'Unhandled queue');
-  if (leaseToken === '') return refusal(401, NOT_LIVE);
-  const claimed = { queueName, messageId, attempt, leaseToken };
   try {
     const native = openedWorld(engine) ?? (await engine.look());
+    if (challenge !== null) return answerChallenge(native, challenge);
+    const claimed = { queueName, messageId, attempt, proof } as ClaimedDelivery;
     return await runAdmitted(engine, native, claimed, handler);
   } catch {
     // The reason may name the database, which is nothing for whoever sent this.
@@ -114,6 +134,11 @@ async function answerDelivery(
 
 const NOT_LIVE = 'This request does not belong to a live delivery';
 
+function answerChallenge(native: NativeWorld, challenge: string): Response {
+  const { proof } = answerOf<{ proof: string }>(native.proveApp(challenge)).json;
+  return Response.json({ ok: true }, { headers: { [HANDLED]: proof } });
+}
+
 /** Throws what keeps it from being verified; what the handler throws is an answer. */
 async function runAdmitted(
   engine: Engine,
@@ -122,27 +147,37 @@ async function runAdmitted(
   handler: QueueHandler,
 ): Promise<Response> {
   const reply = native.admitDelivery(JSON.stringify(claimed));
-  const { json: admitted, bytes } = answerOf<AdmittedDelivery | undefined>(reply);
-  if (!admitted) return refusal(401, NOT_LIVE);
-  if (admitted.admission === 'repeated') return refusal(409, 'This delivery was taken before');
-  // It comes again; until then the queue counts it as not reached.
-  if (admitted.admission === 'stillRunning') return refusal(503, 'An earlier delivery still runs');
-  const { queueName, messageId, attempt, leaseToken } = claimed;
-  try {
-    const body = payloadOf(admitted.body, bytes) as Uint8Array;
-    const message = decodeJson(new TextDecoder().decode(body));
-    const seconds = timeoutOf(
-      await handOver(engine, handler, message, { attempt, queueName, messageId }),
-    );
-    return handled(
-      messageId,
-      200,
-      seconds === undefined ? { ok: true } : { timeoutSeconds: seconds },
-    );
-  } catch (error) {
-    return handled(messageId, failureStatus(error, queueName), String(error));
-  } finally {
-    native.endDelivery(leaseToken);
+  const { json: admitted, bytes } = await settled<AdmittedDelivery | undefined>(reply);
+  const { queueName, messageId, attempt } = claimed;
+  switch (admitted?.admission) {
+    case undefined:
+      return refusal(401, NOT_LIVE);
+    case 'repeated':
+      return refusal(409, 'This delivery was taken before');
+    // It comes again; until then the queue counts it as not reached.
+    case 'waits':
+      return refusal(503, 'An earlier delivery still runs');
+    case 'joins': {
+      const outcome = outcomeUnder(engine, messageId, admitted.leaseToken);
+      // It runs in another thread.
+      if (!outcome) return refusal(503, 'An earlier delivery still runs');
+      return handled(native, claimed, await outcome);
+    }
+    case 'enters': {
+      const body = payloadOf(admitted.body, bytes) as Uint8Array;
+      const delivery = { key: engine.key(), messageId, leaseToken: admitted.leaseToken };
+      const outcome = atWork(delivery, async () => {
+        const message = decodeJson(new TextDecoder().decode(body));
+        return inDelivery(delivery, message, () =>
+          handOver(engine, handler, message, { attempt, queueName, messageId }),
+        );
+      });
+      try {
+        return handled(native, claimed, await outcome);
+      } finally {
+        native.endDelivery(messageId);
+      }
+    }
   }
 }
 
@@ -152,9 +187,22 @@ function failureStatus(error: unknown, queueName: string): number {
   return isRefusedForEver(error, queueName) ? 422 : 500;
 }
 
-/** An answer of the handler itself: the queue takes no other for one (`src/queue/http.rs`). */
-function handled(messageId: string, status: number, answer: unknown): Response {
-  return Response.json(answer, { status, headers: { 'x-hookline-handled': messageId } });
+/** The header by which an answer proves itself: the queue takes no other for one. */
+const HANDLED = 'x-hookline-handled';
+
+/** The answer to a request with this proof, for what its handler came to. */
+function handled(
+  native: NativeWorld,
+  { proof, queueName }: ClaimedDelivery,
+  { error, result }: HandlerOutcome,
+): Response {
+  const seconds = timeoutOf(result);
+  const done = seconds === undefined ? { ok: true } : { timeoutSeconds: seconds };
+  const status = error === undefined ? 200 : failureStatus(error, queueName);
+  const body = JSON.stringify(error === undefined ? done : String(error));
+  const answer = answerOf<{ proof: string }>(native.proveAnswer(proof, status, body)).json;
+  const headers = { 'content-type': 'application/json', [HANDLED]: answer.proof };
+  return new Response(body, { status, headers });
 }
 
 function refusal(status: number, error: string): Response {

@@ -11,6 +11,7 @@ import type {
 } from '../index';
 import { checkTimeout, runEnd } from './awaiting';
 import { maxEvents } from './config';
+import { type Fence, fenceOf } from './delivery';
 import type { Engine } from './engine';
 import { invalid } from './errors';
 import { encodeJson, isBytes } from './json';
@@ -200,7 +201,7 @@ export function createEvent(engine: Engine) {
     event: EventRequest,
     params?: CreateEventOptions,
   ): Promise<EventResult> => {
-    const { request, payload } = encodeEvent(runId, event);
+    const { request, payload } = encodeEvent(runId, event, fenceOf(engine, runId));
     const native = await engine.connect();
     const { json, bytes } = await settled<NativeRecord>(native.appendEvent(request, payload));
     return withPayload(
@@ -214,9 +215,14 @@ export function createEvent(engine: Engine) {
 /**
  * An event as the addon takes it: the payload field apart from the rest, dates as milliseconds.
  *
+ * @param fence - The delivery that appends it.
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
  */
-export function encodeEvent(runId: string | null, event: EventRequest): EncodedEvent {
+export function encodeEvent(
+  runId: string | null,
+  event: EventRequest,
+  fence?: Fence,
+): EncodedEvent {
   if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
   const { eventType, correlationId, specVersion } = event;
   text('eventType', eventType);
@@ -237,6 +243,7 @@ export function encodeEvent(runId: string | null, event: EventRequest): EncodedE
     specVersion,
     eventData: event.eventData === undefined ? undefined : rest,
     payloadFormat: payload?.format,
+    fence,
   });
   return { request: request as string, payload: payload?.bytes };
 }

@@ -52,23 +52,36 @@ export interface Found {
   /** Messages whose last attempt has failed. */
   failed: number;
   events: number;
+  /** In hexadecimal; one. */
+  deliverySecret: string[];
   /** Runs whose log has gaps. */
   gaps: string[];
 }
 
-let compiled: string | undefined;
+const compiled = new Map<string, string>();
 
 /** The time that a first compilation of the inspector may take. */
 export const BUILD_LIMIT_MS = 300_000;
 
 /** The path of `examples/inspect.rs`, compiled at first. */
 export function buildInspector(): string {
-  compiled ??= compileInspector();
-  return compiled;
+  return built('inspect');
 }
 
-function compileInspector(): string {
-  const args = ['build', '--locked', '--example', 'inspect', '--message-format=json'];
+/** The path of `examples/expire_leases.rs`, compiled at first. */
+export function buildExpiry(): string {
+  return built('expire_leases');
+}
+
+/** The path of a program of `examples/`, compiled at first. */
+function built(example: string): string {
+  const path = compiled.get(example) ?? compile(example);
+  compiled.set(example, path);
+  return path;
+}
+
+function compile(example: string): string {
+  const args = ['build', '--locked', '--example', example, '--message-format=json'];
   const output = execFileSync('cargo', args, {
     cwd: ROOT,
     encoding: 'utf8',
@@ -79,7 +92,7 @@ function compileInspector(): string {
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => (JSON.parse(line) as { executable?: string | null }).executable)
-    .filter((path) => path && basename(path).startsWith('inspect'));
+    .filter((path) => path && basename(path).startsWith(example));
   return executables.at(-1) as string;
 }
 
@@ -103,6 +116,11 @@ export function inspect(database: string): Found {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Lets every lease of a database expire, as a process does to which the time has passed. */
+export function expireLeases(database: string): void {
+  execFileSync(buildExpiry(), [database]);
 }
 
 /** When a process is killed. */

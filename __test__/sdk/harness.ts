@@ -1,11 +1,12 @@
 /** Fixture applications as child processes, for tests that need the whole SDK (an ES module). */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { until } from '../crash/harness';
 
 export type Via = 'sdk' | 'hookline';
 /** A package, or the path of a module. */
@@ -157,6 +158,27 @@ export class App {
     }
   }
 
+  get pid(): number {
+    return this.child.pid as number;
+  }
+
+  /** Pauses the process as it is; waits until it stands still. */
+  async pause(): Promise<void> {
+    this.child.kill('SIGSTOP');
+    await this.paused();
+  }
+
+  /** Waits until the process stands still, whoever has stopped it. */
+  async paused(): Promise<void> {
+    const state = () => execFileSync('ps', ['-o', 'stat=', '-p', String(this.pid)]).toString();
+    await until('the process stands still', STOP_LIMIT_MS, () => state().startsWith('T'));
+  }
+
+  /** Lets a paused process go on. */
+  goOn(): void {
+    this.child.kill('SIGCONT');
+  }
+
   /** SIGKILL: no handler of the process runs. */
   async kill(): Promise<void> {
     await this.dies('SIGKILL');
@@ -172,6 +194,8 @@ export class App {
   /** SIGTERM, as a deployment does; SIGKILL for a process that does not obey. */
   async stop(): Promise<void> {
     running.delete(this);
+    // One that a failed test has left paused hears nothing.
+    this.goOn();
     this.child.kill('SIGTERM');
     const impatience = setTimeout(() => this.child.kill('SIGKILL'), STOP_LIMIT_MS);
     await this.ended;

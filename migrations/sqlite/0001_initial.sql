@@ -143,6 +143,8 @@ CREATE TABLE messages (
   lease_owner TEXT,
   lease_token TEXT,
   lease_expires_at_ms INTEGER,
+  -- Whether the delivery of the lease has been let in, where it came over HTTP: it runs once.
+  admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted IN (0, 1)),
   last_error TEXT,
   dead_at_ms INTEGER,
   CHECK ((lease_owner IS NULL) = (lease_token IS NULL)),
@@ -179,6 +181,13 @@ INSERT INTO queue_time VALUES (1, 0);
 CREATE TABLE queue_names (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   workflow_prefix TEXT NOT NULL
+) STRICT;
+
+-- What proves over HTTP that a process has this database; it never travels. One row, written by
+-- whoever opens the database first.
+CREATE TABLE delivery_secret (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  secret BLOB NOT NULL CHECK (length(secret) = 32)
 ) STRICT;
 
 -- Streams exist on their own: a health check writes one under a run that never was.

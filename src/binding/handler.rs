@@ -109,6 +109,7 @@ impl Handler for JsHandler {
             "queueName": delivery.queue_name,
             "messageId": delivery.message_id.to_string(),
             "attempt": delivery.attempt,
+            "leaseToken": delivery.lease_token.expose(),
         });
         self.lock().insert(number, done);
         let arguments = (json.to_string(), Uint8Array::from(delivery.body)).into();

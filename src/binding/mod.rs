@@ -11,6 +11,7 @@ mod promise;
 mod queue;
 mod replies;
 mod requests;
+mod routes;
 mod test_controls;
 mod upkeep;
 mod world;

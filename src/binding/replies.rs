@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 use crate::crypto::RunKey;
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
-use crate::domain::message::Delivery;
 use crate::domain::page::Page;
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::run::Run;
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
-use crate::queue::admission::Admission;
+use crate::queue::admission::AdmittedDelivery;
 use crate::queue::pulse::{Fault, PulseReading};
 use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
 use crate::stream::TailSlice;
@@ -389,22 +388,33 @@ pub fn repeated(repeated: bool) -> Result<Reply, WorldError> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AdmittedDelivery {
+struct AdmittedRecord {
     admission: &'static str,
-    body: PayloadRef,
+    lease_token: Option<String>,
+    body: Option<PayloadRef>,
 }
 
-/// What a route may hand to its handler, if it is admitted; nothing when the lease is not live.
-pub fn admitted_delivery(admitted: Option<(Delivery, Admission)>) -> Result<Reply, WorldError> {
-    let Some((delivery, admission)) = admitted else { return Ok(Reply::void()) };
-    Reply::document(|block| AdmittedDelivery {
-        admission: match admission {
-            Admission::Admitted => "admitted",
-            Admission::StillRunning => "stillRunning",
-            Admission::Repeated => "repeated",
-        },
-        body: block.bytes(&delivery.body),
+/// What a route may do with a request; nothing when it has no live lease.
+pub fn admitted_delivery(admitted: AdmittedDelivery) -> Result<Reply, WorldError> {
+    let (admission, lease_token, body) = match admitted {
+        AdmittedDelivery::NotLive => return Ok(Reply::void()),
+        AdmittedDelivery::Enters(delivery) => {
+            ("enters", Some(delivery.lease_token), Some(delivery.body))
+        }
+        AdmittedDelivery::Joins(lease_token) => ("joins", Some(lease_token), None),
+        AdmittedDelivery::Waits => ("waits", None, None),
+        AdmittedDelivery::Repeated => ("repeated", None, None),
+    };
+    Reply::document(|block| AdmittedRecord {
+        admission,
+        lease_token: lease_token.map(|token| token.expose().to_owned()),
+        body: body.map(|body| block.bytes(&body)),
     })
+}
+
+/// A proof, as it stands in a header.
+pub fn proof(proof: String) -> Result<Reply, WorldError> {
+    value(json!({ "proof": proof }))
 }
 
 pub fn streams(streams: Vec<String>) -> Result<Reply, WorldError> {

@@ -7,14 +7,16 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, RunId};
+use crate::domain::fence::Fence;
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError, unstorable_because};
 use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
+use crate::queue::admission::ClaimedDelivery;
 use crate::store::{EventQuery, RunQuery};
-use crate::world::{ClaimedDelivery, EnqueueRequest};
+use crate::world::EnqueueRequest;
 
 /// Reads a request.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
@@ -37,6 +39,26 @@ pub struct AppendEvent {
     pub(super) spec_version: Option<u32>,
     pub(super) event_data: Option<Box<RawValue>>,
     pub(super) payload_format: Option<PayloadFormat>,
+    fence: Option<FenceRequest>,
+}
+
+/// The delivery that a write belongs to.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FenceRequest {
+    message_id: String,
+    lease_token: String,
+}
+
+impl FenceRequest {
+    /// A name that no message has holds no lease either.
+    fn into_fence(self) -> Fence {
+        let none = MessageId::from_number(0);
+        Fence {
+            message_id: MessageId::parse(&self.message_id).unwrap_or(none),
+            lease_token: LeaseToken::new(self.lease_token),
+        }
+    }
 }
 
 /// Refuses what the database would refuse every time, and then as a fault of its own.
@@ -101,6 +123,7 @@ impl AppendEvent {
             spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
             data,
             payload,
+            fence: self.fence.map(FenceRequest::into_fence),
         })
     }
 }
@@ -253,6 +276,7 @@ impl ResumeHook {
             spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
             data,
             payload: Some(payload),
+            fence: None,
         })
     }
 }
@@ -309,9 +333,9 @@ impl ResumeKeyRequest {
 #[serde(rename_all = "camelCase")]
 struct DeliveryClaim {
     message_id: String,
-    lease_token: String,
     queue_name: String,
     attempt: i64,
+    proof: String,
 }
 
 /// What a request over HTTP says of itself.
@@ -319,10 +343,21 @@ pub fn claimed_delivery(json: &str) -> Result<ClaimedDelivery, WorldError> {
     let claim: DeliveryClaim = parse(json)?;
     Ok(ClaimedDelivery {
         message_id: claim.message_id,
-        lease_token: LeaseToken::new(claim.lease_token),
         queue_name: claim.queue_name,
         attempt: claim.attempt,
+        proof: claim.proof,
     })
+}
+
+/// What a challenge may look like: longer than ours is, and no text to make anybody sign.
+const CHALLENGE_LENGTH_MAX: usize = 100;
+
+/// A challenge that this process may answer.
+pub fn challenge(text: String) -> Result<String, WorldError> {
+    match text.is_empty() || text.len() > CHALLENGE_LENGTH_MAX {
+        true => Err(WorldError::invalid("that is no challenge")),
+        false => Ok(text),
+    }
 }
 
 #[derive(Deserialize)]
@@ -419,6 +454,7 @@ pub struct Enqueue {
     delay_seconds: Option<f64>,
     idempotency_key: Option<String>,
     headers: Option<HashMap<String, String>>,
+    fence: Option<FenceRequest>,
 }
 
 impl Enqueue {
@@ -434,6 +470,7 @@ impl Enqueue {
             idempotency_key: self.idempotency_key,
             headers: self.headers.filter(|headers| !headers.is_empty()),
             delay_ms: (delay_seconds * 1000.0) as i64,
+            fence: self.fence.map(FenceRequest::into_fence),
         })
     }
 }

@@ -12,7 +12,7 @@ use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
 use crate::config::{Config, RawConfig};
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, RunId};
+use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::SortOrder;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -44,7 +44,8 @@ struct Shared {
     handler: Option<Arc<JsHandler>>,
     /// Warns of faults, from `startWorker` on.
     warns: Option<Arc<FaultListener>>,
-    /// Where the deliveries over HTTP were admitted that its routes run.
+    /// Where the deliveries over HTTP were let in that its routes run. They may end after this World was
+    /// closed, when others go on with its engine.
     admissions: Option<Arc<Admissions>>,
     /// Prefixes that have a handler, also those from before there was a function to call.
     prefixes: Vec<String>,
@@ -79,6 +80,16 @@ impl NativeWorld {
     pub(super) fn engine(&self) -> Outcome<Arc<Engine>> {
         let shared = lock(&self.shared);
         shared.world.as_ref().map(|world| Arc::clone(world.engine())).ok_or_else(WorldError::closed)
+    }
+
+    /// Where the deliveries that the routes of this World take are let in; once there was one, also when
+    /// the World has been closed.
+    pub(super) fn admissions(&self) -> Outcome<Arc<Admissions>> {
+        let mut shared = lock(&self.shared);
+        if let Some(world) = &shared.world {
+            shared.admissions = Some(Arc::clone(&world.engine().admissions));
+        }
+        shared.admissions.clone().ok_or_else(WorldError::closed)
     }
 
     /// A promise of an operation of the open engine. `prepare` reads the request; what it refuses is
@@ -358,25 +369,6 @@ impl NativeWorld {
         let handler = lock(&self.shared).handler.clone();
         if let Some(handler) = handler {
             handler.settle(delivery_id, &outcome);
-        }
-    }
-
-    #[napi(catch_unwind, ts_return_type = "NativeReply")]
-    pub fn admit_delivery(&self, env: Env, request: String) -> Result<JsValue> {
-        let admitted = self.engine().and_then(|engine| {
-            let claimed = requests::claimed_delivery(&request)?;
-            lock(&self.shared).admissions = Some(Arc::clone(&engine.admissions));
-            engine.admit_delivery(&claimed)
-        });
-        promise::answer(&env, admitted.and_then(replies::admitted_delivery))
-    }
-
-    #[napi(catch_unwind)]
-    pub fn end_delivery(&self, lease_token: String) {
-        // Also of a World that was closed meanwhile: others may go on with its engine.
-        let admissions = lock(&self.shared).admissions.clone();
-        if let Some(admissions) = admissions {
-            admissions.end(&LeaseToken::new(lease_token));
         }
     }
 

@@ -4,6 +4,7 @@
 //! its own: the run keys that the SDK encrypts with, and the keys that [`seal`] and [`token`] use for
 //! what the SDK leaves plain. Nothing here prints a key, and no error holds one.
 
+mod delivery;
 mod seal;
 mod token;
 
@@ -16,6 +17,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+pub use self::delivery::{DELIVERY_SECRET_LENGTH, DeliverySecret, ProvenDelivery};
 pub use self::seal::{SealedKind, Seals, is_sealed, sealed_key_id};
 pub use self::token::{TOKEN_KEY_LENGTH, TokenSeal};
 use crate::domain::id::RunId;

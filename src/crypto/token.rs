@@ -10,6 +10,7 @@ use aes_siv::siv::{Aes256Siv, IV_SIZE};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
 
+use super::delivery::DeliverySecret;
 use crate::domain::id::HookToken;
 
 /// Bytes of the key.
@@ -66,6 +67,11 @@ impl TokenSeal {
             .expect("no digest is as long as the cipher's limit");
         // The synthetic vector alone: it is the keyed hash.
         Base64UrlUnpadded::encode_string(&sealed[..IV_SIZE])
+    }
+
+    /// The secret of deliveries, in a database that has this one beside the key.
+    pub fn delivery_secret(&self, beside: &DeliverySecret) -> DeliverySecret {
+        beside.under(self.0.as_ref())
     }
 
     fn opened(&self, stored: &str) -> Option<String> {

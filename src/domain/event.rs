@@ -1,5 +1,6 @@
 //! Events: the facts of a run's log, the closed list of `@workflow/world` 4.5.0.
 
+use super::fence::Fence;
 use super::id::{CorrelationId, HookToken, Position, RunId};
 use super::payload::{Payload, StructuredError};
 
@@ -203,9 +204,16 @@ pub struct EventRequest {
     pub data: Option<String>,
     /// The value that the event carries.
     pub payload: Option<Payload>,
+    /// The delivery that writes it; `None` when nobody's lease matters.
+    pub fence: Option<Fence>,
 }
 
 impl EventRequest {
+    /// The lease without which the event may not be appended.
+    pub fn needed_lease(&self) -> Option<&Fence> {
+        self.fence.as_ref().filter(|_| self.body.event_type().is_of_delivery())
+    }
+
     /// How many bytes of the caller's it carries, about.
     pub fn bytes(&self) -> usize {
         let payload = self.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());

@@ -1,5 +1,6 @@
 //! Messages: what the queue stores and delivers.
 
+use super::fence::Fence;
 use super::id::{LeaseToken, MessageId, RunId};
 use super::run::Run;
 
@@ -74,6 +75,15 @@ pub struct NewMessage {
     pub idempotency_key: Option<String>,
     /// JSON object of the caller's own headers, for delivery over HTTP.
     pub headers: Option<String>,
+    /// The delivery that enqueues it; `None` when nobody's lease matters.
+    pub fence: Option<Fence>,
+}
+
+impl NewMessage {
+    /// The lease without which the message may not be enqueued.
+    pub fn needed_lease(&self) -> Option<&Fence> {
+        self.fence.as_ref().filter(|_| self.purpose.is_of_delivery())
+    }
 }
 
 /// A claimed message: one attempt to hand it to a handler.
@@ -90,6 +100,21 @@ pub struct Delivery {
     /// 1-based.
     pub attempt: i64,
     /// Proof of this claim.
+    pub lease_token: LeaseToken,
+}
+
+/// A lease that a message has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The message.
+    pub message_id: MessageId,
+    /// Which handler gets it.
+    pub queue_name: String,
+    /// The run that its delivery replays; `None` for a step or a health check.
+    pub run_id: Option<RunId>,
+    /// 1-based.
+    pub attempt: i64,
+    /// Proof of the claim.
     pub lease_token: LeaseToken,
 }
 
@@ -122,6 +147,7 @@ impl WakeUp {
             purpose: Purpose::WakeUp(self.run_id),
             idempotency_key: None,
             headers: None,
+            fence: None,
         }
     }
 

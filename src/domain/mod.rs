@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod event;
+pub mod fence;
 pub mod hook;
 pub mod id;
 pub mod message;

@@ -49,6 +49,11 @@ pub enum Refusal {
     ResumeKeyReused,
     #[error("the token of a hook may have at most {} characters", super::id::TOKEN_LENGTH_MAX)]
     TokenUnacceptable,
+    #[error(
+        "this delivery has lost its lease, so it writes nothing more: the message is delivered again, \
+         or has been"
+    )]
+    LeaseLost,
     #[error("wait \"{0}\" does not exist")]
     WaitNotFound(CorrelationId),
     #[error("wait \"{0}\" exists already")]

@@ -16,6 +16,7 @@ mod wait;
 
 use super::change::Change;
 use super::event::{Event, EventBody, EventRequest, EventType};
+use super::fence::Fence;
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
 use super::payload::Payload;
@@ -35,6 +36,8 @@ pub struct Needs {
     pub token: Option<HookToken>,
     /// A wait of the run.
     pub wait: Option<CorrelationId>,
+    /// A lease that may be lost.
+    pub lease: Option<Fence>,
 }
 
 /// The rows that were asked for, as the transaction sees them.
@@ -52,6 +55,8 @@ pub struct Seen {
     pub token_holder: Option<Hook>,
     /// See [`Needs`].
     pub wait: Option<Wait>,
+    /// Whether the lease that was asked for is still there.
+    pub lease_holds: bool,
 }
 
 /// Where a log ends.
@@ -104,9 +109,9 @@ pub enum Entity {
 }
 
 /// Which rows [`decide`] will read.
-pub fn needs(body: &EventBody) -> Needs {
-    let mut needs = Needs::default();
-    match body {
+pub fn needs(request: &EventRequest) -> Needs {
+    let mut needs = Needs { lease: request.needed_lease().cloned(), ..Needs::default() };
+    match &request.body {
         EventBody::RunCreated(_)
         | EventBody::RunStarted(_)
         | EventBody::RunCompleted
@@ -138,6 +143,10 @@ pub fn needs(body: &EventBody) -> Needs {
 /// # Errors
 /// A [`Refusal`] when the event may not happen; then nothing is to be written.
 pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decision, Refusal> {
+    // First: what else may be wrong with it comes of what others have done since.
+    if request.needed_lease().is_some() && !seen.lease_holds {
+        return Err(Refusal::LeaseLost);
+    }
     match request.body.clone() {
         EventBody::RunCreated(creation) => run::create(seen, request, creation, stamp),
         EventBody::RunStarted(creation) => run::start(seen, request, creation, stamp),

@@ -1,148 +1,209 @@
-//! Which deliveries over HTTP run in this process.
+//! Which deliveries over HTTP run in this process, and which may not.
 //!
-//! A request may come twice: a proxy repeats it, or gives up on it while its handler still runs, so
-//! that the message is delivered again. The first does nothing, the second must wait: two replays of
-//! one run at a time would corrupt its log.
+//! That a lease is let in once, in whatever process, the store sees to. What it cannot say is what still
+//! runs here for an earlier lease: a proxy may give up on a request whose handler goes on, so that the
+//! message is delivered again meanwhile.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use super::purpose;
+use crate::crypto::{DeliverySecret, ProvenDelivery};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, Purpose};
+use crate::domain::message::{Delivery, Lease};
+use crate::error::WorldError;
 use crate::lock::lock;
+use crate::store::{Admission, Completion, Store};
 
-/// Leases remembered at most: more than can be live at a time.
-const LEASES_MAX: usize = 16_384;
+/// What a request over HTTP says of itself.
+pub struct ClaimedDelivery {
+    /// The message's name.
+    pub message_id: String,
+    /// The message's queue.
+    pub queue_name: String,
+    /// Which attempt it is, from 1.
+    pub attempt: i64,
+    /// What proves it.
+    pub proof: String,
+}
 
-/// What happens to a request with a live lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+/// What becomes of a request over HTTP.
+pub enum AdmittedDelivery {
     /// Its handler may run; [`Admissions::end`] says when it has.
-    Admitted,
-    /// An earlier delivery of the same work still runs.
-    StillRunning,
-    /// This very delivery was admitted before.
+    Enters(Delivery),
+    /// Its handler runs already, and goes on under this lease.
+    Joins(LeaseToken),
+    /// An earlier replay of its run still runs.
+    Waits,
+    /// It was let in before.
     Repeated,
+    /// It does not come from the holder of a live lease.
+    NotLive,
 }
 
-/// What must not run twice at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Work {
-    Replay(RunId),
-    Message(MessageId),
-}
-
-/// The deliveries that were admitted.
-#[derive(Default)]
-pub struct Admissions(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    /// As many as handlers run, which is few.
-    running: Vec<(LeaseToken, Work)>,
-    admitted: HashSet<LeaseToken>,
-    in_order: VecDeque<LeaseToken>,
+/// Lets deliveries in.
+pub struct Admissions {
+    store: Arc<dyn Store>,
+    at_work: AtWork,
+    secret: OnceLock<DeliverySecret>,
 }
 
 impl Admissions {
-    /// Admits a delivery whose lease is live, once, unless its work still runs.
-    pub fn admit(&self, delivery: &Delivery) -> Admission {
-        let work = work_of(delivery);
-        let mut state = lock(&self.0);
-        if state.admitted.contains(&delivery.lease_token) {
-            return Admission::Repeated;
-        }
-        if state.running.iter().any(|(_, running)| *running == work) {
-            return Admission::StillRunning;
-        }
-        if state.in_order.len() >= LEASES_MAX
-            && let Some(oldest) = state.in_order.pop_front()
-        {
-            state.admitted.remove(&oldest);
-        }
-        state.running.push((delivery.lease_token.clone(), work));
-        state.admitted.insert(delivery.lease_token.clone());
-        state.in_order.push_back(delivery.lease_token.clone());
-        Admission::Admitted
+    /// Those of the messages of this store.
+    pub fn of(store: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self { store, at_work: AtWork::default(), secret: OnceLock::new() })
     }
 
-    /// The handler of an admitted delivery has ended.
-    pub fn end(&self, lease_token: &LeaseToken) {
-        lock(&self.0).running.retain(|(running, _)| running != lease_token);
+    /// What proves that this process has the database. Once it has been read, also when the database
+    /// has been closed: a handler may end later.
+    ///
+    /// # Errors
+    /// Storage faults.
+    pub fn secret(&self) -> Result<&DeliverySecret, WorldError> {
+        if let Some(secret) = self.secret.get() {
+            return Ok(secret);
+        }
+        let secret = self.store.delivery_secret()?;
+        Ok(self.secret.get_or_init(|| secret))
+    }
+
+    /// Lets the delivery in that a request claims to be, unless it has no live lease, has been in
+    /// before, or has to wait.
+    ///
+    /// # Errors
+    /// Settles with storage faults.
+    pub fn admit(self: &Arc<Self>, claimed: &ClaimedDelivery, done: Completion<AdmittedDelivery>) {
+        let lease = match self.lease_of(claimed) {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return done.settle(Ok(AdmittedDelivery::NotLive)),
+            Err(error) => return done.settle(Err(error)),
+        };
+        let joins = match self.at_work.enter(&lease) {
+            Entry::Waits => return done.settle(Ok(AdmittedDelivery::Waits)),
+            Entry::Enters => None,
+            Entry::Joins => Some(lease.lease_token.clone()),
+        };
+        let (admissions, message_id) = (Arc::clone(self), lease.message_id);
+        let told = Completion::new(move |admission: Result<Admission, WorldError>| {
+            if joins.is_none() && !matches!(admission, Ok(Admission::Admitted(_))) {
+                admissions.at_work.end(message_id);
+            }
+            done.settle(admission.map(|admission| match (admission, joins) {
+                (Admission::LeaseLost, _) => AdmittedDelivery::NotLive,
+                (Admission::Admitted(_) | Admission::Repeated, Some(lease_token)) => {
+                    AdmittedDelivery::Joins(lease_token)
+                }
+                (Admission::Admitted(delivery), None) => AdmittedDelivery::Enters(delivery),
+                (Admission::Repeated, None) => AdmittedDelivery::Repeated,
+            }));
+        });
+        // Also for one that joins: it must not come in elsewhere.
+        self.store.admit(message_id, lease.lease_token, told);
+    }
+
+    /// The lease whose holder has made this request.
+    fn lease_of(&self, claimed: &ClaimedDelivery) -> Result<Option<Lease>, WorldError> {
+        let Some(id) = MessageId::parse(&claimed.message_id) else { return Ok(None) };
+        let Some(lease) = self.store.lease(id)? else { return Ok(None) };
+        let delivery = ProvenDelivery {
+            message_id: id,
+            queue_name: &claimed.queue_name,
+            attempt: claimed.attempt,
+            lease_token: &lease.lease_token,
+        };
+        Ok(self.secret()?.is_request(&delivery, &claimed.proof).then_some(lease))
+    }
+
+    /// The handler of a delivery that entered has ended.
+    pub fn end(&self, message_id: &str) {
+        if let Some(id) = MessageId::parse(message_id) {
+            self.at_work.end(id);
+        }
     }
 }
 
-fn work_of(delivery: &Delivery) -> Work {
-    // What cannot be read replays no run.
-    let purpose = purpose::of(&delivery.queue_name, &delivery.body).ok();
-    match purpose.as_ref().and_then(Purpose::replayed_run) {
-        Some(run_id) => Work::Replay(run_id.clone()),
-        None => Work::Message(delivery.message_id),
+/// What happens to a delivery with a live lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// Nothing stands against it.
+    Enters,
+    /// Its step is still at work for an earlier lease, and goes on with this one.
+    Joins,
+    /// An earlier replay of its run is still at work. It may have read the log before what this one is
+    /// to see, so it cannot stand for it.
+    Waits,
+}
+
+/// The deliveries at work: as many as handlers run, which is few.
+#[derive(Default)]
+struct AtWork(Mutex<Vec<Work>>);
+
+struct Work {
+    message_id: MessageId,
+    replayed: Option<RunId>,
+}
+
+impl AtWork {
+    fn enter(&self, lease: &Lease) -> Entry {
+        let mut at_work = lock(&self.0);
+        let is_same = |work: &&Work| match (&work.replayed, &lease.run_id) {
+            (Some(replayed), Some(run_id)) => replayed == run_id,
+            _ => work.message_id == lease.message_id,
+        };
+        match at_work.iter().find(is_same) {
+            Some(Work { replayed: Some(_), .. }) => Entry::Waits,
+            Some(_) => Entry::Joins,
+            None => {
+                let (message_id, replayed) = (lease.message_id, lease.run_id.clone());
+                at_work.push(Work { message_id, replayed });
+                Entry::Enters
+            }
+        }
+    }
+
+    fn end(&self, message_id: MessageId) {
+        lock(&self.0).retain(|work| work.message_id != message_id);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::LeaseToken;
 
-    fn delivery(number: i64, lease: &str, queue_name: &str, body: &str) -> Delivery {
-        Delivery {
+    fn lease(number: i64, lease: &str, run_id: Option<&str>) -> Lease {
+        Lease {
             message_id: MessageId::from_number(number),
-            queue_name: queue_name.into(),
-            body: body.into(),
-            headers: None,
+            queue_name: "__wkf_step_s".into(),
+            run_id: run_id.map(RunId::new),
             attempt: 1,
             lease_token: LeaseToken::new(lease),
         }
     }
 
-    fn step(number: i64, lease: &str) -> Delivery {
-        delivery(number, lease, "__wkf_step_s", "{}")
+    fn step(number: i64, token: &str) -> Lease {
+        lease(number, token, None)
     }
 
-    fn replay(number: i64, lease: &str) -> Delivery {
-        delivery(number, lease, "__wkf_workflow_w", r#"{"runId":"wrun_1"}"#)
-    }
-
-    #[test]
-    fn a_delivery_is_admitted_once_also_when_it_has_ended() {
-        let admissions = Admissions::default();
-        assert_eq!(admissions.admit(&step(1, "a")), Admission::Admitted);
-        assert_eq!(admissions.admit(&step(1, "a")), Admission::Repeated);
-        admissions.end(&LeaseToken::new("a"));
-        assert_eq!(admissions.admit(&step(1, "a")), Admission::Repeated);
+    fn replay(number: i64, token: &str) -> Lease {
+        lease(number, token, Some("wrun_1"))
     }
 
     #[test]
-    fn a_message_that_is_delivered_again_waits_for_the_end_of_its_handler() {
-        let admissions = Admissions::default();
-        assert_eq!(admissions.admit(&step(1, "a")), Admission::Admitted);
-        assert_eq!(admissions.admit(&step(1, "b")), Admission::StillRunning);
-        assert_eq!(admissions.admit(&step(2, "c")), Admission::Admitted);
-        admissions.end(&LeaseToken::new("a"));
-        assert_eq!(admissions.admit(&step(1, "b")), Admission::Admitted);
+    fn a_step_that_is_delivered_again_joins_its_handler_until_that_has_ended() {
+        let at_work = AtWork::default();
+        assert_eq!(at_work.enter(&step(1, "a")), Entry::Enters);
+        assert_eq!(at_work.enter(&step(1, "b")), Entry::Joins);
+        assert_eq!(at_work.enter(&step(2, "c")), Entry::Enters);
+        at_work.end(MessageId::from_number(1));
+        assert_eq!(at_work.enter(&step(1, "d")), Entry::Enters);
     }
 
     #[test]
-    fn a_run_is_replayed_by_one_message_at_a_time() {
-        let admissions = Admissions::default();
-        assert_eq!(admissions.admit(&replay(1, "a")), Admission::Admitted);
-        assert_eq!(admissions.admit(&replay(2, "b")), Admission::StillRunning);
-        admissions.end(&LeaseToken::new("a"));
-        assert_eq!(admissions.admit(&replay(2, "b")), Admission::Admitted);
-    }
-
-    #[test]
-    fn no_more_leases_are_remembered_than_can_be_live() {
-        let admissions = Admissions::default();
-        for number in 0..2 * LEASES_MAX as i64 {
-            let lease = number.to_string();
-            assert_eq!(admissions.admit(&step(number, &lease)), Admission::Admitted);
-            admissions.end(&LeaseToken::new(lease));
-        }
-        let state = lock(&admissions.0);
-        assert_eq!((state.admitted.len(), state.in_order.len()), (LEASES_MAX, LEASES_MAX));
-        assert!(state.running.is_empty());
+    fn a_run_is_replayed_by_one_delivery_at_a_time() {
+        let at_work = AtWork::default();
+        assert_eq!(at_work.enter(&replay(1, "a")), Entry::Enters);
+        assert_eq!(at_work.enter(&replay(2, "b")), Entry::Waits);
+        assert_eq!(at_work.enter(&replay(1, "c")), Entry::Waits);
+        at_work.end(MessageId::from_number(1));
+        assert_eq!(at_work.enter(&replay(2, "b")), Entry::Enters);
     }
 }

@@ -1,63 +1,43 @@
 //! Handing a message over HTTP, to this app's own flow and step routes.
 //!
-//! The request proves itself by the lease token, which only the holder of the live lease knows; the
-//! handler behind the route checks it before any code runs. The answer names the message, which says
-//! that it is that handler's: whatever else answers at this address, be it with 200, has run nothing.
+//! It goes over a connection whose other end has proven to be the app ([`super::app`]). The request
+//! proves itself by the lease, which is not in it; the handler behind the route checks that before any
+//! code runs. The answer proves that it is that handler's, and to this request: whatever else answers
+//! at this address, be it with 200, has run nothing.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
-use tokio::time::timeout;
 
+pub use super::app::AppAddress;
+use super::app::{App, Connection};
 use super::delivery::Handled;
-use super::listening;
+use crate::crypto::{DeliverySecret, ProvenDelivery};
 use crate::domain::message::{Delivery, QueueKind};
+use crate::store::Store;
 
-/// The header that carries the lease token.
-pub const LEASE_HEADER: &str = "x-hookline-lease";
-/// The header by which the handler's answer names the message.
-const HANDLED_HEADER: &str = "x-hookline-handled";
+/// The header by which a request proves itself.
+const PROOF_HEADER: &str = "x-hookline-proof";
+/// The header by which an answer proves itself.
+pub(super) const HANDLED_HEADER: &str = "x-hookline-handled";
+/// Begins the headers that are ours.
+const OWN_HEADERS: [&str; 2] = ["x-vqs-", "x-hookline-"];
 
 /// A handler answers with a number or an error; anything longer is not ours.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// An app that takes longer to say that it is there is asked again.
-const READY_WITHIN: Duration = Duration::from_secs(1);
 /// How much of an error is kept with the message.
 const ERROR_CHARS_MAX: usize = 1000;
 
-/// Where the app answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppAddress {
-    /// Here.
-    At(String),
-    /// Nobody has said it: wherever this process listens and the SDK's flow route answers.
-    OfThisProcess,
-}
-
-/// Connections are kept alive; a delivery has no time limit, because a step has none.
+/// Delivers to the app. A delivery has no time limit, because a step has none.
 pub struct HttpDelivery {
-    client: Client<HttpConnector, Full<Bytes>>,
-    app: AppAddress,
-    /// Where the app answered last.
-    found: RefCell<String>,
+    app: App,
+    store: Arc<dyn Store>,
 }
-
-/// How long a connection is kept for the next delivery: less than the five seconds after which
-/// Node.js closes it, which a request in that moment would take for a failed handler.
-const IDLE_CONNECTION: Duration = Duration::from_secs(4);
-
-/// After how long without a byte the other end is asked whether it is there, and how often again.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_RETRIES: u32 = 4;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -66,51 +46,17 @@ struct Answer {
 }
 
 impl HttpDelivery {
-    /// Delivers to this app.
-    pub fn new(app: AppAddress) -> Self {
-        let mut connector = HttpConnector::new();
-        // A step may take days without a byte. A peer that has vanished is noticed, and what lies
-        // between keeps the connection open.
-        connector.set_keepalive(Some(KEEPALIVE));
-        connector.set_keepalive_interval(Some(KEEPALIVE));
-        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .build(connector);
-        Self { client, app, found: RefCell::default() }
+    /// Delivers the messages of this store to this app.
+    pub fn new(app: AppAddress, store: Arc<dyn Store>) -> Self {
+        Self { app: App::new(app, Arc::clone(&store)), store }
     }
 
-    /// Whether the app answers yet; until it does, nothing is claimed.
-    pub async fn is_ready(&self) -> bool {
-        // What a server answers to a `HEAD` is enough where somebody says that it is the app. Other
-        // servers of the process may answer everything, and would take messages for their own.
-        let (candidates, method) = match &self.app {
-            AppAddress::At(base_url) => (vec![base_url.clone()], Method::HEAD),
-            AppAddress::OfThisProcess => (listening::urls(), Method::GET),
-        };
-        for base_url in candidates {
-            let answers = self.answers(&base_url, &method);
-            // Whatever else this comes to, the app is asked again; that it stays silent is told then.
-            if timeout(READY_WITHIN, answers).await.unwrap_or(false) {
-                *self.found.borrow_mut() = base_url;
-                return true;
-            }
-        }
-        false
-    }
-
-    async fn answers(&self, base_url: &str, method: &Method) -> bool {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}?__health", url(base_url, "flow")))
-            .body(Full::default());
-        let Ok(request) = request else { return false };
-        let Ok(response) = self.client.request(request).await else { return false };
-        if !response.status().is_success() || method == Method::HEAD {
-            return response.status().is_success();
-        }
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        body.is_ok_and(|body| is_health_of_flow(&body.to_bytes()))
+    /// Whether the app answers yet, and proves to be the app; until it does, nothing is claimed.
+    ///
+    /// # Errors
+    /// What stands against it, for people.
+    pub async fn is_ready(&self) -> Result<(), String> {
+        self.app.find().await
     }
 
     /// Hands one message over.
@@ -120,63 +66,98 @@ impl HttpDelivery {
             Some(QueueKind::Step) => "step",
             None => return Handled::Failed { error: "the queue name has no route".into() },
         };
-        let message_id = delivery.message_id.to_string();
-        let mut request =
-            Request::builder().method(Method::POST).uri(url(&self.found.borrow(), route));
-        for (name, value) in own_headers(delivery.headers.as_deref()) {
-            request = request.header(name, value);
-        }
-        let request = request
-            .header("content-type", "application/json")
-            .header("x-vqs-queue-name", delivery.queue_name)
-            .header("x-vqs-message-id", &message_id)
-            .header("x-vqs-message-attempt", delivery.attempt)
-            .header(LEASE_HEADER, delivery.lease_token.expose())
-            .body(Full::new(Bytes::from(delivery.body)));
-        let request = match request {
+        let secret = match self.store.delivery_secret() {
+            Ok(secret) => secret,
+            Err(error) => return Handled::NotReached { error: error.message },
+        };
+        let connection = match self.app.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return Handled::NotReached { error },
+        };
+        let proof = secret.prove_request(&ProvenDelivery {
+            message_id: delivery.message_id,
+            queue_name: &delivery.queue_name,
+            attempt: delivery.attempt,
+            lease_token: &delivery.lease_token,
+        });
+        let request = match self.request(route, delivery, &proof) {
             Ok(request) => request,
             Err(error) => return Handled::Failed { error: error.to_string() },
         };
-        match self.client.request(request).await {
-            Ok(response) => {
-                let status = response.status();
-                let named = response.headers().get(HANDLED_HEADER);
-                let is_handlers =
-                    named.is_some_and(|named| named.as_bytes() == message_id.as_bytes());
-                match Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await {
-                    Ok(body) if is_handlers => read_answer(status, &body.to_bytes()),
-                    Ok(body) => read_other(status, &body.to_bytes()),
-                    Err(error) => Handled::Lost { error: format!("no whole answer: {error}") },
+        match self.answer(connection, request).await {
+            Ok((connection, answer)) => self.read(connection, answer, &secret, &proof).await,
+            Err(handled) => handled,
+        }
+    }
+
+    fn request(
+        &self,
+        route: &str,
+        delivery: Delivery,
+        proof: &str,
+    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let mut request = self.app.request(route);
+        for (name, value) in own_headers(delivery.headers.as_deref()) {
+            request = request.header(name, value);
+        }
+        request
+            .header("content-type", "application/json")
+            .header("x-vqs-queue-name", delivery.queue_name)
+            .header("x-vqs-message-id", delivery.message_id.to_string())
+            .header("x-vqs-message-attempt", delivery.attempt)
+            .header(PROOF_HEADER, proof)
+            .body(Full::new(Bytes::from(delivery.body)))
+    }
+
+    /// Sends a request. One that the other end closed its connection before is sent over another.
+    async fn answer(
+        &self,
+        mut connection: Connection,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, Response<Incoming>), Handled> {
+        loop {
+            let mut unsent = match connection.try_send_request(request).await {
+                Ok(answer) => return Ok((connection, answer)),
+                Err(error) => error,
+            };
+            request = match unsent.take_message() {
+                Some(request) => request,
+                None => {
+                    let error = format!("no answer: {}", unsent.into_error());
+                    return Err(Handled::Lost { error });
                 }
-            }
-            Err(error) if error.is_connect() => {
-                Handled::NotReached { error: format!("the app is not reached: {error}") }
-            }
-            Err(error) => Handled::Lost { error: format!("no answer: {error}") },
+            };
+            let fresh = self.app.fresh_connection().await;
+            connection = fresh.map_err(|error| Handled::NotReached { error })?;
+        }
+    }
+
+    async fn read(
+        &self,
+        connection: Connection,
+        answer: Response<Incoming>,
+        secret: &DeliverySecret,
+        request_proof: &str,
+    ) -> Handled {
+        let status = answer.status();
+        let proof = answer.headers().get(HANDLED_HEADER).cloned();
+        let body = match Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Handled::Lost { error: format!("no whole answer: {error}") },
+        };
+        self.app.keep(connection);
+        let Some(proof) = proof else { return read_other(status, &body) };
+        let proof = proof.to_str().unwrap_or_default();
+        match secret.is_answer(request_proof, status.as_u16(), &body, proof) {
+            true => read_answer(status, &body),
+            // A handler may have run.
+            false => Handled::Lost { error: format!("{CHANGED} {}", said(status, &body)) },
         }
     }
 }
 
-/// Where the routes lie that the SDK generates.
-const ROUTES: &str = "/.well-known/workflow/v1/";
-
-fn url(base_url: &str, route: &str) -> String {
-    format!("{base_url}{ROUTES}{route}")
-}
-
-/// What the SDK answers of its flow route when it is asked for its health; it says more than this.
-#[derive(Deserialize)]
-struct Health {
-    healthy: bool,
-    endpoint: String,
-}
-
-fn is_health_of_flow(body: &[u8]) -> bool {
-    serde_json::from_slice(body).is_ok_and(|Health { healthy, endpoint }| {
-        // An app may put its base path before it.
-        healthy && endpoint.contains(ROUTES)
-    })
-}
+const CHANGED: &str = "the answer does not prove to be the app's: something between changes its status \
+     or its body, or it is another program's.";
 
 /// The headers that a caller gave to its message, but for those that belong to the delivery.
 fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
@@ -185,8 +166,8 @@ fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let parsed = headers.iter().filter_map(|(name, value)| {
         let name = HeaderName::try_from(name).ok()?;
-        let ours = name.as_str().starts_with("x-vqs-")
-            || ["x-hookline-lease", "content-type", "content-length", "host", "transfer-encoding"]
+        let ours = OWN_HEADERS.iter().any(|own| name.as_str().starts_with(own))
+            || ["content-type", "content-length", "host", "transfer-encoding", "connection"]
                 .contains(&name.as_str());
         (!ours).then_some((name, HeaderValue::try_from(value).ok()?))
     });
@@ -257,28 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_sdk_s_own_answer_is_the_health_of_its_route() {
-        let of = |body: &str| is_health_of_flow(body.as_bytes());
-        assert!(of(
-            r#"{"healthy":true,"endpoint":"/desk/.well-known/workflow/v1/flow","specVersion":3}"#
-        ));
-        for other in [
-            "",
-            "ok",
-            "<html></html>",
-            "{}",
-            r#"{"healthy":true}"#,
-            r#"{"healthy":true,"endpoint":"/health"}"#,
-            r#"{"healthy":false,"endpoint":"/.well-known/workflow/v1/flow"}"#,
-        ] {
-            assert!(!of(other), "{other}");
-        }
-    }
-
-    #[test]
     fn a_caller_cannot_forge_the_headers_of_a_delivery() {
         let given =
-            r#"{"traceparent":"00-1","X-Vqs-Message-Id":"m","x-hookline-lease":"l","a b":"c"}"#;
+            r#"{"traceparent":"00-1","X-Vqs-Message-Id":"m","x-hookline-proof":"p","a b":"c"}"#;
         let names: Vec<_> = own_headers(Some(given)).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, [HeaderName::from_static("traceparent")]);
         assert_eq!(own_headers(None), []);

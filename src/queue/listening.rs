@@ -1,31 +1,54 @@
 //! Where this process itself listens: the app's address when nobody has said it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The URLs under which servers of this process may be reached, by port.
-pub fn urls() -> Vec<String> {
-    let mut addresses = addresses();
-    addresses.sort_by_key(SocketAddr::port);
-    let mut urls: Vec<String> = addresses.iter().map(url).collect();
-    urls.dedup();
-    urls
+/// A socket that listens on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listening {
+    at: SocketAddr,
+    /// Whether this process holds it.
+    ours: bool,
 }
 
-/// By the name `localhost` for a server of every address: IPv6 and IPv4 are both tried under it. A
-/// server of one address is reached by that one; `localhost` need not lead there.
-fn url(address: &SocketAddr) -> String {
-    let (ip, port) = (address.ip(), address.port());
-    match ip.is_unspecified() {
-        true => format!("http://localhost:{port}"),
-        false if ip.is_ipv6() => format!("http://[{ip}]:{port}"),
-        false => format!("http://{ip}:{port}"),
+/// The addresses at which servers of this process are reached, by port.
+pub fn addresses() -> Vec<SocketAddr> {
+    reached(&sockets())
+}
+
+/// A server of every address is reached by the loopback address of its own kind. One of IPv6 may take
+/// what comes by IPv4 too, unless somebody else listens for that.
+fn reached(sockets: &[Listening]) -> Vec<SocketAddr> {
+    let mut ours: Vec<SocketAddr> =
+        sockets.iter().filter(|socket| socket.ours).map(|socket| socket.at).collect();
+    ours.sort_by_key(|at| (at.port(), *at));
+    let mut addresses = Vec::new();
+    for address in ours.into_iter().flat_map(|at| reached_by(at, sockets)) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+fn reached_by(at: SocketAddr, sockets: &[Listening]) -> Vec<SocketAddr> {
+    let on = |ip: IpAddr| SocketAddr::new(ip, at.port());
+    let (v4, v6) = (on(Ipv4Addr::LOCALHOST.into()), on(Ipv6Addr::LOCALHOST.into()));
+    let takes_v4 = |ip: IpAddr| ip == v4.ip() || ip == IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let is_others = |socket: &Listening| {
+        !socket.ours && socket.at.port() == at.port() && takes_v4(socket.at.ip())
+    };
+    match at.ip() {
+        ip if !ip.is_unspecified() => vec![at],
+        IpAddr::V4(_) => vec![v4],
+        IpAddr::V6(_) if sockets.iter().any(is_others) => vec![v6],
+        IpAddr::V6(_) => vec![v6, v4],
     }
 }
 
 /// What cannot be read lists nothing: then the app is not found, which is told as its silence. The
 /// kernel lists every socket of this network; those that this process holds are ours.
 #[cfg(target_os = "linux")]
-fn addresses() -> Vec<SocketAddr> {
+fn sockets() -> Vec<Listening> {
     use std::fs;
 
     let mut held = std::collections::HashSet::new();
@@ -40,8 +63,7 @@ fn addresses() -> Vec<SocketAddr> {
     let lines = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
     lines
         .flat_map(|table| table.lines().skip(1).filter_map(listening).collect::<Vec<_>>())
-        .filter(|(_, inode)| held.contains(inode))
-        .map(|(address, _)| address)
+        .map(|(at, inode)| Listening { at, ours: held.contains(&inode) })
         .collect()
 }
 
@@ -74,15 +96,15 @@ fn ip_of(hex: &str) -> Option<IpAddr> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn addresses() -> Vec<SocketAddr> {
+fn sockets() -> Vec<Listening> {
     let own = std::process::id();
     let all = listeners::get_all().unwrap_or_default();
     let tcp = all.into_iter().filter(|listener| {
-        listener.process.pid == own
-            && listener.protocol == listeners::Protocol::TCP
+        listener.protocol == listeners::Protocol::TCP
             && listener.state == listeners::SocketState::Listen
     });
-    tcp.map(|listener| listener.socket).collect()
+    tcp.map(|listener| Listening { at: listener.socket, ours: listener.process.pid == own })
+        .collect()
 }
 
 #[cfg(test)]
@@ -94,11 +116,10 @@ mod tests {
     #[test]
     fn a_listening_socket_of_this_process_is_found() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = server.local_addr().unwrap().port();
-        let expected = format!("http://127.0.0.1:{port}");
-        assert!(urls().contains(&expected), "{:?}", urls());
+        let expected = server.local_addr().unwrap();
+        assert!(addresses().contains(&expected), "{:?}", addresses());
         drop(server);
-        assert!(!urls().contains(&expected));
+        assert!(!addresses().contains(&expected));
     }
 
     #[test]
@@ -115,13 +136,38 @@ mod tests {
         assert_eq!(ip_of("00000000000000000000000000000000").unwrap().to_string(), "::");
     }
 
+    fn sockets_at(ours: &[&str], others: &[&str]) -> Vec<Listening> {
+        let listening = |at: &&str, ours| Listening { at: at.parse().unwrap(), ours };
+        let ours = ours.iter().map(|at| listening(at, true));
+        ours.chain(others.iter().map(|at| listening(at, false))).collect()
+    }
+
+    fn all_reached(ours: &[&str], others: &[&str]) -> Vec<String> {
+        reached(&sockets_at(ours, others)).iter().map(SocketAddr::to_string).collect()
+    }
+
     #[test]
-    fn an_address_becomes_a_url() {
-        let url_of = |address: &str| url(&address.parse().unwrap());
-        assert_eq!(url_of("0.0.0.0:3000"), "http://localhost:3000");
-        assert_eq!(url_of("[::]:3000"), "http://localhost:3000");
-        assert_eq!(url_of("[::1]:3000"), "http://[::1]:3000");
-        assert_eq!(url_of("10.0.0.1:3000"), "http://10.0.0.1:3000");
-        assert_eq!(url_of("[fd00::1]:3000"), "http://[fd00::1]:3000");
+    fn a_server_is_reached_by_an_address_that_leads_to_its_own_socket() {
+        assert_eq!(all_reached(&["0.0.0.0:3000"], &["[::1]:3000"]), ["127.0.0.1:3000"]);
+        assert_eq!(all_reached(&["[::]:3000"], &[]), ["[::1]:3000", "127.0.0.1:3000"]);
+        assert_eq!(all_reached(&["[::1]:3000"], &["127.0.0.1:3000"]), ["[::1]:3000"]);
+        assert_eq!(all_reached(&["10.0.0.1:3000"], &[]), ["10.0.0.1:3000"]);
+        assert_eq!(all_reached(&["[fd00::1]:3000"], &[]), ["[fd00::1]:3000"]);
+        assert!(all_reached(&[], &["127.0.0.1:3000"]).is_empty());
+    }
+
+    #[test]
+    fn a_server_of_ipv6_is_not_looked_for_where_somebody_else_listens() {
+        for other in ["127.0.0.1:3000", "0.0.0.0:3000"] {
+            assert_eq!(all_reached(&["[::]:3000"], &[other]), ["[::1]:3000"]);
+        }
+        let both = all_reached(&["[::]:3000"], &["127.0.0.1:3001", "10.0.0.1:3000"]);
+        assert_eq!(both, ["[::1]:3000", "127.0.0.1:3000"]);
+    }
+
+    #[test]
+    fn servers_are_in_the_order_of_their_ports() {
+        let reached = all_reached(&["127.0.0.1:4000", "0.0.0.0:3000", "127.0.0.1:3000"], &[]);
+        assert_eq!(reached, ["127.0.0.1:3000", "127.0.0.1:4000"]);
     }
 }

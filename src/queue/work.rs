@@ -84,7 +84,8 @@ enum App {
 
 impl Work {
     pub(super) fn of(delivering: Delivering, signals: Arc<Signals>) -> Rc<Self> {
-        let http = delivering.app.clone().map(HttpDelivery::new);
+        let store = &delivering.store;
+        let http = delivering.app.clone().map(|app| HttpDelivery::new(app, Arc::clone(store)));
         let extended_at_ms = Cell::new(delivering.clock.now_ms());
         let app = Cell::new(App::Unknown);
         let in_flight = InFlight::new(Arc::clone(&delivering.pulse));
@@ -313,12 +314,10 @@ impl Work {
         let mut pause = ASK_APP_EVERY;
         let mut silent_since = Instant::now();
         while !self.all_is_direct() {
-            if http.is_ready().await {
-                return true;
-            }
+            let Err(reason) = http.is_ready().await else { return true };
             if silent_since.elapsed() >= APP_SILENT_MAX {
                 silent_since = Instant::now();
-                self.note_silent_app().await;
+                self.note_silent_app(&reason).await;
             }
             sleep(pause).await;
             pause = (pause * 2).min(ASK_APP_EVERY_MAX);
@@ -327,15 +326,17 @@ impl Work {
     }
 
     /// An app that does not answer is a fault once messages wait for it.
-    async fn note_silent_app(&self) {
+    async fn note_silent_app(&self, reason: &str) {
         let depth = ask(|done| self.delivering.store.queue_depth(done)).await;
         // A store that fails fails the claims too, which says so.
         let oldest_due_ms = depth.ok().and_then(|depth| depth.oldest_due_ms).unwrap_or(0);
         if oldest_due_ms < APP_SILENT_MAX.as_millis() as i64 {
             return;
         }
-        let message = "messages are due, and the app does not answer at its address: start it, or \
-                       check PORT and WORKFLOW_HOOKLINE_BASE_URL";
+        let message = format!(
+            "messages are due, and the app does not answer at its address: start it, or check PORT and \
+             WORKFLOW_HOOKLINE_BASE_URL ({reason})"
+        );
         self.failed(Duty::ReachApp, &WorldError::new(ErrorKind::NotFound, message));
     }
 

@@ -15,12 +15,13 @@ use std::sync::Weak;
 pub use completion::Completion;
 pub use listeners::CommitListener;
 
+use crate::crypto::DeliverySecret;
 #[cfg(doc)]
 use crate::domain::event::EventType;
 use crate::domain::event::{Event, EventRequest};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, NewMessage};
+use crate::domain::message::{Delivery, Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::payload::Payload;
 use crate::domain::resume_key::ResumeKey;
@@ -183,6 +184,17 @@ impl Outcome {
 
 /// When a message comes again that this process could not deal with.
 const UNABLE_DELAY_MS: i64 = 10_000;
+
+/// Whether a delivery may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It may, now.
+    Admitted(Delivery),
+    /// It was let in before, be it in another process.
+    Repeated,
+    /// The message does not have that lease any more.
+    LeaseLost,
+}
 
 /// How much the queue holds, for all processes, and how many runs are under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -381,15 +393,18 @@ pub trait Store: Send + Sync + 'static {
     /// anew. Settles with the message that will be delivered: another one with the same idempotency
     /// key may be there by now, and then the dead one goes. `NotFound` when no such message is dead.
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>);
-    /// The delivery that this lease of this message is, while it holds.
+    /// The lease that a message has, until it expires.
     ///
     /// # Errors
     /// Storage faults only.
-    fn leased_delivery(
-        &self,
-        message_id: MessageId,
-        lease_token: &LeaseToken,
-    ) -> Result<Option<Delivery>, WorldError>;
+    fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError>;
+    /// Lets the delivery of a lease run, once: for deliveries that may come more than once.
+    fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>);
+    /// What proves that a process has this database.
+    ///
+    /// # Errors
+    /// Storage faults only.
+    fn delivery_secret(&self) -> Result<DeliverySecret, WorldError>;
 
     /// Appends chunks to a stream; a closed stream ignores them.
     fn write_stream(&self, name: String, run_id: RunId, chunks: Vec<Vec<u8>>, done: Completion<()>);

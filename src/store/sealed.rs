@@ -12,15 +12,15 @@ pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
 use super::listeners::Listeners;
 use super::upkeep::Upkeep;
 use super::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, DeadMessage,
-    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView, StepView,
-    Store, StreamSlice, Woken,
+    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
+    DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView,
+    StepView, Store, StreamSlice, Woken,
 };
 use crate::clock::Clock;
-use crate::crypto::KeyRing;
+use crate::crypto::{DeliverySecret, KeyRing};
 use crate::domain::event::{Event, EventBody, EventRequest};
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, NewMessage};
+use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
@@ -317,13 +317,22 @@ impl Store for SealedStore {
         self.inner.redrive(message_id, done);
     }
 
-    fn leased_delivery(
-        &self,
-        message_id: MessageId,
-        lease_token: &LeaseToken,
-    ) -> Result<Option<Delivery>, WorldError> {
-        let delivery = self.inner.leased_delivery(message_id, lease_token)?;
-        delivery.map(|delivery| self.at_rest.open_delivery(delivery)).transpose()
+    fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
+        self.inner.lease(message_id)
+    }
+
+    fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
+        let open = |at_rest: &AtRest, admission| match admission {
+            Admission::Admitted(delivery) => {
+                at_rest.open_delivery(delivery).map(Admission::Admitted)
+            }
+            other => Ok(other),
+        };
+        self.inner.admit(message_id, lease_token, self.opening(done, open));
+    }
+
+    fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
+        Ok(self.at_rest.delivery_secret(&self.inner.delivery_secret()?))
     }
 
     fn write_stream(

@@ -3,8 +3,9 @@
 
 use hookline::domain::id::LeaseToken;
 use hookline::domain::message::Delivery;
-use hookline::store::Outcome;
+use hookline::store::{Admission, Outcome};
 
+use crate::kit::rows::run_id;
 use crate::kit::{LEASE_MS, World, bodies, replay, settled, step_message, wake_up};
 
 run_by_every_store!(
@@ -25,6 +26,10 @@ run_by_every_store!(
     a_message_is_delivered_far_beyond_the_runtimes_own_limit,
     a_very_long_delay_does_not_overflow,
     a_released_replay_lets_another_of_its_run_go_meanwhile,
+    a_lease_is_let_in_once_and_the_next_lease_again,
+    a_lost_or_guessed_lease_is_not_let_in,
+    a_lease_is_known_by_its_message,
+    the_secret_of_deliveries_stays_what_it_is,
 );
 
 fn released(delay_ms: i64, reached: bool) -> Outcome {
@@ -240,4 +245,44 @@ fn a_released_replay_lets_another_of_its_run_go_meanwhile(world: &World) {
     world.enqueue(replay(1, "second"));
     assert!(world.settle(&first, released(5000, true)));
     assert_eq!(bodies(&[world.claim_one()]), ["second"]);
+}
+
+fn a_lease_is_let_in_once_and_the_next_lease_again(world: &World) {
+    world.enqueue(step_message("a"));
+    for _ in 0..2 {
+        let delivery = world.claim_one();
+        assert_eq!(world.admit(&delivery), Admission::Admitted(delivery.clone()));
+        assert_eq!(world.admit(&delivery), Admission::Repeated);
+        assert_eq!(world.extend(&[&delivery], LEASE_MS), []);
+        assert_eq!(world.admit(&delivery), Admission::Repeated);
+        assert!(world.settle(&delivery, released(0, true)));
+        assert_eq!(world.admit(&delivery), Admission::LeaseLost);
+    }
+}
+
+fn a_lost_or_guessed_lease_is_not_let_in(world: &World) {
+    let (late, current) = lost_lease(world);
+    assert_eq!(world.admit(&late), Admission::LeaseLost);
+    let guessed = Delivery { lease_token: LeaseToken::new(""), ..current.clone() };
+    assert_eq!(world.admit(&guessed), Admission::LeaseLost);
+    assert!(matches!(world.admit(&current), Admission::Admitted(_)));
+}
+
+fn a_lease_is_known_by_its_message(world: &World) {
+    let id = world.enqueue(replay(1, "replay"));
+    assert_eq!(world.store.lease(id), Ok(None));
+    let delivery = world.claim_one();
+    let lease = world.store.lease(id).expect("it is looked up").expect("it is leased");
+    assert_eq!((lease.message_id, lease.attempt, lease.run_id), (id, 1, Some(run_id(1))));
+    assert_eq!(lease.queue_name, delivery.queue_name);
+    assert_eq!(lease.lease_token, delivery.lease_token);
+    world.at(LEASE_MS);
+    assert_eq!(world.store.lease(id), Ok(None), "it has expired");
+}
+
+fn the_secret_of_deliveries_stays_what_it_is(world: &World) {
+    let secret = || world.store.delivery_secret().expect("it is read");
+    let proof = secret().prove_app("challenge");
+    assert!(secret().is_app("challenge", &proof));
+    assert!(!World::in_memory().store.delivery_secret().unwrap().is_app("challenge", &proof));
 }

@@ -34,6 +34,7 @@ mod dead;
 mod delivery;
 mod enqueueing;
 mod events;
+mod fencing;
 mod forgotten;
 mod hooks;
 mod listeners;

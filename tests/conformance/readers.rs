@@ -72,6 +72,7 @@ fn a_reader_refuses_every_write_and_changes_nothing() {
             .map(drop),
         settled(|done| reader.enqueue(step_message("b"), 0, done)).map(drop),
         settled(|done| reader.claim(claim, done)).map(drop),
+        settled(|done| reader.admit(id, token.clone(), done)).map(drop),
         settled(|done| reader.settle_delivery(id, token, Outcome::Ack, done)).map(drop),
         settled(|done| reader.free_dead_leases(done)).map(drop),
         settled(|done| reader.redrive(message, done)).map(drop),

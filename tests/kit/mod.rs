@@ -23,8 +23,8 @@ use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use hookline::store::{
-    ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery, EventReply,
-    HookView, Outcome, Store, StreamSlice,
+    Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery,
+    EventReply, HookView, Outcome, Store, StreamSlice,
 };
 use tempfile::TempDir;
 
@@ -277,10 +277,14 @@ impl World {
 
     /// Whether a delivery's lease holds.
     pub fn holds(&self, delivery: &Delivery) -> bool {
-        self.store
-            .leased_delivery(delivery.message_id, &delivery.lease_token)
-            .expect("the lease is looked up")
-            .is_some()
+        let lease = self.store.lease(delivery.message_id).expect("the lease is looked up");
+        lease.is_some_and(|lease| lease.lease_token == delivery.lease_token)
+    }
+
+    /// Lets a delivery run.
+    pub fn admit(&self, delivery: &Delivery) -> Admission {
+        let (id, token) = (delivery.message_id, delivery.lease_token.clone());
+        settled(|done| self.store.admit(id, token, done)).expect("the store answers")
     }
 
     /// Appends chunks of text to a stream.
@@ -312,6 +316,7 @@ pub fn wake_up(run: u64) -> NewMessage {
         purpose: Purpose::WakeUp(run_id),
         idempotency_key: None,
         headers: None,
+        fence: None,
     }
 }
 
@@ -334,6 +339,7 @@ pub fn step_message(content: &str) -> NewMessage {
         body: content.into(),
         idempotency_key: None,
         headers: None,
+        fence: None,
     }
 }
 

@@ -84,7 +84,9 @@ const NOT_SYNCED: &[&str] = &[
     "live_hooks",
     "queue_depth",
     "dead_messages",
-    "leased_delivery",
+    "lease",
+    "admit",
+    "delivery_secret",
     "stream_slice",
     "streams_of_run",
 ];
@@ -188,7 +190,8 @@ fn deliver(world: &World, counter: &Counter) {
         counter.of("enqueue", || world.enqueue(message));
         let delivery = counter.of("claim", || world.claim_one());
         counter.of("extend", || world.extend(&[&delivery], 60_000));
-        counter.of("leased_delivery", || world.holds(&delivery));
+        counter.of("lease", || world.holds(&delivery));
+        counter.of("admit", || world.admit(&delivery));
         let settle = || world.settle(&delivery, outcome.clone());
         assert!(counter.of(&format!("settle_delivery {name}"), settle));
         // A message that was released is due again.
@@ -239,6 +242,7 @@ fn read(world: &World, counter: &Counter) {
     counter.of("hooks", hooks).expect("they are read");
     let live = || settled(|done| store.live_hooks(vec![token.clone()], done));
     assert_eq!(counter.of("live_hooks", live).expect("they are read").len(), 1);
+    counter.of("delivery_secret", || store.delivery_secret()).expect("it is read");
     counter.of("queue_depth", || settled(|done| store.queue_depth(done))).expect("it is read");
     let streams = || settled(|done| store.streams_of_run(run_id(1), done));
     counter.of("streams_of_run", streams).expect("they are read");

@@ -206,8 +206,10 @@ impl Rows {
 
     /// No holder of a token is seen: that the token was free then is what the event itself says.
     fn seen(&self, request: &EventRequest) -> Seen {
-        let needs = needs(&request.body);
+        let needs = needs(request);
         Seen {
+            // What was logged elsewhere is of no delivery here.
+            lease_holds: false,
             run: self.run.clone(),
             tail: self.tail(),
             step: needs.step.and_then(|id| self.steps.get(&id).cloned()),

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::change::Change;
 use crate::domain::event::{Event, EventBody, EventRequest, RunCreation};
+use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
-use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::refusal::Refusal;
 use crate::domain::run::{Run, WORLD_SPEC_VERSION};
@@ -38,6 +39,8 @@ pub struct Rows {
     pub waits: BTreeMap<Key, Wait>,
     /// The run of each wake-up, in the order of their writing.
     pub wake_ups: Vec<RunId>,
+    /// The leases that hold.
+    pub leases: Vec<Fence>,
 }
 
 impl Default for Rows {
@@ -51,6 +54,7 @@ impl Default for Rows {
             hooks: BTreeMap::new(),
             waits: BTreeMap::new(),
             wake_ups: Vec::new(),
+            leases: Vec::new(),
         }
     }
 }
@@ -71,7 +75,7 @@ impl Rows {
             fresh_run_id: fresh_run_id(),
             environment: test_environment(),
         };
-        let seen = self.load(request.run_id.as_ref(), &needs(&request.body));
+        let seen = self.load(request.run_id.as_ref(), &needs(&request));
         let decision = decide(seen, request, &stamp)?;
         decision.changes.iter().cloned().for_each(|change| self.write(change));
         Ok(decision)
@@ -155,6 +159,7 @@ impl Rows {
         };
         let mut seen = Seen {
             token_holder: needs.token.as_ref().and_then(live_holder).cloned(),
+            lease_holds: needs.lease.as_ref().is_some_and(|lease| self.leases.contains(lease)),
             ..Seen::default()
         };
         let Some(run_id) = run_id else { return seen };
@@ -266,11 +271,23 @@ pub fn error(message: &str) -> StructuredError {
     StructuredError { message: message.into(), stack: None, code: None }
 }
 
+/// A delivery of message 1 with this lease.
+pub fn fence(lease: &str) -> Fence {
+    Fence { message_id: MessageId::from_number(1), lease_token: LeaseToken::new(lease) }
+}
+
 /// A request of this engine's own spec version, with the event's own type as payload.
 pub fn request(run: u64, body: EventBody) -> EventRequest {
     let payload = payload(body.event_type().as_str());
     let run_id = Some(run_id(run));
-    EventRequest { run_id, body, spec_version: WORLD_SPEC_VERSION, data: None, payload }
+    EventRequest {
+        run_id,
+        body,
+        spec_version: WORLD_SPEC_VERSION,
+        data: None,
+        payload,
+        fence: None,
+    }
 }
 
 pub fn step_created(step: &str) -> EventBody {

@@ -54,6 +54,7 @@ fn an_event_of_a_run_from_a_newer_engine_is_refused() {
 
 #[test]
 fn an_event_reads_the_rows_it_names_and_no_others() {
+    let needs = |body: &EventBody| needs(&request(1, body.clone()));
     let nothing = Needs::default();
     let of_step = |step: &str| Needs { step: Some(id(step)), ..Needs::default() };
     let of_hook = |hook: &str| Needs { hook: Some(id(hook)), ..Needs::default() };
@@ -191,4 +192,44 @@ fn a_legacy_run_knows_no_other_event() {
         let refusal = with_legacy_run(RunStatus::Running).refuses(body);
         assert_eq!(refusal, Refusal::RunTooOld { run_id: run_id(1), event_type });
     }
+}
+
+/// Every event that somebody may ask for.
+fn every_event() -> Vec<EventBody> {
+    let mut bodies = events_of_an_existing_run();
+    bodies.extend([EventBody::RunCreated(creation()), EventBody::RunStarted(None)]);
+    bodies
+}
+
+#[test]
+fn a_delivery_without_its_lease_writes_nothing_that_only_a_delivery_writes() {
+    for body in every_event() {
+        let event_type = body.event_type();
+        let fence = Some(fence("lost"));
+        let needed = needs(&EventRequest { fence: fence.clone(), ..request(1, body.clone()) });
+        assert_eq!(needed.lease.is_some(), event_type.is_of_delivery(), "{event_type:?}");
+        let mut rows = Rows::with_running_run();
+        rows.leases.push(super::test_kit::fence("of another claim"));
+        let outcome = rows.append(EventRequest { fence, ..request(1, body) });
+        let is_lost = outcome == Err(Refusal::LeaseLost);
+        assert_eq!(is_lost, event_type.is_of_delivery(), "{event_type:?}");
+    }
+}
+
+#[test]
+fn a_delivery_with_its_lease_is_refused_nothing_for_it() {
+    for body in every_event() {
+        let mut rows = Rows::with_running_run();
+        let unfenced = rows.clone().append(request(1, body.clone()));
+        rows.leases.push(fence("held"));
+        let fenced = rows.append(EventRequest { fence: Some(fence("held")), ..request(1, body) });
+        assert_eq!(fenced, unfenced);
+    }
+}
+
+#[test]
+fn a_lost_lease_is_the_first_thing_that_is_said() {
+    let mut rows = Rows::default();
+    let request = EventRequest { fence: Some(fence("lost")), ..request(1, step_created("s")) };
+    assert_eq!(rows.append(request), Err(Refusal::LeaseLost));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::TokensAtRest;
-use crate::crypto::{KeyRing, SealedKind, Seals, TokenSeal, is_encrypted_by_sdk};
+use crate::crypto::{DeliverySecret, KeyRing, SealedKind, Seals, TokenSeal, is_encrypted_by_sdk};
 use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::id::{HookToken, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
@@ -266,6 +266,11 @@ impl AtRest {
             events: events.transpose()?,
             ..reply
         })
+    }
+
+    /// The secret of deliveries: the one that is stored, and what only the ring gives.
+    pub(super) fn delivery_secret(&self, stored: &DeliverySecret) -> DeliverySecret {
+        self.token_seal.delivery_secret(stored)
     }
 
     /// A wake-up carries ids only, and pending ones are compared.

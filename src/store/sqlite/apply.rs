@@ -63,7 +63,7 @@ pub(super) fn append_event(
 ) -> std::result::Result<EventReply, WorldError> {
     let now_ms = tx.clock.now_ms();
     let stamp = stamp(&request, now_ms, tx.entropy, tx.environment);
-    let needs = transition::needs(&request.body);
+    let needs = transition::needs(&request);
     let seen = load(tx.connection, request.run_id.as_ref(), &needs)?;
     let decision = transition::decide(seen, request, &stamp)?;
     let mut wake_up = None;
@@ -97,6 +97,7 @@ pub(super) fn complete_waits(
             body: EventBody::WaitCompleted { wait: wait.correlation_id },
             spec_version: run.spec_version,
             payload: None,
+            fence: None,
         };
         append_event(tx, request)?;
     }
@@ -115,7 +116,7 @@ pub(super) fn answer_unchanged(
     stamp: &Stamp,
 ) -> std::result::Result<Option<EventReply>, WorldError> {
     let view = connection.unchecked_transaction()?;
-    let needs = transition::needs(&request.body);
+    let needs = transition::needs(&request);
     let seen = load(&view, request.run_id.as_ref(), &needs)?;
     match transition::decide(seen, request, stamp) {
         Ok(Decision { changes, entity, preload_events, .. }) if changes.is_empty() => {
@@ -127,6 +128,9 @@ pub(super) fn answer_unchanged(
 
 fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen> {
     let mut seen = Seen::default();
+    if let Some(lease) = &needs.lease {
+        seen.lease_holds = queue::lease_holds(connection, lease)?;
+    }
     if let Some(token) = &needs.token {
         seen.token_holder = hooks::by_token(connection, token)?;
     }

@@ -7,6 +7,7 @@ mod access;
 mod apply;
 mod backlog;
 mod dead;
+mod delivery_secret;
 mod events;
 mod fault;
 mod file_id;
@@ -68,17 +69,20 @@ use super::fault_plan::FaultPlan;
 use super::listeners::Listeners;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
-    ActivePlace, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage, EventQuery,
-    EventReply, Found, HookView, LogState, Outcome, QueueDepth, RunQuery, RunView, StepView, Store,
-    StreamSlice, Woken,
+    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage,
+    EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, RunQuery, RunView,
+    StepView, Store, StreamSlice, Woken,
 };
 use crate::clock::Clock;
+use crate::crypto::DeliverySecret;
 use crate::domain::event::{Event, EventBody, EventRequest};
+use crate::domain::fence::Fence;
 use crate::domain::id::{
     CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
 };
-use crate::domain::message::{Delivery, NewMessage};
+use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::refusal::Refusal;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
@@ -334,6 +338,11 @@ impl Store for SqliteStore {
 
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
         self.writer.submit_value(message.body.len(), Durability::Durable, done, move |tx| {
+            if let Some(lease) = message.needed_lease()
+                && !queue::lease_holds(tx.connection, lease)?
+            {
+                return Err(Refusal::LeaseLost.into());
+            }
             Ok(tx.enqueue(&message, delay_ms)?)
         });
     }
@@ -460,15 +469,19 @@ impl Store for SqliteStore {
         });
     }
 
-    fn leased_delivery(
-        &self,
-        message_id: MessageId,
-        lease_token: &LeaseToken,
-    ) -> Result<Option<Delivery>, WorldError> {
+    fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
         let now_ms = self.queue_time.now_ms(&*self.clock);
-        self.point.read(|connection| {
-            Ok(queue::leased_delivery(connection, message_id, lease_token, now_ms)?)
-        })
+        self.point.read(|connection| Ok(queue::lease(connection, message_id, now_ms)?))
+    }
+
+    fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
+        let lease = Fence { message_id, lease_token };
+        self.writer
+            .submit(Durability::Volatile, done, move |tx| Ok(queue::admit(tx.connection, &lease)?));
+    }
+
+    fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
+        self.point.read(|connection| Ok(delivery_secret::read(connection)?))
     }
 
     fn write_stream(

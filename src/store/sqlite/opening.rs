@@ -17,7 +17,9 @@ use super::turn;
 use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
-use super::{HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, access, fault, migrate};
+use super::{
+    HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, access, delivery_secret, fault, migrate,
+};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -66,6 +68,7 @@ fn connect_to_write(
     migrate::migrate(&mut connection, options.clock.now_ms())?;
     open::enable_wal(&mut connection, location)?;
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
+    delivery_secret::keep(&connection)?;
     open::widen_cache(&connection)?;
     Ok(connection)
 }

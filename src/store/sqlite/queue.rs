@@ -7,10 +7,11 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, Rows, params};
 use super::queue_time::{self, QueueTime};
 use super::runs;
 use crate::clock::Clock;
+use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, NewMessage, Purpose, WakeUp};
+use crate::domain::message::{Delivery, Lease, NewMessage, Purpose, WakeUp};
 use crate::domain::run::Run;
-use crate::store::{ClaimRequest, Claimed, Outcome};
+use crate::store::{Admission, ClaimRequest, Claimed, Outcome};
 
 /// The queue's time and the clock that it is read from.
 #[derive(Clone, Copy)]
@@ -180,7 +181,7 @@ pub(super) fn claim(
            WHERE substr(m.queue_name, 1, length(prefix.value)) = prefix.value) \
          ORDER BY available_at_ms, message_id LIMIT ?3";
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
-         lease_expires_at_ms = ?4, attempt = attempt + 1 WHERE message_id = ?1";
+         lease_expires_at_ms = ?4, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
     // The replay reads the log after this, so it sees at least as much.
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
@@ -284,21 +285,51 @@ pub(super) fn extend(
     Ok(changed == 1)
 }
 
-/// The delivery that a lease is, while it holds.
-pub(super) fn leased_delivery(
+/// Whether the message still has this lease; one that has expired is there until somebody frees it.
+pub(super) fn lease_holds(connection: &Connection, fence: &Fence) -> Result<bool> {
+    const HOLDS: &str = "SELECT 1 FROM messages WHERE message_id = ? AND lease_token = ?";
+    connection
+        .prepare_cached(HOLDS)?
+        .exists(params![fence.message_id.number(), fence.lease_token.expose()])
+}
+
+/// The lease of a message, until it expires.
+pub(super) fn lease(
     connection: &Connection,
     message_id: MessageId,
-    lease_token: &LeaseToken,
     now_ms: i64,
-) -> Result<Option<Delivery>> {
-    const LEASED: &str = "SELECT message_id, queue_name, body, headers, attempt, lease_token \
-         FROM messages WHERE message_id = ? AND lease_token = ? AND lease_expires_at_ms > ?";
+) -> Result<Option<Lease>> {
+    const LEASE: &str = "SELECT queue_name, run_id, attempt, lease_token FROM messages \
+         WHERE message_id = ? AND lease_expires_at_ms > ?";
     connection
-        .prepare_cached(LEASED)?
-        .query_row(params![message_id.number(), lease_token.expose(), now_ms], |row| {
-            delivery_of(row, LeaseToken::new(row.get::<_, String>(5)?))
+        .prepare_cached(LEASE)?
+        .query_row(params![message_id.number(), now_ms], |row| {
+            Ok(Lease {
+                message_id,
+                queue_name: row.get(0)?,
+                run_id: row.get::<_, Option<String>>(1)?.map(RunId::new),
+                attempt: row.get(2)?,
+                lease_token: LeaseToken::new(row.get::<_, String>(3)?),
+            })
         })
         .optional()
+}
+
+/// Lets the delivery of a lease run, once.
+pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission> {
+    const ADMIT: &str = "UPDATE messages SET admitted = 1 \
+         WHERE message_id = ? AND lease_token = ? AND NOT admitted \
+         RETURNING message_id, queue_name, body, headers, attempt";
+    let (id, lease_token) = (lease.message_id.number(), &lease.lease_token);
+    let admitted = connection
+        .prepare_cached(ADMIT)?
+        .query_row(params![id, lease_token.expose()], |row| delivery_of(row, lease_token.clone()))
+        .optional()?;
+    Ok(match admitted {
+        Some(delivery) => Admission::Admitted(delivery),
+        None if lease_holds(connection, lease)? => Admission::Repeated,
+        None => Admission::LeaseLost,
+    })
 }
 
 /// Columns `message_id, queue_name, body, headers, attempt`, in this order and first.

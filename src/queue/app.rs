@@ -1,0 +1,299 @@
+//! Where the app answers, and connections to it that have proven to be its.
+//!
+//! Anybody on the host may listen where the app does not: on another address of its port, or on its
+//! own address while it restarts. So each connection begins with a challenge that only a process with
+//! the database can answer, and no message goes over one that has not passed it.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::HOST;
+use hyper::{Method, Request, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::{Instant, timeout};
+use tower_service::Service;
+
+use super::http::HANDLED_HEADER;
+use super::listening;
+use crate::entropy;
+use crate::store::Store;
+
+/// The header of a challenge; the answer proves itself in [`HANDLED_HEADER`].
+const CHALLENGE_HEADER: &str = "x-hookline-challenge";
+
+/// An app that takes longer to say that it is there is asked again.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+/// The same for one more connection to an app that is there, and may be busy.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
+/// The answer to a challenge is short.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a connection is kept for the next delivery: less than the five seconds after which
+/// Node.js closes it, which a request in that moment would take for a failed handler.
+const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+
+/// After how long without a byte the other end is asked whether it is there, and how often again.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_RETRIES: u32 = 4;
+
+/// Where the routes lie that the SDK generates.
+const ROUTES: &str = "/.well-known/workflow/v1/";
+
+/// Where the app answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppAddress {
+    /// Here.
+    At(String),
+    /// Nobody has said it: wherever this process listens and the app answers.
+    OfThisProcess,
+}
+
+/// One address at which the app may be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    socket: SocketAddr,
+    /// As the requests name the host.
+    authority: String,
+    /// What stands before the routes.
+    base_path: String,
+}
+
+impl Place {
+    fn of_socket(socket: SocketAddr) -> Self {
+        Self { socket, authority: socket.to_string(), base_path: String::new() }
+    }
+}
+
+/// A connection to the app.
+pub(super) type Connection = SendRequest<Full<Bytes>>;
+
+/// A connection that waits for the next delivery.
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// The app, as the dispatcher's thread reaches it.
+pub(super) struct App {
+    address: AppAddress,
+    store: Arc<dyn Store>,
+    connector: HttpConnector,
+    /// Where it answered last.
+    found: RefCell<Option<Place>>,
+    idle: RefCell<Vec<Idle>>,
+}
+
+impl App {
+    pub(super) fn new(address: AppAddress, store: Arc<dyn Store>) -> Self {
+        let mut connector = HttpConnector::new();
+        // A step may take days without a byte. A peer that has vanished is noticed, and what lies
+        // between keeps the connection open.
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE));
+        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        Self { address, store, connector, found: RefCell::default(), idle: RefCell::default() }
+    }
+
+    /// Finds the app, and says why not.
+    pub(super) async fn find(&self) -> Result<(), String> {
+        let mut why = match &self.address {
+            AppAddress::OfThisProcess => "no server of this process listens".to_owned(),
+            AppAddress::At(base_url) => format!("no address is known for {base_url}"),
+        };
+        for place in self.places().await {
+            let opened = timeout(READY_WITHIN, self.open(&place)).await;
+            match opened.unwrap_or_else(|_| Err(late(&place, READY_WITHIN))) {
+                Ok(connection) => {
+                    if self.found.replace(Some(place.clone())) != Some(place) {
+                        self.idle.borrow_mut().clear();
+                    }
+                    self.keep(connection);
+                    return Ok(());
+                }
+                Err(reason) => why = reason,
+            }
+        }
+        Err(why)
+    }
+
+    /// A connection that is the app's: one that waits, and otherwise a fresh one.
+    pub(super) async fn connection(&self) -> Result<Connection, String> {
+        match self.waiting().await {
+            Some(connection) => Ok(connection),
+            None => self.fresh_connection().await,
+        }
+    }
+
+    /// A connection that nothing has been sent over but its challenge.
+    pub(super) async fn fresh_connection(&self) -> Result<Connection, String> {
+        let Some(place) = self.found.borrow().clone() else {
+            return Err("the app has not answered yet".into());
+        };
+        let opened = timeout(CONNECTED_WITHIN, self.open(&place)).await;
+        opened.unwrap_or_else(|_| Err(late(&place, CONNECTED_WITHIN)))
+    }
+
+    /// Keeps a connection, whose last answer has been read, for the next delivery.
+    pub(super) fn keep(&self, connection: Connection) {
+        self.idle.borrow_mut().push(Idle { connection, since: Instant::now() });
+    }
+
+    async fn waiting(&self) -> Option<Connection> {
+        loop {
+            let Idle { mut connection, since } = self.idle.borrow_mut().pop()?;
+            // The one used last comes first: behind one that is too old, all are.
+            if since.elapsed() >= IDLE_CONNECTION {
+                self.idle.borrow_mut().clear();
+            } else if connection.ready().await.is_ok() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// A request to one of the app's routes, as yet without its body.
+    pub(super) fn request(&self, route: &str) -> hyper::http::request::Builder {
+        match &*self.found.borrow() {
+            Some(place) => request_to(place, route),
+            None => Request::builder(),
+        }
+    }
+
+    /// Connects, and challenges whoever answers.
+    async fn open(&self, place: &Place) -> Result<Connection, String> {
+        let at = place.socket;
+        let unreached = |error: String| format!("the app is not reached at {at}: {error}");
+        let uri: Uri = format!("http://{at}/").parse().map_err(|_| unreached("no URL".into()))?;
+        let stream = self.connector.clone().call(uri).await;
+        let stream = stream.map_err(|error| unreached(error.to_string()))?;
+        let (mut connection, work) =
+            handshake(stream).await.map_err(|error| unreached(error.to_string()))?;
+        tokio::spawn(async { drop(work.await) });
+        self.challenge(&mut connection, place).await?;
+        Ok(connection)
+    }
+
+    async fn challenge(&self, connection: &mut Connection, place: &Place) -> Result<(), String> {
+        let at = place.socket;
+        let secret = self.store.delivery_secret().map_err(|error| error.message)?;
+        let challenge = Base64UrlUnpadded::encode_string(&entropy::secret_bytes::<32>());
+        let request = request_to(place, "flow").header(CHALLENGE_HEADER, &challenge);
+        let request = request.body(Full::default()).map_err(|error| error.to_string())?;
+        let answer = connection.send_request(request).await;
+        let answer = answer.map_err(|error| format!("the app does not answer at {at}: {error}"))?;
+        let status = answer.status().as_u16();
+        let proof = answer.headers().get(HANDLED_HEADER).and_then(|proof| proof.to_str().ok());
+        if !proof.is_some_and(|proof| secret.is_app(&challenge, proof)) {
+            return Err(format!(
+                "what answers at {at} (HTTP {status}) does not prove to be this app, so it is given no \
+                 message: it is another program, or the app works on another database, or something \
+                 between drops the headers that begin with x-hookline-"
+            ));
+        }
+        let closed =
+            |_| format!("the app closes each connection at {at}: deliveries need keep-alive");
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        body.map_err(|error| format!("the app gave no whole answer at {at}: {error}"))?;
+        connection.ready().await.map_err(closed)
+    }
+
+    async fn places(&self) -> Vec<Place> {
+        match &self.address {
+            AppAddress::OfThisProcess => {
+                listening::addresses().into_iter().map(Place::of_socket).collect()
+            }
+            AppAddress::At(base_url) => places_of(base_url).await,
+        }
+    }
+}
+
+fn request_to(place: &Place, route: &str) -> hyper::http::request::Builder {
+    Request::builder()
+        .method(Method::POST)
+        .uri(format!("{}{ROUTES}{route}", place.base_path))
+        .header(HOST, &place.authority)
+}
+
+fn late(place: &Place, within: Duration) -> String {
+    format!("the app does not answer at {} within {} s", place.socket, within.as_secs())
+}
+
+/// The addresses that a URL stands for.
+async fn places_of(base_url: &str) -> Vec<Place> {
+    let Ok(uri) = base_url.parse::<Uri>() else { return Vec::new() };
+    let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else { return Vec::new() };
+    let port = uri.port_u16().unwrap_or(80);
+    let sockets = match local_addresses(host, &listening::addresses(), port) {
+        Some(sockets) => sockets,
+        // The lookup may fail for the moment.
+        None => tokio::net::lookup_host((host, port)).await.into_iter().flatten().collect(),
+    };
+    let place = |socket| Place {
+        socket,
+        authority: authority.to_string(),
+        base_path: uri.path().trim_end_matches('/').to_owned(),
+    };
+    sockets.into_iter().map(place).collect()
+}
+
+/// Where a host is that names this one, or is an address; `None` for any other name. Where this
+/// process itself listens on the port, nobody else is meant: a name of this host may lead to somebody
+/// else's server on the other address.
+fn local_addresses(host: &str, own: &[SocketAddr], port: u16) -> Option<Vec<SocketAddr>> {
+    let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let both = match bare.parse::<IpAddr>() {
+        Ok(ip) if !ip.is_unspecified() => return Some(vec![SocketAddr::new(ip, port)]),
+        Ok(ip) if ip.is_ipv4() => vec![v4],
+        Ok(_) => vec![v6, v4],
+        Err(_) if host.eq_ignore_ascii_case("localhost") => vec![v4, v6],
+        Err(_) => return None,
+    };
+    let own: Vec<_> = own.iter().filter(|socket| socket.port() == port).copied().collect();
+    let any = both.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+    Some(if own.is_empty() { any } else { own })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_name_of_this_host_leads_to_the_apps_own_socket_and_to_nobody_elses() {
+        let own = sockets(&["127.0.0.1:3000", "[::1]:4000"]);
+        let of = |host, port| local_addresses(host, &own, port);
+        assert_eq!(of("localhost", 3000), Some(sockets(&["127.0.0.1:3000"])));
+        assert_eq!(of("LOCALHOST", 4000), Some(sockets(&["[::1]:4000"])));
+        assert_eq!(of("0.0.0.0", 3000), Some(sockets(&["127.0.0.1:3000"])));
+        assert_eq!(of("localhost", 5000), Some(sockets(&["127.0.0.1:5000", "[::1]:5000"])));
+        assert_eq!(of("0.0.0.0", 5000), Some(sockets(&["127.0.0.1:5000"])));
+        assert_eq!(of("[::]", 5000), Some(sockets(&["[::1]:5000", "127.0.0.1:5000"])));
+    }
+
+    #[test]
+    fn an_address_is_itself_and_another_name_is_looked_up() {
+        let of = |host| local_addresses(host, &[], 80);
+        assert_eq!(of("10.0.0.1"), Some(sockets(&["10.0.0.1:80"])));
+        assert_eq!(of("[fd00::1]"), Some(sockets(&["[fd00::1]:80"])));
+        assert_eq!(of("app.internal"), None);
+    }
+
+    #[tokio::test]
+    async fn a_base_path_stands_before_the_routes_and_the_host_is_as_it_was_written() {
+        let places = places_of("http://127.0.0.1:3000/desk/").await;
+        let request = request_to(&places[0], "flow").body(()).unwrap();
+        assert_eq!(request.uri(), "/desk/.well-known/workflow/v1/flow");
+        assert_eq!(request.headers()[HOST], "127.0.0.1:3000");
+        assert_eq!(places_of("http://localhost").await[0].authority, "localhost");
+        assert_eq!(places_of("no URL").await, []);
+    }
+}
