@@ -7,9 +7,9 @@
  */
 import type { Engine } from './engine';
 import { RunNotSupportedError } from './errors';
-import { decodeJson } from './json';
 import type { NativeDelivery, NativeWorld } from './native';
 import { handOver, isRefusedForEver } from './refused';
+import { decodeStored } from './stored-json';
 
 /** What the SDK passes to `createQueueHandler`. */
 export type QueueHandler = (
@@ -129,7 +129,7 @@ export function deliver(
   const run = async (): Promise<string> => {
     const handler = handlerFor(engine, queueName);
     if (!handler) throw new Error(`No handler is registered for the queue "${queueName}".`);
-    const message = decodeJson(new TextDecoder().decode(body));
+    const message = decodeStored(new TextDecoder().decode(body));
     const result = await handOver(engine, handler, message, { attempt, queueName, messageId });
     const seconds = timeoutOf(result);
     return JSON.stringify(seconds === undefined ? { done: true } : { timeoutSeconds: seconds });

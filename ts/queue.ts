@@ -10,11 +10,11 @@ import {
   registerHandler,
   timeoutOf,
 } from './handlers';
-import { decodeJson } from './json';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
 import { handOver, isRefusedForEver } from './refused';
 import { storableJson } from './storage';
+import { decodeStored } from './stored-json';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
 const BARE_STEP_PREFIX = '__wkf_step_';
@@ -130,7 +130,7 @@ async function runAdmitted(
   const { queueName, messageId, attempt, leaseToken } = claimed;
   try {
     const body = payloadOf(admitted.body, bytes) as Uint8Array;
-    const message = decodeJson(new TextDecoder().decode(body));
+    const message = decodeStored(new TextDecoder().decode(body));
     const seconds = timeoutOf(
       await handOver(engine, handler, message, { attempt, queueName, messageId }),
     );

@@ -182,7 +182,7 @@ impl Outcome {
 }
 
 /// When a message comes again that this process could not deal with.
-const UNABLE_DELAY_MS: i64 = 10_000;
+pub(crate) const UNABLE_DELAY_MS: i64 = 10_000;
 
 /// How much the queue holds, for all processes, and how many runs are under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
