@@ -1,5 +1,8 @@
 import type { PayloadRef } from '../ts/native';
-import { payloadOf, toEvent, toHook, toPage, toRun, toStep, toWait } from '../ts/records';
+import { loadModule } from './support';
+
+const { payloadOf, toEvent, toHook, toPage, toRun, toStep, toWait } =
+  loadModule<typeof import('../ts/records')>('ts/records.ts');
 
 const BYTES = Buffer.from('....payload');
 const PAYLOAD: PayloadRef = { at: 4, len: 7 };
@@ -145,4 +148,15 @@ test('a wait and a page are converted as a whole', () => {
     cursor: null,
     hasMore: false,
   });
+});
+
+test('a stored text that is no JSON is CORRUPT, and is not quoted', () => {
+  let thrown: unknown;
+  try {
+    payloadOf({ json: '{"token":"secret"' }, BYTES);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toMatchObject({ name: 'WorkflowWorldError', code: 'CORRUPT', status: 500 });
+  expect(String(thrown)).not.toContain('secret');
 });

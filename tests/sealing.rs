@@ -141,6 +141,28 @@ fn the_file_shows_no_value_and_no_token() {
 }
 
 #[test]
+fn a_token_that_cannot_be_found_in_its_event_is_refused_and_not_stored_in_plain() {
+    let place = Place::fresh();
+    let store = place.open(&key_ring(&[("a", 1)]), TokensAtRest::Sealed).expect("it opens");
+    does(&store, 1, EventBody::RunCreated(creation()));
+    does(&store, 1, EventBody::RunStarted(None));
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for data in [
+        format!(r#"{{"token":"canary-token","deep":{deep}}}"#),
+        r#"["canary-token"]"#.into(),
+        r#"{"token":["canary-token"]}"#.into(),
+        r#"{"token":"canary-token""#.into(),
+    ] {
+        let asked = request(1, hook_created("h", "canary-token"));
+        let refused = append(&store, EventRequest { data: Some(data), ..asked });
+        let error = refused.expect_err("the token is not sealed");
+        assert_eq!(error.kind, ErrorKind::Invalid);
+        assert!(!error.message.contains("canary"), "{}", error.message);
+    }
+    assert!(!place.shows("canary-token"));
+}
+
+#[test]
 fn without_sealing_the_file_shows_everything() {
     // Else the test above could not fail.
     let place = Place::fresh();

@@ -167,6 +167,44 @@ fn a_database_of_a_newer_engine_is_refused_and_says_what_to_do() {
 }
 
 #[test]
+fn a_process_of_an_older_version_stops_when_a_newer_one_migrates_the_open_file() {
+    let folder = folder();
+    let path = folder.path().join("world.db");
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    store_with_hook(&path).close();
+    let store = open_file(&path, &clock).expect("the file opens");
+    let newer = Connection::open(&path).expect("SQLite opens");
+    let later = "BEGIN; \
+         INSERT INTO migrations SELECT max(number) + 1, 'later', 'x', 1 FROM migrations; \
+         PRAGMA user_version = 99; COMMIT";
+    newer.execute_batch(later).expect("a later migration");
+    let refused = append(&store, received(1)).expect_err("nothing more is written");
+    assert_eq!(refused.kind, ErrorKind::NewerDatabase);
+    assert!(refused.message.contains("upgrade hookline"), "{refused}");
+    let events: i64 =
+        newer.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).expect("they count");
+    assert_eq!(events, 3);
+    // A reader looks once a second.
+    clock.set(NOW_MS + 1000);
+    assert_eq!(log_length(&store).expect_err("a list").kind, ErrorKind::NewerDatabase);
+    assert_eq!(store.run_by_id(&run_id(1)).expect_err("a run").kind, ErrorKind::NewerDatabase);
+}
+
+#[test]
+fn a_table_that_a_newer_version_has_changed_is_not_taken_for_damaged() {
+    let folder = folder();
+    let path = folder.path().join("world.db");
+    let store = store_with_hook(&path);
+    let newer = Connection::open(&path).expect("SQLite opens");
+    let later = "BEGIN; \
+         INSERT INTO migrations SELECT max(number) + 1, 'later', 'x', 1 FROM migrations; \
+         ALTER TABLE events RENAME COLUMN data TO details; \
+         PRAGMA user_version = 99; COMMIT";
+    newer.execute_batch(later).expect("a later migration");
+    assert_eq!(log_length(&store).expect_err("a list").kind, ErrorKind::NewerDatabase);
+}
+
+#[test]
 fn a_folder_in_place_of_the_file_cannot_be_opened() {
     let folder = folder();
     assert_eq!(refused(folder.path()).kind, ErrorKind::CannotOpen);

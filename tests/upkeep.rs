@@ -6,6 +6,7 @@ use hookline::domain;
 mod kit;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
@@ -13,9 +14,9 @@ use hookline::domain::id::HookToken;
 use hookline::domain::message::NewMessage;
 use hookline::domain::transition::replay::{PastEvent, PastFact};
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::Store;
 use hookline::store::sqlite::{Location, SqliteStore};
 use hookline::store::upkeep::Upkeep;
+use hookline::store::{Completion, Store};
 use tempfile::TempDir;
 
 use kit::rows::*;
@@ -125,9 +126,81 @@ fn a_backup_holds_what_was_committed_and_replaces_no_file() {
     let made = settled(|done| store.back_up(to.clone(), done)).expect("it is made");
     assert_eq!((made.runs, made.events), (1, 1));
     let copy = open_file(&to, &Arc::new(ManualClock::at(NOW_MS))).expect("the copy opens");
-    settled(|done| copy.run(run_id(1), true, done)).expect("the run is in it");
+    settled_run(&copy);
     let again = settled(|done| store.back_up(to.clone(), done));
     assert_eq!(again.expect_err("it is there").kind, ErrorKind::Invalid);
+}
+
+#[test]
+fn of_two_backups_to_one_name_one_is_made_and_the_other_refused() {
+    let Place { folder, store } = place();
+    append(&store, 1, EventBody::RunCreated(creation()));
+    let to = folder.path().join("backup.db");
+    let backups: Vec<_> = (0..4)
+        .map(|_| {
+            let (done, made) = Completion::channel();
+            store.back_up(to.clone(), done);
+            made
+        })
+        .collect();
+    let settled = backups.into_iter().map(|made| made.recv_timeout(PATIENCE).expect("it settles"));
+    let (made, refused): (Vec<_>, Vec<_>) = settled.partition(Result::is_ok);
+    assert_eq!(made.len(), 1);
+    assert!(refused.iter().all(|error| error.as_ref().unwrap_err().kind == ErrorKind::Invalid));
+    let copy = open_file(&to, &Arc::new(ManualClock::at(NOW_MS))).expect("the copy opens");
+    settled_run(&copy);
+    assert_eq!(partials(&folder), Vec::<String>::new());
+}
+
+#[test]
+fn a_backup_is_of_one_moment_while_others_write_and_needs_no_file_beside_it() {
+    let Place { folder, store } = place();
+    append(&store, 1, EventBody::RunCreated(creation()));
+    let store = Arc::new(store);
+    let (writing, stop) = (Arc::clone(&store), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let writer = std::thread::spawn(move || {
+        let mut run = 2;
+        while !stopped.load(Ordering::Relaxed) {
+            // Three events in one commit: a run has all of them or is not there.
+            import_waiting_run(&writing, run, &format!("token {run}")).expect("it is written");
+            run += 1;
+        }
+    });
+    for number in 0..5 {
+        let to = folder.path().join(format!("backup-{number}.db"));
+        let made = settled(|done| store.back_up(to.clone(), done)).expect("it is made");
+        // The run that was there before has one event, and each of the others three.
+        assert_eq!(made.events, 1 + 3 * (made.runs - 1));
+        let header = std::fs::read(&to).expect("it is read");
+        assert_eq!(header[18..20], [1, 1], "the log mode that needs no file beside it");
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("nobody panics");
+}
+
+#[test]
+fn a_damaged_database_gives_no_backup() {
+    let Place { folder, store } = place();
+    append(&store, 1, EventBody::RunCreated(creation()));
+    let connection = rusqlite::Connection::open(folder.path().join("world.db")).expect("it opens");
+    connection.execute("UPDATE runs SET deployment_id = 'x'", []).expect("a value is changed");
+    let to = folder.path().join("backup.db");
+    let refused = settled(|done| store.back_up(to.clone(), done)).expect_err("it is damaged");
+    assert_eq!(refused.kind, ErrorKind::Corrupt);
+    assert!(!to.exists());
+    assert_eq!(partials(&folder), Vec::<String>::new());
+}
+
+fn settled_run(store: &SqliteStore) {
+    settled(|done| store.run(run_id(1), true, done)).expect("the run is in it");
+}
+
+/// What backups have left that are none.
+fn partials(folder: &TempDir) -> Vec<String> {
+    let left = std::fs::read_dir(folder.path()).expect("the folder is read");
+    let names = left.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into());
+    names.filter(|name: &String| name.contains("partial")).collect()
 }
 
 #[test]
@@ -148,9 +221,7 @@ fn a_backup_that_cannot_be_written_leaves_nothing() {
     let to = folder.path().join("no-such-folder").join("backup.db");
     let error = settled(|done| store.back_up(to.clone(), done)).expect_err("no such folder");
     assert!(error.message.contains("no-such-folder"), "{}", error.message);
-    let left = std::fs::read_dir(folder.path()).expect("the folder is read");
-    let names: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
-    assert!(names.iter().all(|name| !name.to_string_lossy().contains("partial")), "{names:?}");
+    assert_eq!(partials(&folder), Vec::<String>::new());
 }
 
 #[test]

@@ -8,9 +8,9 @@
 import { inDelivery } from './delivery';
 import type { Engine } from './engine';
 import { RunNotSupportedError } from './errors';
-import { decodeJson } from './json';
 import type { NativeDelivery, NativeWorld } from './native';
 import { handOver, isRefusedForEver } from './refused';
+import { decodeStored } from './stored-json';
 
 /** What the SDK passes to `createQueueHandler`. */
 export type QueueHandler = (
@@ -132,7 +132,7 @@ export function deliver(
   const run = async (): Promise<string> => {
     const handler = handlerFor(engine, queueName);
     if (!handler) throw new Error(`No handler is registered for the queue "${queueName}".`);
-    const message = decodeJson(new TextDecoder().decode(body));
+    const message = decodeStored(new TextDecoder().decode(body));
     const lease = { key: engine.key(), messageId, leaseToken };
     const result = await inDelivery(lease, message, () =>
       handOver(engine, handler, message, { attempt, queueName, messageId }),

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { version } from '../package.json';
 import { addonMissing } from './addon-missing';
 import { type NativeFault, toError } from './errors';
-import { decodeJson } from './json';
+import { decodeStored } from './stored-json';
 
 /** Where a payload stands in a reply: bytes of the block, JSON text, or absent. */
 export type PayloadRef = { at: number; len: number } | { json: string } | null | undefined;
@@ -149,7 +149,7 @@ export interface Answer<T> {
  */
 export function answerOf<T>(reply: NativeReply): Answer<T> {
   if (reply.error != null) throw toError(JSON.parse(reply.error) as NativeFault);
-  const json = (reply.json == null ? undefined : decodeJson(reply.json)) as T;
+  const json = (reply.json == null ? undefined : decodeStored(reply.json)) as T;
   return { json, bytes: reply.bytes ?? new Uint8Array(0) };
 }
 

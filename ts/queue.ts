@@ -19,11 +19,11 @@ import {
   registerHandler,
   timeoutOf,
 } from './handlers';
-import { decodeJson } from './json';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from './native';
 import { payloadOf } from './records';
 import { handOver, isRefusedForEver } from './refused';
 import { storableJson } from './storage';
+import { decodeStored } from './stored-json';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
 const BARE_STEP_PREFIX = '__wkf_step_';
@@ -167,7 +167,7 @@ async function runAdmitted(
       const body = payloadOf(admitted.body, bytes) as Uint8Array;
       const delivery = { key: engine.key(), messageId, leaseToken: admitted.leaseToken };
       const outcome = atWork(delivery, async () => {
-        const message = decodeJson(new TextDecoder().decode(body));
+        const message = decodeStored(new TextDecoder().decode(body));
         return inDelivery(delivery, message, () =>
           handOver(engine, handler, message, { attempt, queueName, messageId }),
         );

@@ -6,8 +6,9 @@
  * because a `Buffer` has a `toJSON` of its own.
  */
 import type { DeadMessage, Event, Hook, Page, Step, Wait, WorkflowRun } from '../index';
-import { copyBytes, decodeJson } from './json';
+import { copyBytes } from './json';
 import type { PayloadRef } from './native';
+import { decodeStored } from './stored-json';
 
 /** The field of `eventData` that holds an event's payload, by event type. */
 export const PAYLOAD_FIELDS: Readonly<Record<string, string>> = {
@@ -32,7 +33,7 @@ export type NativeRecord = Record<string, unknown>;
 /** The value of a payload; `undefined` when there is none. */
 export function payloadOf(ref: PayloadRef, bytes: Uint8Array): unknown {
   if (ref === null || ref === undefined) return undefined;
-  if ('json' in ref) return decodeJson(ref.json);
+  if ('json' in ref) return decodeStored(ref.json);
   return copyBytes(bytes, ref.at, ref.at + ref.len);
 }
 

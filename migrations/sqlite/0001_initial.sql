@@ -1,3 +1,6 @@
+-- Column checksum: of the columns before it, as src/store/sqlite/checksum.rs computes it. What stands
+-- behind it changes too often, or says too little, to be covered.
+
 -- A run: one execution of a workflow. Its arguments and its return value stay with the events that
 -- carry them; the positions say which.
 CREATE TABLE runs (
@@ -16,6 +19,7 @@ CREATE TABLE runs (
   updated_at_ms INTEGER NOT NULL,
   started_at_ms INTEGER,
   completed_at_ms INTEGER,
+  checksum INTEGER NOT NULL,
   -- Where the log ended when its last replay was claimed: what that replay has surely seen.
   replayed_position INTEGER NOT NULL DEFAULT 0,
   CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at_ms IS NOT NULL))
@@ -36,9 +40,13 @@ CREATE TABLE events (
   data TEXT,
   -- 1: bytes of the SDK's serialiser; 2: JSON text.
   payload_format INTEGER CHECK (payload_format IN (1, 2)),
+  -- So that the rest of the row can be checked without reading the payload.
+  payload_checksum INTEGER,
+  checksum INTEGER NOT NULL,
   payload BLOB,
   PRIMARY KEY (run_id, position),
-  CHECK ((payload_format IS NULL) = (payload IS NULL))
+  CHECK ((payload_format IS NULL) = (payload IS NULL)),
+  CHECK ((payload_checksum IS NULL) = (payload IS NULL))
 ) STRICT, WITHOUT ROWID;
 -- events.listByCorrelationId without a run. Only the event that opens an entity is listed, which
 -- names the run; so a resume does not pay for this index.
@@ -62,6 +70,7 @@ CREATE TABLE steps (
   completed_at_ms INTEGER,
   retry_after_ms INTEGER,
   spec_version INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
   PRIMARY KEY (run_id, step_id)
 ) STRICT, WITHOUT ROWID;
 -- steps.get without a run.
@@ -84,6 +93,7 @@ CREATE TABLE hooks (
   disposed_at_ms INTEGER,
   spec_version INTEGER NOT NULL,
   is_webhook INTEGER NOT NULL CHECK (is_webhook IN (0, 1)),
+  checksum INTEGER NOT NULL,
   PRIMARY KEY (token, disposal)
 ) STRICT, WITHOUT ROWID;
 -- hooks.list, in the order of creation.
@@ -108,7 +118,8 @@ CREATE TABLE resume_keys (
   run_id TEXT NOT NULL,
   hook_id TEXT NOT NULL,
   payload_digest TEXT NOT NULL,
-  expires_at_ms INTEGER NOT NULL
+  expires_at_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- Removing expired keys.
 CREATE INDEX resume_keys_by_expiry ON resume_keys (expires_at_ms);
@@ -121,6 +132,7 @@ CREATE TABLE waits (
   created_at_ms INTEGER NOT NULL,
   updated_at_ms INTEGER NOT NULL,
   spec_version INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
   PRIMARY KEY (run_id, correlation_id)
 ) STRICT, WITHOUT ROWID;
 -- Waits that are over and that nobody has completed.
@@ -138,6 +150,7 @@ CREATE TABLE messages (
   headers TEXT,
   idempotency_key TEXT,
   created_at_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
   available_at_ms INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 0,
   lease_owner TEXT,
@@ -180,7 +193,8 @@ INSERT INTO queue_time VALUES (1, 0);
 -- workers deliver. One row, written by whoever opens the database first.
 CREATE TABLE queue_names (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-  workflow_prefix TEXT NOT NULL
+  workflow_prefix TEXT NOT NULL,
+  checksum INTEGER NOT NULL
 ) STRICT;
 
 -- What proves over HTTP that a process has this database; it never travels. One row, written by
@@ -197,7 +211,8 @@ CREATE TABLE streams (
   run_id TEXT NOT NULL,
   chunk_count INTEGER NOT NULL DEFAULT 0,
   created_at_ms INTEGER NOT NULL,
-  closed_at_ms INTEGER
+  closed_at_ms INTEGER,
+  checksum INTEGER NOT NULL
 ) STRICT;
 -- listStreamsByRunId.
 CREATE INDEX streams_by_run ON streams (run_id);
@@ -206,6 +221,7 @@ CREATE TABLE chunks (
   stream_number INTEGER NOT NULL,
   chunk_index INTEGER NOT NULL,
   bytes BLOB NOT NULL,
+  checksum INTEGER NOT NULL,
   PRIMARY KEY (stream_number, chunk_index)
 ) STRICT, WITHOUT ROWID;
 
@@ -213,5 +229,6 @@ CREATE TABLE chunks (
 CREATE TABLE encryption_keys (
   key_id TEXT NOT NULL PRIMARY KEY,
   sealed_token_key BLOB NOT NULL,
-  created_at_ms INTEGER NOT NULL
+  created_at_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

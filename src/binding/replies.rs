@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -38,8 +39,11 @@ impl Reply {
     fn document<T: Serialize>(make: impl FnOnce(&mut Block) -> T) -> Result<Self, WorldError> {
         let mut block = Block::default();
         let document = make(&mut block);
+        // All else that a document holds always serialises.
         let json = serde_json::to_string(&document).map_err(|error| {
-            WorldError::new(ErrorKind::Internal, format!("a stored value is not JSON: {error}"))
+            let message =
+                format!("the database file is damaged; restore it from a backup [{error}]");
+            WorldError::new(ErrorKind::Corrupt, message)
         })?;
         Ok(Self { json: Some(json), bytes: block.0 })
     }
@@ -80,7 +84,7 @@ struct RunRecord {
     deployment_id: String,
     workflow_name: String,
     spec_version: u32,
-    execution_context: Option<Box<RawValue>>,
+    execution_context: Option<StoredJson>,
     input: Option<PayloadRef>,
     output: Option<PayloadRef>,
     error: Option<StructuredError>,
@@ -144,13 +148,20 @@ struct EventRecord {
     correlation_id: Option<String>,
     created_at_ms: i64,
     spec_version: u32,
-    event_data: Option<Box<RawValue>>,
+    event_data: Option<StoredJson>,
     payload: Option<PayloadRef>,
 }
 
-fn raw(json: Option<String>) -> Option<Box<RawValue>> {
-    // Checked when it was stored; should it have been damaged since, the field is left out.
-    json.and_then(|json| RawValue::from_string(json).ok())
+/// JSON as it is stored; text that is none fails the reply.
+struct StoredJson(String);
+
+impl Serialize for StoredJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(&self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            Err(_) => Err(S::Error::custom("a value of an event or of a run is no JSON")),
+        }
+    }
 }
 
 fn run_record(view: RunView, block: &mut Block) -> RunRecord {
@@ -161,7 +172,7 @@ fn run_record(view: RunView, block: &mut Block) -> RunRecord {
         deployment_id,
         workflow_name,
         spec_version,
-        execution_context: raw(view.run.execution_context),
+        execution_context: view.run.execution_context.map(StoredJson),
         input: block.payload(view.input),
         output: block.payload(view.output),
         error,
@@ -227,7 +238,7 @@ fn event_record(event: Event, block: &mut Block) -> EventRecord {
         correlation_id: event.correlation_id.map(CorrelationId::into_string),
         created_at_ms: event.created_at_ms,
         spec_version: event.spec_version,
-        event_data: raw(event.data),
+        event_data: event.data.map(StoredJson),
         payload: block.payload(event.payload),
     }
 }
@@ -296,14 +307,17 @@ struct HookAndRun {
 #[serde(rename_all = "camelCase")]
 struct ResumedRunRecord {
     workflow_name: String,
-    execution_context: Option<Box<RawValue>>,
+    execution_context: Option<StoredJson>,
 }
 
 pub fn hook_and_run((hook, run): (HookView, Run)) -> Result<Reply, WorldError> {
     let Run { workflow_name, execution_context, .. } = run;
     Reply::document(|block| HookAndRun {
         hook: hook_record(hook, block),
-        run: ResumedRunRecord { workflow_name, execution_context: raw(execution_context) },
+        run: ResumedRunRecord {
+            workflow_name,
+            execution_context: execution_context.map(StoredJson),
+        },
     })
 }
 

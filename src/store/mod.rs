@@ -183,7 +183,7 @@ impl Outcome {
 }
 
 /// When a message comes again that this process could not deal with.
-const UNABLE_DELAY_MS: i64 = 10_000;
+pub(crate) const UNABLE_DELAY_MS: i64 = 10_000;
 
 /// Whether a delivery may run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::TokensAtRest;
 use crate::crypto::{DeliverySecret, KeyRing, SealedKind, Seals, TokenSeal, is_encrypted_by_sdk};
@@ -46,20 +46,23 @@ impl AtRest {
         Ok(EventRequest {
             body,
             run_id: Some(run_id.clone()),
-            data: request.data.map(|data| self.seal_json(run_id, event_type, data)),
+            data: request.data.map(|data| self.seal_json(run_id, event_type, data)).transpose()?,
             payload: request.payload.map(|payload| self.seal_payload(run_id, payload)),
             ..request
         })
     }
 
     /// A `hook_conflict` that another World has logged.
-    pub(super) fn seal_conflict(&self, run_id: &RunId, entry: Entry) -> Entry {
-        let seal_token = |token: &str| self.seal_token(HookToken::new(token));
-        Entry {
-            data: entry.data.map(|data| with_token(data, seal_token)),
+    ///
+    /// # Errors
+    /// As [`AtRest::seal_event`].
+    pub(super) fn seal_conflict(&self, run_id: &RunId, entry: Entry) -> Result<Entry, WorldError> {
+        let data = entry.data.map(|data| self.seal_json(run_id, EventType::HookConflict, data));
+        Ok(Entry {
+            data: data.transpose()?,
             payload: entry.payload.map(|payload| self.seal_payload(run_id, payload)),
             ..entry
-        }
+        })
     }
 
     /// What a delivery failed with.
@@ -107,13 +110,19 @@ impl AtRest {
     }
 
     /// The events of a hook hold nothing secret but its token, and stay readable for the store below.
-    fn seal_json(&self, run_id: &RunId, event_type: EventType, data: String) -> String {
+    fn seal_json(
+        &self,
+        run_id: &RunId,
+        event_type: EventType,
+        data: String,
+    ) -> Result<String, WorldError> {
         match event_type {
-            EventType::HookCreated | EventType::HookReceived => {
-                with_token(data, |token| self.seal_token(HookToken::new(token)))
+            EventType::HookCreated | EventType::HookReceived | EventType::HookConflict => {
+                with_token(&data, |token| self.seal_token(HookToken::new(token)))
+                    .ok_or_else(token_not_found)
             }
             // A JSON document still, as the column says: a string instead of an object.
-            _ => format!("\"{}\"", self.seals.seal_text(run_id.as_str(), &data)),
+            _ => Ok(format!("\"{}\"", self.seals.seal_text(run_id.as_str(), &data))),
         }
     }
 
@@ -207,7 +216,9 @@ impl AtRest {
         }
         match event_type {
             EventType::HookCreated | EventType::HookReceived | EventType::HookConflict => {
-                Ok(with_token(data, |stored| self.token_seal.open(stored)))
+                // What cannot be read so was stored before there was a key ring, and is not sealed.
+                let opened = with_token(&data, |stored| self.token_seal.open(stored));
+                Ok(opened.unwrap_or(data))
             }
             _ => Ok(data),
         }
@@ -336,13 +347,35 @@ fn stream_context(stream: &str) -> String {
     format!("stream {stream}")
 }
 
-/// An event's JSON with another text for the token in it.
-fn with_token(json: String, replace: impl FnOnce(&str) -> HookToken) -> String {
-    let Ok(mut fields) = serde_json::from_str::<Value>(&json) else { return json };
-    let replaced = match fields.get("token") {
-        Some(Value::String(token)) => replace(token),
-        _ => return json,
-    };
-    fields["token"] = replaced.expose().into();
-    fields.to_string()
+/// An event's JSON with another text for the token in it; `None` when it is no object, or when its
+/// token is no text: then nobody can say where the token is.
+fn with_token(json: &str, replace: impl FnOnce(&str) -> HookToken) -> Option<String> {
+    let mut fields: Map<String, Value> = serde_json::from_str(json).ok()?;
+    let Some(token) = fields.get_mut("token") else { return Some(json.to_owned()) };
+    *token = replace(token.as_str()?).expose().into();
+    Some(Value::Object(fields).to_string())
+}
+
+fn token_not_found() -> WorldError {
+    WorldError::invalid(
+        "the data of a hook's event cannot be sealed, so nothing was written: it must be a JSON \
+         object, nested no deeper than 127 levels, and its token a text",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_replaced_wherever_it_can_be_read_and_nothing_else_is_taken_for_done() {
+        let replaced = |json: &str| with_token(json, |_| HookToken::new("sealed"));
+        assert_eq!(replaced(r#"{"token":"secret"}"#).as_deref(), Some(r#"{"token":"sealed"}"#));
+        assert_eq!(replaced(r#"{"a":1}"#).as_deref(), Some(r#"{"a":1}"#));
+        let deep = format!(r#"{{"token":"secret","a":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+        for odd in [&deep, r#"{"token":"secret""#, r#"["secret"]"#, r#""secret""#, r#"{"token":5}"#]
+        {
+            assert_eq!(replaced(odd), None);
+        }
+    }
 }

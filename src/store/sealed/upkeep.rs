@@ -40,7 +40,7 @@ impl Upkeep for SealedStore {
                     PastFact::Asked(self.at_rest.seal_event(&run_id, request)?)
                 }
                 PastFact::HookConflict(entry) => {
-                    PastFact::HookConflict(self.at_rest.seal_conflict(&run_id, entry))
+                    PastFact::HookConflict(self.at_rest.seal_conflict(&run_id, entry)?)
                 }
             };
             Ok(PastEvent { fact, ..event })

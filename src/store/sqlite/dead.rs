@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::queue::{MESSAGE_COLUMNS, MESSAGES, message_columns};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::store::{DeadMessage, LogState, QueueDepth};
@@ -39,9 +40,9 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<D
         SortOrder::Descending => ("<", "DESC", i64::MAX),
     };
     let sql = format!(
-        "SELECT message_id, queue_name, run_id, attempt, last_error, created_at_ms, dead_at_ms \
-         FROM messages WHERE dead_at_ms IS NOT NULL AND message_id {comparison} ? \
-         ORDER BY message_id {direction} LIMIT ?"
+        "SELECT {}, attempt, last_error, dead_at_ms FROM messages WHERE dead_at_ms IS NOT NULL AND message_id {comparison} ? \
+         ORDER BY message_id {direction} LIMIT ?",
+        message_columns!("")
     );
     let after = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(first);
     let messages: Vec<DeadMessage> = connection
@@ -53,15 +54,17 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<D
     }))
 }
 
+/// Checks and reads the [`message_columns`], and behind them `attempt, last_error, dead_at_ms`.
 fn dead_of(row: &Row<'_>) -> Result<DeadMessage> {
+    MESSAGES.verify(row, 0)?;
     Ok(DeadMessage {
         message_id: MessageId::from_number(row.get(0)?),
         queue_name: row.get(1)?,
         run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
-        attempt: row.get(3)?,
-        error: row.get(4)?,
-        created_at_ms: row.get(5)?,
-        dead_at_ms: row.get(6)?,
+        attempt: row.get(MESSAGE_COLUMNS)?,
+        error: row.get(MESSAGE_COLUMNS + 1)?,
+        created_at_ms: row.get(7)?,
+        dead_at_ms: row.get(MESSAGE_COLUMNS + 2)?,
     })
 }
 

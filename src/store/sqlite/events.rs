@@ -1,21 +1,50 @@
 //! Table `events`: the log.
 
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
-use super::rows::{decode, payload_column, payload_columns};
+use super::checksum::{self, Check, Table};
+use super::rows::{format_and_bytes, payload_of};
+use super::runs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
+use crate::domain::run::Run;
 use crate::domain::transition::Tail;
 use crate::store::EventQuery;
 
+/// What an event's row says besides its payload.
+macro_rules! columns {
+    () => {
+        "run_id, position, event_type, correlation_id, created_at_ms, spec_version, data, \
+         payload_format, payload_checksum, checksum"
+    };
+}
+
+/// The columns of [`payload_from`]; the argument stands before each name.
+macro_rules! payload_columns {
+    ($of:literal) => {
+        concat!($of, "payload_format, ", $of, "payload_checksum, ", $of, "payload")
+    };
+}
+pub(super) use payload_columns;
+
+static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
+/// How many [`payload_columns`] there are.
+pub(super) const PAYLOAD_COLUMNS: usize = 3;
+
 pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
-    const INSERT: &str = "INSERT INTO events (run_id, position, event_type, correlation_id, \
-         created_at_ms, spec_version, data, payload_format, payload) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let (format, payload) = payload_columns(event.payload.as_ref());
-    connection.prepare_cached(INSERT)?.execute(params![
+    const INSERT: &str = concat!(
+        "INSERT INTO events (",
+        columns!(),
+        ", payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    let (format, payload) = format_and_bytes(event.payload.as_ref());
+    let checksum = format
+        .zip(payload)
+        .map(|(format, payload)| payload_checksum(&event.run_id, event.position, format, payload));
+    let columns = params![
         event.run_id.as_str(),
         event.position,
         event.event_type.as_str(),
@@ -24,78 +53,189 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
         event.spec_version,
         event.data,
         format,
-        payload,
-    ])?;
+        checksum,
+    ];
+    EVENTS.write(&mut *connection.prepare_cached(INSERT)?, columns, params![payload])?;
     Ok(())
 }
 
 /// Where the run's log ends.
 pub(super) fn tail(connection: &Connection, run_id: &RunId) -> Result<Option<Tail>> {
-    const TAIL: &str = "SELECT position, created_at_ms FROM events WHERE run_id = ? \
-         ORDER BY position DESC LIMIT 1";
-    connection
-        .prepare_cached(TAIL)?
-        .query_row([run_id.as_str()], |row| {
-            Ok(Tail { position: row.get(0)?, created_at_ms: row.get(1)? })
-        })
-        .optional()
+    const TAIL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events WHERE run_id = ? ORDER BY position DESC LIMIT 1"
+    );
+    let tail_of = |row: &Row<'_>| {
+        let mut columns = EVENTS.read(row, 0);
+        columns.skip(1)?;
+        let position = columns.take()?;
+        columns.skip(2)?;
+        let created_at_ms = columns.take()?;
+        columns.skip(4)?;
+        columns.end()?;
+        Ok(Tail { position, created_at_ms })
+    };
+    connection.prepare_cached(TAIL)?.query_row([run_id.as_str()], tail_of).optional()
 }
 
-/// The payload of one event.
+/// The payload of an event that an entity names.
+///
+/// # Errors
+/// Damage, also when there is no such event.
 pub(super) fn payload_at(
     connection: &Connection,
     run_id: &RunId,
     position: Position,
 ) -> Result<Option<Payload>> {
-    const PAYLOAD_AT: &str =
-        "SELECT payload_format, payload FROM events WHERE run_id = ? AND position = ?";
-    let payload = connection
-        .prepare_cached(PAYLOAD_AT)?
-        .query_row(params![run_id.as_str(), position], |row| payload_column(row, 0))
-        .optional()?;
-    Ok(payload.flatten())
+    const PAYLOAD: &str =
+        concat!("SELECT ", payload_columns!(""), " FROM events WHERE run_id = ? AND position = ?");
+    connection
+        .prepare_cached(PAYLOAD)?
+        .query_row(params![run_id.as_str(), position], |row| {
+            // A step may have been created without arguments; its row says so.
+            match row.get_ref(0)? == ValueRef::Null && row.get_ref(2)? == ValueRef::Null {
+                true => check_row(connection, run_id, position).map(|()| None),
+                false => payload_from(row, 0, run_id, position),
+            }
+        })
+        .optional()?
+        .ok_or_else(|| missing(run_id, position))
 }
 
+fn check_row(connection: &Connection, run_id: &RunId, position: Position) -> Result<()> {
+    const ROW: &str =
+        concat!("SELECT ", columns!(), " FROM events WHERE run_id = ? AND position = ?");
+    connection
+        .prepare_cached(ROW)?
+        .query_row(params![run_id.as_str(), position], |row| EVENTS.verify(row, 0))
+}
+
+/// The error of an event that must be there.
+fn missing(run_id: &RunId, position: Position) -> Error {
+    checksum::damage(EVENTS.name, format!("{run_id} {position}"))
+}
+
+/// A payload has a checksum of its own, and can be read without the rest of its row; and the rest
+/// without the payload, whose checksum is part of it.
+fn payload_checksum(run_id: &RunId, position: Position, format: i64, payload: &[u8]) -> i32 {
+    checksum::of_values(
+        "payload",
+        &[
+            ValueRef::Text(run_id.as_str().as_bytes()),
+            ValueRef::Integer(position),
+            ValueRef::Integer(format),
+            ValueRef::Blob(payload),
+        ],
+    )
+}
+
+/// Checks and reads the [`payload_columns`] of an event that has a payload.
+pub(super) fn payload_from(
+    row: &Row<'_>,
+    at: usize,
+    run_id: &RunId,
+    position: Position,
+) -> Result<Option<Payload>> {
+    let columns = (row.get_ref(at)?, row.get_ref(at + 1)?, row.get_ref(at + 2)?);
+    let (ValueRef::Integer(format), ValueRef::Integer(checksum), ValueRef::Blob(payload)) = columns
+    else {
+        return Err(missing(run_id, position));
+    };
+    let is_sound = i64::from(payload_checksum(run_id, position, format, payload)) == checksum;
+    let payload = is_sound.then(|| payload_of(format, payload)).flatten();
+    payload.map(Some).ok_or_else(|| missing(run_id, position))
+}
+
+/// Checks every event and its payload.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", columns!(), ", ", payload_columns!(""), " FROM events"),
+    verify: |row| event_of(row, true).map(drop),
+};
+
+/// Checks events without their payloads.
+const CHECK_ROWS: Check = Check {
+    rows: concat!("SELECT ", columns!(), " FROM events"),
+    verify: |row| EVENTS.verify(row, 0),
+};
+
+/// Checks the events that open entities, by their index.
+const CHECK_OPENING: Check = Check {
+    rows: concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (SELECT * FROM events INDEXED BY events_opening_entities \
+           WHERE event_type = 'step_created' OR event_type = 'hook_created' \
+           OR event_type = 'hook_conflict' OR event_type = 'wait_created')"
+    ),
+    verify: |row| EVENTS.verify(row, 0),
+};
+
 /// The columns of [`event_of`]; the payload is read only when it is wanted.
-fn columns(resolve_data: bool) -> &'static str {
-    if resolve_data {
-        "e.run_id, e.position, e.event_type, e.correlation_id, e.created_at_ms, e.spec_version, \
-         e.data, r.spec_version, e.payload_format, e.payload"
-    } else {
-        "e.run_id, e.position, e.event_type, e.correlation_id, e.created_at_ms, e.spec_version, \
-         e.data, r.spec_version, NULL, NULL"
+fn columns_of_events(resolve_data: bool) -> &'static str {
+    match resolve_data {
+        true => concat!(columns!(), ", ", payload_columns!("")),
+        false => columns!(),
     }
 }
 
-fn event_of(row: &Row<'_>) -> Result<Event> {
-    Ok(Event {
-        run_id: RunId::new(row.get::<_, String>(0)?),
-        position: row.get(1)?,
-        event_type: decode(row, 2, EventType::parse)?,
-        correlation_id: row.get::<_, Option<String>>(3)?.map(CorrelationId::new),
-        created_at_ms: row.get(4)?,
-        spec_version: row.get(5)?,
-        data: row.get(6)?,
-        run_spec_version: row.get(7)?,
-        payload: payload_column(row, 8)?,
-    })
+/// Where the [`payload_columns`] stand behind the [`columns`].
+const PAYLOAD_AT: usize = 10;
+
+/// An event, its run's spec version still to come.
+fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
+    let mut columns = EVENTS.read(row, 0);
+    let mut event = Event {
+        run_id: RunId::new(columns.take::<String>()?),
+        position: columns.take()?,
+        event_type: columns.word(EventType::parse)?,
+        correlation_id: columns.take::<Option<String>>()?.map(CorrelationId::new),
+        created_at_ms: columns.take()?,
+        spec_version: columns.take()?,
+        data: columns.take()?,
+        run_spec_version: 0,
+        payload: None,
+    };
+    let format: Option<i64> = columns.take()?;
+    columns.skip(1)?;
+    columns.end()?;
+    if resolve_data && format.is_some() {
+        event.payload = payload_from(row, PAYLOAD_AT, &event.run_id, event.position)?;
+    }
+    Ok(event)
+}
+
+/// Gives events the spec version of their runs, which makes their ids.
+fn of_their_runs(connection: &Connection, events: &mut [Event]) -> Result<()> {
+    let mut known: Option<(RunId, u32)> = None;
+    for event in events {
+        let spec_version = match &known {
+            Some((run_id, spec_version)) if *run_id == event.run_id => *spec_version,
+            _ => {
+                let run = runs::by_id(connection, &event.run_id)?;
+                let run = run.ok_or_else(|| checksum::damage("runs", event.run_id.as_str()))?;
+                known = Some((run.run_id, run.spec_version));
+                run.spec_version
+            }
+        };
+        event.run_spec_version = spec_version;
+    }
+    Ok(())
 }
 
 pub(super) fn at(
     connection: &Connection,
-    run_id: &RunId,
+    run: &Run,
     position: Position,
     resolve_data: bool,
 ) -> Result<Option<Event>> {
-    let columns = columns(resolve_data);
-    let sql = format!(
-        "SELECT {columns} FROM events AS e JOIN runs AS r ON r.run_id = e.run_id \
-         WHERE e.run_id = ? AND e.position = ?"
-    );
-    connection
+    let columns = columns_of_events(resolve_data);
+    let sql = format!("SELECT {columns} FROM events WHERE run_id = ? AND position = ?");
+    let event = connection
         .prepare_cached(&sql)?
-        .query_row(params![run_id.as_str(), position], event_of)
-        .optional()
+        .query_row(params![run.run_id.as_str(), position], |row| event_of(row, resolve_data))
+        .optional()?;
+    Ok(event.map(|event| Event { run_spec_version: run.spec_version, ..event }))
 }
 
 /// The event that made a hook, with the hook's metadata.
@@ -104,67 +244,126 @@ pub(super) fn hook_created(
     run_id: &RunId,
     hook_id: &CorrelationId,
 ) -> Result<Option<Event>> {
-    let columns = columns(true);
-    let sql = format!(
-        "SELECT {columns} FROM events AS e INDEXED BY events_opening_entities \
-         JOIN runs AS r ON r.run_id = e.run_id \
-         WHERE e.correlation_id = ? AND e.run_id = ? AND e.event_type = 'hook_created'"
+    const HOOK_CREATED: &str = concat!(
+        "SELECT ",
+        columns!(),
+        ", ",
+        payload_columns!(""),
+        " FROM events INDEXED BY events_opening_entities \
+         WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
     );
-    connection
-        .prepare_cached(&sql)?
-        .query_row([hook_id.as_str(), run_id.as_str()], event_of)
-        .optional()
+    let mut event = connection
+        .prepare_cached(HOOK_CREATED)?
+        .query_row([hook_id.as_str(), run_id.as_str()], |row| event_of(row, true))
+        .optional()?;
+    of_their_runs(connection, event.as_mut_slice())?;
+    Ok(event)
 }
 
-/// Events of one run, or of all runs that use a correlation id.
+/// Events of one run, of all runs that use a correlation id, or of one run with that.
 pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<Event>> {
-    let order = query.page.order;
-    let direction = match order {
-        SortOrder::Ascending => "ASC",
-        SortOrder::Descending => "DESC",
-    };
-    let comparison = if order == SortOrder::Ascending { ">" } else { "<" };
-    let mut sql = format!(
-        "SELECT {} FROM events AS e JOIN runs AS r ON r.run_id = e.run_id WHERE ",
-        columns(query.resolve_data)
-    );
-    let correlation_id = query.correlation_id.as_ref().map(CorrelationId::as_str);
-    let run_id = query.run_id.as_ref().map(RunId::as_str);
-    let mut values: Vec<&dyn rusqlite::ToSql> = Vec::new();
-    if let Some(run_id) = &run_id {
-        sql.push_str("e.run_id = ?");
-        values.push(run_id);
-    } else {
-        // The opening event names the runs, by index; their logs are then read in order.
-        sql.push_str(
-            "e.run_id IN (SELECT run_id FROM events WHERE correlation_id = ? \
-             AND (event_type = 'step_created' OR event_type = 'hook_created' \
-             OR event_type = 'hook_conflict' OR event_type = 'wait_created'))",
-        );
-        values.push(&correlation_id);
-    }
-    if let Some(correlation_id) = &correlation_id {
-        sql.push_str(" AND e.correlation_id = ?");
-        values.push(correlation_id);
-    }
-    let after = query.page.after.as_deref().and_then(parse_key);
-    if let Some((after_run, after_position)) = &after {
-        if run_id.is_some() {
-            sql.push_str(&format!(" AND e.position {comparison} ?"));
-        } else {
-            sql.push_str(&format!(" AND (e.run_id, e.position) {comparison} (?, ?)"));
-            values.push(after_run);
+    let mut events = match (&query.run_id, &query.correlation_id) {
+        (Some(run_id), None) => log(connection, run_id, query)?,
+        (run_id, correlation_id) => {
+            entity(connection, run_id.as_ref(), correlation_id.as_ref(), query)?
         }
-        values.push(after_position);
-    }
-    let limit = (query.page.limit + 1) as i64;
-    sql.push_str(&format!(" ORDER BY e.run_id {direction}, e.position {direction} LIMIT ?"));
-    values.push(&limit);
-    let events: Vec<Event> = connection
-        .prepare_cached(&sql)?
-        .query_map(values.as_slice(), event_of)?
-        .collect::<Result<_>>()?;
+    };
+    of_their_runs(connection, &mut events)?;
     Ok(Page::from_lookahead(events, query.page.limit, key))
+}
+
+/// How SQL compares and orders.
+fn words(order: SortOrder) -> (&'static str, &'static str) {
+    match order {
+        SortOrder::Ascending => (">", "ASC"),
+        SortOrder::Descending => ("<", "DESC"),
+    }
+}
+
+/// A part of a run's log, one event more than a page. It is dense, so a position that is missing has
+/// been lost; and the row behind its end is read too, which stands there because it is another run's,
+/// or because its key is damaged.
+fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Vec<Event>> {
+    let PageRequest { limit, order, .. } = query.page;
+    let (comparison, direction) = words(order);
+    let sql = format!(
+        "SELECT {} FROM events WHERE (run_id, position) {comparison} (?, ?) \
+         ORDER BY run_id {direction}, position {direction} LIMIT ?",
+        columns_of_events(query.resolve_data)
+    );
+    let after = query.page.after.as_deref().and_then(parse_key).map(|(_, position)| position);
+    let (edge, step, mut expected) = match (order, after) {
+        (SortOrder::Ascending, after) => {
+            let edge = after.unwrap_or(0);
+            (edge, 1, Some(edge + 1))
+        }
+        (SortOrder::Descending, Some(after)) => (after, -1, Some(after - 1)),
+        (SortOrder::Descending, None) => {
+            CHECK_ROWS.after(connection, &["run_id"], params![run_id.as_str()])?;
+            (Position::MAX, -1, None)
+        }
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![run_id.as_str(), edge, (limit + 1) as i64])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get_ref(0)?.as_str().ok() != Some(run_id.as_str()) {
+            EVENTS.verify(row, 0)?;
+            break;
+        }
+        let event = event_of(row, query.resolve_data)?;
+        if let Some(expected) = expected.filter(|expected| *expected != event.position) {
+            return Err(missing(run_id, expected));
+        }
+        expected = Some(event.position + step);
+        events.push(event);
+    }
+    // Downwards a log ends with its first event.
+    match expected.filter(|_| order == SortOrder::Descending && events.len() <= limit) {
+        Some(lost) if lost > 0 => Err(missing(run_id, lost)),
+        _ => Ok(events),
+    }
+}
+
+/// The events of an entity, in one run or in all, one more than a page.
+fn entity(
+    connection: &Connection,
+    run_id: Option<&RunId>,
+    correlation_id: Option<&CorrelationId>,
+    query: &EventQuery,
+) -> Result<Vec<Event>> {
+    let (comparison, direction) = words(query.page.order);
+    // The opening event names the runs, by index; their logs are then read in order.
+    let of_runs = match run_id {
+        Some(_) => "run_id = ?1",
+        None => {
+            "run_id IN (SELECT run_id FROM events WHERE correlation_id = ?2 \
+             AND (event_type = 'step_created' OR event_type = 'hook_created' \
+             OR event_type = 'hook_conflict' OR event_type = 'wait_created'))"
+        }
+    };
+    let after = query.page.after.as_deref().and_then(parse_key);
+    let beyond = match &after {
+        Some(_) => format!("AND (run_id, position) {comparison} (?3, ?4)"),
+        None => String::new(),
+    };
+    let sql = format!(
+        "SELECT {} FROM events WHERE {of_runs} AND correlation_id = ?2 {beyond} \
+         ORDER BY run_id {direction}, position {direction} LIMIT ?5",
+        columns_of_events(query.resolve_data)
+    );
+    let (run_id, correlation_id) =
+        (run_id.map(RunId::as_str), correlation_id.map(CorrelationId::as_str));
+    let (after_run, after_position) = after.unzip();
+    let limit = (query.page.limit + 1) as i64;
+    let events = connection
+        .prepare_cached(&sql)?
+        .query_map(params![run_id, correlation_id, after_run, after_position, limit], |row| {
+            event_of(row, query.resolve_data)
+        })?
+        .collect::<Result<_>>()?;
+    CHECK_OPENING.around(connection, &["correlation_id"], params![correlation_id])?;
+    Ok(events)
 }
 
 /// The page key of an event: its run and its position.

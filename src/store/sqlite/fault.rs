@@ -4,12 +4,13 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::checksum::Damage;
 use crate::error::{ErrorKind, WorldError};
 
 impl From<rusqlite::Error> for WorldError {
     fn from(error: rusqlite::Error) -> Self {
         let rusqlite::Error::SqliteFailure(failure, ref text) = error else {
-            return WorldError::new(ErrorKind::Internal, format!("the database answered: {error}"));
+            return not_of_sqlite(&error);
         };
         let (kind, advice) = match failure.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
@@ -26,8 +27,10 @@ impl From<rusqlite::Error> for WorldError {
                 ErrorKind::CannotOpen,
                 "the database cannot be opened; check that the path names a file in a folder that may be written",
             ),
-            ErrorCode::DatabaseCorrupt => {
-                (ErrorKind::Corrupt, "the database file is damaged; restore it from a backup")
+            ErrorCode::DatabaseCorrupt => (ErrorKind::Corrupt, DAMAGED),
+            // We give each column what it takes, so it is the rest of the row that does not.
+            ErrorCode::ConstraintViolation if ROW_UNFIT.contains(&failure.extended_code) => {
+                (ErrorKind::Corrupt, DAMAGED)
             }
             ErrorCode::NotADatabase => {
                 (ErrorKind::ForeignFile, "the file is not a SQLite database; choose another path")
@@ -41,6 +44,40 @@ impl From<rusqlite::Error> for WorldError {
         let detail = text.clone().unwrap_or_else(|| failure.to_string());
         WorldError::new(kind, format!("{advice} [{detail}]"))
             .with("sqliteCode", failure.extended_code)
+    }
+}
+
+/// `SQLITE_CONSTRAINT_CHECK` and `SQLITE_CONSTRAINT_DATATYPE`.
+const ROW_UNFIT: [i32; 2] = [275, 3091];
+
+const DAMAGED: &str = "the database file is damaged; restore it from a backup";
+
+/// An error of reading what SQLite has found: a row that is not what was written, or that no row of
+/// ours can be.
+fn not_of_sqlite(error: &rusqlite::Error) -> WorldError {
+    use rusqlite::Error as E;
+    if let E::FromSqlConversionFailure(_, _, cause) = error
+        && let Some(damage) = cause.downcast_ref::<Damage>()
+    {
+        return WorldError::new(ErrorKind::Corrupt, format!("{DAMAGED} [{damage}]"))
+            .with("table", damage.table)
+            .with("key", damage.key.as_str());
+    }
+    // Our statements fit our schema, so it is the schema that is not ours any more.
+    if let E::SqlInputError { msg, .. } = error
+        && msg.starts_with("no such ")
+    {
+        return WorldError::new(ErrorKind::Corrupt, format!("{DAMAGED} [{msg}]"));
+    }
+    match error {
+        E::FromSqlConversionFailure(..)
+        | E::InvalidColumnType(..)
+        | E::IntegralValueOutOfRange(..)
+        | E::Utf8Error(..)
+        | E::QueryReturnedNoRows => {
+            WorldError::new(ErrorKind::Corrupt, format!("{DAMAGED} [{error}]"))
+        }
+        _ => WorldError::new(ErrorKind::Internal, format!("the database answered: {error}")),
     }
 }
 

@@ -3,42 +3,78 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::events::payload_at;
-use super::rows::payload_column;
-use super::runs::run_from;
+use super::checksum::{Check, Table, damage};
+use super::events::{self, payload_at, payload_columns};
+use super::runs::{run_columns, run_from};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::run::Run;
 use crate::store::HookView;
 
-const COLUMNS: &str = "run_id, hook_id, token, environment, metadata_position, created_at_ms, \
-     disposed_at_ms, spec_version, is_webhook, hook_number";
-
-/// Reads the first columns of [`COLUMNS`].
-fn hook_of(row: &Row<'_>) -> Result<Hook> {
-    Ok(Hook {
-        run_id: RunId::new(row.get::<_, String>(0)?),
-        hook_id: CorrelationId::new(row.get::<_, String>(1)?),
-        token: HookToken::new(row.get::<_, String>(2)?),
-        environment: row.get(3)?,
-        metadata_position: row.get(4)?,
-        created_at_ms: row.get(5)?,
-        disposed_at_ms: row.get(6)?,
-        spec_version: row.get(7)?,
-        is_webhook: row.get(8)?,
-    })
+/// The columns of [`hook_of`]; the argument stands before each name.
+macro_rules! hook_columns {
+    ($of:literal) => {
+        concat!(
+            $of,
+            "run_id, ",
+            $of,
+            "hook_id, ",
+            $of,
+            "token, ",
+            $of,
+            "environment, ",
+            $of,
+            "metadata_position, ",
+            $of,
+            "created_at_ms, ",
+            $of,
+            "disposed_at_ms, ",
+            $of,
+            "spec_version, ",
+            $of,
+            "is_webhook, ",
+            $of,
+            "hook_number, ",
+            $of,
+            "disposal, ",
+            $of,
+            "checksum"
+        )
+    };
 }
 
-pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
-    const NUMBER: &str =
-        "UPDATE hook_numbers SET last_number = last_number + 1 RETURNING last_number";
-    const INSERT: &str = "INSERT INTO hooks (hook_number, run_id, hook_id, token, environment, \
-         metadata_position, created_at_ms, disposed_at_ms, disposal, spec_version, is_webhook) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, iif(?8 IS NULL, 0, ?1), ?9, ?10)";
-    let number: i64 = connection.prepare_cached(NUMBER)?.query_row([], |row| row.get(0))?;
-    connection.prepare_cached(INSERT)?.execute(params![
-        number,
+const COLUMNS: &str = hook_columns!("");
+static HOOKS: Table = Table { name: "hooks", columns: 11, key: &[0, 1] };
+/// Where the metadata's event begins behind the columns of its hook.
+const METADATA_AT: usize = 12;
+
+/// Checks and reads [`COLUMNS`].
+fn hook_of(row: &Row<'_>) -> Result<Hook> {
+    let mut columns = HOOKS.read(row, 0);
+    let hook = Hook {
+        run_id: RunId::new(columns.take::<String>()?),
+        hook_id: CorrelationId::new(columns.take::<String>()?),
+        token: HookToken::new(columns.take::<String>()?),
+        environment: columns.take()?,
+        metadata_position: columns.take()?,
+        created_at_ms: columns.take()?,
+        disposed_at_ms: columns.take()?,
+        spec_version: columns.take()?,
+        is_webhook: columns.take()?,
+    };
+    columns.skip(2)?;
+    columns.end()?;
+    Ok(hook)
+}
+
+fn numbered_hook_of(row: &Row<'_>) -> Result<(Hook, i64)> {
+    Ok((hook_of(row)?, row.get(9)?))
+}
+
+/// Runs a statement whose parameters are [`COLUMNS`].
+fn write(connection: &Connection, sql: &str, hook: &Hook, number: i64) -> Result<()> {
+    let columns = params![
         hook.run_id.as_str(),
         hook.hook_id.as_str(),
         hook.token.expose(),
@@ -48,8 +84,23 @@ pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
         hook.disposed_at_ms,
         hook.spec_version,
         hook.is_webhook,
-    ])?;
+        number,
+        hook.disposed_at_ms.map_or(0, |_| number),
+    ];
+    HOOKS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
+}
+
+pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
+    const NUMBER: &str =
+        "UPDATE hook_numbers SET last_number = last_number + 1 RETURNING last_number";
+    const INSERT: &str = concat!(
+        "INSERT INTO hooks (",
+        hook_columns!(""),
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    let number: i64 = connection.prepare_cached(NUMBER)?.query_row([], |row| row.get(0))?;
+    write(connection, INSERT, hook, number)
 }
 
 pub(super) fn dispose(
@@ -58,15 +109,22 @@ pub(super) fn dispose(
     hook_id: &CorrelationId,
     at_ms: i64,
 ) -> Result<()> {
-    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ?, disposal = hook_number \
-         WHERE run_id = ? AND hook_id = ?";
-    connection.prepare_cached(DISPOSE)?.execute(params![
-        at_ms,
-        run_id.as_str(),
-        hook_id.as_str()
-    ])?;
-    Ok(())
+    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ?7, disposal = ?11, checksum = ?12 \
+         WHERE run_id = ?1 AND hook_id = ?2";
+    match numbered(connection, run_id, hook_id)? {
+        Some((hook, number)) => {
+            let disposed = Hook { disposed_at_ms: Some(at_ms), ..hook };
+            write(connection, DISPOSE, &disposed, number)
+        }
+        None => Ok(()),
+    }
 }
+
+/// Checks every hook.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", hook_columns!(""), " FROM hooks"),
+    verify: |row| HOOKS.verify(row, 0),
+};
 
 pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<()> {
     const DELETE_OF_RUN: &str = "DELETE FROM hooks WHERE run_id = ?";
@@ -80,18 +138,33 @@ pub(super) fn of_run(
     run_id: &RunId,
     hook_id: &CorrelationId,
 ) -> Result<Option<Hook>> {
-    let sql = format!("SELECT {COLUMNS} FROM hooks WHERE run_id = ? AND hook_id = ?");
+    Ok(numbered(connection, run_id, hook_id)?.map(|(hook, _)| hook))
+}
+
+fn numbered(
+    connection: &Connection,
+    run_id: &RunId,
+    hook_id: &CorrelationId,
+) -> Result<Option<(Hook, i64)>> {
+    const OF_RUN: &str =
+        concat!("SELECT ", hook_columns!(""), " FROM hooks WHERE run_id = ? AND hook_id = ?");
     connection
-        .prepare_cached(&sql)?
-        .query_row([run_id.as_str(), hook_id.as_str()], hook_of)
+        .prepare_cached(OF_RUN)?
+        .query_row([run_id.as_str(), hook_id.as_str()], |row| {
+            let (hook, number) = numbered_hook_of(row)?;
+            // A damaged index leads to another one.
+            match hook.run_id == *run_id && hook.hook_id == *hook_id {
+                true => Ok((hook, number)),
+                false => Err(damage(HOOKS.name, format!("{run_id} {hook_id}"))),
+            }
+        })
         .optional()
 }
 
 /// The live hook that holds this token, in whichever of its forms it is stored.
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
-    const BY_TOKEN: &str = "SELECT run_id, hook_id, token, environment, metadata_position, \
-         created_at_ms, disposed_at_ms, spec_version, is_webhook \
-         FROM hooks WHERE token = ? AND disposal = 0";
+    const BY_TOKEN: &str =
+        concat!("SELECT ", hook_columns!(""), " FROM hooks WHERE token = ? AND disposal = 0");
     let mut statement = connection.prepare_cached(BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], hook_of).optional())
 }
@@ -128,13 +201,26 @@ pub(super) fn view_by_token(
     connection: &Connection,
     token: &HookToken,
 ) -> Result<Option<HookView>> {
-    const VIEW_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.environment, \
-         h.metadata_position, h.created_at_ms, h.disposed_at_ms, h.spec_version, \
-         h.is_webhook, m.payload_format, m.payload FROM hooks AS h \
+    const VIEW_BY_TOKEN: &str = concat!(
+        "SELECT ",
+        hook_columns!("h."),
+        ", ",
+        payload_columns!("m."),
+        " FROM hooks AS h \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
-         WHERE h.token = ? AND h.disposal = 0";
+         WHERE h.token = ? AND h.disposal = 0"
+    );
     let mut statement = connection.prepare_cached(VIEW_BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], view_of).optional())
+}
+
+/// To be called when a token was not found: it may be that of a damaged hook.
+pub(super) fn check_around(connection: &Connection, token: &HookToken) -> Result<()> {
+    let check = |text: &str| {
+        CHECK.around(connection, &["token"], params![text])?;
+        Ok(None::<()>)
+    };
+    in_either_form(token, check).map(|_| ())
 }
 
 /// [`view_by_token`], with the hook's run.
@@ -142,35 +228,51 @@ pub(super) fn with_run_by_token(
     connection: &Connection,
     token: &HookToken,
 ) -> Result<Option<(HookView, Option<Run>)>> {
-    const WITH_RUN_BY_TOKEN: &str = "SELECT h.run_id, h.hook_id, h.token, h.environment, \
-         h.metadata_position, h.created_at_ms, h.disposed_at_ms, \
-         h.spec_version, h.is_webhook, m.payload_format, m.payload, r.run_id, r.status, \
-         r.deployment_id, r.workflow_name, r.spec_version, r.execution_context, r.input_position, \
-         r.output_position, r.error, r.created_at_ms, r.updated_at_ms, r.started_at_ms, \
-         r.completed_at_ms, r.encryption_key_id FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
+    const WITH_RUN_BY_TOKEN: &str = concat!(
+        "SELECT ",
+        hook_columns!("h."),
+        ", ",
+        payload_columns!("m."),
+        ", ",
+        run_columns!("r."),
+        " FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
-         WHERE h.token = ? AND h.disposal = 0";
+         WHERE h.token = ? AND h.disposal = 0"
+    );
+    const RUN_AT: usize = METADATA_AT + events::PAYLOAD_COLUMNS;
     let mut statement = connection.prepare_cached(WITH_RUN_BY_TOKEN)?;
     in_either_form(token, |text| {
         statement
             .query_row([text], |row| {
-                let run_is_there = row.get_ref(11)? != ValueRef::Null;
-                Ok((view_of(row)?, run_is_there.then(|| run_from(row, 11)).transpose()?))
+                let run_is_there = row.get_ref(RUN_AT)? != ValueRef::Null;
+                Ok((view_of(row)?, run_is_there.then(|| run_from(row, RUN_AT)).transpose()?))
             })
             .optional()
     })
 }
 
-/// The columns of [`hook_of`], and behind them the metadata.
+/// The columns of [`hook_of`], and behind them the payload that is the metadata.
 fn view_of(row: &Row<'_>) -> Result<HookView> {
-    Ok(HookView { hook: hook_of(row)?, metadata: payload_column(row, 9)? })
+    let hook = hook_of(row)?;
+    let metadata = match hook.metadata_position {
+        Some(position) => events::payload_from(row, METADATA_AT, &hook.run_id, position)?,
+        None => None,
+    };
+    Ok(HookView { hook, metadata })
 }
 
 /// The live hook with this id.
 pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<Option<Hook>> {
     let sql =
         format!("SELECT {COLUMNS} FROM hooks WHERE hook_id = ? AND disposed_at_ms IS NULL LIMIT 1");
-    connection.prepare_cached(&sql)?.query_row([hook_id.as_str()], hook_of).optional()
+    let hook =
+        connection.prepare_cached(&sql)?.query_row([hook_id.as_str()], hook_of).optional()?;
+    // A damaged index leads to another one, or to none.
+    match hook {
+        None => CHECK.around(connection, &["hook_id"], params![hook_id.as_str()]).map(|()| None),
+        Some(hook) if hook.hook_id != *hook_id => Err(damage(HOOKS.name, hook_id.as_str())),
+        hook => Ok(hook),
+    }
 }
 
 /// The hook with its metadata, if it is wanted.
@@ -199,13 +301,22 @@ pub(super) fn list(
         "SELECT {COLUMNS} FROM hooks WHERE {of_run} AND disposed_at_ms IS NULL \
          AND hook_number {comparison} ?2 ORDER BY hook_number {direction} LIMIT ?3"
     );
+    let listed_of = |row: &Row<'_>| {
+        let (hook, number) = numbered_hook_of(row)?;
+        // A damaged tree leads to those of another run.
+        match run_id.is_none_or(|run_id| hook.run_id == *run_id) {
+            true => Ok((hook, number)),
+            false => Err(HOOKS.damage(row, 0)),
+        }
+    };
     let hooks: Vec<(Hook, i64)> = connection
         .prepare_cached(&sql)?
-        .query_map(params![run_id.map(RunId::as_str), after, (page.limit + 1) as i64], |row| {
-            Ok((hook_of(row)?, row.get(9)?))
-        })?
+        .query_map(params![run_id.map(RunId::as_str), after, (page.limit + 1) as i64], listed_of)?
         .collect::<Result<_>>()?;
     let page = Page::from_lookahead(hooks, page.limit, |(_, number)| number.to_string());
+    if let Some(run_id) = run_id.filter(|_| !page.has_more) {
+        CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
+    }
     let views = page.items.into_iter().map(|(hook, _)| view(connection, hook, resolve_data));
     Ok(Page { items: views.collect::<Result<_>>()?, cursor: page.cursor, has_more: page.has_more })
 }

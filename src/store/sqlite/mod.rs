@@ -6,9 +6,12 @@
 mod access;
 mod apply;
 mod backlog;
+mod backup;
+mod checksum;
 mod dead;
 mod delivery_secret;
 mod events;
+mod examination;
 mod fault;
 mod file_id;
 mod fnv;
@@ -151,7 +154,7 @@ fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventRe
 }
 
 fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError> {
-    runs::by_id(connection, run_id)?.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
+    runs::sought(connection, run_id)?.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
 }
 
 fn number_key(page: &PageRequest) -> Result<(), WorldError> {
@@ -200,16 +203,28 @@ impl Store for SqliteStore {
     }
 
     fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
-        self.point
-            .read(|connection| Ok(hooks::view_by_token(connection, token)?))?
-            .ok_or_else(|| WorldError::hook_not_found(token.expose()))
+        let look_up = |connection: &Connection| {
+            let view = hooks::view_by_token(connection, token)?;
+            if view.is_none() {
+                hooks::check_around(connection, token)?;
+            }
+            Ok(view)
+        };
+        self.point.read(look_up)?.ok_or_else(|| WorldError::hook_not_found(token.expose()))
     }
 
     fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
-        let (hook, run) = self
-            .point
-            .read(|connection| Ok(hooks::with_run_by_token(connection, token)?))?
-            .ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
+        let look_up = |connection: &Connection| {
+            let found = hooks::with_run_by_token(connection, token)?;
+            match &found {
+                None => hooks::check_around(connection, token)?,
+                Some((hook, None)) => runs::sought(connection, &hook.hook.run_id).map(drop)?,
+                Some(_) => {}
+            }
+            Ok(found)
+        };
+        let (hook, run) =
+            self.point.read(look_up)?.ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
         let run = run.ok_or_else(|| WorldError::run_not_found(hook.hook.run_id.as_str()))?;
         Ok((hook, run))
     }
@@ -251,10 +266,7 @@ impl Store for SqliteStore {
         done: Completion<StepView>,
     ) {
         self.readers.read(done, move |connection| {
-            let step = match &run_id {
-                Some(run_id) => steps::by_id(connection, run_id, &step_id)?,
-                None => steps::by_id_in_any_run(connection, &step_id)?,
-            };
+            let step = steps::sought(connection, run_id.as_ref(), &step_id)?;
             let step = step.ok_or_else(|| {
                 WorldError::new(ErrorKind::NotFound, format!("step \"{step_id}\" does not exist"))
             })?;
@@ -281,9 +293,9 @@ impl Store for SqliteStore {
                 let message = format!("event \"{event_id}\" of run \"{run_id}\" does not exist");
                 WorldError::new(ErrorKind::NotFound, message)
             };
-            let run = runs::by_id(connection, &run_id)?.ok_or_else(missing)?;
+            let run = runs::sought(connection, &run_id)?.ok_or_else(missing)?;
             let position = position_of_event_id(run.spec_version, &event_id).ok_or_else(missing)?;
-            events::at(connection, &run_id, position, resolve_data)?
+            events::at(connection, &run, position, resolve_data)?
                 .filter(|event| event.event_id() == event_id)
                 .ok_or_else(missing)
         });

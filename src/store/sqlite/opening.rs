@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::checksum::Table;
 use super::guard::Guard;
 use super::host_claim::{self, HostClaim};
 use super::log::{self, Log};
@@ -12,7 +13,7 @@ use super::open::{self, Location, Patience};
 use super::owners::Owners;
 use super::presence::Presence;
 use super::queue_time::QueueTime;
-use super::reader::{PointReader, Readers};
+use super::reader::{PointReader, Readers, VersionWatch};
 use super::turn;
 use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
@@ -115,11 +116,16 @@ fn queue_time(connection: &Connection, clock: &dyn Clock) -> Result<QueueTime, W
 
 /// A wake-up in another namespace than the workers' would be delivered by nobody.
 fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Result<(), WorldError> {
-    const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (1, ?)";
-    const KEPT: &str = "SELECT workflow_prefix FROM queue_names";
-    let kept = || connection.query_row(KEPT, [], |row| row.get::<_, String>(0)).optional();
+    static QUEUE_NAMES: Table = Table { name: "queue_names", columns: 2, key: &[0] };
+    const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (?, ?, ?)";
+    const KEPT: &str = "SELECT only_row, workflow_prefix, checksum FROM queue_names";
+    let prefix_of = |row: &Row<'_>| {
+        QUEUE_NAMES.verify(row, 0)?;
+        row.get::<_, String>(1)
+    };
+    let kept = || connection.query_row(KEPT, [], prefix_of).optional();
     if kept()?.is_none() {
-        connection.execute(KEEP, [workflow_prefix])?;
+        QUEUE_NAMES.write(&mut connection.prepare(KEEP)?, params![1, workflow_prefix], &[])?;
     }
     match kept()? {
         Some(kept) if kept != workflow_prefix => Err(WorldError::new(
@@ -155,18 +161,16 @@ impl SqliteStore {
         let protection = guard.as_ref().map(Guard::protect).transpose()?;
         let presence = presence(guard.as_ref(), claim.clone(), &options.clock)?;
         let reading = |patience| connect_to_look(location, patience);
-        let reading_connections: Vec<_> =
+        let connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
-        let path = location.shown();
+        let (path, own) = (location.shown(), reading(Patience::Short)?);
         let queue_time = Arc::new(queue_time(&connection, &*options.clock)?);
         let (connection, log) =
             sound_log(guard.as_ref(), connection, &presence, options.log_bytes_max)?;
-        let point = PointReader::new(
-            reading(Patience::Short)?,
-            Some(Arc::clone(&connection)),
-            path.clone(),
-            presence.clone(),
-        );
+        let of_writer = Some(Arc::clone(&connection));
+        let version = Arc::new(VersionWatch::new(Arc::clone(&options.clock)));
+        let point =
+            PointReader::new(own, of_writer, path.clone(), presence.clone(), version.clone());
         let entropy = Arc::new(Entropy::default());
         let file = guard.as_ref().map(Guard::path);
         let owners = Arc::new(Owners::new(file.as_ref(), entropy.owner_name()));
@@ -188,7 +192,7 @@ impl SqliteStore {
             faults: options.faults,
         })
         .map_err(no_thread)?;
-        let readers = Readers::start(reading_connections, path, &presence).map_err(no_thread)?;
+        let readers = Readers::start(connections, path, &presence, version).map_err(no_thread)?;
         // Nobody else has what is in memory.
         let watch = |path| Watcher::start(path, look, &listeners, &presence, claim.clone());
         let watcher = file.as_deref().map(watch).transpose().map_err(no_thread)?;
@@ -235,6 +239,7 @@ impl SqliteStore {
         let connections: Vec<_> =
             (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
+        let watch = Arc::new(VersionWatch::new(Arc::clone(&options.clock)));
         let look = Look::AsReader(reading(Patience::Short)?);
         let protection = guard.protect()?;
         let presence = presence(Some(&guard), None, &options.clock)?;
@@ -248,8 +253,9 @@ impl SqliteStore {
         Ok(Self {
             // Not worth a retry.
             writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
-            readers: Readers::start(connections, path.clone(), &presence).map_err(no_thread)?,
-            point: PointReader::new(point, None, path.clone(), Arc::clone(&presence)),
+            readers: Readers::start(connections, path.clone(), &presence, Arc::clone(&watch))
+                .map_err(no_thread)?,
+            point: PointReader::new(point, None, path.clone(), Arc::clone(&presence), watch),
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,
             watcher: Some(watcher),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, Rows, params};
 
+use super::checksum::{Check, Table};
 use super::queue_time::{self, QueueTime};
 use super::runs;
 use crate::clock::Clock;
@@ -11,7 +12,44 @@ use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, Lease, NewMessage, Purpose, WakeUp};
 use crate::domain::run::Run;
-use crate::store::{Admission, ClaimRequest, Claimed, Outcome};
+use crate::store::{Admission, ClaimRequest, Claimed, Outcome, UNABLE_DELAY_MS};
+
+/// What a message is as long as it lives, checked as one; the argument stands before each name.
+macro_rules! message_columns {
+    ($of:literal) => {
+        concat!(
+            $of,
+            "message_id, ",
+            $of,
+            "queue_name, ",
+            $of,
+            "run_id, ",
+            $of,
+            "is_wake_up, ",
+            $of,
+            "body, ",
+            $of,
+            "headers, ",
+            $of,
+            "idempotency_key, ",
+            $of,
+            "created_at_ms, ",
+            $of,
+            "checksum"
+        )
+    };
+}
+pub(super) use message_columns;
+
+pub(super) static MESSAGES: Table = Table { name: "messages", columns: 8, key: &[0] };
+/// How many [`message_columns`] there are; what changes with its deliveries stands behind them.
+pub(super) const MESSAGE_COLUMNS: usize = 9;
+
+/// Checks every message.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", message_columns!(""), " FROM messages"),
+    verify: |row| MESSAGES.verify(row, 0),
+};
 
 /// The queue's time and the clock that it is read from.
 #[derive(Clone, Copy)]
@@ -73,11 +111,29 @@ fn only_wakes(connection: &Connection, message: &NewMessage) -> Result<Option<Ne
 /// A run has been made: what was to start it only wakes it now. The SDK writes no other message of it
 /// before.
 pub(super) fn run_made(connection: &Connection, run: &Run) -> Result<()> {
+    const CARRYING_MORE: &str = concat!(
+        "SELECT ",
+        message_columns!(""),
+        " FROM messages WHERE run_id = ? AND NOT is_wake_up"
+    );
     const ONLY_WAKES: &str =
-        "UPDATE messages SET is_wake_up = 1, body = ?2 WHERE run_id = ?1 AND NOT is_wake_up";
-    connection
-        .prepare_cached(ONLY_WAKES)?
-        .execute(params![run.run_id.as_str(), WakeUp::of(run).body()])?;
+        "UPDATE messages SET is_wake_up = ?4, body = ?5, checksum = ?9 WHERE message_id = ?1";
+    let body = WakeUp::of(run).body();
+    let mut update = connection.prepare_cached(ONLY_WAKES)?;
+    let mut select = connection.prepare_cached(CARRYING_MORE)?;
+    let rows = select.query_map([run.run_id.as_str()], |row| {
+        MESSAGES.verify(row, 0)?;
+        let (queue_name, headers, key): (String, Option<String>, Option<String>) =
+            (row.get(1)?, row.get(5)?, row.get(6)?);
+        Ok((message_id(row)?, queue_name, headers, key, row.get::<_, i64>(7)?))
+    })?;
+    for row in rows.collect::<Result<Vec<_>>>()? {
+        let (id, queue_name, headers, key, created_at_ms) = row;
+        let run_id = run.run_id.as_str();
+        let columns =
+            params![id.number(), queue_name, run_id, true, body, headers, key, created_at_ms];
+        MESSAGES.write(&mut update, columns, &[])?;
+    }
     Ok(())
 }
 
@@ -136,10 +192,12 @@ fn insert(
     message: &NewMessage,
     (created_at_ms, available_at_ms): (i64, i64),
 ) -> Result<()> {
-    const INSERT: &str = "INSERT INTO messages (message_id, queue_name, run_id, is_wake_up, body, \
-         headers, idempotency_key, created_at_ms, available_at_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(INSERT)?.execute(params![
+    const INSERT: &str = concat!(
+        "INSERT INTO messages (",
+        message_columns!(""),
+        ", available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    let columns = params![
         id.number(),
         message.queue_name,
         message.purpose.replayed_run().map(RunId::as_str),
@@ -148,8 +206,9 @@ fn insert(
         message.headers,
         message.idempotency_key,
         created_at_ms,
-        available_at_ms,
-    ])?;
+    ];
+    let mut statement = connection.prepare_cached(INSERT)?;
+    MESSAGES.write(&mut statement, columns, params![available_at_ms])?;
     Ok(())
 }
 
@@ -168,7 +227,10 @@ pub(super) fn claim(
     mut lease_token: impl FnMut() -> LeaseToken,
     times: Times<'_>,
 ) -> Result<Claimed> {
-    const DUE: &str = "SELECT message_id, queue_name, body, headers, attempt, run_id FROM messages AS m \
+    const DUE: &str = concat!(
+        "SELECT ",
+        message_columns!(""),
+        ", attempt FROM messages AS m \
          WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
          AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS leased \
            WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL)) \
@@ -179,7 +241,8 @@ pub(super) fn claim(
              < (m.available_at_ms, m.message_id))) \
          AND EXISTS (SELECT 1 FROM json_each(?2) AS prefix \
            WHERE substr(m.queue_name, 1, length(prefix.value)) = prefix.value) \
-         ORDER BY available_at_ms, message_id LIMIT ?3";
+         ORDER BY available_at_ms, message_id LIMIT ?3"
+    );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
     // The replay reads the log after this, so it sees at least as much.
@@ -198,7 +261,14 @@ pub(super) fn claim(
     let mut deliveries = Vec::with_capacity(due.len());
     let mut lease = connection.prepare_cached(LEASE)?;
     let mut sees_log = connection.prepare_cached(SEES_LOG)?;
-    for Due { run_id, delivery } in due {
+    for due in due {
+        let (run_id, delivery) = match due {
+            Due::Sound { run_id, delivery } => (run_id, delivery),
+            Due::Damaged(message_id) => {
+                put_off(connection, message_id, now_ms)?;
+                continue;
+            }
+        };
         if let Some(run_id) = run_id {
             if replayed.contains(&run_id) {
                 continue;
@@ -218,17 +288,34 @@ pub(super) fn claim(
     Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)?, now_ms })
 }
 
-/// A message that may be claimed, and the delivery it becomes.
-struct Due {
-    run_id: Option<String>,
-    delivery: Delivery,
+/// A message that may be claimed.
+enum Due {
+    /// What it becomes.
+    Sound { run_id: Option<String>, delivery: Delivery },
+    /// Its row is not what was written.
+    Damaged(MessageId),
 }
 
 /// The claim counts as an attempt.
 fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Due> {
+    if MESSAGES.verify(row, 0).is_err() {
+        return Ok(Due::Damaged(message_id(row)?));
+    }
     let mut delivery = delivery_of(row, lease_token)?;
     delivery.attempt += 1;
-    Ok(Due { run_id: row.get(5)?, delivery })
+    Ok(Due::Sound { run_id: row.get(2)?, delivery })
+}
+
+/// Puts a damaged message off, so that it does not hold the others up.
+fn put_off(connection: &Connection, message_id: MessageId, now_ms: i64) -> Result<()> {
+    const PUT_OFF: &str =
+        "UPDATE messages SET available_at_ms = ?2, last_error = ?3 WHERE message_id = ?1";
+    connection.prepare_cached(PUT_OFF)?.execute(params![
+        message_id.number(),
+        now_ms + UNABLE_DELAY_MS,
+        "the database file is damaged: this message is not what was written; restore a backup",
+    ])?;
+    Ok(())
 }
 
 /// Frees leases that have expired and whose owners are silent: an expiry alone may be a clock that
@@ -317,13 +404,19 @@ pub(super) fn lease(
 
 /// Lets the delivery of a lease run, once.
 pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission> {
-    const ADMIT: &str = "UPDATE messages SET admitted = 1 \
-         WHERE message_id = ? AND lease_token = ? AND NOT admitted \
-         RETURNING message_id, queue_name, body, headers, attempt";
+    const ADMIT: &str = concat!(
+        "UPDATE messages SET admitted = 1 \
+         WHERE message_id = ? AND lease_token = ? AND NOT admitted RETURNING ",
+        message_columns!(""),
+        ", attempt"
+    );
     let (id, lease_token) = (lease.message_id.number(), &lease.lease_token);
     let admitted = connection
         .prepare_cached(ADMIT)?
-        .query_row(params![id, lease_token.expose()], |row| delivery_of(row, lease_token.clone()))
+        .query_row(params![id, lease_token.expose()], |row| {
+            MESSAGES.verify(row, 0)?;
+            delivery_of(row, lease_token.clone())
+        })
         .optional()?;
     Ok(match admitted {
         Some(delivery) => Admission::Admitted(delivery),
@@ -332,14 +425,14 @@ pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission>
     })
 }
 
-/// Columns `message_id, queue_name, body, headers, attempt`, in this order and first.
+/// Reads the [`message_columns`] of a message that has been checked, and behind them its `attempt`.
 fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Delivery> {
     Ok(Delivery {
         message_id: message_id(row)?,
         queue_name: row.get(1)?,
-        body: row.get(2)?,
-        headers: row.get(3)?,
-        attempt: row.get(4)?,
+        body: row.get(4)?,
+        headers: row.get(5)?,
+        attempt: row.get(MESSAGE_COLUMNS)?,
         lease_token,
     })
 }

@@ -2,15 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::fault;
 use super::presence::Presence;
 use super::write_connection::WriteConnection;
+use super::{fault, migrate};
+use crate::clock::Clock;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::Completion;
@@ -23,8 +25,46 @@ const THROTTLED_RETRY_AFTER_S: i64 = 1;
 /// A read, given a connection or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&Connection, WorldError>) + Send>;
 
+/// Looking at the version costs as much as a third of a point read, so a reader looks now and then;
+/// the writer looks in every transaction.
+const VERSION_EVERY_MS: i64 = 1000;
+
+/// Notices that a newer engine has migrated the database while it was open.
+pub(super) struct VersionWatch {
+    clock: Arc<dyn Clock>,
+    seen_ms: AtomicI64,
+}
+
+impl VersionWatch {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let seen_ms = AtomicI64::new(clock.elapsed_ms());
+        Self { clock, seen_ms }
+    }
+
+    /// Reads, unless the database is known to be newer by now.
+    fn read<T>(
+        &self,
+        connection: &Connection,
+        work: impl FnOnce(&Connection) -> Result<T, WorldError>,
+    ) -> Result<T, WorldError> {
+        let now_ms = self.clock.elapsed_ms();
+        if now_ms - self.seen_ms.load(Ordering::Relaxed) >= VERSION_EVERY_MS {
+            migrate::refuse_if_newer(connection)?;
+            self.seen_ms.store(now_ms, Ordering::Relaxed);
+        }
+        // What a newer engine has changed meanwhile is no damage.
+        work(connection).map_err(|error| match error.kind {
+            ErrorKind::Corrupt | ErrorKind::Internal => {
+                migrate::refuse_if_newer(connection).err().unwrap_or(error)
+            }
+            _ => error,
+        })
+    }
+}
+
 /// A pool of reading threads.
 pub(super) struct Readers {
+    watch: Arc<VersionWatch>,
     sender: Mutex<Option<SyncSender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
@@ -36,6 +76,7 @@ impl Readers {
         connections: Vec<Connection>,
         path: PathBuf,
         presence: &Arc<Presence>,
+        watch: Arc<VersionWatch>,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel::<Job>(WAITING_READS_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -48,7 +89,8 @@ impl Readers {
                     .spawn(move || run(&connection, &presence, &receiver))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { sender: Mutex::new(Some(sender)), threads: Mutex::new(threads), path })
+        let (sender, threads) = (Mutex::new(Some(sender)), Mutex::new(threads));
+        Ok(Self { watch, sender, threads, path })
     }
 
     /// Reads on one of the threads.
@@ -67,12 +109,12 @@ impl Readers {
         work: impl FnOnce(&Connection) -> Result<Option<T>, WorldError> + Send + 'static,
         otherwise: impl FnOnce(Completion<T>) + Send + 'static,
     ) {
-        let path = self.path.clone();
+        let (path, watch) = (self.path.clone(), Arc::clone(&self.watch));
         let job: Job = Box::new(move |connection| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| connection.and_then(work)))
-                .unwrap_or_else(|_| {
-                    Err(WorldError::new(ErrorKind::Internal, "a defect of hookline stopped a read"))
-                });
+            let read = || connection.and_then(|connection| watch.read(connection, work));
+            let outcome = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+                Err(WorldError::new(ErrorKind::Internal, "a defect of hookline stopped a read"))
+            });
             match outcome.map_err(|error| fault::at(error, &path)).transpose() {
                 Some(outcome) => done.settle(outcome),
                 None => otherwise(done),
@@ -125,6 +167,7 @@ pub(super) struct PointReader {
     connections: Mutex<Option<PointConnections>>,
     path: PathBuf,
     presence: Arc<Presence>,
+    watch: Arc<VersionWatch>,
 }
 
 struct PointConnections {
@@ -139,8 +182,10 @@ impl PointReader {
         of_writer: Option<Arc<WriteConnection>>,
         path: PathBuf,
         presence: Arc<Presence>,
+        watch: Arc<VersionWatch>,
     ) -> Self {
-        Self { connections: Mutex::new(Some(PointConnections { own, of_writer })), path, presence }
+        let connections = Mutex::new(Some(PointConnections { own, of_writer }));
+        Self { connections, path, presence, watch }
     }
 
     /// Reads now. `work` must not write, and must be short: the writer may come to wait for it.
@@ -154,8 +199,8 @@ impl PointReader {
         let present = self.presence.check_now_and_then();
         let outcome =
             present.and_then(|()| match of_writer.and_then(|writer| writer.lock_if_idle()) {
-                Some(connection) => work(&connection),
-                None => work(&connections.own),
+                Some(connection) => self.watch.read(&connection, work),
+                None => self.watch.read(&connections.own, work),
             });
         outcome.map_err(|error| fault::at(error, &self.path))
     }
@@ -180,7 +225,8 @@ mod tests {
     fn one_read_too_many_is_throttled_and_the_others_are_answered() {
         let connection = Connection::open_in_memory().unwrap();
         let presence = Arc::new(Presence::of_memory(Arc::new(SystemClock)));
-        let readers = Readers::start(vec![connection], PathBuf::new(), &presence).unwrap();
+        let watch = Arc::new(VersionWatch::new(Arc::new(SystemClock)));
+        let readers = Readers::start(vec![connection], PathBuf::new(), &presence, watch).unwrap();
         let readers = Arc::new(readers);
         let (release, held) = channel::<()>();
         let (holds, holding) = channel();

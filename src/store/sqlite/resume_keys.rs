@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::apply::{self, Tx};
+use super::checksum::{Check, Table};
 use super::events;
 use crate::domain::event::EventRequest;
 use crate::domain::hook::Hook;
@@ -14,6 +15,13 @@ use crate::store::HookView;
 /// Expired keys that one keyed resume removes at most: more than the one that it adds, so that the
 /// table shrinks to the live ones, and few, so that no resume waits for it.
 const SWEPT_MAX: i64 = 64;
+
+macro_rules! columns {
+    () => {
+        "key_digest, run_id, hook_id, payload_digest, expires_at_ms, checksum"
+    };
+}
+static RESUME_KEYS: Table = Table { name: "resume_keys", columns: 5, key: &[1, 2] };
 
 /// Resumes, unless the key says that it has been done; whether it had been.
 pub(super) fn resume_once(
@@ -102,16 +110,17 @@ fn by_key(connection: &Connection, key: &ResumeKey) -> Result<Option<KeyedResume
 }
 
 fn by_digest(connection: &Connection, key_digest: &str) -> Result<Option<KeyedResume>> {
-    const BY_DIGEST: &str = "SELECT run_id, hook_id, payload_digest, expires_at_ms \
-         FROM resume_keys WHERE key_digest = ?";
+    const BY_DIGEST: &str =
+        concat!("SELECT ", columns!(), " FROM resume_keys WHERE key_digest = ?");
     connection
         .prepare_cached(BY_DIGEST)?
         .query_row([key_digest], |row| {
+            RESUME_KEYS.verify(row, 0)?;
             Ok(KeyedResume {
-                run_id: RunId::new(row.get::<_, String>(0)?),
-                hook_id: CorrelationId::new(row.get::<_, String>(1)?),
-                payload_digest: row.get(2)?,
-                expires_at_ms: row.get(3)?,
+                run_id: RunId::new(row.get::<_, String>(1)?),
+                hook_id: CorrelationId::new(row.get::<_, String>(2)?),
+                payload_digest: row.get(3)?,
+                expires_at_ms: row.get(4)?,
             })
         })
         .optional()
@@ -119,19 +128,30 @@ fn by_digest(connection: &Connection, key_digest: &str) -> Result<Option<KeyedRe
 
 /// A key that has expired is free for another resume.
 fn upsert(connection: &Connection, key_digest: &str, resume: &KeyedResume) -> Result<()> {
-    const UPSERT: &str = "INSERT INTO resume_keys (key_digest, run_id, hook_id, payload_digest, \
-         expires_at_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key_digest) DO UPDATE SET \
+    const UPSERT: &str = concat!(
+        "INSERT INTO resume_keys (",
+        columns!(),
+        ") VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key_digest) DO UPDATE SET \
          run_id = excluded.run_id, hook_id = excluded.hook_id, \
-         payload_digest = excluded.payload_digest, expires_at_ms = excluded.expires_at_ms";
-    connection.prepare_cached(UPSERT)?.execute(params![
+         payload_digest = excluded.payload_digest, expires_at_ms = excluded.expires_at_ms, \
+         checksum = excluded.checksum"
+    );
+    let columns = params![
         key_digest,
         resume.run_id.as_str(),
         resume.hook_id.as_str(),
         resume.payload_digest,
         resume.expires_at_ms,
-    ])?;
+    ];
+    RESUME_KEYS.write(&mut *connection.prepare_cached(UPSERT)?, columns, &[])?;
     Ok(())
 }
+
+/// Checks every key.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", columns!(), " FROM resume_keys"),
+    verify: |row| RESUME_KEYS.verify(row, 0),
+};
 
 fn delete_expired(connection: &Connection, now_ms: i64) -> Result<()> {
     const DELETE_EXPIRED: &str = "DELETE FROM resume_keys WHERE key_digest IN \

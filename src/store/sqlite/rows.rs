@@ -12,10 +12,11 @@ pub(super) fn decode<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T> {
     let text = row.get_ref(index)?.as_str()?;
-    parse(text).ok_or_else(|| unreadable(index, format!("unknown word \"{text}\"")))
+    parse(text).ok_or_else(|| unreadable(index, "it holds an unknown word"))
 }
 
-fn unreadable(index: usize, reason: String) -> Error {
+/// The reason quotes nothing: a damaged column may hold anything.
+fn unreadable(index: usize, reason: &str) -> Error {
     Error::FromSqlConversionFailure(index, Type::Text, reason.into())
 }
 
@@ -24,14 +25,8 @@ pub(super) fn error_text(error: Option<&StructuredError>) -> Option<String> {
     error.and_then(|error| serde_json::to_string(error).ok())
 }
 
-pub(super) fn error_column(row: &Row<'_>, index: usize) -> Result<Option<StructuredError>> {
-    let text: Option<String> = row.get(index)?;
-    text.map(|text| serde_json::from_str(&text).map_err(|e| unreadable(index, e.to_string())))
-        .transpose()
-}
-
-/// Column `payload_format` of each format.
-pub(super) fn payload_columns(payload: Option<&Payload>) -> (Option<i64>, Option<&[u8]>) {
+/// Columns `payload_format` and `payload`.
+pub(super) fn format_and_bytes(payload: Option<&Payload>) -> (Option<i64>, Option<&[u8]>) {
     match payload {
         None => (None, None),
         Some(payload @ Payload::Bytes(_)) => (Some(1), Some(payload.as_bytes())),
@@ -39,16 +34,11 @@ pub(super) fn payload_columns(payload: Option<&Payload>) -> (Option<i64>, Option
     }
 }
 
-/// Reads columns `payload_format` and `payload`, the second right behind the first.
-pub(super) fn payload_column(row: &Row<'_>, index: usize) -> Result<Option<Payload>> {
-    let format: Option<i64> = row.get(index)?;
-    Ok(match format {
-        None => None,
-        Some(1) => Some(Payload::Bytes(row.get(index + 1)?)),
-        Some(_) => {
-            let bytes: Vec<u8> = row.get(index + 1)?;
-            let text = String::from_utf8(bytes).map_err(|e| unreadable(index, e.to_string()))?;
-            Some(Payload::Json(text))
-        }
-    })
+/// The payload of columns `payload_format` and `payload`; `None` when they make none.
+pub(super) fn payload_of(format: i64, bytes: &[u8]) -> Option<Payload> {
+    match format {
+        1 => Some(Payload::Bytes(bytes.to_vec())),
+        2 => Some(Payload::Json(std::str::from_utf8(bytes).ok()?.to_owned())),
+        _ => None,
+    }
 }

@@ -2,47 +2,86 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::checksum::{Check, Table};
 use super::events::payload_at;
-use super::rows::{decode, error_column, error_text};
+use super::rows::error_text;
 use crate::domain::id::RunId;
 use crate::domain::page::{Page, SortOrder};
 use crate::domain::run::{Run, RunStatus};
 use crate::store::{RunQuery, RunView};
 
-const COLUMNS: &str = "run_id, status, deployment_id, workflow_name, spec_version, \
-     execution_context, input_position, output_position, error, created_at_ms, updated_at_ms, \
-     started_at_ms, completed_at_ms, encryption_key_id";
+/// The columns of [`run_from`]; the argument stands before each name, `""` or `"r."`.
+macro_rules! run_columns {
+    ($of:literal) => {
+        concat!(
+            $of,
+            "run_id, ",
+            $of,
+            "status, ",
+            $of,
+            "deployment_id, ",
+            $of,
+            "workflow_name, ",
+            $of,
+            "spec_version, ",
+            $of,
+            "execution_context, ",
+            $of,
+            "input_position, ",
+            $of,
+            "output_position, ",
+            $of,
+            "error, ",
+            $of,
+            "created_at_ms, ",
+            $of,
+            "updated_at_ms, ",
+            $of,
+            "started_at_ms, ",
+            $of,
+            "completed_at_ms, ",
+            $of,
+            "encryption_key_id, ",
+            $of,
+            "checksum"
+        )
+    };
+}
+pub(super) use run_columns;
+
+const COLUMNS: &str = run_columns!("");
+static RUNS: Table = Table { name: "runs", columns: 14, key: &[0] };
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)
 }
 
-/// Reads [`COLUMNS`], the first of which is at `at`.
+/// Checks and reads the columns of a run, the first of which is at `at`.
 pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
-    Ok(Run {
-        run_id: RunId::new(row.get::<_, String>(at)?),
-        status: decode(row, at + 1, RunStatus::parse)?,
-        deployment_id: row.get(at + 2)?,
-        workflow_name: row.get(at + 3)?,
-        spec_version: row.get(at + 4)?,
-        execution_context: row.get(at + 5)?,
-        input_position: row.get(at + 6)?,
-        output_position: row.get(at + 7)?,
-        error: error_column(row, at + 8)?,
-        created_at_ms: row.get(at + 9)?,
-        updated_at_ms: row.get(at + 10)?,
-        started_at_ms: row.get(at + 11)?,
-        completed_at_ms: row.get(at + 12)?,
-        encryption_key_id: row.get(at + 13)?,
-    })
+    let mut columns = RUNS.read(row, at);
+    let run = Run {
+        run_id: RunId::new(columns.take::<String>()?),
+        status: columns.word(RunStatus::parse)?,
+        deployment_id: columns.take()?,
+        workflow_name: columns.take()?,
+        spec_version: columns.take()?,
+        execution_context: columns.take()?,
+        input_position: columns.take()?,
+        output_position: columns.take()?,
+        error: columns.json()?,
+        created_at_ms: columns.take()?,
+        updated_at_ms: columns.take()?,
+        started_at_ms: columns.take()?,
+        completed_at_ms: columns.take()?,
+        encryption_key_id: columns.take()?,
+    };
+    columns.end()?;
+    Ok(run)
 }
 
-pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
-    const INSERT: &str = "INSERT INTO runs (run_id, status, deployment_id, workflow_name, \
-         spec_version, execution_context, input_position, output_position, error, created_at_ms, \
-         updated_at_ms, started_at_ms, completed_at_ms, encryption_key_id) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(INSERT)?.execute(params![
+/// Runs a statement whose parameters are [`COLUMNS`].
+fn write(connection: &Connection, sql: &str, run: &Run) -> Result<()> {
+    let columns = params![
         run.run_id.as_str(),
         run.status.as_str(),
         run.deployment_id,
@@ -57,31 +96,46 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
         run.started_at_ms,
         run.completed_at_ms,
         run.encryption_key_id,
-    ])?;
+    ];
+    RUNS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
+}
+
+pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
+    const INSERT: &str = concat!(
+        "INSERT INTO runs (",
+        run_columns!(""),
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    write(connection, INSERT, run)
 }
 
 pub(super) fn update(connection: &Connection, run: &Run) -> Result<()> {
-    const UPDATE: &str = "UPDATE runs SET status = ?2, output_position = ?3, error = ?4, \
-         updated_at_ms = ?5, started_at_ms = ?6, completed_at_ms = ?7 WHERE run_id = ?1";
-    connection.prepare_cached(UPDATE)?.execute(params![
-        run.run_id.as_str(),
-        run.status.as_str(),
-        run.output_position,
-        error_text(run.error.as_ref()),
-        run.updated_at_ms,
-        run.started_at_ms,
-        run.completed_at_ms,
-    ])?;
-    Ok(())
+    const UPDATE: &str = "UPDATE runs SET status = ?2, output_position = ?8, error = ?9, \
+         updated_at_ms = ?11, started_at_ms = ?12, completed_at_ms = ?13, checksum = ?15 \
+         WHERE run_id = ?1";
+    write(connection, UPDATE, run)
 }
 
 pub(super) fn by_id(connection: &Connection, run_id: &RunId) -> Result<Option<Run>> {
-    const BY_ID: &str = "SELECT run_id, status, deployment_id, workflow_name, spec_version, \
-         execution_context, input_position, output_position, error, created_at_ms, updated_at_ms, \
-         started_at_ms, completed_at_ms, encryption_key_id FROM runs WHERE run_id = ?";
+    const BY_ID: &str = concat!("SELECT ", run_columns!(""), " FROM runs WHERE run_id = ?");
     connection.prepare_cached(BY_ID)?.query_row([run_id.as_str()], run_of).optional()
 }
+
+/// The run, for a caller to whom `None` says that there is none: a damaged one is an error.
+pub(super) fn sought(connection: &Connection, run_id: &RunId) -> Result<Option<Run>> {
+    let run = by_id(connection, run_id)?;
+    if run.is_none() {
+        CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
+    }
+    Ok(run)
+}
+
+/// Checks every run.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", run_columns!(""), " FROM runs"),
+    verify: |row| RUNS.verify(row, 0),
+};
 
 /// Of these runs, those that have ended and those that do not exist. A run that goes on costs one
 /// look at its row's end: many are awaited for long.
@@ -97,7 +151,7 @@ pub(super) fn ends_among(
         if goes_on.query_row([run_id.as_str()], |row| row.get::<_, bool>(0))? {
             continue;
         }
-        let run = by_id(connection, &run_id)?;
+        let run = sought(connection, &run_id)?;
         let view = run.map(|run| view(connection, run, true)).transpose()?;
         ends.push((run_id, view));
     }

@@ -1,43 +1,62 @@
 //! Table `steps`.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
-use super::rows::{decode, error_column, error_text};
+use super::rows::error_text;
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::step::{Step, StepStatus};
 use crate::store::StepView;
 
-const COLUMNS: &str = "run_id, step_id, step_name, status, created_position, output_position, \
-     error, attempt, created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, \
-     retry_after_ms, spec_version";
+macro_rules! columns {
+    () => {
+        "run_id, step_id, step_name, status, created_position, output_position, error, attempt, \
+         created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms, \
+         spec_version, checksum"
+    };
+}
+const COLUMNS: &str = columns!();
+static STEPS: Table = Table { name: "steps", columns: 14, key: &[0, 1] };
 
-fn step_of(row: &Row<'_>) -> Result<Step> {
-    Ok(Step {
-        run_id: RunId::new(row.get::<_, String>(0)?),
-        step_id: CorrelationId::new(row.get::<_, String>(1)?),
-        step_name: row.get(2)?,
-        status: decode(row, 3, StepStatus::parse)?,
-        created_position: row.get(4)?,
-        output_position: row.get(5)?,
-        error: error_column(row, 6)?,
-        attempt: row.get(7)?,
-        created_at_ms: row.get(8)?,
-        updated_at_ms: row.get(9)?,
-        started_at_ms: row.get(10)?,
-        completed_at_ms: row.get(11)?,
-        retry_after_ms: row.get(12)?,
-        spec_version: row.get(13)?,
-    })
+/// [`step_of`], for a step of this run: a damaged tree leads to another one's.
+fn step_in(row: &Row<'_>, run_id: &RunId) -> Result<Step> {
+    let step = step_of(row)?;
+    match step.run_id == *run_id {
+        true => Ok(step),
+        false => Err(STEPS.damage(row, 0)),
+    }
 }
 
-pub(super) fn insert(connection: &Connection, step: &Step) -> Result<()> {
-    const INSERT: &str = "INSERT INTO steps (run_id, step_id, step_name, status, created_position, \
-         output_position, error, attempt, created_at_ms, updated_at_ms, started_at_ms, \
-         completed_at_ms, retry_after_ms, spec_version) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(INSERT)?.execute(params![
+/// Checks and reads [`COLUMNS`].
+fn step_of(row: &Row<'_>) -> Result<Step> {
+    let mut columns = STEPS.read(row, 0);
+    let step = Step {
+        run_id: RunId::new(columns.take::<String>()?),
+        step_id: CorrelationId::new(columns.take::<String>()?),
+        step_name: columns.take()?,
+        status: columns.word(StepStatus::parse)?,
+        created_position: columns.take()?,
+        output_position: columns.take()?,
+        error: columns.json()?,
+        attempt: columns.take()?,
+        created_at_ms: columns.take()?,
+        updated_at_ms: columns.take()?,
+        started_at_ms: columns.take()?,
+        completed_at_ms: columns.take()?,
+        retry_after_ms: columns.take()?,
+        spec_version: columns.take()?,
+    };
+    columns.end()?;
+    Ok(step)
+}
+
+/// Runs a statement whose parameters are [`COLUMNS`].
+fn write(connection: &Connection, sql: &str, step: &Step) -> Result<()> {
+    let columns = params![
         step.run_id.as_str(),
         step.step_id.as_str(),
         step.step_name,
@@ -52,28 +71,32 @@ pub(super) fn insert(connection: &Connection, step: &Step) -> Result<()> {
         step.completed_at_ms,
         step.retry_after_ms,
         step.spec_version,
-    ])?;
+    ];
+    STEPS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
 }
 
-pub(super) fn update(connection: &Connection, step: &Step) -> Result<()> {
-    const UPDATE: &str = "UPDATE steps SET status = ?3, output_position = ?4, error = ?5, \
-         attempt = ?6, updated_at_ms = ?7, started_at_ms = ?8, completed_at_ms = ?9, \
-         retry_after_ms = ?10 WHERE run_id = ?1 AND step_id = ?2";
-    connection.prepare_cached(UPDATE)?.execute(params![
-        step.run_id.as_str(),
-        step.step_id.as_str(),
-        step.status.as_str(),
-        step.output_position,
-        error_text(step.error.as_ref()),
-        step.attempt,
-        step.updated_at_ms,
-        step.started_at_ms,
-        step.completed_at_ms,
-        step.retry_after_ms,
-    ])?;
-    Ok(())
+pub(super) fn insert(connection: &Connection, step: &Step) -> Result<()> {
+    const INSERT: &str = concat!(
+        "INSERT INTO steps (",
+        columns!(),
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    write(connection, INSERT, step)
 }
+
+pub(super) fn update(connection: &Connection, step: &Step) -> Result<()> {
+    const UPDATE: &str = "UPDATE steps SET status = ?4, output_position = ?6, error = ?7, \
+         attempt = ?8, updated_at_ms = ?10, started_at_ms = ?11, completed_at_ms = ?12, \
+         retry_after_ms = ?13, checksum = ?15 WHERE run_id = ?1 AND step_id = ?2";
+    write(connection, UPDATE, step)
+}
+
+/// Checks every step.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", columns!(), " FROM steps"),
+    verify: |row| STEPS.verify(row, 0),
+};
 
 pub(super) fn by_id(
     connection: &Connection,
@@ -87,13 +110,48 @@ pub(super) fn by_id(
         .optional()
 }
 
-/// The step with this id in any run.
-pub(super) fn by_id_in_any_run(
+/// The step with this id, in the run if one is named, for a caller to whom `None` says that there is
+/// none: a damaged one is an error.
+pub(super) fn sought(
     connection: &Connection,
+    run_id: Option<&RunId>,
     step_id: &CorrelationId,
 ) -> Result<Option<Step>> {
-    let sql = format!("SELECT {COLUMNS} FROM steps WHERE step_id = ? LIMIT 1");
-    connection.prepare_cached(&sql)?.query_row([step_id.as_str()], step_of).optional()
+    let step = match run_id {
+        Some(run_id) => by_id(connection, run_id, step_id)?,
+        None => by_id_in_any_run(connection, step_id)?,
+    };
+    match (&step, run_id) {
+        (Some(_), _) => {}
+        (None, Some(run_id)) => {
+            let key = params![run_id.as_str(), step_id.as_str()];
+            CHECK.around(connection, &["run_id", "step_id"], key)?;
+        }
+        (None, None) => CHECK.around(connection, &["step_id"], params![step_id.as_str()])?,
+    }
+    Ok(step)
+}
+
+fn by_id_in_any_run(connection: &Connection, step_id: &CorrelationId) -> Result<Option<Step>> {
+    const BY_ID: &str = concat!("SELECT ", columns!(), " FROM steps WHERE step_id = ? LIMIT 1");
+    let step =
+        connection.prepare_cached(BY_ID)?.query_row([step_id.as_str()], step_of).optional()?;
+    // A damaged index leads to another one.
+    match step {
+        Some(step) if step.step_id != *step_id => Err(damage(STEPS.name, step_id.as_str())),
+        step => Ok(step),
+    }
+}
+
+/// The ids of a run's steps that have not ended.
+pub(super) fn open_ids(connection: &Connection, run_id: &RunId) -> Result<HashSet<String>> {
+    const OPEN: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM steps WHERE run_id = ? AND status IN ('pending', 'running')"
+    );
+    let id_of = |row: &Row<'_>| Ok(step_in(row, run_id)?.step_id.into_string());
+    connection.prepare_cached(OPEN)?.query_map([run_id.as_str()], id_of)?.collect()
 }
 
 /// The step with its payloads, if they are wanted.
@@ -124,9 +182,14 @@ pub(super) fn list(
     );
     let steps: Vec<Step> = connection
         .prepare_cached(&sql)?
-        .query_map(params![run_id.as_str(), after, (page.limit + 1) as i64], step_of)?
+        .query_map(params![run_id.as_str(), after, (page.limit + 1) as i64], |row| {
+            step_in(row, run_id)
+        })?
         .collect::<Result<_>>()?;
     let page = Page::from_lookahead(steps, page.limit, |step| step.created_position.to_string());
+    if !page.has_more {
+        CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
+    }
     let views = page.items.into_iter().map(|step| view(connection, step, resolve_data));
     Ok(Page { items: views.collect::<Result<_>>()?, cursor: page.cursor, has_more: page.has_more })
 }

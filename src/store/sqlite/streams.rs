@@ -1,38 +1,105 @@
 //! Tables `streams` and `chunks`.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
+use super::checksum::{self, Check, Table};
 use crate::domain::id::RunId;
 use crate::store::StreamSlice;
 
-/// The stream's number, making the stream if there is none.
-fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Result<StreamRow> {
-    const INSERT: &str = "INSERT INTO streams (name, run_id, created_at_ms) VALUES (?, ?, ?) \
-         ON CONFLICT (name) DO NOTHING";
-    if let Some(stream) = by_name(connection, name)? {
-        return Ok(stream);
-    }
-    connection.prepare_cached(INSERT)?.execute(params![name, run_id.as_str(), now_ms])?;
-    let number = connection.last_insert_rowid();
-    Ok(StreamRow { number, chunk_count: 0, closed: false })
+static STREAMS: Table = Table { name: "streams", columns: 6, key: &[1] };
+static CHUNKS: Table = Table { name: "chunks", columns: 3, key: &[0, 1] };
+
+macro_rules! columns {
+    () => {
+        "stream_number, name, run_id, chunk_count, created_at_ms, closed_at_ms, checksum"
+    };
 }
 
 struct StreamRow {
     number: i64,
+    name: String,
+    run_id: RunId,
     chunk_count: i64,
-    closed: bool,
+    created_at_ms: i64,
+    closed_at_ms: Option<i64>,
+}
+
+/// Checks and reads the [`columns`].
+fn stream_of(row: &Row<'_>) -> Result<StreamRow> {
+    STREAMS.verify(row, 0)?;
+    Ok(StreamRow {
+        number: row.get(0)?,
+        name: row.get(1)?,
+        run_id: RunId::new(row.get::<_, String>(2)?),
+        chunk_count: row.get(3)?,
+        created_at_ms: row.get(4)?,
+        closed_at_ms: row.get(5)?,
+    })
+}
+
+/// Runs a statement whose parameters are the [`columns`].
+fn write(connection: &Connection, sql: &str, stream: &StreamRow) -> Result<()> {
+    let columns = params![
+        stream.number,
+        stream.name,
+        stream.run_id.as_str(),
+        stream.chunk_count,
+        stream.created_at_ms,
+        stream.closed_at_ms,
+    ];
+    STREAMS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
+    Ok(())
+}
+
+fn update(connection: &Connection, stream: &StreamRow) -> Result<()> {
+    const UPDATE: &str = "UPDATE streams SET chunk_count = ?4, closed_at_ms = ?6, checksum = ?7 \
+         WHERE stream_number = ?1";
+    write(connection, UPDATE, stream)
+}
+
+/// The stream, made if there is none.
+fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Result<StreamRow> {
+    const NEXT: &str = "SELECT ifnull(max(stream_number), 0) + 1 FROM streams";
+    const INSERT: &str =
+        concat!("INSERT INTO streams (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?)");
+    if let Some(stream) = by_name(connection, name)? {
+        return Ok(stream);
+    }
+    let stream = StreamRow {
+        number: connection.prepare_cached(NEXT)?.query_row([], |row| row.get(0))?,
+        name: name.to_owned(),
+        run_id: run_id.clone(),
+        chunk_count: 0,
+        created_at_ms: now_ms,
+        closed_at_ms: None,
+    };
+    write(connection, INSERT, &stream)?;
+    Ok(stream)
 }
 
 fn by_name(connection: &Connection, name: &str) -> Result<Option<StreamRow>> {
-    const BY_NAME: &str = "SELECT stream_number, chunk_count, closed_at_ms IS NOT NULL \
-         FROM streams WHERE name = ?";
-    connection
-        .prepare_cached(BY_NAME)?
-        .query_row([name], |row| {
-            Ok(StreamRow { number: row.get(0)?, chunk_count: row.get(1)?, closed: row.get(2)? })
-        })
-        .optional()
+    const BY_NAME: &str = concat!("SELECT ", columns!(), " FROM streams WHERE name = ?");
+    let stream = connection.prepare_cached(BY_NAME)?.query_row([name], stream_of).optional()?;
+    match stream {
+        // A damaged index leads to another one.
+        Some(stream) if stream.name != name => {
+            Err(checksum::damage(STREAMS.name, stream.number.to_string()))
+        }
+        stream => Ok(stream),
+    }
 }
+
+/// Checks every stream.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", columns!(), " FROM streams"),
+    verify: |row| STREAMS.verify(row, 0),
+};
+
+/// Checks every chunk.
+pub(super) const CHECK_CHUNKS: Check = Check {
+    rows: "SELECT stream_number, chunk_index, bytes, checksum FROM chunks",
+    verify: |row| CHUNKS.verify(row, 0),
+};
 
 /// Appends chunks in the order given; what comes after the end of a stream is ignored.
 pub(super) fn append(
@@ -43,20 +110,17 @@ pub(super) fn append(
     now_ms: i64,
 ) -> Result<()> {
     const INSERT_CHUNK: &str =
-        "INSERT INTO chunks (stream_number, chunk_index, bytes) VALUES (?, ?, ?)";
-    const COUNT: &str = "UPDATE streams SET chunk_count = ? WHERE stream_number = ?";
-    let stream = open(connection, name, run_id, now_ms)?;
-    if stream.closed {
+        "INSERT INTO chunks (stream_number, chunk_index, bytes, checksum) VALUES (?, ?, ?, ?)";
+    let mut stream = open(connection, name, run_id, now_ms)?;
+    if stream.closed_at_ms.is_some() {
         return Ok(());
     }
     let mut insert = connection.prepare_cached(INSERT_CHUNK)?;
-    let mut index = stream.chunk_count;
     for chunk in chunks {
-        insert.execute(params![stream.number, index, chunk])?;
-        index += 1;
+        CHUNKS.write(&mut insert, params![stream.number, stream.chunk_count, chunk], &[])?;
+        stream.chunk_count += 1;
     }
-    connection.prepare_cached(COUNT)?.execute([index, stream.number])?;
-    Ok(())
+    update(connection, &stream)
 }
 
 pub(super) fn close(
@@ -65,11 +129,11 @@ pub(super) fn close(
     run_id: &RunId,
     now_ms: i64,
 ) -> Result<()> {
-    const CLOSE: &str =
-        "UPDATE streams SET closed_at_ms = ? WHERE stream_number = ? AND closed_at_ms IS NULL";
     let stream = open(connection, name, run_id, now_ms)?;
-    connection.prepare_cached(CLOSE)?.execute([now_ms, stream.number])?;
-    Ok(())
+    match stream.closed_at_ms {
+        Some(_) => Ok(()),
+        None => update(connection, &StreamRow { closed_at_ms: Some(now_ms), ..stream }),
+    }
 }
 
 /// A negative `from` counts from the end and stops at the start.
@@ -79,20 +143,50 @@ pub(super) fn slice(
     from: i64,
     limit: usize,
 ) -> Result<StreamSlice> {
-    const SLICE: &str = "SELECT bytes FROM chunks WHERE stream_number = ? AND chunk_index >= ? \
-         ORDER BY chunk_index LIMIT ?";
+    const SLICE: &str = "SELECT stream_number, chunk_index, bytes, checksum FROM chunks \
+         WHERE stream_number = ? AND chunk_index >= ? ORDER BY chunk_index LIMIT ?";
     let Some(stream) = by_name(connection, name)? else {
+        CHECK.around(connection, &["name"], params![name])?;
         return Ok(StreamSlice { from: from.max(0), ..StreamSlice::default() });
     };
     let from = if from < 0 { (stream.chunk_count + from).max(0) } else { from };
-    let chunks = connection
+    let mut index = from;
+    let chunk_of = |row: &Row<'_>| {
+        CHUNKS.verify(row, 0)?;
+        // Chunks are numbered without a gap, so one that is missing has been lost.
+        if row.get::<_, i64>(1)? != index {
+            return Err(chunk_missing(&stream, index));
+        }
+        index += 1;
+        row.get(2)
+    };
+    let chunks: Vec<Vec<u8>> = connection
         .prepare_cached(SLICE)?
-        .query_map(params![stream.number, from, limit as i64], |row| row.get(0))?
+        .query_map(params![stream.number, from, limit as i64], chunk_of)?
         .collect::<Result<_>>()?;
-    Ok(StreamSlice { from, chunks, count: stream.chunk_count, closed: stream.closed })
+    if index < stream.chunk_count && chunks.len() < limit {
+        return Err(chunk_missing(&stream, index));
+    }
+    let (count, closed) = (stream.chunk_count, stream.closed_at_ms.is_some());
+    Ok(StreamSlice { from, chunks, count, closed })
+}
+
+fn chunk_missing(stream: &StreamRow, index: i64) -> Error {
+    checksum::damage(CHUNKS.name, format!("{} {index}", stream.number))
 }
 
 pub(super) fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<String>> {
-    const OF_RUN: &str = "SELECT name FROM streams WHERE run_id = ? ORDER BY stream_number";
-    connection.prepare_cached(OF_RUN)?.query_map([run_id.as_str()], |row| row.get(0))?.collect()
+    const OF_RUN: &str =
+        concat!("SELECT ", columns!(), " FROM streams WHERE run_id = ? ORDER BY stream_number");
+    let name_of = |row: &Row<'_>| {
+        let stream = stream_of(row)?;
+        match stream.run_id == *run_id {
+            true => Ok(stream.name),
+            // A damaged index leads to another one.
+            false => Err(checksum::damage(STREAMS.name, stream.number.to_string())),
+        }
+    };
+    let names = connection.prepare_cached(OF_RUN)?.query_map([run_id.as_str()], name_of)?.collect();
+    CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
+    names
 }

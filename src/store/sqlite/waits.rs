@@ -2,13 +2,21 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::checksum::{Check, Table};
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::wait::Wait;
 
-pub(super) fn insert(connection: &Connection, wait: &Wait) -> Result<()> {
-    const INSERT: &str = "INSERT INTO waits (run_id, correlation_id, resume_at_ms, \
-         completed_at_ms, created_at_ms, updated_at_ms, spec_version) VALUES (?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(INSERT)?.execute(params![
+macro_rules! columns {
+    () => {
+        "run_id, correlation_id, resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, \
+         spec_version, checksum"
+    };
+}
+static WAITS: Table = Table { name: "waits", columns: 7, key: &[0, 1] };
+
+/// Runs a statement whose parameters are the [`columns`].
+fn write(connection: &Connection, sql: &str, wait: &Wait) -> Result<()> {
+    let columns = params![
         wait.run_id.as_str(),
         wait.correlation_id.as_str(),
         wait.resume_at_ms,
@@ -16,21 +24,28 @@ pub(super) fn insert(connection: &Connection, wait: &Wait) -> Result<()> {
         wait.created_at_ms,
         wait.updated_at_ms,
         wait.spec_version,
-    ])?;
+    ];
+    WAITS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
 }
 
-pub(super) fn update(connection: &Connection, wait: &Wait) -> Result<()> {
-    const UPDATE: &str = "UPDATE waits SET completed_at_ms = ?3, updated_at_ms = ?4 \
-         WHERE run_id = ?1 AND correlation_id = ?2";
-    connection.prepare_cached(UPDATE)?.execute(params![
-        wait.run_id.as_str(),
-        wait.correlation_id.as_str(),
-        wait.completed_at_ms,
-        wait.updated_at_ms,
-    ])?;
-    Ok(())
+pub(super) fn insert(connection: &Connection, wait: &Wait) -> Result<()> {
+    const INSERT: &str =
+        concat!("INSERT INTO waits (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    write(connection, INSERT, wait)
 }
+
+pub(super) fn update(connection: &Connection, wait: &Wait) -> Result<()> {
+    const UPDATE: &str = "UPDATE waits SET completed_at_ms = ?4, updated_at_ms = ?6, \
+         checksum = ?8 WHERE run_id = ?1 AND correlation_id = ?2";
+    write(connection, UPDATE, wait)
+}
+
+/// Checks every wait.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", columns!(), " FROM waits"),
+    verify: |row| WAITS.verify(row, 0),
+};
 
 pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<()> {
     const DELETE_OF_RUN: &str = "DELETE FROM waits WHERE run_id = ?";
@@ -40,30 +55,48 @@ pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<(
 
 /// The waits of a run that are not completed, in the order of its log.
 pub(super) fn pending(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>> {
-    const PENDING: &str = "SELECT resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, \
-         spec_version, correlation_id FROM waits AS w WHERE run_id = ? AND completed_at_ms IS NULL \
+    const PENDING: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM waits AS w WHERE run_id = ? AND completed_at_ms IS NULL \
          ORDER BY (SELECT min(position) FROM events AS e INDEXED BY events_opening_entities \
            WHERE e.run_id = w.run_id \
-           AND e.correlation_id = w.correlation_id AND event_type = 'wait_created')";
-    connection
-        .prepare_cached(PENDING)?
-        .query_map([run_id.as_str()], |row| {
-            wait_of(row, run_id, CorrelationId::new(row.get::<_, String>(5)?))
-        })?
-        .collect()
+           AND e.correlation_id = w.correlation_id AND event_type = 'wait_created')"
+    );
+    let wait_of = |row: &Row<'_>| wait_of(row, run_id);
+    connection.prepare_cached(PENDING)?.query_map([run_id.as_str()], wait_of)?.collect()
 }
 
-/// Columns `resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, spec_version`, first.
-fn wait_of(row: &Row<'_>, run_id: &RunId, correlation_id: CorrelationId) -> Result<Wait> {
-    Ok(Wait {
-        run_id: run_id.clone(),
-        correlation_id,
-        resume_at_ms: row.get(0)?,
-        completed_at_ms: row.get(1)?,
-        created_at_ms: row.get(2)?,
-        updated_at_ms: row.get(3)?,
-        spec_version: row.get(4)?,
-    })
+/// The waits of a run that are not completed, the next first.
+pub(super) fn open(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>> {
+    const OPEN: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM waits WHERE run_id = ? AND completed_at_ms IS NULL ORDER BY resume_at_ms"
+    );
+    let wait_of = |row: &Row<'_>| wait_of(row, run_id);
+    let waits = connection.prepare_cached(OPEN)?.query_map([run_id.as_str()], wait_of)?.collect();
+    CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
+    waits
+}
+
+/// Checks and reads the [`columns`] of a wait of this run: a damaged tree leads to another one's.
+fn wait_of(row: &Row<'_>, run_id: &RunId) -> Result<Wait> {
+    let mut columns = WAITS.read(row, 0);
+    let wait = Wait {
+        run_id: RunId::new(columns.take::<String>()?),
+        correlation_id: CorrelationId::new(columns.take::<String>()?),
+        resume_at_ms: columns.take()?,
+        completed_at_ms: columns.take()?,
+        created_at_ms: columns.take()?,
+        updated_at_ms: columns.take()?,
+        spec_version: columns.take()?,
+    };
+    columns.end()?;
+    match wait.run_id == *run_id {
+        true => Ok(wait),
+        false => Err(WAITS.damage(row, 0)),
+    }
 }
 
 pub(super) fn by_id(
@@ -71,12 +104,10 @@ pub(super) fn by_id(
     run_id: &RunId,
     correlation_id: &CorrelationId,
 ) -> Result<Option<Wait>> {
-    const BY_ID: &str = "SELECT resume_at_ms, completed_at_ms, created_at_ms, updated_at_ms, \
-         spec_version FROM waits WHERE run_id = ? AND correlation_id = ?";
+    const BY_ID: &str =
+        concat!("SELECT ", columns!(), " FROM waits WHERE run_id = ? AND correlation_id = ?");
     connection
         .prepare_cached(BY_ID)?
-        .query_row([run_id.as_str(), correlation_id.as_str()], |row| {
-            wait_of(row, run_id, correlation_id.clone())
-        })
+        .query_row([run_id.as_str(), correlation_id.as_str()], |row| wait_of(row, run_id))
         .optional()
 }

@@ -13,13 +13,13 @@ use rusqlite::Connection;
 
 use super::apply::Tx;
 use super::backlog::Backlog;
-use super::fault;
 use super::linger::Linger;
 use super::log::{Bound, Log};
 use super::operation::{Durability, Operation, Submitted};
 use super::presence::Presence;
 use super::queue_time::QueueTime;
 use super::write_connection::WriteConnection;
+use super::{fault, migrate};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -250,11 +250,15 @@ impl WriterState {
         self.make_log_sound(connection).map_err(Failed::of_batch)?;
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
         self.begin(connection, durable).map_err(Failed::of_batch)?;
-        let executed = self.execute_all(connection, batch, news);
+        let executed = migrate::refuse_if_newer(connection);
+        let executed = executed.and_then(|()| self.execute_all(connection, batch, news));
         if let Err(fault) = executed {
             // Nothing of the batch may stay.
             roll_back(connection);
-            let of = if fault.kind == ErrorKind::Busy { Blame::Batch } else { Blame::Operation };
+            let of = match fault.kind {
+                ErrorKind::Busy | ErrorKind::NewerDatabase => Blame::Batch,
+                _ => Blame::Operation,
+            };
             return Err(Failed { fault, of });
         }
         if let Err(fault) = execute(connection, "COMMIT") {
@@ -382,8 +386,10 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn writer(full_durability: bool) -> Writer {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut connection, 1).unwrap();
         Writer::start(WriterState {
-            connection: Arc::new(WriteConnection::new(Connection::open_in_memory().unwrap(), None)),
+            connection: Arc::new(WriteConnection::new(connection, None)),
             log: None,
             path: PathBuf::new(),
             presence: Arc::new(Presence::of_memory(Arc::new(SystemClock))),
