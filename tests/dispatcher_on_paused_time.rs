@@ -190,10 +190,11 @@ impl Delivered {
         Connection::open(self.world.path()).expect("SQLite opens")
     }
 
-    /// Stops it; nothing is in flight.
-    async fn ends(self) {
+    /// Stops it; nothing is in flight. Whoever looks at the database later keeps what this returns.
+    async fn ends(self) -> World {
         self.dispatcher.stop();
         patiently("the end", self.running).await.expect("it ends well");
+        self.world
     }
 }
 
@@ -358,7 +359,8 @@ fn a_claim_that_fails_is_counted_and_shown_to_other_processes_until_it_goes_well
         done.settle(Ok(Handled::Done));
         delivered.passes_until("a report without it", || !is_shown()).await;
         assert!(reports().contains("pid"), "it still lives");
-        delivered.ends().await;
+        let world = delivered.ends().await;
+        world.store.close();
         assert_eq!(reports(), "");
     });
 }
