@@ -460,8 +460,9 @@ export class WorkflowWorldError extends Error {
    * Why: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
    * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: what
-   * was asked for may be there when the database is opened again, or not), `INTERNAL`, `INVALID`, `NOT_FOUND`, `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this
-   * process uses another World) or `UNSUPPORTED_SDK` (the app's `workflow` is of another line).
+   * was asked for may be there when the database is opened again, or not), `LEASE_LOST` (the delivery
+   * that writes this was given to another process), `INTERNAL`, `INVALID`, `NOT_FOUND`, `NO_ADDON`,
+   * `NOT_CONFIGURED` (the SDK of this process uses another World) or `UNSUPPORTED_SDK` (the app's `workflow` is of another line).
    */
   code?: string;
   /** Not used by this World. */

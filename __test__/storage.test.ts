@@ -18,11 +18,11 @@ afterEach(() => {
   delete process.env.WORKFLOW_MAX_EVENTS;
 });
 
-test('a World opens its database at the first use, and not before', async () => {
+test('a World makes its database at the first write, and not before', async () => {
   const url = join(newFolder(), 'nested', 'hookline.db');
   const world = newWorld({ url });
   expect(existsSync(dirname(url))).toBe(false);
-  await world.runs.list();
+  await newRun(world);
   expect(existsSync(url)).toBe(true);
 });
 

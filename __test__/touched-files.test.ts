@@ -181,6 +181,8 @@ test(
         const second = require(${JSON.stringify(two)}).createWorld({ url });
         const reader = require(${JSON.stringify(two)}).createWorld({ url, role: 'reader' });
         const told = [];
+        // A read would not open what is not there.
+        await first.queue('__wkf_step_x', {});
         for (const world of [first, again, second, reader]) told.push(await outcome(world.runs.list()));
         await again.close();
         told.push(await outcome(second.runs.list()));

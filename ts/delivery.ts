@@ -44,9 +44,12 @@ interface State {
 
 const STATE = Symbol.for('hookline//deliveries');
 
-const globals = globalThis as { [STATE]?: State };
-globals[STATE] ??= { place: new AsyncLocalStorage(), atWork: new Set() };
-const { place, atWork: working } = globals[STATE];
+/** Made at the first use: an import changes nothing. */
+function state(): State {
+  const globals = globalThis as { [STATE]?: State };
+  globals[STATE] ??= { place: new AsyncLocalStorage(), atWork: new Set() };
+  return globals[STATE];
+}
 
 /** The run that a message is about: a replay names it otherwise than a step. */
 export function runOf(message: unknown): unknown {
@@ -64,14 +67,14 @@ export async function inDelivery<T>(
   handler: () => Promise<T>,
 ): Promise<T> {
   const here = { delivery, runId: runOf(message), returned: false };
-  const result = await place.run(here, handler);
+  const result = await state().place.run(here, handler);
   here.returned = true;
   return result;
 }
 
 /** The lease that a write for this run needs; none outside of the run's own deliveries. */
 export function fenceOf(engine: Engine, runId: unknown): Fence | undefined {
-  const here = place.getStore();
+  const here = state().place.getStore();
   if (!here || here.returned || runId === undefined || runId !== here.runId) return undefined;
   const { key, messageId, leaseToken } = here.delivery;
   return engine.key() === key ? { messageId, leaseToken } : undefined;
@@ -87,6 +90,7 @@ export async function atWork(
     (error) => ({ error: error ?? new Error(`The handler threw ${error}.`) }),
   );
   const entry = { delivery, outcome };
+  const { atWork: working } = state();
   working.add(entry);
   try {
     return await outcome;
@@ -105,7 +109,7 @@ export function outcomeUnder(
   leaseToken: string,
 ): Promise<HandlerOutcome> | undefined {
   const key = engine.key();
-  for (const { delivery, outcome } of working) {
+  for (const { delivery, outcome } of state().atWork) {
     if (delivery.key !== key || delivery.messageId !== messageId) continue;
     delivery.leaseToken = leaseToken;
     return outcome;

@@ -249,9 +249,12 @@ const native = new NativeWorld(JSON.stringify({ url: database }));
 await native.open();
 native.handlerRegistered('__wkf_workflow_');
 native.handlerRegistered('__wkf_step_');
-await native.startWorker((delivery) => {
-  native.settleDelivery(JSON.parse(delivery).deliveryId, json(3));
-});
+await native.startWorker(
+  (delivery) => {
+    native.settleDelivery(JSON.parse(delivery).deliveryId, json(3));
+  },
+  () => {},
+);
 
 for (let round = 0; round < Number(rounds); round += 1) {
   await callAll(NATIVE_CALLS, native);

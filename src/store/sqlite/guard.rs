@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::access;
 use super::file_id::FileId;
 use super::marks;
 use super::open_file_locks::{self as locks, Bytes, Locked};
@@ -35,6 +36,8 @@ static DATABASES: Mutex<BTreeMap<FileId, Files>> = Mutex::new(BTreeMap::new());
 struct Files {
     /// The name by which it has been opened first, and so by all.
     path: PathBuf,
+    /// Whether no other process had it open when this one came.
+    was_alone: bool,
     /// How many have connections, or are about to have some.
     members: usize,
     /// How many of them are protected.
@@ -55,9 +58,11 @@ impl Guard {
     /// Joins the others of this process on a database that is there, to write to it.
     ///
     /// # Errors
-    /// `CannotOpen` when another process has it open under another name, `BadConfig` when another copy
+    /// `ReadOnly` when this user may not write it; `CannotOpen` when another process has it open under
+    /// another name, `BadConfig` when another copy
     /// of this addon has it open in this process; what keeps the file from being opened.
     pub fn join(path: &Path) -> Result<Self, WorldError> {
+        access::refuse_unwritable_files(path)?;
         // On a file system of layers only opening it for writing decides which file it is.
         let guard = Self::join_by(path, |path| open_to_write(path).or_else(|_| File::open(path)))?;
         // Who joined first may only have read.
@@ -89,6 +94,7 @@ impl Guard {
             return Err(unreadable(io::Error::other("it is no file")));
         }
         let file = Arc::new(open(path).map_err(unreadable)?);
+        let was_alone = !locks::is_held_elsewhere(&file, &IN_USE);
         // It may have been replaced since.
         let id = FileId::of(&file).map_err(unreadable)?.unwrap_or(id);
         match databases.get_mut(&id) {
@@ -98,7 +104,7 @@ impl Guard {
             }
             None => {
                 introduce(&file, path)?;
-                databases.insert(id.clone(), Files::of(path, file));
+                databases.insert(id.clone(), Files { was_alone, ..Files::of(path, file) });
             }
         }
         Ok(Self(id))
@@ -112,6 +118,11 @@ impl Guard {
     /// The one name by which this process opens the database.
     pub fn path(&self) -> PathBuf {
         self.files(|files| files.path.clone()).unwrap_or_default()
+    }
+
+    /// Whether no other process had the database open when this one came to it, as far as is known.
+    pub(super) fn was_alone(&self) -> bool {
+        self.files(|files| files.was_alone).unwrap_or(true)
     }
 
     /// Takes the locks, once the database has been opened with its log, until what this returns is

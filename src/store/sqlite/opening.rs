@@ -19,7 +19,7 @@ use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
 use super::{
-    HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, access, delivery_secret, fault, migrate,
+    HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, delivery_secret, fault, migrate,
 };
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -39,10 +39,7 @@ fn claim(guard: &Guard, options: &SqliteOptions) -> Result<Arc<HostClaim>, World
 /// Joins the other stores of this process on a file; there are none on memory.
 fn join(location: &Location) -> Result<Option<Guard>, WorldError> {
     match location {
-        Location::File(path) => {
-            access::refuse_unwritable_files(path)?;
-            Guard::join(path).map(Some)
-        }
+        Location::File(path) => Guard::join(path).map(Some),
         Location::Memory(_) => Ok(None),
     }
 }
@@ -74,8 +71,9 @@ fn connect_to_write(
     Ok(connection)
 }
 
-/// The log of a database, after writing it anew: who had it open before may have been ended after a
-/// sync had failed, and of a failure that is past the kernel tells nobody. Memory has none.
+/// The log of a database, after writing it anew where that may be needed: who had it open before may
+/// have been ended after a sync had failed, and of a failure that is past the kernel tells nobody.
+/// Memory has none.
 fn sound_log(
     guard: Option<&Guard>,
     mut connection: Connection,
@@ -89,7 +87,8 @@ fn sound_log(
     let of_log = open::connect(&Location::File(path.clone()), Patience::Long)?;
     of_log.pragma_update(None, "wal_autocheckpoint", 0)?;
     of_log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    if std::fs::metadata(log::log_path(&path)).is_ok_and(|log| log.len() > 0) {
+    let is_left = guard.was_alone() && log::is_filled(&path);
+    if is_left || log::is_marked_doubtful(&path) {
         let _my_turn = turn::wait(database.as_deref())?;
         log::mend(&connection, &of_log, &path)?;
     }

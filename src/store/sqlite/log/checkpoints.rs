@@ -18,6 +18,7 @@ use super::super::migrate::APPLICATION_ID;
 use super::super::open;
 use super::super::presence::Presence;
 use super::super::write_connection::WriteConnection;
+use super::mending::mark_doubtful;
 use super::{FRAME_BYTES, Filled, mend, shrinking};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{lock, try_lock};
@@ -206,7 +207,7 @@ impl Log {
 
     /// A commit has failed: its frames may be on the disk, and those before it may not be.
     pub(in super::super) fn doubt(&self) {
-        self.shared.is_doubtful.store(true, Ordering::Release);
+        self.shared.doubt();
     }
 
     /// Makes a log that is doubtful sound again, before anything is acknowledged.
@@ -218,10 +219,10 @@ impl Log {
         if let Some(stopped) = shared.stopped.get() {
             return Err(stopped.clone());
         }
-        self.shared.presence.check_to_write()?;
         if !shared.is_doubtful.load(Ordering::Acquire) {
             return Ok(());
         }
+        shared.presence.check_to_write()?;
         let looking = lock(&shared.connection);
         match mend(writing, &looking, &shared.database) {
             Ok(()) => {
@@ -272,6 +273,11 @@ pub(in super::super) fn count_frames(
 }
 
 impl Shared {
+    fn doubt(&self) {
+        self.is_doubtful.store(true, Ordering::Release);
+        mark_doubtful(&self.database);
+    }
+
     fn run(&self) {
         loop {
             match self.next() {
@@ -425,7 +431,7 @@ impl Shared {
         if let Err(fault) = &touched
             && fault.kind != ErrorKind::Busy
         {
-            self.is_doubtful.store(true, Ordering::Release);
+            self.doubt();
         }
         let cut = touched
             .and_then(|()| open::hurry(|| shrinking::cut_piece(writing, &looking, &self.database)));
@@ -450,7 +456,7 @@ impl Shared {
         if fault.details["sqliteCode"] != ffi::SQLITE_IOERR_FSYNC {
             return;
         }
-        self.is_doubtful.store(true, Ordering::Release);
+        self.doubt();
         if before.backfilled > 0 {
             let message = "the disk failed to write the database file, and nothing is written any longer; end \
                            every process that has it open, check the disk, and start again: what was \

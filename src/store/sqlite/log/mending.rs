@@ -6,18 +6,35 @@
 //! is written again, what follows the last one is cut off, because it belongs to a commit that was
 //! rejected, and the file is synced. After that the log is as whole as if nothing had failed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::super::resolve::beside;
 use super::format::{Chain, HEADER_BYTES};
 use super::{Filled, log_path};
 use crate::error::{ErrorKind, WorldError};
 
 /// Frames that are read and written at a time.
 const FRAMES_AT_ONCE: u64 = 64;
+
+/// Tells processes to come that the log is doubtful, should this one be ended first. It need not be on
+/// the disk: what a power cut leaves is another log.
+pub(super) fn mark_doubtful(database: &Path) {
+    // Where not even that goes well, those who have the log open know by their own next sync.
+    let _ = File::create(mark(database));
+}
+
+/// Whether somebody has left a doubtful log.
+pub(in super::super) fn is_marked_doubtful(database: &Path) -> bool {
+    mark(database).exists()
+}
+
+fn mark(database: &Path) -> PathBuf {
+    beside(database, "-doubtful")
+}
 
 /// Writes the log anew. `writing` has no transaction; `looking` is another connection.
 ///
@@ -33,6 +50,10 @@ pub(in super::super) fn mend(
     writing.execute_batch("BEGIN IMMEDIATE")?;
     let mended = Filled::of(looking).and_then(|filled| write_anew(&log_path(database), filled));
     writing.execute_batch("ROLLBACK")?;
+    if mended.is_ok() && is_marked_doubtful(database) {
+        // One that stays makes the next opening write the log anew.
+        let _ = fs::remove_file(mark(database));
+    }
     mended
 }
 

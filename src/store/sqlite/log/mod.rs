@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 pub(super) use checkpoints::{Bound, Log, count_frames};
 pub(super) use holders::state;
-pub(super) use mending::mend;
+pub(super) use mending::{is_marked_doubtful, mend};
 
 use super::resolve::beside;
 use crate::error::WorldError;
@@ -27,6 +27,11 @@ const FRAME_BYTES: i64 = 4096 + 24;
 /// The file of a database's log.
 pub(super) fn log_path(database: &Path) -> PathBuf {
     beside(database, "-wal")
+}
+
+/// Whether a database has a log with something in it.
+pub(super) fn is_filled(database: &Path) -> bool {
+    std::fs::metadata(log_path(database)).is_ok_and(|log| log.len() > 0)
 }
 
 /// How much is in the log.
