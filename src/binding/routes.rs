@@ -7,6 +7,7 @@ use super::promise::{self, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
 use super::world::{NativeWorld, then};
+use crate::error::WorldError;
 use crate::store::Completion;
 
 #[napi]
@@ -33,10 +34,12 @@ impl NativeWorld {
         &self,
         env: Env,
         request_proof: String,
-        status: u16,
+        status: u32,
         body: String,
     ) -> Result<JsValue> {
         let proof = self.admissions().and_then(|admissions| {
+            let status = u16::try_from(status)
+                .map_err(|_| WorldError::invalid("that is no status of an answer over HTTP"))?;
             Ok(admissions.secret()?.prove_answer(&request_proof, status, body.as_bytes()))
         });
         promise::answer(&env, proof.and_then(replies::proof))
