@@ -32,6 +32,8 @@ const CONTEXTS = `
       callers.push(requests.getStore());
     });
   (async () => {
+    // A World that only delivers keeps no process alive.
+    const awake = setInterval(() => {}, 1000);
     let delivered;
     const done = new Promise((resolve) => (delivered = resolve));
     await as('ada', () => {
@@ -46,6 +48,7 @@ const CONTEXTS = `
     await as('bob', () => world.queue('__wkf_step_1', {}));
     await as('eve', () => world.queue('__wkf_step_2', {}));
     await as('ada', () => done);
+    clearInterval(awake);
     await world.close();
     console.log(JSON.stringify({ handlers, callers }));
   })();`;

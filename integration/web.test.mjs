@@ -171,7 +171,8 @@ test('runs, steps, events and hooks show, and looking at them writes nothing', a
 
 test('a hook is resumed from the web UI, and its run completes', async () => {
   const page = await openPage(`/run/${runs.waiting}`);
-  await page.locator('button:has-text("Waiting")').first().click();
+  // It grows for as long as the run waits, so it never stands still.
+  await page.locator('button:has-text("Waiting")').first().click({ force: true });
   await page.getByRole('button', { name: 'Resolve Hook' }).click();
   await page.locator('textarea').fill('{"approved": true, "by": "the web UI"}');
   await page

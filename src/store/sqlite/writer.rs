@@ -265,8 +265,10 @@ impl WriterState {
             roll_back(connection);
             return Err(self.commit_failed(connection, fault));
         }
-        // What was written to a file that has gone is lost.
-        self.presence.check_to_write().map_err(Failed::of_batch)?;
+        // What was written to a file that has gone is lost; where that cannot be found out, nobody knows.
+        self.presence.check_to_write().map_err(|fault| {
+            Failed::of_batch(if fault.is_final { fault } else { outcome_unknown(&fault) })
+        })?;
         if let Some(log) = &self.log {
             log.after_commit(connection);
         }
@@ -358,7 +360,7 @@ fn outcome_unknown(why: &WorldError) -> WorldError {
         ErrorKind::OutcomeUnknown,
         format!(
             "the disk failed during this commit, so it may be there when the database is opened again, or it \
-                 may not; look before you repeat it, or repeat it with an idempotency key: {}",
+             may not; look before you repeat it, or repeat it with an idempotency key: {}",
             why.message
         ),
     )
