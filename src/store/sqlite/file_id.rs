@@ -17,9 +17,28 @@ pub enum FileId {
 impl FileId {
     /// Of what is there now.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        if let Some(id) = Self::asked_for_alone(path)? {
+            return Ok(id);
+        }
         match Self::by_inode(&fs::metadata(path)?) {
             Some(id) => Ok(id),
             None => Ok(Self::Path(fs::canonicalize(path)?)),
+        }
+    }
+
+    /// Without the times of the file: Linux keeps a time that somebody has asked for exactly from then
+    /// on, so each look would make the next sync write the inode too. `None` on a kernel that cannot.
+    #[cfg(target_os = "linux")]
+    fn asked_for_alone(path: &Path) -> io::Result<Option<Self>> {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+        match statx(CWD, path, AtFlags::empty(), StatxFlags::INO) {
+            Ok(file) => {
+                let device = makedev(file.stx_dev_major, file.stx_dev_minor);
+                Ok(Some(Self::Inode(device, file.stx_ino)))
+            }
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -37,5 +56,22 @@ impl FileId {
     #[cfg(not(unix))]
     fn by_inode(_file: &Metadata) -> Option<Self> {
         None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_one_identity_by_its_name_and_by_its_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "").unwrap();
+        let id = FileId::at(&path).unwrap();
+        assert_eq!(FileId::of(&File::open(&path).unwrap()).unwrap(), Some(id.clone()));
+        assert_eq!(FileId::by_inode(&fs::metadata(&path).unwrap()), Some(id));
+        let missing = FileId::at(&folder.path().join("b")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }
 }
