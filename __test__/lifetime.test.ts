@@ -71,6 +71,20 @@ test('a started World that is closed lets the process end', async () => {
   expect(ended).toMatchObject({ code: 0, stdout: 'closed\n', stderr: '' });
 });
 
+test('a reader that was cancelled before there was a database keeps no process alive', async () => {
+  const ended = await run(`
+    (async () => {
+      const reader = (await world.readFromStream('tail')).getReader();
+      const read = reader.read();
+      await seed('token');
+      // It looks for the database again at once, and finds it.
+      await reader.cancel();
+      console.log((await read).done);
+    })();
+  `);
+  expect(ended).toMatchObject({ code: 0, stdout: 'true\n', stderr: '' });
+});
+
 test('SIGTERM ends a server with a started World at once', async () => {
   let sent = 0;
   const ended = await run(

@@ -1,4 +1,5 @@
 /** Reads of a database that does not exist: they answer, and make nothing. */
+import crypto from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getHookByToken, getRun, resumeHook, type World, waitForHook } from 'hookline';
@@ -97,6 +98,16 @@ describe.each(['all', 'producer', 'reader'] as const)('of a World in the role %s
     expect(await chunks).toEqual(['chunk']);
     expect((await world.hooks.list({})).data).toHaveLength(1);
   });
+});
+
+test('a look that failed is tried again by the next', async () => {
+  const world = newWorld({ url: nowhere() });
+  const failing = jest.spyOn(crypto, 'randomUUID').mockImplementationOnce(() => {
+    throw new Error('for now');
+  });
+  await expect(world.runs.list()).rejects.toThrow('for now');
+  failing.mockRestore();
+  expect(await world.runs.list()).toEqual(EMPTY);
 });
 
 test('the first write makes the database, and every World of the process reads from it', async () => {

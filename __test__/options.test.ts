@@ -115,6 +115,12 @@ describe('an option that is none is BAD_CONFIG, naming the option and what it ma
       Object.defineProperty({}, 'url', { get: throwing, enumerable: true }),
       /"url" .* cannot be read/,
     ],
+    [
+      'an inherited getter that throws',
+      Object.create(Object.defineProperty({}, 'tokens', { get: throwing })),
+      /"tokens" .* cannot be read/,
+    ],
+    ['a wrong option that is inherited', Object.create({ role: true }), /"role" .* is a boolean/],
   ])('instead of options: %s', (_name, options, message) => expectBad(options, message));
 });
 
@@ -143,6 +149,21 @@ test('options are read once: what becomes of the object later changes nothing', 
   await newRun(world);
   await world.close();
   expect([existsSync(url), existsSync(options.url)]).toEqual([true, false]);
+});
+
+test('options may be inherited, or getters of a class', async () => {
+  const [inherited, got] = [newDatabase(), newDatabase()];
+  class Settings {
+    get url() {
+      return got;
+    }
+  }
+  for (const options of [Object.create({ url: inherited }), new Settings()]) {
+    const world = made(options);
+    await newRun(world);
+    await world.close();
+  }
+  expect([existsSync(inherited), existsSync(got)]).toEqual([true, true]);
 });
 
 test('a World with bad options leaves the others of its process alone', async () => {

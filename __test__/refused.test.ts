@@ -1,7 +1,10 @@
 /** A delivery that is refused for ever is not repeated; one that failed for the moment is. */
 import { RunNotSupportedError, type World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
-import { cleanUp, newRun, newWorld } from './support';
+import { cleanUp, devalue, loadModule, newRun, newWorld } from './support';
+
+const { handOver } = loadModule<typeof import('../ts/refused')>('ts/refused.ts');
+const { invalid, toError } = loadModule<typeof import('../ts/errors')>('ts/errors.ts');
 
 const STEP = '__wkf_step_look';
 const FLOW = '__wkf_workflow_look';
@@ -103,6 +106,69 @@ test(
     expect([replays, status]).toEqual([2, 'failed']);
     expect(error?.message).toContain('is not an event type');
     expect(errors).toHaveBeenCalledTimes(1);
+    errors.mockRestore();
+    await world.close();
+  },
+  ATTEMPTS_LIMIT_MS,
+);
+
+describe('a message that was refused for ever, when its end cannot be written for', () => {
+  const refusal = invalid('no World could store it');
+
+  /** What the message comes to: the error that is thrown, or `'done'`. */
+  function outcomeOf(code: string, status?: number): Promise<{ outcome: unknown; cause: Error }> {
+    const cause = toError({ code, message: code, details: { status } });
+    const engine = { connect: () => Promise.reject(cause) } as never;
+    const meta = { queueName: FLOW, messageId: 'msg_1', attempt: 1 };
+    return handOver(engine, () => Promise.reject(refusal), { runId: 'wrun_a' }, meta).then(
+      () => ({ outcome: 'done', cause }),
+      (outcome) => ({ outcome, cause }),
+    );
+  }
+
+  test.each([
+    ['THROTTLED', undefined],
+    ['BUSY', 503],
+    ['CLOSED', 503],
+    ['IO', 500],
+    ['LEASE_LOST', 409],
+    ['RUN_NOT_SUPPORTED', undefined],
+  ])('%s, is delivered again', async (code, status) => {
+    const { outcome, cause } = await outcomeOf(code, status);
+    expect(outcome).toBe(cause);
+  });
+
+  test.each(['NOT_FOUND', 'RUN_NOT_FOUND', 'INVALID'])(
+    '%s, has nothing to end and stays refused',
+    async (code) => {
+      expect((await outcomeOf(code)).outcome).toBe(refusal);
+    },
+  );
+
+  test.each(['ENTITY_CONFLICT', 'RUN_EXPIRED'])('%s, was ended by somebody else', async (code) => {
+    expect((await outcomeOf(code)).outcome).toBe('done');
+  });
+});
+
+test(
+  'a step ends with the reason also when the error has a stack that is no text',
+  async () => {
+    const world = createTestWorld();
+    const errors = jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    const runId = await newRun(world);
+    const stepId = 'step_1';
+    const step = { specVersion: 3, correlationId: stepId };
+    const eventData = { stepName: 'look', input: devalue('[[]]') };
+    await world.events.create(runId, { ...step, eventType: 'step_created', eventData });
+    world.createQueueHandler('__wkf_step_', async () => {
+      await world.events.create(runId, { ...step, eventType: 'step_started' });
+      await refused(world).catch((error) => Promise.reject(Object.assign(error, { stack: 42 })));
+    });
+    await world.queue(STEP, { workflowRunId: runId, stepId });
+    await world.drain();
+    const { status, error } = await world.steps.get(runId, stepId);
+    expect(status).toBe('failed');
+    expect(error?.message).toContain('is not an event type');
     errors.mockRestore();
     await world.close();
   },

@@ -19,6 +19,8 @@ export function loadModule<T>(path: string, fileName = join(ROOT, path)): T {
     bundle: true,
     platform: 'node',
     format: 'cjs',
+    // Not exported; the build finds them, and nothing loads them before a value is serialized.
+    external: ['capabilities', 'flushable-stream', 'version'].map((it) => `@workflow/core/${it}`),
     write: false,
   });
   const module = { exports: {} };

@@ -1,7 +1,7 @@
 /** Several Worlds of one process on one database, and what each of them may want for itself. */
 import type { WorldOptions } from 'hookline';
 import { until } from './crash/harness';
-import { cleanUp, newDatabase, newWorld } from './support';
+import { cleanUp, loadModule, newDatabase, newWorld } from './support';
 
 const STEP_PREFIX = '__wkf_step_';
 const LIMIT_MS = 10_000;
@@ -104,4 +104,17 @@ test('a World that was refused leaves the database to the first when it closes',
   await second.runs.list().catch(() => undefined);
   await second.close();
   expect((await first.runs.list()).data).toEqual([]);
+});
+
+test('deliveries over HTTP are verified by a World that is no reader, whichever opened first', () => {
+  const { joinTable, openedWorld } = loadModule<typeof import('../ts/handlers')>('ts/handlers.ts');
+  const engineOf = (role?: string) => ({ key: () => 'shared', config: () => ({ role }) }) as never;
+  const [reader, native] = [{}, {}] as never[];
+  const asking = engineOf('reader');
+  const opened = [joinTable(asking, reader as never)];
+  expect([openedWorld(asking), openedWorld(engineOf())]).toEqual([undefined, undefined]);
+  opened.push(joinTable(engineOf(), native as never));
+  expect(openedWorld(engineOf())).toBe(native);
+  expect(openedWorld(asking)).toBe(native);
+  for (const { leave } of opened) leave();
 });

@@ -112,7 +112,13 @@ export function createEngine({ options, fault }: Given): Engine {
       if (!engine.isAbsent()) return engine.connect();
       sayAbsent(engine.place());
       nothing ??= inNobodysContext(openNothing);
-      return nothing;
+      const attempt = nothing;
+      try {
+        return await attempt;
+      } catch (error) {
+        if (nothing === attempt) nothing = undefined;
+        throw error;
+      }
     },
     async appearance(signal) {
       while (engine.isAbsent()) {

@@ -100,11 +100,12 @@ export function joinTable(engine: Engine, native: NativeWorld): Opened {
 
 /**
  * An opened World with this engine, this one or another. Verifying through it spares the SDK's
- * second World object an opening of its own, which nobody would ever close.
+ * second World object an opening of its own, which nobody would ever close. Never through a reader,
+ * which cannot take one.
  */
 export function openedWorld(engine: Engine): NativeWorld | undefined {
   if (table().opened.size === 0) return undefined;
-  const alive = openedWith(engine.key());
+  const alive = openedWith(engine.key()).filter((it) => it.engine.config().role !== 'reader');
   return (alive.find((world) => world.engine === engine) ?? alive[0])?.native;
 }
 

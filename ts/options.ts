@@ -63,7 +63,13 @@ export function readOptions(given: unknown): Given {
       };
     }
     const options: Record<PropertyKey, unknown> = {};
-    for (const name of [...Object.keys(given), FOR_TESTS]) {
+    // An option may be inherited, or a getter of a class; own keys tell of those that there are not.
+    const names = new Set<string | symbol>([
+      ...Object.keys(KINDS),
+      FOR_TESTS,
+      ...Object.keys(given),
+    ]);
+    for (const name of names) {
       at = `the option ${shown(name)} of createWorld()`;
       const read = (given as Record<PropertyKey, unknown>)[name];
       // A list is copied: it may change later, or be another one when it is read again.

@@ -12,6 +12,7 @@ import type { Engine } from './engine';
 import {
   EntityConflictError,
   RunExpiredError,
+  WorkflowRunNotFoundError,
   WorkflowRuntimeError,
   WorkflowWorldError,
 } from './errors';
@@ -63,12 +64,19 @@ async function endWith(
   } catch (cause) {
     // Somebody else has ended it meanwhile.
     if (EntityConflictError.is(cause) || RunExpiredError.is(cause)) return;
-    // A store that fails now will not fail the next time; otherwise there is nothing that could end.
-    const { status } = cause as { status?: number };
-    throw status !== undefined && status >= 500 ? cause : error;
+    // Whatever else kept the end from being written will not the next time; and a lease that is lost
+    // is somebody else's, who ends it.
+    throw hasNothingToEnd(cause) ? error : cause;
   }
   const where = end.event.correlationId ? `step ${end.event.correlationId} of run` : 'run';
   console.error(`[hookline] The ${where} ${end.runId} has failed: ${reasonOf(error)}`);
+}
+
+/** Whether the end was not written because what it would end does not exist, or cannot. */
+function hasNothingToEnd(cause: unknown): boolean {
+  if (WorkflowRunNotFoundError.is(cause)) return true;
+  if (!WorkflowWorldError.is(cause)) return false;
+  return cause.code === 'NOT_FOUND' || cause.code === 'INVALID';
 }
 
 /** The event that ends what a message is about, as the runtime itself writes it. */
@@ -77,7 +85,8 @@ function endOf(
   body: unknown,
   queueName: string,
 ): { runId: string; event: EventRequest } | undefined {
-  const { stack } = error;
+  // Workflow code may have thrown it, and made it itself.
+  const stack = typeof error.stack === 'string' ? error.stack : undefined;
   const message = reasonOf(error);
   const { runId, workflowRunId, stepId } = (body ?? {}) as Record<string, unknown>;
   if (STEP_QUEUE.test(queueName)) {

@@ -130,7 +130,8 @@ function liveTail(
   /** Enqueues what has arrived; whether that satisfies one pull. */
   async function pullOnce(controller: ReadableStreamDefaultController<Uint8Array>) {
     native ??= await engine.appearance(cancelled.signal);
-    if (!native) return true;
+    // What is begun for nobody would keep the process alive.
+    if (!native || cancelled.signal.aborted) return true;
     const request = JSON.stringify({ readId, name, from, limit: READ_LIMIT });
     const { json, bytes } = await settled<{ chunks: PayloadRef[]; next: number; done: boolean }>(
       native.readStream(request),

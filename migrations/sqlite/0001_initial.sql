@@ -156,6 +156,8 @@ CREATE TABLE messages (
   lease_owner TEXT,
   lease_token TEXT,
   lease_expires_at_ms INTEGER,
+  -- The lease that ended without an ack, until the message is claimed again.
+  freed_lease_token TEXT,
   -- Whether the delivery of the lease has been let in, where it came over HTTP: it runs once.
   admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted IN (0, 1)),
   last_error TEXT,

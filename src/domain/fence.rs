@@ -19,6 +19,10 @@ pub struct Fence {
 impl EventType {
     /// Whether only the delivery of a message may write this event: a replay, or the delivery of a
     /// step. The others anybody may write, and so may the code of a step on its own account.
+    ///
+    /// A `wait_completed` is also written by who cuts a sleep short. The SDK's own `wakeUpRun` (of
+    /// `workflow/api`) appends it as any other event, so within a delivery of that run it is fenced;
+    /// hookline's own `Run.wakeUp` completes waits by another way, which carries no fence.
     pub fn is_of_delivery(self) -> bool {
         match self {
             EventType::RunCreated | EventType::RunCancelled | EventType::HookReceived => false,

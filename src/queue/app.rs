@@ -104,7 +104,7 @@ impl App {
     pub(super) async fn find(&self) -> Result<(), String> {
         let mut why = match &self.address {
             AppAddress::OfThisProcess => "no server of this process listens".to_owned(),
-            AppAddress::At(base_url) => format!("no address is known for {base_url}"),
+            AppAddress::At(base_url) => no_address(base_url),
         };
         for place in self.places().await {
             let opened = timeout(READY_WITHIN, self.open(&place)).await;
@@ -223,10 +223,30 @@ fn late(place: &Place, within: Duration) -> String {
     format!("the app does not answer at {} within {} s", place.socket, within.as_secs())
 }
 
+/// Why the app is not found at a URL that leads nowhere.
+fn no_address(base_url: &str) -> String {
+    match base_url.parse::<Uri>().ok().as_ref().and_then(host_and_port) {
+        Some(host_and_port) => format!("no address is known for {host_and_port}"),
+        None => "no address is known for the URL of the app, which names no host".to_owned(),
+    }
+}
+
+/// The host of a URL, and its port where it names one, without the name and the password that may
+/// stand before them: those are for no message, and for no `Host` header.
+fn host_and_port(uri: &Uri) -> Option<String> {
+    let host = uri.host()?;
+    Some(match uri.port_u16() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
 /// The addresses that a URL stands for.
 async fn places_of(base_url: &str) -> Vec<Place> {
     let Ok(uri) = base_url.parse::<Uri>() else { return Vec::new() };
-    let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else { return Vec::new() };
+    let (Some(authority), Some(host)) = (host_and_port(&uri), uri.host()) else {
+        return Vec::new();
+    };
     let port = uri.port_u16().unwrap_or(80);
     let sockets = match local_addresses(host, &listening::addresses(), port) {
         Some(sockets) => sockets,
@@ -235,7 +255,7 @@ async fn places_of(base_url: &str) -> Vec<Place> {
     };
     let place = |socket| Place {
         socket,
-        authority: authority.to_string(),
+        authority: authority.clone(),
         base_path: uri.path().trim_end_matches('/').to_owned(),
     };
     sockets.into_iter().map(place).collect()
@@ -295,5 +315,22 @@ mod tests {
         assert_eq!(request.headers()[HOST], "127.0.0.1:3000");
         assert_eq!(places_of("http://localhost").await[0].authority, "localhost");
         assert_eq!(places_of("no URL").await, []);
+    }
+
+    #[tokio::test]
+    async fn the_name_and_the_password_of_a_url_are_in_no_header_and_in_no_message() {
+        for (url, host) in [
+            ("http://me:secret@127.0.0.1:3000/desk", "127.0.0.1:3000"),
+            ("http://me:secret@127.0.0.1", "127.0.0.1"),
+            ("http://me@[::1]:3000", "[::1]:3000"),
+            ("http://me:secret@[::1]", "[::1]"),
+        ] {
+            let places = places_of(url).await;
+            let request = request_to(&places[0], "flow").body(()).unwrap();
+            assert_eq!(request.headers()[HOST], host);
+            assert!(!request.uri().to_string().contains("secret"));
+            assert_eq!(no_address(url), format!("no address is known for {host}"));
+        }
+        assert!(!no_address("http://me:sec ret@host").contains("sec"));
     }
 }

@@ -74,7 +74,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A `NativeFaultReport` of `ts/native.ts`.
+    /// A `NativeWorkerFault` of `ts/worker-faults.ts`.
     pub fn report(&self) -> Value {
         json!({
             "duty": self.duty.name(),

@@ -150,7 +150,7 @@ impl Work {
             let waiting_for_idle = self.signals.idle.take();
             let claim = self.claim().await;
             if let Err(error) = &claim
-                && !error.kind.may_pass()
+                && !error.may_pass()
                 && self.signals.first_claim.is(Err(error.clone()))
             {
                 return;

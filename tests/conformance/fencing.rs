@@ -16,7 +16,8 @@ run_by_every_store!(
     a_delivery_writes_while_it_has_its_lease,
     a_lease_that_expired_and_that_nobody_took_still_lets_write,
     a_delivery_whose_lease_was_taken_writes_nothing,
-    a_delivery_whose_message_was_settled_writes_nothing,
+    a_replay_that_was_given_back_writes_nothing,
+    a_step_that_was_given_back_writes_until_somebody_is_given_it,
     a_start_that_only_reads_is_fenced_too,
     what_anybody_may_write_needs_no_lease,
     a_stale_delivery_enqueues_no_step_and_still_may_wake,
@@ -85,7 +86,14 @@ fn a_delivery_whose_lease_was_taken_writes_nothing(world: &World) {
     is_refused(world, &stale, EventBody::RunCompleted);
 }
 
-fn a_delivery_whose_message_was_settled_writes_nothing(world: &World) {
+fn a_replay_that_was_given_back_writes_nothing(world: &World) {
+    let delivery = replayed(world);
+    let outcome = Outcome::Release { delay_ms: 1000, error: "gone".into(), reached: true };
+    assert!(world.settle(&delivery, outcome));
+    is_refused(world, &delivery, step_created("s"));
+}
+
+fn a_step_that_was_given_back_writes_until_somebody_is_given_it(world: &World) {
     world.start_runs(1);
     world.does(1, step_created("s"));
     world.enqueue(step_message("s"));
@@ -93,7 +101,7 @@ fn a_delivery_whose_message_was_settled_writes_nothing(world: &World) {
     world.tries(fenced(step_started("s"), &delivery)).expect("the lease holds");
     let outcome = Outcome::Release { delay_ms: 1000, error: "gone".into(), reached: true };
     assert!(world.settle(&delivery, outcome));
-    is_refused(world, &delivery, step_completed("s"));
+    world.tries(fenced(step_started("s"), &delivery)).expect("nobody else has been given it");
     world.at(1000);
     let again = world.claim_one();
     is_refused(world, &delivery, step_completed("s"));

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Result};
 
 use super::queue::Times;
 use super::queue_time::QueueTime;
-use super::{events, hooks, queue, runs, steps, waits};
+use super::{events, hooks, leases, queue, runs, steps, waits};
 use crate::clock::Clock;
 use crate::domain::change::Change;
 use crate::domain::event::{EventBody, EventRequest};
@@ -129,7 +129,7 @@ pub(super) fn answer_unchanged(
 fn load(connection: &Connection, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen> {
     let mut seen = Seen::default();
     if let Some(lease) = &needs.lease {
-        seen.lease_holds = queue::lease_holds(connection, lease)?;
+        seen.lease_holds = leases::lease_holds(connection, lease)?;
     }
     if let Some(token) = &needs.token {
         seen.token_holder = hooks::by_token(connection, token)?;

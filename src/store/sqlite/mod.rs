@@ -21,6 +21,7 @@ mod hooks;
 mod host;
 mod host_claim;
 mod keys;
+mod leases;
 mod linger;
 mod log;
 mod log_activity;
@@ -351,7 +352,7 @@ impl Store for SqliteStore {
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
         self.writer.submit_value(message.body.len(), Durability::Durable, done, move |tx| {
             if let Some(lease) = message.needed_lease()
-                && !queue::lease_holds(tx.connection, lease)?
+                && !leases::lease_holds(tx.connection, lease)?
             {
                 return Err(Refusal::LeaseLost.into());
             }
@@ -426,9 +427,9 @@ impl Store for SqliteStore {
             let (mut freed, mut dead) = (0, Vec::new());
             let leases = queue::all_leases(tx.connection)?;
             tx.queue_time.leases_are(&leases, tx.clock);
-            for owner in queue::other_owners(tx.connection, owners.me())? {
+            for owner in leases::other_owners(tx.connection, owners.me())? {
                 if !owners.is_alive(&owner) {
-                    freed += queue::free_leases_of(tx.connection, &owner)?;
+                    freed += leases::free_leases_of(tx.connection, &owner)?;
                     dead.push(owner);
                 }
             }
@@ -483,13 +484,14 @@ impl Store for SqliteStore {
 
     fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
         let now_ms = self.queue_time.now_ms(&*self.clock);
-        self.point.read(|connection| Ok(queue::lease(connection, message_id, now_ms)?))
+        self.point.read(|connection| Ok(leases::lease(connection, message_id, now_ms)?))
     }
 
     fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
         let lease = Fence { message_id, lease_token };
-        self.writer
-            .submit(Durability::Volatile, done, move |tx| Ok(queue::admit(tx.connection, &lease)?));
+        self.writer.submit(Durability::Volatile, done, move |tx| {
+            Ok(leases::admit(tx.connection, &lease)?)
+        });
     }
 
     fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
@@ -553,7 +555,7 @@ impl Store for SqliteStore {
         if let Some(watcher) = &self.watcher {
             watcher.close();
         }
-        let holds_leases = self.point.read(|c| Ok(queue::has_leases(c, self.owners.me())?));
+        let holds_leases = self.point.read(|c| Ok(leases::has_leases(c, self.owners.me())?));
         self.held.release(|| self.point.close());
         self.owners.deregister(holds_leases == Ok(false));
         if let Some(claim) = &self.claim {

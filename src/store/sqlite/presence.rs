@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use super::file_id::FileId;
 use super::host_claim::HostClaim;
 use super::log;
+use super::resolve::beside;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, WorldError};
 
@@ -19,7 +20,7 @@ const LOOK_EVERY_MS: i64 = 100;
 
 /// The files as they were opened.
 pub(super) struct Presence {
-    /// The database and its log, or nothing for a database in memory and where open files cannot be
+    /// The database, its log and the index of that, or nothing for a database in memory and where open files cannot be
     /// removed.
     opened: Vec<(PathBuf, FileId)>,
     /// That this host may write them; `None` for whoever does not.
@@ -46,7 +47,10 @@ impl Presence {
             files.push((database.to_owned(), opened.clone()));
             let log = log::log_path(database);
             // A reader that nobody shares the log with has none.
-            files.extend(FileId::at(&log).ok().map(|id| (log, id)));
+            let index = beside(database, "-shm");
+            for file in [log, index] {
+                files.extend(FileId::at(&file).ok().map(|id| (file, id)));
+            }
         }
         let presence = Self { claim, ..Self::watching(files, clock) };
         presence.check().map(|()| presence)
@@ -83,14 +87,20 @@ impl Presence {
         self.check()
     }
 
+    /// Whether this host has the database.
+    ///
+    /// # Errors
+    /// As [`HostClaim::check`].
+    pub(super) fn check_claim(&self) -> Result<(), WorldError> {
+        self.claim.as_ref().map_or(Ok(()), |claim| claim.check())
+    }
+
     /// Says whether one may begin to write.
     ///
     /// # Errors
     /// As [`Presence::check_to_write`].
     pub(super) fn refuse_to_write(&self) -> Result<(), WorldError> {
-        if let Some(claim) = &self.claim {
-            claim.check()?;
-        }
+        self.check_claim()?;
         self.refuse_if_gone()
     }
 

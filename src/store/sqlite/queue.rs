@@ -8,11 +8,10 @@ use super::checksum::{Check, Table};
 use super::queue_time::{self, QueueTime};
 use super::runs;
 use crate::clock::Clock;
-use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
-use crate::domain::message::{Delivery, Lease, NewMessage, Purpose, WakeUp};
+use crate::domain::message::{Delivery, NewMessage, Purpose, WakeUp};
 use crate::domain::run::Run;
-use crate::store::{Admission, ClaimRequest, Claimed, Outcome, UNABLE_DELAY_MS};
+use crate::store::{ClaimRequest, Claimed, Outcome, UNABLE_DELAY_MS};
 
 /// What a message is as long as it lives, checked as one; the argument stands before each name.
 macro_rules! message_columns {
@@ -244,7 +243,7 @@ pub(super) fn claim(
          ORDER BY available_at_ms, message_id LIMIT ?3"
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
-         lease_expires_at_ms = ?4, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
+         lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
     // The replay reads the log after this, so it sees at least as much.
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
@@ -323,8 +322,8 @@ fn put_off(connection: &Connection, message_id: MessageId, now_ms: i64) -> Resul
 fn free_expired(connection: &Connection, now_ms: i64, times: Times<'_>) -> Result<()> {
     const EXPIRED: &str = "SELECT message_id, lease_expires_at_ms FROM messages \
          WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= ?";
-    const FREE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
-         lease_expires_at_ms = NULL WHERE message_id = ?";
+    const FREE: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
+         lease_token = NULL, lease_expires_at_ms = NULL WHERE message_id = ?";
     for (message_id, expires_at_ms) in leases(connection.prepare_cached(EXPIRED)?.query([now_ms])?)?
     {
         if times.time.is_silent(message_id, expires_at_ms, times.clock) {
@@ -372,61 +371,8 @@ pub(super) fn extend(
     Ok(changed == 1)
 }
 
-/// Whether the message still has this lease; one that has expired is there until somebody frees it.
-pub(super) fn lease_holds(connection: &Connection, fence: &Fence) -> Result<bool> {
-    const HOLDS: &str = "SELECT 1 FROM messages WHERE message_id = ? AND lease_token = ?";
-    connection
-        .prepare_cached(HOLDS)?
-        .exists(params![fence.message_id.number(), fence.lease_token.expose()])
-}
-
-/// The lease of a message, until it expires.
-pub(super) fn lease(
-    connection: &Connection,
-    message_id: MessageId,
-    now_ms: i64,
-) -> Result<Option<Lease>> {
-    const LEASE: &str = "SELECT queue_name, run_id, attempt, lease_token FROM messages \
-         WHERE message_id = ? AND lease_expires_at_ms > ?";
-    connection
-        .prepare_cached(LEASE)?
-        .query_row(params![message_id.number(), now_ms], |row| {
-            Ok(Lease {
-                message_id,
-                queue_name: row.get(0)?,
-                run_id: row.get::<_, Option<String>>(1)?.map(RunId::new),
-                attempt: row.get(2)?,
-                lease_token: LeaseToken::new(row.get::<_, String>(3)?),
-            })
-        })
-        .optional()
-}
-
-/// Lets the delivery of a lease run, once.
-pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission> {
-    const ADMIT: &str = concat!(
-        "UPDATE messages SET admitted = 1 \
-         WHERE message_id = ? AND lease_token = ? AND NOT admitted RETURNING ",
-        message_columns!(""),
-        ", attempt"
-    );
-    let (id, lease_token) = (lease.message_id.number(), &lease.lease_token);
-    let admitted = connection
-        .prepare_cached(ADMIT)?
-        .query_row(params![id, lease_token.expose()], |row| {
-            MESSAGES.verify(row, 0)?;
-            delivery_of(row, lease_token.clone())
-        })
-        .optional()?;
-    Ok(match admitted {
-        Some(delivery) => Admission::Admitted(delivery),
-        None if lease_holds(connection, lease)? => Admission::Repeated,
-        None => Admission::LeaseLost,
-    })
-}
-
 /// Reads the [`message_columns`] of a message that has been checked, and behind them its `attempt`.
-fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Delivery> {
+pub(super) fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Delivery> {
     Ok(Delivery {
         message_id: message_id(row)?,
         queue_name: row.get(1)?,
@@ -543,8 +489,8 @@ fn release(
     lease_token: &LeaseToken,
     back: &Return<'_>,
 ) -> Result<bool> {
-    const RELEASE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
-         lease_expires_at_ms = NULL, available_at_ms = ?3, attempt = max(0, attempt * ?4 - ?5), \
+    const RELEASE: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
+         lease_token = NULL, lease_expires_at_ms = NULL, available_at_ms = ?3, attempt = max(0, attempt * ?4 - ?5), \
          last_error = ?6 WHERE message_id = ?1 AND lease_token = ?2";
     let (factor, taken_back) = back.attempts.factor_and_taken_back();
     let changed = connection.prepare_cached(RELEASE)?.execute(params![
@@ -565,8 +511,8 @@ fn bury(
     error: &str,
     now_ms: i64,
 ) -> Result<bool> {
-    const BURY: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
-         lease_expires_at_ms = NULL, dead_at_ms = ?3, last_error = ?4 \
+    const BURY: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
+         lease_token = NULL, lease_expires_at_ms = NULL, dead_at_ms = ?3, last_error = ?4 \
          WHERE message_id = ?1 AND lease_token = ?2";
     let changed = connection.prepare_cached(BURY)?.execute(params![
         message_id.number(),
@@ -575,25 +521,4 @@ fn bury(
         error
     ])?;
     Ok(changed == 1)
-}
-
-/// Everybody else who holds a lease.
-pub(super) fn other_owners(connection: &Connection, me: &str) -> Result<Vec<String>> {
-    const OTHER_OWNERS: &str = "SELECT DISTINCT lease_owner FROM messages \
-         WHERE lease_token IS NOT NULL AND lease_owner <> ?";
-    connection.prepare_cached(OTHER_OWNERS)?.query_map([me], |row| row.get(0))?.collect()
-}
-
-/// Whether an owner holds a lease.
-pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
-    const HAS_LEASES: &str = "SELECT EXISTS (SELECT 1 FROM messages \
-         WHERE lease_token IS NOT NULL AND lease_owner = ?)";
-    connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
-}
-
-/// Frees every lease of an owner; returns how many.
-pub(super) fn free_leases_of(connection: &Connection, owner: &str) -> Result<usize> {
-    const FREE: &str = "UPDATE messages SET lease_owner = NULL, lease_token = NULL, \
-         lease_expires_at_ms = NULL WHERE lease_token IS NOT NULL AND lease_owner = ?";
-    connection.prepare_cached(FREE)?.execute([owner])
 }

@@ -59,6 +59,11 @@ impl SameAccess {
         Ok(file)
     }
 
+    /// Lets everybody read a file that this process has made, and those write who may use the database.
+    pub(super) fn let_all_read(&self, file: &File) {
+        self.apply(file, self.mode | 0o444);
+    }
+
     /// The umask has taken bits away, or somebody else has made it. Who may not change it uses it as it
     /// is.
     fn apply(&self, opened: &File, mode: u32) {
@@ -78,6 +83,9 @@ impl SameAccess {
 
 #[cfg(not(unix))]
 impl SameAccess {
+    /// Nothing is to be done.
+    pub(super) fn let_all_read(&self, _file: &File) {}
+
     /// Files have that of their folder here.
     pub(super) fn as_has(_database: &Path) -> io::Result<Self> {
         Ok(Self {})

@@ -207,6 +207,7 @@ impl WriterState {
             self.connection.answer_version();
         }
         if let Some(log) = &self.log {
+            log.end_thread();
             let connection = self.connection.lock();
             // Where another process does not end its turn, SQLite's lock is left.
             let _my_turn = self.connection.wait_for_turn();
@@ -224,6 +225,7 @@ impl WriterState {
                 self.connection.end_operations(batch.len());
                 batch.into_iter().for_each(|operation| operation.settle(None));
                 self.listeners.tell(&news);
+                self.do_chore();
             }
             // Nobody could have been written: trying each alone would only wait as often.
             Err(Failed { fault, of: Blame::Batch }) => self.settle_all(batch, fault),
@@ -247,6 +249,8 @@ impl WriterState {
         let connection = &*shared.lock();
         self.presence.refuse_to_write().map_err(Failed::of_batch)?;
         let _my_turn = shared.wait_for_turn().map_err(Failed::of_batch)?;
+        // A rollback that failed must not fail every batch from then on.
+        roll_back(connection);
         self.make_log_sound(connection).map_err(Failed::of_batch)?;
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
         self.begin(connection, durable).map_err(Failed::of_batch)?;
@@ -265,12 +269,13 @@ impl WriterState {
             roll_back(connection);
             return Err(self.commit_failed(connection, fault));
         }
-        // What was written to a file that has gone is lost; where that cannot be found out, nobody knows.
-        self.presence.check_to_write().map_err(|fault| {
-            Failed::of_batch(if fault.is_final { fault } else { outcome_unknown(&fault) })
-        })?;
+        // It is in the file, whoever has that now.
+        let claimed = self.presence.check_claim();
+        claimed.map_err(|fault| Failed::of_batch(outcome_unknown(&fault)))?;
+        // What was written to a file that has gone is lost.
+        self.presence.check().map_err(Failed::of_batch)?;
         if let Some(log) = &self.log {
-            log.after_commit(connection);
+            log.after_commit();
         }
         Ok(())
     }
@@ -278,9 +283,16 @@ impl WriterState {
     fn begin(&mut self, connection: &Connection, durable: bool) -> Result<(), WorldError> {
         self.planned_fault(durable)?;
         self.set_synchronous(connection, durable && self.full_durability)?;
-        // A rollback that failed must not fail every batch from then on.
-        roll_back(connection);
         execute(connection, "BEGIN IMMEDIATE")
+    }
+
+    /// What the log needs between two batches, once the callers of the last one have been told.
+    fn do_chore(&self) {
+        let Some(log) = self.log.as_ref().filter(|log| log.has_chore()) else { return };
+        let connection = self.connection.lock();
+        if let Ok(_my_turn) = self.connection.wait_for_turn() {
+            log.do_chore(&connection);
+        }
     }
 
     fn make_log_sound(&self, connection: &Connection) -> Result<(), WorldError> {
@@ -359,7 +371,7 @@ fn outcome_unknown(why: &WorldError) -> WorldError {
     WorldError::new(
         ErrorKind::OutcomeUnknown,
         format!(
-            "the disk failed during this commit, so it may be there when the database is opened again, or it \
+            "something failed during this commit, so it may be there when the database is opened again, or it \
              may not; look before you repeat it, or repeat it with an idempotency key: {}",
             why.message
         ),

@@ -80,7 +80,7 @@ enum Chore {
 /// What the thread is to do.
 enum Next {
     Copy,
-    Cut,
+    HandOver(Chore),
     End,
 }
 
@@ -126,7 +126,8 @@ impl Bound {
         let growth = free_bytes.map(|bytes| bytes / 2 / FRAME_BYTES);
         let now =
             growth.map_or(self.frames_max, |growth| (self.frames() + growth).min(self.frames_max));
-        self.frames_max_now.store(now.max(CHECKPOINT_FRAMES), Ordering::Relaxed);
+        // What is free grows less while the log grows, and is not halved anew each time.
+        self.frames_max_now.fetch_min(now.max(CHECKPOINT_FRAMES), Ordering::Relaxed);
     }
 
     fn begun_anew(&self) {
@@ -189,19 +190,28 @@ impl Log {
     }
 
     /// For the writer, after each commit.
-    pub(in super::super) fn after_commit(&self, writing: &Connection) {
+    pub(in super::super) fn after_commit(&self) {
         let shared = &*self.shared;
         let frames = shared.bound.frames();
-        if shared.has_chore.swap(false, Ordering::Relaxed) {
-            let chore = lock(&shared.state).chore.take();
-            chore.into_iter().for_each(|chore| shared.do_chore(chore, writing));
-        } else if frames < CHECKPOINT_FRAMES {
+        if frames < CHECKPOINT_FRAMES {
             // It has begun anew.
             shared.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
         } else if frames >= shared.checkpoint_at.load(Ordering::Relaxed) {
             shared.checkpoint_at.store(frames + CHECKPOINT_FRAMES, Ordering::Relaxed);
             lock(&shared.state).is_asked = true;
             shared.changed.notify_all();
+        }
+    }
+
+    /// Whether there is something that the writer is to do between two batches.
+    pub(in super::super) fn has_chore(&self) -> bool {
+        self.shared.has_chore.load(Ordering::Relaxed)
+    }
+
+    /// Does it.
+    pub(in super::super) fn do_chore(&self, writing: &Connection) {
+        if let Some(chore) = self.shared.take_chore() {
+            self.shared.do_chore(chore, writing);
         }
     }
 
@@ -236,16 +246,20 @@ impl Log {
         }
     }
 
-    /// For the writer, when it ends: leaves one file behind instead of two, where nobody else has it
-    /// open. What is doubtful stays as it is, and is recovered by the next opening; what has come into
-    /// the place of files that have gone is somebody else's.
-    pub(in super::super) fn close(&self, writing: &Connection) {
+    /// Ends the thread. Idempotent.
+    pub(in super::super) fn end_thread(&self) {
         lock(&self.shared.state).is_closed = true;
         self.shared.changed.notify_all();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+    }
+
+    /// For the writer, when it ends: leaves one file behind instead of two, where nobody else has it
+    /// open. What is doubtful stays as it is, and is recovered by the next opening; what has come into
+    /// the place of files that have gone is somebody else's.
+    pub(in super::super) fn close(&self, writing: &Connection) {
         if self.shared.presence.check_to_write().is_err() || self.make_sound(writing).is_err() {
             let _ = writing.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return;
@@ -254,7 +268,7 @@ impl Log {
         let written = writing.query_row("SELECT total_changes()", [], |row| row.get(0));
         if written.unwrap_or(0) > 0 {
             // Another process may be reading: then it stays as it is.
-            let _ = Filled::after(writing, "TRUNCATE");
+            let _ = open::hurry(|| Filled::after(writing, "TRUNCATE"));
         }
     }
 }
@@ -282,7 +296,7 @@ impl Shared {
         loop {
             match self.next() {
                 Next::Copy => self.copy(),
-                Next::Cut => self.hand_over(Chore::Cut),
+                Next::HandOver(chore) => self.hand_over(chore),
                 Next::End => break,
             }
         }
@@ -299,9 +313,13 @@ impl Shared {
                 return Next::Copy;
             }
             let (pause, next) = match (state.is_held, state.is_long) {
+                // The writer may have nothing more to write, because the log is full.
+                _ if state.chore.is_some() => {
+                    (AGAIN_AFTER_WHEN_FULL, Next::HandOver(Chore::Finish))
+                }
                 (true, _) if self.bound.is_reached() => (AGAIN_AFTER_WHEN_FULL, Next::Copy),
                 (true, _) => (AGAIN_AFTER, Next::Copy),
-                (false, true) => (CUT_EVERY, Next::Cut),
+                (false, true) => (CUT_EVERY, Next::HandOver(Chore::Cut)),
                 (false, false) => {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
@@ -309,18 +327,19 @@ impl Shared {
             };
             let waited = self.changed.wait_timeout(state, pause);
             let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() && !woken.is_closed {
-                return next;
-            }
             state = woken;
+            if timeout.timed_out() && !state.is_closed {
+                let left = state.chore.take();
+                return left.map_or(next, Next::HandOver);
+            }
         }
     }
 
     /// Does a chore if nobody has anything to write, else leaves it to the writer. None is done on a log
     /// that has come into the place of this one.
     fn hand_over(&self, chore: Chore) {
-        if self.presence.check_to_write().is_err() {
-            return;
+        if !self.is_sound() {
+            return self.is_held();
         }
         if let Some(writing) = self.writing.lock_if_idle()
             && let Some(_my_turn) = self.writing.take_turn()
@@ -331,7 +350,21 @@ impl Shared {
         self.has_chore.store(true, Ordering::Relaxed);
     }
 
+    fn take_chore(&self) -> Option<Chore> {
+        self.has_chore.store(false, Ordering::Relaxed);
+        lock(&self.state).chore.take()
+    }
+
+    /// Whether the log may be copied: it is there, it is whole, and this host has it.
+    fn is_sound(&self) -> bool {
+        let is_trusted = self.stopped.get().is_none() && !self.is_doubtful.load(Ordering::Acquire);
+        is_trusted && self.presence.check_to_write().is_ok()
+    }
+
     fn do_chore(&self, chore: Chore, writing: &Connection) {
+        if !self.is_sound() {
+            return self.is_held();
+        }
         match chore {
             Chore::Finish => self.finish(writing),
             Chore::Cut => self.cut(writing),
@@ -353,16 +386,23 @@ impl Shared {
 
     /// `None` when not all could be copied.
     fn copy_once(&self) -> Option<Filled> {
-        self.presence.check_to_write().ok()?;
+        if !self.is_sound() {
+            return None;
+        }
         let connection = lock(&self.connection);
         let before = Filled::of(&connection).ok()?;
         let copied = self.synced_piecewise(before.frames - before.backfilled, || {
             Filled::after(&connection, "PASSIVE")
         });
         match copied {
-            Ok(filled) => filled.is_backfilled().then_some(filled),
+            Ok((filled, Ok(()))) => filled.is_backfilled().then_some(filled),
+            // SQLite takes for copied what the disk may not have, and copies it no more.
+            Ok((_, Err(fault))) => {
+                self.stop(&fault);
+                None
+            }
             Err(fault) => {
-                self.checkpoint_failed(before, &fault);
+                self.checkpoint_failed(&fault);
                 None
             }
         }
@@ -374,34 +414,33 @@ impl Shared {
         &self,
         frames: i64,
         checkpoint: impl FnOnce() -> Result<T, WorldError>,
-    ) -> Result<T, WorldError> {
-        if frames <= SYNCED_AT_ONCE_FRAMES {
-            let done = checkpoint()?;
-            self.writing.sync_database()?;
-            return Ok(done);
-        }
+    ) -> Result<(T, Result<(), WorldError>), WorldError> {
         std::thread::scope(|scope| {
             let (ends, ended) = std::sync::mpsc::channel::<()>();
-            let syncing = scope.spawn(move || {
+            let syncing = move || {
                 while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SYNC_EVERY) {
                     self.writing.sync_database()?;
                 }
-                self.writing.sync_database()
-            });
+                Ok(())
+            };
+            let is_much = frames > SYNCED_AT_ONCE_FRAMES;
+            // Without a thread it is one sync, which takes longer.
+            let thread = is_much
+                .then(|| std::thread::Builder::new().spawn_scoped(scope, syncing).ok())
+                .flatten();
             let done = checkpoint();
             drop(ends);
-            let synced = syncing.join().unwrap_or_else(|_| Err(WorldError::closed()));
-            let done = done?;
-            synced.map(|()| done)
+            let pieces = thread.map_or(Ok(Ok(())), |thread| thread.join());
+            let pieces = pieces.unwrap_or_else(|_| Err(WorldError::closed()));
+            let last = self.writing.sync_database();
+            Ok((done?, pieces.and(last)))
         })
     }
 
     /// Copies what is left and lets the log begin anew. Waits for readers, but not for long.
     fn finish(&self, writing: &Connection) {
         let finished = open::hurry(|| {
-            let before = Filled::of(writing)?;
-            Filled::after(writing, "RESTART")
-                .inspect_err(|fault| self.checkpoint_failed(before, fault))
+            Filled::after(writing, "RESTART").inspect_err(|fault| self.checkpoint_failed(fault))
         });
         match finished {
             Ok(filled) if !filled.is_busy => {
@@ -449,19 +488,23 @@ impl Shared {
         lock(&self.state).is_held = true;
     }
 
-    /// A sync that failed leaves the log in doubt. If it was the database file's, the pages of this
-    /// checkpoint are copied again by the next one; those that an earlier one had copied, when it could
-    /// not end, are not.
-    fn checkpoint_failed(&self, before: Filled, fault: &WorldError) {
-        if fault.details["sqliteCode"] != ffi::SQLITE_IOERR_FSYNC {
-            return;
+    /// A sync that failed leaves the log in doubt. If it was the database file's, the next checkpoint
+    /// copies the same pages again; that is what the kernel is asked for here, so that it says no more
+    /// of this failure then.
+    fn checkpoint_failed(&self, fault: &WorldError) {
+        if fault.details["sqliteCode"] == ffi::SQLITE_IOERR_FSYNC {
+            self.doubt();
+            let _ = self.writing.sync_database();
         }
+    }
+
+    fn stop(&self, fault: &WorldError) {
+        let message = format!(
+            "the disk failed to write the database file, and nothing is written any longer; end every process \
+             that has it open, check the disk, and start again: what was acknowledged is in the log [{}]",
+            fault.message
+        );
+        let _ = self.stopped.set(WorldError::new(ErrorKind::Io, message).for_good());
         self.doubt();
-        if before.backfilled > 0 {
-            let message = "the disk failed to write the database file, and nothing is written any longer; end \
-                           every process that has it open, check the disk, and start again: what was \
-                           acknowledged is in the log";
-            let _ = self.stopped.set(WorldError::new(ErrorKind::Io, message));
-        }
     }
 }

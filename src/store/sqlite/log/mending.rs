@@ -108,6 +108,7 @@ fn lost() -> WorldError {
          database open, check the disk, and start again: what was acknowledged before the disk failed \
          is recovered then",
     )
+    .for_good()
 }
 
 fn failed(error: impl std::borrow::Borrow<io::Error>) -> WorldError {

@@ -19,7 +19,7 @@ pub(super) use holders::state;
 pub(super) use mending::{is_marked_doubtful, mend};
 
 use super::resolve::beside;
-use crate::error::WorldError;
+use crate::error::{ErrorKind, WorldError};
 
 /// A page and what stands before it in the log.
 const FRAME_BYTES: i64 = 4096 + 24;
@@ -48,7 +48,13 @@ struct Filled {
 impl Filled {
     /// As it is; nothing is done.
     fn of(connection: &Connection) -> Result<Self, WorldError> {
-        Self::after(connection, "NOOP")
+        let filled = Self::after(connection, "NOOP")?;
+        if filled.is_busy || filled.frames < 0 {
+            let message =
+                "the index of the write-ahead log cannot be read at this moment; try again";
+            return Err(WorldError::new(ErrorKind::Busy, message));
+        }
+        Ok(filled)
     }
 
     /// As it is after a checkpoint of this mode.

@@ -1,0 +1,94 @@
+//! Table `messages`: who has a lease, and what it lets do.
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::queue::{MESSAGES, delivery_of, message_columns};
+use crate::domain::fence::Fence;
+use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::message::Lease;
+use crate::store::Admission;
+
+/// Whether the message still has this lease; one that has expired is there until somebody frees it.
+fn has_lease(connection: &Connection, lease: &Fence) -> Result<bool> {
+    const HAS: &str = "SELECT 1 FROM messages WHERE message_id = ? AND lease_token = ?";
+    connection
+        .prepare_cached(HAS)?
+        .exists(params![lease.message_id.number(), lease.lease_token.expose()])
+}
+
+/// Whether what a delivery writes still counts: it has its lease, or it is a step that nobody else has
+/// been given since, whose result is as good. A replay needs its lease, because another message may
+/// replay its run meanwhile.
+pub(super) fn lease_holds(connection: &Connection, fence: &Fence) -> Result<bool> {
+    const HOLDS: &str = "SELECT 1 FROM messages WHERE message_id = ?1 AND (lease_token = ?2 \
+         OR (freed_lease_token = ?2 AND run_id IS NULL AND dead_at_ms IS NULL))";
+    connection
+        .prepare_cached(HOLDS)?
+        .exists(params![fence.message_id.number(), fence.lease_token.expose()])
+}
+
+/// The lease of a message, until it expires.
+pub(super) fn lease(
+    connection: &Connection,
+    message_id: MessageId,
+    now_ms: i64,
+) -> Result<Option<Lease>> {
+    const LEASE: &str = "SELECT queue_name, run_id, attempt, lease_token FROM messages \
+         WHERE message_id = ? AND lease_expires_at_ms > ?";
+    connection
+        .prepare_cached(LEASE)?
+        .query_row(params![message_id.number(), now_ms], |row| {
+            Ok(Lease {
+                message_id,
+                queue_name: row.get(0)?,
+                run_id: row.get::<_, Option<String>>(1)?.map(RunId::new),
+                attempt: row.get(2)?,
+                lease_token: LeaseToken::new(row.get::<_, String>(3)?),
+            })
+        })
+        .optional()
+}
+
+/// Lets the delivery of a lease run, once.
+pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission> {
+    const ADMIT: &str = concat!(
+        "UPDATE messages SET admitted = 1 \
+         WHERE message_id = ? AND lease_token = ? AND NOT admitted RETURNING ",
+        message_columns!(""),
+        ", attempt"
+    );
+    let (id, lease_token) = (lease.message_id.number(), &lease.lease_token);
+    let admitted = connection
+        .prepare_cached(ADMIT)?
+        .query_row(params![id, lease_token.expose()], |row| {
+            MESSAGES.verify(row, 0)?;
+            delivery_of(row, lease_token.clone())
+        })
+        .optional()?;
+    Ok(match admitted {
+        Some(delivery) => Admission::Admitted(delivery),
+        None if has_lease(connection, lease)? => Admission::Repeated,
+        None => Admission::LeaseLost,
+    })
+}
+
+/// Everybody else who holds a lease.
+pub(super) fn other_owners(connection: &Connection, me: &str) -> Result<Vec<String>> {
+    const OTHER_OWNERS: &str = "SELECT DISTINCT lease_owner FROM messages \
+         WHERE lease_token IS NOT NULL AND lease_owner <> ?";
+    connection.prepare_cached(OTHER_OWNERS)?.query_map([me], |row| row.get(0))?.collect()
+}
+
+/// Whether an owner holds a lease.
+pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
+    const HAS_LEASES: &str = "SELECT EXISTS (SELECT 1 FROM messages \
+         WHERE lease_token IS NOT NULL AND lease_owner = ?)";
+    connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
+}
+
+/// Frees every lease of an owner; returns how many.
+pub(super) fn free_leases_of(connection: &Connection, owner: &str) -> Result<usize> {
+    const FREE: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
+         lease_token = NULL, lease_expires_at_ms = NULL WHERE lease_token IS NOT NULL AND lease_owner = ?";
+    connection.prepare_cached(FREE)?.execute([owner])
+}
