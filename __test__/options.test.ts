@@ -200,8 +200,11 @@ test(
         const given = random() < 0.2 ? { get: throwing } : { value: values() };
         properties[pick(all)] = { ...given, enumerable: true };
       }
-      // A text is a path: one that can be made would be.
-      if (typeof properties.url?.value === 'string') delete properties.url;
+      // A text is a path: one that can be made would be. Without one it is the default, somebody's.
+      const { url } = properties;
+      if (url && (typeof url.value === 'string' || (!url.get && url.value == null))) {
+        delete properties.url;
+      }
       const at = (url: string) =>
         made(Object.defineProperties({}, { url: { value: url, enumerable: true }, ...properties }));
       at(join(folder, `${round}.db`));
