@@ -42,6 +42,11 @@ export function evaluate(rounds, sizes) {
         most: RESUME_RATIO_MAX,
       },
       {
+        what: `  the same at p99 (${size} hooks)`,
+        ...ratios(of(size, 'resumeSingle', 'p99Ms'), of(size, 'bareSingle', 'p99Ms')),
+        most: RESUME_RATIO_MAX,
+      },
+      {
         what: `  the same in turns, one call at a time (${size} hooks)`,
         ...ratios(of(size, 'turns', 'resumeMs'), of(size, 'turns', 'bareMs')),
         most: RESUME_RATIO_MAX,
