@@ -196,6 +196,13 @@ impl WorldError {
         Self::new(ErrorKind::Invalid, message)
     }
 
+    /// Too much is under way; the caller is told when to try again.
+    pub fn throttled(message: impl Into<String>) -> Self {
+        /// In seconds.
+        const RETRY_AFTER_S: i64 = 1;
+        Self::new(ErrorKind::Throttled, message).with("retryAfter", RETRY_AFTER_S)
+    }
+
     /// The answer of an operation that a closed world did not do.
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the world is closed")

@@ -59,8 +59,8 @@ impl Guard {
     ///
     /// # Errors
     /// `ReadOnly` when this user may not write it; `CannotOpen` when another process has it open under
-    /// another name, `BadConfig` when another copy
-    /// of this addon has it open in this process; what keeps the file from being opened.
+    /// another name, `BadConfig` when another copy of this addon has it open in this process; what
+    /// keeps the file from being opened.
     pub fn join(path: &Path) -> Result<Self, WorldError> {
         access::refuse_unwritable_files(path)?;
         // On a file system of layers only opening it for writing decides which file it is.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::access::lock_files_refused;
+use super::file_id::FileId;
 use super::host::{Host, Standing};
 use super::resolve::beside;
 use super::same_access::SameAccess;
@@ -415,18 +416,13 @@ fn parse(text: &str) -> Option<Said> {
     serde_json::from_str(text).ok()
 }
 
-/// Whether a path still names this open file.
-#[cfg(unix)]
+/// Whether a path still names this open file; where files have no identity, whether it names any.
 fn leads_to(path: &Path, file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let there = fs::metadata(path).map(|there| (there.dev(), there.ino()));
-    let open = file.metadata().map(|open| (open.dev(), open.ino()));
-    matches!((there, open), (Ok(there), Ok(open)) if there == open)
-}
-
-#[cfg(not(unix))]
-fn leads_to(path: &Path, _: &File) -> bool {
-    path.exists()
+    match FileId::of(file) {
+        Ok(Some(open)) => FileId::at(path).is_ok_and(|there| there == open),
+        Ok(None) => path.exists(),
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod linux {
     use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
     use rustix::io::{Errno, read, write};
 
+    use super::super::log::log_path;
     use super::*;
 
     /// The writes to one log file.
@@ -32,9 +33,8 @@ mod linux {
         pub(in super::super) fn of(database: &Path) -> io::Result<Self> {
             let writes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
             // SQLite names the log by the file that a link leads to.
-            let mut log = database.canonicalize()?.into_os_string();
-            log.push("-wal");
-            inotify::add_watch(&writes, Path::new(&log), WatchFlags::MODIFY)?;
+            let log = log_path(&database.canonicalize()?);
+            inotify::add_watch(&writes, &log, WatchFlags::MODIFY)?;
             let interrupt = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
             Ok(Self { writes, interrupt })
         }

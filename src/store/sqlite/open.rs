@@ -10,7 +10,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::resolve;
+use super::log;
+use super::resolve::{self, beside};
 use crate::error::{ErrorKind, WorldError};
 
 /// Where a database is.
@@ -39,7 +40,7 @@ impl Location {
             Ok(there) => there.is_file() && there.len() == 0,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        is_empty(path) && is_empty(&resolve::beside(path, "-wal"))
+        is_empty(path) && is_empty(&log::log_path(path))
     }
 
     /// The one name of this database, after making the file if there is none.
@@ -143,8 +144,7 @@ pub(super) fn explain(error: WorldError, location: &Location) -> WorldError {
     if error.kind != ErrorKind::CannotOpen || !path.is_file() {
         return error;
     }
-    let mut probe = path.as_os_str().to_owned();
-    probe.push("-probe");
+    let probe = beside(path, "-probe");
     match fs::File::create_new(&probe) {
         Ok(_) => {
             let _ = fs::remove_file(&probe);
@@ -172,9 +172,7 @@ pub(super) fn how_to_read(path: &Path) -> Result<Reading, WorldError> {
     let tried = connect_to_read(path, Reading::Shared, Patience::Short).and_then(|connection| {
         Ok(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?)
     });
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    let has_log = log::is_filled(path);
     match tried {
         Ok(()) => Ok(Reading::Shared),
         Err(error)

@@ -19,8 +19,6 @@ use crate::store::Completion;
 
 /// Reads that may wait; one more is refused with `Throttled`, so memory stays bounded.
 const WAITING_READS_MAX: usize = 65_536;
-/// What a throttled caller is told to wait, in seconds.
-const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
 /// A read, given a connection or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&Connection, WorldError>) + Send>;
@@ -147,8 +145,7 @@ impl Readers {
 }
 
 fn throttled() -> WorldError {
-    WorldError::new(ErrorKind::Throttled, format!("{WAITING_READS_MAX} reads wait already"))
-        .with("retryAfter", THROTTLED_RETRY_AFTER_S)
+    WorldError::throttled(format!("{WAITING_READS_MAX} reads wait already"))
 }
 
 fn run(connection: &Connection, presence: &Presence, receiver: &Mutex<Receiver<Job>>) {
@@ -247,7 +244,7 @@ mod tests {
         readers.read(done, |_| Ok(1));
         let refused = outcome.recv().unwrap().unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Throttled);
-        assert_eq!(refused.details["retryAfter"], THROTTLED_RETRY_AFTER_S);
+        assert_eq!(refused.details["retryAfter"], 1);
         let (told, outcome) = Completion::<i32>::channel();
         let again = Arc::clone(&readers);
         let throttled = Completion::new(move |_| again.read(told, |_| Ok(1)));

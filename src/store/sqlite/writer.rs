@@ -32,8 +32,6 @@ use crate::store::{CommitNews, Completion};
 const BATCH_OPERATIONS_MAX: usize = 256;
 /// Operations that may wait; one more is refused with `Throttled`, so memory stays bounded.
 const WAITING_OPERATIONS_MAX: usize = 65_536;
-/// What a throttled caller is told to wait, in seconds.
-const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
 /// Everything the writer thread owns.
 pub(super) struct WriterState {
@@ -169,8 +167,7 @@ impl Writer {
 }
 
 fn throttled() -> WorldError {
-    WorldError::new(ErrorKind::Throttled, "as much as fits into memory waits to be written already")
-        .with("retryAfter", THROTTLED_RETRY_AFTER_S)
+    WorldError::throttled("as much as fits into memory waits to be written already")
 }
 
 /// Why a batch was not committed.

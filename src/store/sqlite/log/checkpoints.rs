@@ -40,8 +40,6 @@ const CUT_EVERY: Duration = Duration::from_millis(50);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The same, while nothing is written because the log is full.
 const AGAIN_AFTER_WHEN_FULL: Duration = Duration::from_millis(50);
-/// What a throttled caller is told to wait, in seconds.
-const THROTTLED_RETRY_AFTER_S: i64 = 1;
 
 /// The log of one database, as its writer has it.
 pub(in super::super) struct Log {
@@ -109,8 +107,7 @@ impl Bound {
             "the write-ahead log has grown to {mib} MiB, because a reader holds it or the disk is slow: end \
              the process that reads for so long (npx hookline doctor names it)"
         );
-        Err(WorldError::new(ErrorKind::Throttled, message)
-            .with("retryAfter", THROTTLED_RETRY_AFTER_S))
+        Err(WorldError::throttled(message))
     }
 
     fn is_reached(&self) -> bool {
