@@ -18,6 +18,17 @@ async function importFrom(folder: string, url: string, variables: Record<string,
 
 const runs: Record<string, string> = {};
 
+/** The file of an event of this type. Not every event counts: the import leaves out a second start. */
+function eventOf(folder: string, eventType: string): string {
+  const events = readdirSync(join(folder, 'events')).filter((name) => name.endsWith('.json'));
+  const found = events.find((name) => {
+    const text = readFileSync(join(folder, 'events', name), 'utf8');
+    return JSON.parse(text).eventType === eventType;
+  });
+  expect(found).toBeDefined();
+  return found as string;
+}
+
 /** Every kind of run: ended, failed by conflict, waiting for a hook, for a person, for time. */
 async function fillLocal(app: App): Promise<void> {
   runs.approved = await app.start('approval', 'done', 'holidays');
@@ -109,8 +120,7 @@ test('a run that differs is reported and left alone, with exit code 4', async ()
   // Another log under the same id: an event of it is lost.
   const damaged = join(data, 'damaged');
   cpSync(folder, damaged, { recursive: true });
-  const [event] = readdirSync(join(damaged, 'events')).sort().slice(-2);
-  rmSync(join(damaged, 'events', event as string));
+  rmSync(join(damaged, 'events', eventOf(damaged, 'step_completed')));
   const { code, report } = await importFrom(damaged, url);
   expect({ code, report }).toMatchObject({
     code: 4,
