@@ -208,6 +208,11 @@ impl WorldError {
         Self::new(ErrorKind::Closed, "the world is closed")
     }
 
+    /// Something that is named does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
     /// No such run.
     pub fn run_not_found(run_id: &str) -> Self {
         Self::new(ErrorKind::RunNotFound, format!("run \"{run_id}\" does not exist"))
@@ -234,6 +239,7 @@ impl From<Refusal> for WorldError {
             | Refusal::StepEnded { .. }
             | Refusal::HookExists(_)
             | Refusal::HookDisposed(_)
+            | Refusal::TokenHeld { .. }
             | Refusal::WaitExists(_)
             | Refusal::WaitCompleted(_) => of(ErrorKind::EntityConflict),
             Refusal::LeaseLost => of(ErrorKind::LeaseLost),
@@ -249,6 +255,8 @@ impl From<Refusal> for WorldError {
             Refusal::RunIdUnacceptable(_)
             | Refusal::RunIdMissing
             | Refusal::RunTooOld { .. }
+            | Refusal::NotAResume
+            | Refusal::CursorUnreadable
             | Refusal::TokenUnacceptable => of(ErrorKind::Invalid),
         }
     }

@@ -12,6 +12,7 @@ pub mod id;
 pub mod message;
 pub mod page;
 pub mod payload;
+pub mod queue;
 pub mod refusal;
 pub mod resume_key;
 pub mod run;

@@ -1,5 +1,8 @@
 //! Pages: cursors, limits and orders of every list.
 
+use super::id::{Position, RunId};
+use super::refusal::Refusal;
+
 /// Items on a page when the caller does not say.
 pub const LIMIT_DEFAULT: usize = 100;
 /// Most items on a page (`contract.md` 2.5).
@@ -25,7 +28,49 @@ pub struct PageRequest {
     pub order: SortOrder,
 }
 
+/// A place in a list of events of several runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPlace {
+    /// The run.
+    pub run_id: RunId,
+    /// The event's position in its log.
+    pub position: Position,
+}
+
+impl EventPlace {
+    /// The key that [`PageRequest::after_event`] reads.
+    pub fn key(&self) -> String {
+        format!("{}:{}", self.run_id, self.position)
+    }
+}
+
 impl PageRequest {
+    /// The number behind which a list of numbered rows goes on.
+    ///
+    /// # Errors
+    /// `CursorUnreadable`; the next two likewise.
+    pub fn after_number(&self) -> Result<Option<i64>, Refusal> {
+        self.after_parsed(|key| key.parse().ok())
+    }
+
+    /// The run behind which a list of runs goes on.
+    pub fn after_run(&self) -> Result<Option<RunId>, Refusal> {
+        self.after_parsed(|key| key.starts_with("wrun_").then(|| RunId::new(key)))
+    }
+
+    /// The event behind which a list of events goes on.
+    pub fn after_event(&self) -> Result<Option<EventPlace>, Refusal> {
+        self.after_parsed(|key| {
+            let (run_id, position) = key.rsplit_once(':')?;
+            Some(EventPlace { run_id: RunId::new(run_id), position: position.parse().ok()? })
+        })
+    }
+
+    fn after_parsed<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+        let read = |key: &String| parse(key).ok_or(Refusal::CursorUnreadable);
+        self.after.as_ref().map(read).transpose()
+    }
+
     /// A first page in ascending order.
     pub fn first(limit: usize) -> Self {
         Self { limit, after: None, order: SortOrder::Ascending }
@@ -57,6 +102,21 @@ impl<T> Page<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cursor_is_read_by_the_list_that_gave_it_out() {
+        let after = |key: &str| PageRequest { after: Some(key.into()), ..PageRequest::first(1) };
+        let place = EventPlace { run_id: RunId::new("wrun_1"), position: 7 };
+        assert_eq!(after(&place.key()).after_event(), Ok(Some(place)));
+        assert_eq!(after("12").after_number(), Ok(Some(12)));
+        assert_eq!(after("wrun_1").after_run(), Ok(Some(RunId::new("wrun_1"))));
+        assert_eq!(PageRequest::first(1).after_number(), Ok(None));
+        for foreign in ["", "x", "wrun_1:", "wrun_1:x"] {
+            assert_eq!(after(foreign).after_number(), Err(Refusal::CursorUnreadable), "{foreign}");
+            assert_eq!(after(foreign).after_event(), Err(Refusal::CursorUnreadable), "{foreign}");
+        }
+        assert_eq!(after("12").after_run(), Err(Refusal::CursorUnreadable));
+    }
 
     #[test]
     fn the_last_page_keeps_its_cursor_and_an_empty_page_has_none() {

@@ -45,8 +45,16 @@ pub enum Refusal {
     HookExists(CorrelationId),
     #[error("hook \"{0}\" is disposed already")]
     HookDisposed(CorrelationId),
+    #[error(
+        "the token of hook \"{hook_id}\" is held by run \"{holder}\": end that run, or dispose its hook"
+    )]
+    TokenHeld { hook_id: CorrelationId, holder: RunId },
     #[error("this idempotency key has been used for another payload: use a fresh key for it")]
     ResumeKeyReused,
+    #[error("only a resume has an idempotency key")]
+    NotAResume,
+    #[error("the cursor is not one that this list gave out; start without a cursor")]
+    CursorUnreadable,
     #[error("the token of a hook may have at most {} characters", super::id::TOKEN_LENGTH_MAX)]
     TokenUnacceptable,
     #[error(

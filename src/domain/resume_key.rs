@@ -1,10 +1,16 @@
 //! Idempotent resumes: for a while, a key of the sender's names one resume of a token.
 
+use super::event::{Event, EventBody, EventRequest};
+use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, RunId};
 use super::refusal::Refusal;
 
 /// The longest that a key may be remembered: a year.
 pub const WINDOW_MS_MAX: i64 = 365 * 24 * 60 * 60 * 1000;
+
+/// Expired keys that one keyed resume removes at most: more than the one that it adds, so that only the
+/// live ones stay in the end, and few, so that no resume waits for it.
+pub const SWEPT_MAX: usize = 64;
 
 /// The key of a resume, as its sender gave it. It outlives the hook: a sender repeats a delivery
 /// whose answer was lost also when the first one has ended the run.
@@ -41,6 +47,52 @@ pub struct KeyedResume {
     pub payload_digest: String,
     /// When the key is free again.
     pub expires_at_ms: i64,
+}
+
+impl KeyedResume {
+    /// The resume that a request makes, remembered from now on.
+    ///
+    /// # Errors
+    /// `RunIdMissing`, `NotAResume`.
+    pub fn of(request: &EventRequest, key: &ResumeKey, now_ms: i64) -> Result<Self, Refusal> {
+        let EventBody::HookReceived { hook, .. } = &request.body else {
+            return Err(Refusal::NotAResume);
+        };
+        Ok(Self {
+            run_id: request.run_id.clone().ok_or(Refusal::RunIdMissing)?,
+            hook_id: hook.clone(),
+            payload_digest: key.digests.payload.clone(),
+            expires_at_ms: now_ms.saturating_add(key.window_ms),
+        })
+    }
+}
+
+/// The hook that an earlier resume found, as the event that made it tells: the hook itself goes with the
+/// end of its run.
+pub fn hook_as_made(
+    made: &Event,
+    hook_id: CorrelationId,
+    key: &ResumeKey,
+    environment: Option<&str>,
+) -> Hook {
+    #[derive(serde::Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Made {
+        is_webhook: bool,
+    }
+    let details: Made =
+        made.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
+    Hook {
+        run_id: made.run_id.clone(),
+        hook_id,
+        token: key.token.clone(),
+        environment: environment.map(str::to_owned),
+        metadata_position: made.payload.is_some().then_some(made.position),
+        created_at_ms: made.created_at_ms,
+        disposed_at_ms: None,
+        spec_version: made.spec_version,
+        is_webhook: details.is_webhook,
+    }
 }
 
 impl ResumeKey {

@@ -9,10 +9,12 @@ pub mod replay;
 mod run;
 mod step;
 #[cfg(test)]
-mod test_kit;
+pub(in crate::domain) mod test_kit;
 #[cfg(test)]
 mod tests;
 mod wait;
+
+pub use wait::completions_of_waits;
 
 use super::change::Change;
 use super::event::{Event, EventBody, EventRequest, EventType};

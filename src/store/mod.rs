@@ -8,12 +8,15 @@ pub mod fault_plan;
 pub mod listeners;
 pub mod sealed;
 pub mod sqlite;
+pub mod transaction;
 pub mod upkeep;
 
 use std::sync::Weak;
 
 pub use completion::Completion;
 pub use listeners::CommitListener;
+
+pub use crate::domain::queue::settle::Outcome;
 
 use crate::crypto::DeliverySecret;
 #[cfg(doc)]
@@ -147,43 +150,6 @@ pub struct Woken {
     /// Where to go on; `None` at the end.
     pub next: Option<ActivePlace>,
 }
-
-/// How a delivery ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// Done: the message goes.
-    Ack,
-    /// The handler wants the same message again after this many milliseconds.
-    Reschedule {
-        /// From now.
-        delay_ms: i64,
-    },
-    /// The handler failed, or was not reached.
-    Release {
-        /// From now.
-        delay_ms: i64,
-        /// What went wrong, for people.
-        error: String,
-        /// Whether a handler was reached; otherwise the attempt does not count.
-        reached: bool,
-    },
-    /// Given up: the message stays, visible and undelivered.
-    Dead {
-        /// What went wrong, for people.
-        error: String,
-    },
-}
-
-impl Outcome {
-    /// This process cannot deal with the message, whose attempt does not count: another process may,
-    /// or this one when somebody has mended it.
-    pub fn unable(error: String) -> Self {
-        Self::Release { delay_ms: UNABLE_DELAY_MS, error, reached: false }
-    }
-}
-
-/// When a message comes again that this process could not deal with.
-pub(crate) const UNABLE_DELAY_MS: i64 = 10_000;
 
 /// Whether a delivery may run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -101,6 +101,26 @@ pub struct ReplayedRun {
     pub wake_up: Option<WakeUp>,
 }
 
+impl ReplayedRun {
+    /// Its hooks that hold their tokens.
+    pub fn live_hooks(&self) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(|hook| hook.disposed_at_ms.is_none())
+    }
+}
+
+/// Why a replayed run cannot be added to a World, if it cannot: it is there already (`here`), or one of
+/// its tokens is held there. `holders` are the live hooks there with the tokens of its live hooks.
+pub fn conflict(imported: &ReplayedRun, here: Option<&Run>, holders: &[Hook]) -> Option<Refusal> {
+    if let Some(run) = here {
+        return Some(Refusal::RunExists(run.run_id.clone()));
+    }
+    imported.live_hooks().find_map(|hook| {
+        let holder = holders.iter().find(|holder| holder.token == hook.token)?;
+        let (hook_id, holder) = (hook.hook_id.clone(), holder.run_id.clone());
+        Some(Refusal::TokenHeld { hook_id, holder })
+    })
+}
+
 /// Why a log cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreplayable {
@@ -347,6 +367,19 @@ mod tests {
         assert_eq!(replayed.events.len(), 5);
         assert_eq!(replayed.run.completed_at_ms, Some(NOW_MS + 2));
         assert_eq!(replayed.run.output_position, Some(3));
+    }
+
+    #[test]
+    fn a_run_that_is_there_or_whose_token_is_held_there_conflicts() {
+        let mut log = begun();
+        log.push(past(2, hook_created("h", "token")));
+        let replayed = replay(&run_id(1), log, None).expect("it is replayed");
+        assert_eq!(conflict(&replayed, None, &[]), None);
+        let exists = Refusal::RunExists(run_id(1));
+        assert_eq!(conflict(&replayed, Some(&replayed.run), &[]), Some(exists));
+        let holder = Hook { run_id: run_id(2), hook_id: id("other"), ..replayed.hooks[0].clone() };
+        let held = Refusal::TokenHeld { hook_id: id("h"), holder: run_id(2) };
+        assert_eq!(conflict(&replayed, None, &[holder]), Some(held));
     }
 
     #[test]

@@ -2,9 +2,29 @@
 
 use super::{Entity, Log};
 use crate::domain::change::Change;
+use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::CorrelationId;
 use crate::domain::refusal::Refusal;
+use crate::domain::run::Run;
 use crate::domain::wait::Wait;
+
+/// The events that complete pending waits of a run: all of them, or those named.
+pub fn completions_of_waits(
+    run: &Run,
+    pending: Vec<Wait>,
+    only: Option<&[CorrelationId]>,
+) -> Vec<EventRequest> {
+    let wanted = |wait: &Wait| only.is_none_or(|only| only.contains(&wait.correlation_id));
+    let completion = |wait: Wait| EventRequest {
+        run_id: Some(run.run_id.clone()),
+        data: Some(serde_json::json!({ "resumeAt": wait.resume_at_ms }).to_string()),
+        body: EventBody::WaitCompleted { wait: wait.correlation_id },
+        spec_version: run.spec_version,
+        payload: None,
+        fence: None,
+    };
+    pending.into_iter().filter(wanted).map(completion).collect()
+}
 
 pub(super) fn create(
     log: &mut Log,

@@ -1,8 +1,8 @@
 //! Messages that were given up, and how much the queue holds.
 
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, Result, Row, params};
 
-use super::queue::{MESSAGE_COLUMNS, MESSAGES, message_columns};
+use super::messages::{MESSAGE_COLUMNS, MESSAGES, message_columns};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::store::{DeadMessage, LogState, QueueDepth};
@@ -66,25 +66,4 @@ fn dead_of(row: &Row<'_>) -> Result<DeadMessage> {
         created_at_ms: row.get(7)?,
         dead_at_ms: row.get(MESSAGE_COLUMNS + 2)?,
     })
-}
-
-/// Puts a dead message back; returns the one that will be delivered, or `None` when it is not dead.
-pub(super) fn redrive(connection: &Connection, message_id: MessageId) -> Result<Option<MessageId>> {
-    const SUCCESSOR: &str = "SELECT live.message_id FROM messages AS dead \
-         JOIN messages AS live ON live.idempotency_key = dead.idempotency_key \
-         AND live.dead_at_ms IS NULL \
-         WHERE dead.message_id = ? AND dead.dead_at_ms IS NOT NULL";
-    const DELETE: &str = "DELETE FROM messages WHERE message_id = ?";
-    // Due since it was made: that is past for every process, whatever time the queue has reached there.
-    const REDRIVE: &str = "UPDATE messages SET dead_at_ms = NULL, attempt = 0, \
-         available_at_ms = created_at_ms WHERE message_id = ?1 AND dead_at_ms IS NOT NULL";
-    let number = message_id.number();
-    let successor: Option<i64> =
-        connection.prepare_cached(SUCCESSOR)?.query_row([number], |row| row.get(0)).optional()?;
-    if let Some(successor) = successor {
-        connection.prepare_cached(DELETE)?.execute([number])?;
-        return Ok(Some(MessageId::from_number(successor)));
-    }
-    let changed = connection.prepare_cached(REDRIVE)?.execute([number])?;
-    Ok((changed == 1).then_some(message_id))
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Error, Result};
 
 use super::checksum::Check;
-use super::{events, hooks, keys, migrate, queue, resume_keys, runs, steps, streams, waits};
+use super::{events, hooks, keys, messages, migrate, resume_keys, runs, steps, streams, waits};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::upkeep::Examination;
 
@@ -17,7 +17,7 @@ const CHECKS: [Check; 10] = [
     hooks::CHECK,
     resume_keys::CHECK,
     waits::CHECK,
-    queue::CHECK,
+    messages::CHECK,
     streams::CHECK,
     streams::CHECK_CHUNKS,
     keys::CHECK,

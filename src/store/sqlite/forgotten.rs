@@ -1,16 +1,11 @@
-//! Runs that have something to do and no message that would make them do it.
-//!
-//! The outbox leaves none behind by itself: the SDK's `start()` is two calls, between which a process
-//! may die, and a message may have been lost with a damaged or hand-edited table.
+//! The search for forgotten runs: what [`crate::domain::queue::forgotten`] reads of them.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::apply::Tx;
 use super::rows::decode;
-use super::runs;
 use crate::domain::event::EventType;
 use crate::domain::id::RunId;
-use crate::domain::message::WakeUp;
+use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
 use crate::store::ActivePlace;
 
@@ -39,10 +34,9 @@ pub(super) fn find(
 /// the only bound: beside a bound on the status alone SQLite would begin at that one every time.
 fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) -> Result<Found> {
     const ACTIVE: &str = "SELECT r.run_id, r.status, \
-         NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id) \
-         AND (r.status = 'pending' OR EXISTS (SELECT 1 FROM events AS e \
-           WHERE e.run_id = r.run_id AND e.position > r.replayed_position \
-           AND e.event_type IN (?4, ?5, ?6))) \
+         EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id), \
+         EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
+           AND e.position > r.replayed_position AND e.event_type IN (?4, ?5, ?6)) \
          FROM runs AS r WHERE (r.status, r.run_id) > (?1, ?2) \
          ORDER BY r.status, r.run_id LIMIT ?3";
     let (status, run_id) = after
@@ -61,10 +55,17 @@ fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) ->
     let mut seen = 0;
     while let Some(row) = rows.next()? {
         let run_id = RunId::new(row.get::<_, String>(0)?);
-        if row.get(2)? {
+        let prospects = Prospects {
+            status: decode(row, 1, RunStatus::parse)?,
+            has_message: row.get(2)?,
+            has_unseen_event: row.get(3)?,
+            // Overdue waits have an index of their own.
+            has_overdue_wait: false,
+        };
+        if is_forgotten(&prospects) {
             found.runs.push(run_id.clone());
         }
-        found.next = Some(ActivePlace { status: decode(row, 1, RunStatus::parse)?, run_id });
+        found.next = Some(ActivePlace { status: prospects.status, run_id });
         seen += 1;
     }
     if seen < limit {
@@ -83,39 +84,32 @@ fn with_overdue_wait(connection: &Connection, limit: usize, now_ms: i64) -> Resu
         .collect()
 }
 
-/// Whether a run is forgotten now, by the same rules.
-fn is_forgotten(connection: &Connection, run_id: &RunId, now_ms: i64) -> Result<bool> {
-    const IS_FORGOTTEN: &str = "SELECT r.status >= 'pending' \
-         AND NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id) \
-         AND (r.status = 'pending' \
-           OR EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
-             AND e.position > r.replayed_position AND e.event_type IN (?3, ?4, ?5)) \
-           OR EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
-             AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?2)) \
+/// What is known of a run.
+pub(super) fn prospects(
+    connection: &Connection,
+    run_id: &RunId,
+    now_ms: i64,
+) -> Result<Option<Prospects>> {
+    const PROSPECTS: &str = "SELECT r.status, \
+         EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id), \
+         EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
+           AND e.position > r.replayed_position AND e.event_type IN (?3, ?4, ?5)), \
+         EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
+           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?2) \
          FROM runs AS r WHERE r.run_id = ?1";
     let [step_completed, step_failed, hook_received] = EventType::WAKING.map(EventType::as_str);
-    let forgotten = connection
-        .prepare_cached(IS_FORGOTTEN)?
+    connection
+        .prepare_cached(PROSPECTS)?
         .query_row(
             params![run_id.as_str(), now_ms, step_completed, step_failed, hook_received],
-            |row| row.get(0),
+            |row| {
+                Ok(Prospects {
+                    status: decode(row, 0, RunStatus::parse)?,
+                    has_message: row.get(1)?,
+                    has_unseen_event: row.get(2)?,
+                    has_overdue_wait: row.get(3)?,
+                })
+            },
         )
-        .optional()?;
-    Ok(forgotten.unwrap_or(false))
-}
-
-/// Wakes those of the runs that are still forgotten; returns how many.
-pub(super) fn wake(tx: &mut Tx<'_>, found: &[RunId]) -> Result<usize> {
-    let now_ms = tx.clock.now_ms();
-    let mut woken = 0;
-    for run_id in found {
-        if !is_forgotten(tx.connection, run_id, now_ms)? {
-            continue;
-        }
-        let Some(run) = runs::by_id(tx.connection, run_id)? else { continue };
-        let message = WakeUp::of(&run).into_message(tx.workflow_prefix);
-        tx.enqueue(&message, 0)?;
-        woken += 1;
-    }
-    Ok(woken)
+        .optional()
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::queue::{MESSAGES, delivery_of, message_columns};
+use super::messages::{MESSAGES, delivery_of, message_columns};
 use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::Lease;

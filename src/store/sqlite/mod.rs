@@ -4,10 +4,10 @@
 //! table; a statement stands above the function that runs it.
 
 mod access;
-mod apply;
 mod backlog;
 mod backup;
 mod checksum;
+mod claims;
 mod dead;
 mod delivery_secret;
 mod events;
@@ -26,6 +26,7 @@ mod linger;
 mod log;
 mod log_activity;
 mod marks;
+mod messages;
 pub mod migrate;
 mod open;
 mod open_file_locks;
@@ -34,7 +35,6 @@ mod operation;
 mod owners;
 pub mod place;
 mod presence;
-mod queue;
 mod queue_time;
 mod reader;
 mod resolve;
@@ -44,6 +44,7 @@ mod runs;
 mod same_access;
 mod steps;
 mod streams;
+mod transaction;
 mod turn;
 mod upkeep;
 mod waits;
@@ -72,6 +73,7 @@ use self::writer::Writer;
 use super::fault_plan::FaultPlan;
 use super::listeners::Listeners;
 use super::sealed::{KeptKey, KeptKeys};
+use super::transaction as transaction_rules;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage,
     EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, RunQuery, RunView,
@@ -86,7 +88,6 @@ use crate::domain::id::{
 };
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::refusal::Refusal;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
@@ -150,23 +151,12 @@ impl SqliteStore {
 
 fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
     writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
-        apply::append_event(tx, request.clone())
+        tx.append_event(request.clone())
     });
 }
 
 fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError> {
     runs::sought(connection, run_id)?.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
-}
-
-fn number_key(page: &PageRequest) -> Result<(), WorldError> {
-    match &page.after {
-        Some(key) if key.parse::<i64>().is_err() => Err(unreadable_cursor()),
-        _ => Ok(()),
-    }
-}
-
-fn unreadable_cursor() -> WorldError {
-    WorldError::invalid("the cursor is not one that this list gave out; start without a cursor")
 }
 
 impl Store for SqliteStore {
@@ -177,21 +167,25 @@ impl Store for SqliteStore {
             return append_event(&self.writer, request, done);
         }
         let (writer, asked) = (Arc::clone(&self.writer), request.clone());
-        let stamp =
-            apply::stamp(&request, self.clock.now_ms(), &self.entropy, self.environment.as_deref());
+        let stamp = transaction_rules::stamp(
+            &request,
+            self.clock.now_ms(),
+            &self.entropy,
+            self.environment.as_deref(),
+        );
         self.readers.read_or_else(
             done,
-            move |connection| apply::answer_unchanged(connection, asked, &stamp),
+            move |connection| {
+                let view = connection.unchecked_transaction()?;
+                transaction_rules::answer_unchanged(&*view, asked, &stamp)
+            },
             move |done| append_event(&writer, request, done),
         );
     }
 
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
-        let Some(hook_id) = request.body.correlation_id().cloned() else {
-            return done.settle(Err(WorldError::invalid("a resume names a hook")));
-        };
         self.writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
-            resume_keys::resume_once(tx, request.clone(), &hook_id, &key)
+            tx.resume_once(request.clone(), &key)
         });
     }
 
@@ -199,7 +193,7 @@ impl Store for SqliteStore {
         let now_ms = self.clock.now_ms();
         self.point.read(|connection| {
             let view = connection.unchecked_transaction()?;
-            resume_keys::earlier(&view, key, self.environment.as_deref(), now_ms)
+            transaction_rules::earlier_resume(&*view, key, self.environment.as_deref(), now_ms)
         })
     }
 
@@ -253,9 +247,9 @@ impl Store for SqliteStore {
     }
 
     fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
-        self.readers.read(done, move |connection| match &query.page.after {
-            Some(key) if !key.starts_with("wrun_") => Err(unreadable_cursor()),
-            _ => Ok(runs::list(connection, &query)?),
+        self.readers.read(done, move |connection| {
+            query.page.after_run()?;
+            Ok(runs::list(connection, &query)?)
         });
     }
 
@@ -283,7 +277,7 @@ impl Store for SqliteStore {
         done: Completion<Page<StepView>>,
     ) {
         self.readers.read(done, move |connection| {
-            number_key(&page)?;
+            page.after_number()?;
             Ok(steps::list(connection, &run_id, &page, resolve_data)?)
         });
     }
@@ -303,9 +297,9 @@ impl Store for SqliteStore {
     }
 
     fn events(&self, query: EventQuery, done: Completion<Page<Event>>) {
-        self.readers.read(done, move |connection| match &query.page.after {
-            Some(key) if events::parse_key(key).is_none() => Err(unreadable_cursor()),
-            _ => Ok(events::list(connection, &query)?),
+        self.readers.read(done, move |connection| {
+            query.page.after_event()?;
+            Ok(events::list(connection, &query)?)
         });
     }
 
@@ -325,7 +319,7 @@ impl Store for SqliteStore {
         done: Completion<Page<HookView>>,
     ) {
         self.readers.read(done, move |connection| {
-            number_key(&page)?;
+            page.after_number()?;
             Ok(hooks::list(connection, run_id.as_ref(), &page, resolve_data)?)
         });
     }
@@ -345,18 +339,13 @@ impl Store for SqliteStore {
         done: Completion<usize>,
     ) {
         self.writer.submit(Durability::Durable, done, move |tx| {
-            apply::complete_waits(tx, &run_id, only.as_deref())
+            tx.complete_waits(&run_id, only.as_deref())
         });
     }
 
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
         self.writer.submit_value(message.body.len(), Durability::Durable, done, move |tx| {
-            if let Some(lease) = message.needed_lease()
-                && !leases::lease_holds(tx.connection, lease)?
-            {
-                return Err(Refusal::LeaseLost.into());
-            }
-            Ok(tx.enqueue(&message, delay_ms)?)
+            tx.enqueue(message.clone(), delay_ms)
         });
     }
 
@@ -371,9 +360,12 @@ impl Store for SqliteStore {
         if let Err(full) = self.writer.refuse_if_full() {
             return done.settle(Err(full));
         }
+        let (queue_time, clock) = (Arc::clone(&self.queue_time), Arc::clone(&self.clock));
         self.writer.submit(Durability::Volatile, done, move |tx| {
             let lease_token = || tx.entropy.lease_token();
-            Ok(queue::claim(tx.connection, &request, lease_token, tx.times())?)
+            let observed = claims::Observed { time: &queue_time, clock: &*clock };
+            let now_ms = tx.now.queue_ms;
+            Ok(claims::claim(tx.rows, &request, lease_token, now_ms, observed)?)
         });
     }
 
@@ -383,15 +375,15 @@ impl Store for SqliteStore {
         lease_ms: i64,
         done: Completion<Vec<MessageId>>,
     ) {
+        let (queue_time, clock) = (Arc::clone(&self.queue_time), Arc::clone(&self.clock));
         self.writer.submit(Durability::Volatile, done, move |tx| {
-            let times = tx.times();
-            let expires_at_ms = times.now_ms() + lease_ms;
+            let expires_at_ms = tx.now.queue_ms + lease_ms;
             let mut lost = Vec::new();
             for (message_id, lease_token) in &leases {
-                if !queue::extend(tx.connection, *message_id, lease_token, expires_at_ms)? {
+                if !claims::extend(tx.rows, *message_id, lease_token, expires_at_ms)? {
                     lost.push(*message_id);
                 } else {
-                    times.time.lease_seen(*message_id, expires_at_ms, times.clock);
+                    queue_time.lease_seen(*message_id, expires_at_ms, &*clock);
                 }
             }
             Ok(lost)
@@ -405,16 +397,15 @@ impl Store for SqliteStore {
         outcome: Outcome,
         done: Completion<bool>,
     ) {
+        let delivery = Fence { message_id, lease_token };
         self.writer.submit(Durability::Volatile, done, move |tx| {
-            let now_ms = tx.times().now_ms();
-            let held = queue::settle(tx.connection, message_id, &lease_token, &outcome, now_ms)?;
-            tx.news.queue = true;
-            Ok(held)
+            tx.settle_delivery(&delivery, outcome.clone())
         });
     }
 
     fn free_dead_leases(&self, done: Completion<usize>) {
-        let owners = Arc::clone(&self.owners);
+        let (owners, clock) = (Arc::clone(&self.owners), Arc::clone(&self.clock));
+        let queue_time = Arc::clone(&self.queue_time);
         let forgetting = Arc::clone(&self.owners);
         let done = Completion::new(move |freed: Result<(usize, Vec<String>), WorldError>| {
             done.settle(freed.map(|(freed, dead)| {
@@ -425,11 +416,11 @@ impl Store for SqliteStore {
         });
         self.writer.submit(Durability::Volatile, done, move |tx| {
             let (mut freed, mut dead) = (0, Vec::new());
-            let leases = queue::all_leases(tx.connection)?;
-            tx.queue_time.leases_are(&leases, tx.clock);
-            for owner in leases::other_owners(tx.connection, owners.me())? {
+            let leases = claims::all_leases(tx.rows)?;
+            queue_time.leases_are(&leases, &*clock);
+            for owner in leases::other_owners(tx.rows, owners.me())? {
                 if !owners.is_alive(&owner) {
-                    freed += leases::free_leases_of(tx.connection, &owner)?;
+                    freed += leases::free_leases_of(tx.rows, &owner)?;
                     dead.push(owner);
                 }
             }
@@ -447,7 +438,7 @@ impl Store for SqliteStore {
                 }
                 Ok(forgotten::Found { runs, next }) => {
                     writer.submit(Durability::Volatile, done, move |tx| {
-                        Ok(Woken { runs: forgotten::wake(tx, &runs)?, next: next.clone() })
+                        Ok(Woken { runs: tx.wake_forgotten(&runs)?, next: next.clone() })
                     });
                 }
                 Err(error) => done.settle(Err(error)),
@@ -467,19 +458,13 @@ impl Store for SqliteStore {
 
     fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
         self.readers.read(done, move |connection| {
-            number_key(&page)?;
+            page.after_number()?;
             Ok(dead::list(connection, &page)?)
         });
     }
 
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
-        self.writer.submit(Durability::Durable, done, move |tx| {
-            tx.news.queue = true;
-            dead::redrive(tx.connection, message_id)?.ok_or_else(|| {
-                let message = format!("there is no dead message \"{message_id}\"");
-                WorldError::new(ErrorKind::NotFound, message)
-            })
-        });
+        self.writer.submit(Durability::Durable, done, move |tx| tx.redrive(message_id));
     }
 
     fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
@@ -489,9 +474,8 @@ impl Store for SqliteStore {
 
     fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
         let lease = Fence { message_id, lease_token };
-        self.writer.submit(Durability::Volatile, done, move |tx| {
-            Ok(leases::admit(tx.connection, &lease)?)
-        });
+        self.writer
+            .submit(Durability::Volatile, done, move |tx| Ok(leases::admit(tx.rows, &lease)?));
     }
 
     fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
@@ -507,7 +491,7 @@ impl Store for SqliteStore {
     ) {
         let bytes = chunks.iter().map(Vec::len).sum();
         self.writer.submit_value(bytes, Durability::Durable, done, move |tx| {
-            streams::append(tx.connection, &name, &run_id, &chunks, tx.clock.now_ms())?;
+            streams::append(tx.rows, &name, &run_id, &chunks, tx.now.ms)?;
             tx.news.streams.push(name.clone());
             Ok(())
         });
@@ -515,7 +499,7 @@ impl Store for SqliteStore {
 
     fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
         self.writer.submit(Durability::Durable, done, move |tx| {
-            streams::close(tx.connection, &name, &run_id, tx.clock.now_ms())?;
+            streams::close(tx.rows, &name, &run_id, tx.now.ms)?;
             tx.news.streams.push(name.clone());
             Ok(())
         });
@@ -577,7 +561,7 @@ impl KeptKeys for SqliteStore {
 
     fn keep_key(&self, key: KeptKey, as_first: bool, done: Completion<()>) {
         self.writer.submit(Durability::Durable, done, move |tx| {
-            Ok(keys::insert(tx.connection, &key, as_first, tx.clock.now_ms())?)
+            Ok(keys::insert(tx.rows, &key, as_first, tx.now.ms)?)
         });
     }
 }

@@ -1,7 +1,7 @@
 //! What the writer is given to do, one piece at a time.
 
-use super::apply::Tx;
 use super::backlog::Waiting;
+use super::transaction::Tx;
 use crate::error::WorldError;
 use crate::store::Completion;
 

@@ -5,15 +5,11 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, Result, Row, params};
 
-use super::apply::Tx;
+use super::messages::{self, MESSAGE_COLUMNS, MESSAGES, message_columns};
 use super::operation::Durability;
-use super::queue::{self, MESSAGE_COLUMNS, MESSAGES, message_columns};
-use super::{
-    Location, SqliteStore, backup, events, examination, fault, hooks, owners, runs, steps, waits,
-};
+use super::{Location, SqliteStore, backup, examination, fault, owners, steps, waits};
 use crate::domain::id::{MessageId, RunId};
-use crate::domain::refusal::Refusal;
-use crate::domain::transition::replay::{PastEvent, ReplayedRun, Unreplayable, replay};
+use crate::domain::transition::replay::{PastEvent, Unreplayable, replay};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
 use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Upkeep, Worker};
@@ -22,7 +18,7 @@ impl Upkeep for SqliteStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
         self.readers.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
-            Ok(Outlook { waits: waits::open(&view, &run_id)?, messages: messages(&view, &run_id)? })
+            Ok(Outlook { waits: waits::open(&view, &run_id)?, messages: of_run(&view, &run_id)? })
         });
     }
 
@@ -51,7 +47,9 @@ impl Upkeep for SqliteStore {
 
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
         match replay(&run_id, log, self.environment.as_deref()) {
-            Ok(run) => self.writer.submit(Durability::Durable, done, move |tx| import(tx, &run)),
+            Ok(run) => {
+                self.writer.submit(Durability::Durable, done, move |tx| tx.import_run(run.clone()))
+            }
             Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
         }
     }
@@ -75,7 +73,7 @@ fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
 
 /// The message of a step is found by its key, which the SDK makes the step's id. Each part has an
 /// index of its own; with OR between them SQLite would read the whole queue.
-fn messages(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>> {
+fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>> {
     const OF_RUN: &str = concat!(
         "SELECT ",
         message_columns!(""),
@@ -114,43 +112,6 @@ fn messages(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage
     };
     let messages =
         connection.prepare_cached(OF_RUN)?.query_map([run_id.as_str()], message_of)?.collect();
-    queue::CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
+    messages::CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
     messages
-}
-
-fn import(tx: &mut Tx<'_>, imported: &ReplayedRun) -> std::result::Result<(), WorldError> {
-    let connection = tx.connection;
-    let ReplayedRun { run, .. } = imported;
-    if runs::by_id(connection, &run.run_id)?.is_some() {
-        return Err(Refusal::RunExists(run.run_id.clone()).into());
-    }
-    for hook in imported.hooks.iter().filter(|hook| hook.disposed_at_ms.is_none()) {
-        if let Some(holder) = hooks::by_token(connection, &hook.token)? {
-            let message = format!(
-                "the token of hook {} is held by run {} here; end that run, or dispose its hook",
-                hook.hook_id, holder.run_id
-            );
-            return Err(WorldError::new(ErrorKind::EntityConflict, message));
-        }
-    }
-    runs::insert(connection, run)?;
-    for event in &imported.events {
-        events::insert(connection, event)?;
-    }
-    for step in &imported.steps {
-        steps::insert(connection, step)?;
-    }
-    for hook in &imported.hooks {
-        hooks::insert(connection, hook)?;
-        if hook.disposed_at_ms.is_none() {
-            tx.news.hooks.push(hook.token.clone());
-        }
-    }
-    for wait in &imported.waits {
-        waits::insert(connection, wait)?;
-    }
-    if let Some(wake_up) = imported.wake_up.clone() {
-        tx.enqueue(&wake_up.into_message(tx.workflow_prefix), 0)?;
-    }
-    Ok(())
 }

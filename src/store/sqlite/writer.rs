@@ -11,13 +11,13 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::apply::Tx;
 use super::backlog::Backlog;
 use super::linger::Linger;
 use super::log::{Bound, Log};
 use super::operation::{Durability, Operation, Submitted};
 use super::presence::Presence;
 use super::queue_time::QueueTime;
+use super::transaction::Tx;
 use super::write_connection::WriteConnection;
 use super::{fault, migrate};
 use crate::clock::Clock;
@@ -26,6 +26,7 @@ use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::listeners::Listeners;
+use crate::store::transaction::Now;
 use crate::store::{CommitNews, Completion};
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
@@ -321,10 +322,13 @@ impl WriterState {
         batch: &mut [Box<dyn Operation>],
         news: &mut CommitNews,
     ) -> Result<(), WorldError> {
+        let now = Now {
+            ms: self.clock.now_ms(),
+            queue_ms: self.queue_time.shared_now_ms(connection, &*self.clock)?,
+        };
         let mut tx = Tx {
-            connection,
-            clock: &*self.clock,
-            queue_time: &self.queue_time,
+            rows: connection,
+            now,
             entropy: &self.entropy,
             environment: self.environment.as_deref(),
             workflow_prefix: &self.workflow_prefix,
@@ -421,7 +425,7 @@ mod tests {
     fn level(writer: &Writer, durability: Durability) -> i64 {
         let (done, level) = Completion::channel();
         writer.submit(durability, done, |tx| {
-            Ok(tx.connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+            Ok(tx.rows.pragma_query_value(None, "synchronous", |row| row.get(0))?)
         });
         level.recv().unwrap().unwrap()
     }

@@ -1,0 +1,59 @@
+//! What the queue means: pure rules over the rows that a store loads.
+//!
+//! A store loads what a rule takes, asks the rule in the same transaction, and writes the answer; as
+//! [`super::transition`] does for events. One file per question.
+
+pub mod claim;
+pub mod enqueue;
+pub mod forgotten;
+pub mod redrive;
+pub mod settle;
+
+use super::id::MessageId;
+
+/// A message of a run that could be delivered, now or later: nobody has its lease, and it was not
+/// given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The message.
+    pub message_id: MessageId,
+    /// Whether it replays the run and carries nothing else.
+    pub is_wake_up: bool,
+    /// The earliest time at which it is delivered.
+    pub available_at_ms: i64,
+    /// How often it was delivered.
+    pub attempt: i64,
+}
+
+/// The wake-up that a run sleeps in: a run has at most one that is not due yet.
+fn sleeping(waiting: &[Waiting], now_ms: i64) -> Option<&Waiting> {
+    waiting.iter().find(|message| message.is_wake_up && message.available_at_ms > now_ms)
+}
+
+#[cfg(test)]
+pub(in crate::domain) mod test_kit {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the rules call now.
+    pub const NOW_MS: i64 = 1000;
+
+    /// A waiting message, due at this many milliseconds after [`NOW_MS`].
+    pub fn waiting(number: i64, is_wake_up: bool, in_ms: i64) -> Waiting {
+        let message_id = MessageId::from_number(number);
+        Waiting { message_id, is_wake_up, available_at_ms: NOW_MS + in_ms, attempt: number }
+    }
+
+    /// What a store can hold of one run and one queue: any replays, a due and a sleeping wake-up.
+    pub fn any_waiting() -> impl Strategy<Value = Vec<Waiting>> {
+        let replays = prop::collection::vec(-50i64..50, 0..3);
+        let (due, asleep) = (prop::option::of(-50i64..=0), prop::option::of(1i64..50));
+        (replays, due, asleep).prop_map(|(replays, due, asleep)| {
+            let replays = replays.into_iter().map(|in_ms| (false, in_ms));
+            let wake_ups = due.into_iter().chain(asleep).map(|in_ms| (true, in_ms));
+            let messages = replays.chain(wake_ups).enumerate();
+            messages.map(|(n, (wakes, in_ms))| waiting(n as i64 + 1, wakes, in_ms)).collect()
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! Table `messages`: its rows, as transactions load and write them. What is claimed is in `claims.rs`.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::checksum::{Check, Table};
+use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::message::{Delivery, NewMessage, Purpose};
+use crate::domain::queue::Waiting;
+use crate::domain::queue::settle::{Back, Delivered};
+use crate::store::transaction::{Arrival, DeadRow, LeasedRow};
+
+/// What a message is as long as it lives, checked as one; the argument stands before each name.
+macro_rules! message_columns {
+    ($of:literal) => {
+        concat!(
+            $of,
+            "message_id, ",
+            $of,
+            "queue_name, ",
+            $of,
+            "run_id, ",
+            $of,
+            "is_wake_up, ",
+            $of,
+            "body, ",
+            $of,
+            "headers, ",
+            $of,
+            "idempotency_key, ",
+            $of,
+            "created_at_ms, ",
+            $of,
+            "checksum"
+        )
+    };
+}
+pub(super) use message_columns;
+
+pub(super) static MESSAGES: Table = Table { name: "messages", columns: 8, key: &[0] };
+/// How many [`message_columns`] there are; what changes with its deliveries stands behind them.
+pub(super) const MESSAGE_COLUMNS: usize = 9;
+
+/// Checks every message.
+pub(super) const CHECK: Check = Check {
+    rows: concat!("SELECT ", message_columns!(""), " FROM messages"),
+    verify: |row| MESSAGES.verify(row, 0),
+};
+
+pub(super) fn message_id(row: &Row<'_>) -> Result<MessageId> {
+    Ok(MessageId::from_number(row.get(0)?))
+}
+
+/// Reads the [`message_columns`] of a message that has been checked, and behind them its `attempt`.
+pub(super) fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Delivery> {
+    Ok(Delivery {
+        message_id: message_id(row)?,
+        queue_name: row.get(1)?,
+        body: row.get(4)?,
+        headers: row.get(5)?,
+        attempt: row.get(MESSAGE_COLUMNS)?,
+        lease_token,
+    })
+}
+
+pub(super) fn by_idempotency_key(connection: &Connection, key: &str) -> Result<Option<MessageId>> {
+    const BY_KEY: &str =
+        "SELECT message_id FROM messages WHERE idempotency_key = ? AND dead_at_ms IS NULL";
+    connection.prepare_cached(BY_KEY)?.query_row([key], message_id).optional()
+}
+
+pub(super) fn waiting(
+    connection: &Connection,
+    run_id: &RunId,
+    queue_name: &str,
+) -> Result<Vec<Waiting>> {
+    const WAITING: &str = "SELECT message_id, is_wake_up, available_at_ms, attempt FROM messages \
+         WHERE run_id = ? AND queue_name = ? AND lease_token IS NULL AND dead_at_ms IS NULL \
+         ORDER BY available_at_ms, message_id";
+    let waiting_of = |row: &Row<'_>| {
+        Ok(Waiting {
+            message_id: message_id(row)?,
+            is_wake_up: row.get(1)?,
+            available_at_ms: row.get(2)?,
+            attempt: row.get(3)?,
+        })
+    };
+    connection
+        .prepare_cached(WAITING)?
+        .query_map(params![run_id.as_str(), queue_name], waiting_of)?
+        .collect()
+}
+
+/// Ids grow in the order of insertion, also where two processes draw the same number in the same
+/// millisecond.
+pub(super) fn insert(
+    connection: &Connection,
+    message: &NewMessage,
+    at: Arrival,
+) -> Result<MessageId> {
+    const NEWEST: &str = "SELECT max(message_id) FROM messages";
+    const INSERT: &str = concat!(
+        "INSERT INTO messages (",
+        message_columns!(""),
+        ", available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    let newest: Option<i64> = connection.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?;
+    let after_newest = newest.map(|newest| MessageId::from_number(newest + 1));
+    let id = after_newest.map_or(at.fresh_id, |next| next.max(at.fresh_id));
+    let columns = params![
+        id.number(),
+        message.queue_name,
+        message.purpose.replayed_run().map(RunId::as_str),
+        matches!(message.purpose, Purpose::WakeUp(_)),
+        message.body,
+        message.headers,
+        message.idempotency_key,
+        at.created_at_ms,
+    ];
+    let mut statement = connection.prepare_cached(INSERT)?;
+    MESSAGES.write(&mut statement, columns, params![at.available_at_ms])?;
+    Ok(id)
+}
+
+pub(super) fn move_to(connection: &Connection, id: MessageId, available_at_ms: i64) -> Result<()> {
+    const MOVE: &str = "UPDATE messages SET available_at_ms = ?2 WHERE message_id = ?1";
+    connection.prepare_cached(MOVE)?.execute(params![id.number(), available_at_ms])?;
+    Ok(())
+}
+
+pub(super) fn make_wake_ups(connection: &Connection, run_id: &RunId, body: &[u8]) -> Result<()> {
+    const CARRYING_MORE: &str = concat!(
+        "SELECT ",
+        message_columns!(""),
+        " FROM messages WHERE run_id = ? AND NOT is_wake_up"
+    );
+    const MAKE_WAKE_UP: &str =
+        "UPDATE messages SET is_wake_up = ?4, body = ?5, checksum = ?9 WHERE message_id = ?1";
+    let mut update = connection.prepare_cached(MAKE_WAKE_UP)?;
+    let mut select = connection.prepare_cached(CARRYING_MORE)?;
+    let rows = select.query_map([run_id.as_str()], |row| {
+        MESSAGES.verify(row, 0)?;
+        let (queue_name, headers, key): (String, Option<String>, Option<String>) =
+            (row.get(1)?, row.get(5)?, row.get(6)?);
+        Ok((message_id(row)?, queue_name, headers, key, row.get::<_, i64>(7)?))
+    })?;
+    for row in rows.collect::<Result<Vec<_>>>()? {
+        let (id, queue_name, headers, key, created_at_ms) = row;
+        let run_id = run_id.as_str();
+        let columns =
+            params![id.number(), queue_name, run_id, true, body, headers, key, created_at_ms];
+        MESSAGES.write(&mut update, columns, &[])?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete_wake_ups(connection: &Connection, run_id: &RunId) -> Result<()> {
+    const DELETE_WAKE_UPS: &str =
+        "DELETE FROM messages WHERE run_id = ? AND is_wake_up AND lease_token IS NULL";
+    connection.prepare_cached(DELETE_WAKE_UPS)?.execute([run_id.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn delete(connection: &Connection, id: MessageId) -> Result<()> {
+    const DELETE: &str = "DELETE FROM messages WHERE message_id = ?";
+    connection.prepare_cached(DELETE)?.execute([id.number()])?;
+    Ok(())
+}
+
+pub(super) fn leased(
+    connection: &Connection,
+    id: MessageId,
+    lease_token: &LeaseToken,
+) -> Result<Option<LeasedRow>> {
+    const LEASED: &str = "SELECT is_wake_up, attempt, queue_name, run_id FROM messages \
+         WHERE message_id = ? AND lease_token = ?";
+    let leased_of = |row: &Row<'_>| {
+        Ok(LeasedRow {
+            delivered: Delivered { is_wake_up: row.get(0)?, attempt: row.get(1)? },
+            queue_name: row.get(2)?,
+            run_id: row.get::<_, Option<String>>(3)?.map(RunId::new),
+        })
+    };
+    connection
+        .prepare_cached(LEASED)?
+        .query_row(params![id.number(), lease_token.expose()], leased_of)
+        .optional()
+}
+
+pub(super) fn delete_leased(
+    connection: &Connection,
+    id: MessageId,
+    lease_token: &LeaseToken,
+) -> Result<bool> {
+    const DELETE_LEASED: &str = "DELETE FROM messages WHERE message_id = ? AND lease_token = ?";
+    let changed = connection
+        .prepare_cached(DELETE_LEASED)?
+        .execute(params![id.number(), lease_token.expose()])?;
+    Ok(changed == 1)
+}
+
+pub(super) fn put_back(connection: &Connection, id: MessageId, back: &Back) -> Result<()> {
+    const PUT_BACK: &str = "UPDATE messages SET freed_lease_token = lease_token, \
+         lease_owner = NULL, lease_token = NULL, lease_expires_at_ms = NULL, \
+         available_at_ms = ?2, attempt = ?3, last_error = ?4 WHERE message_id = ?1";
+    write_back(connection, PUT_BACK, id, back)
+}
+
+pub(super) fn change_waiting(connection: &Connection, id: MessageId, back: &Back) -> Result<()> {
+    const CHANGE: &str = "UPDATE messages SET available_at_ms = ?2, attempt = ?3, \
+         last_error = ifnull(?4, last_error) WHERE message_id = ?1";
+    write_back(connection, CHANGE, id, back)
+}
+
+fn write_back(connection: &Connection, sql: &str, id: MessageId, back: &Back) -> Result<()> {
+    let Back { available_at_ms, attempt, error } = back;
+    connection.prepare_cached(sql)?.execute(params![
+        id.number(),
+        available_at_ms,
+        attempt,
+        error
+    ])?;
+    Ok(())
+}
+
+pub(super) fn bury(connection: &Connection, id: MessageId, error: &str, now_ms: i64) -> Result<()> {
+    const BURY: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
+         lease_token = NULL, lease_expires_at_ms = NULL, dead_at_ms = ?2, last_error = ?3 \
+         WHERE message_id = ?1";
+    connection.prepare_cached(BURY)?.execute(params![id.number(), now_ms, error])?;
+    Ok(())
+}
+
+pub(super) fn dead(connection: &Connection, id: MessageId) -> Result<Option<DeadRow>> {
+    const DEAD: &str = "SELECT created_at_ms, idempotency_key FROM messages \
+         WHERE message_id = ? AND dead_at_ms IS NOT NULL";
+    let dead_of =
+        |row: &Row<'_>| Ok(DeadRow { created_at_ms: row.get(0)?, idempotency_key: row.get(1)? });
+    connection.prepare_cached(DEAD)?.query_row([id.number()], dead_of).optional()
+}
+
+pub(super) fn revive(connection: &Connection, id: MessageId, available_at_ms: i64) -> Result<()> {
+    const REVIVE: &str = "UPDATE messages SET dead_at_ms = NULL, attempt = 0, \
+         available_at_ms = ?2 WHERE message_id = ?1";
+    connection.prepare_cached(REVIVE)?.execute(params![id.number(), available_at_ms])?;
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! The rows of an open transaction, table by table.
+
+use rusqlite::Connection;
+
+use super::{
+    events, forgotten, hooks, leases, messages, queue_time, resume_keys, runs, steps, waits,
+};
+use crate::domain::event::Event;
+use crate::domain::fence::Fence;
+use crate::domain::hook::Hook;
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::message::NewMessage;
+use crate::domain::page::{LIMIT_MAX, Page};
+use crate::domain::queue::Waiting;
+use crate::domain::queue::forgotten::Prospects;
+use crate::domain::queue::settle::Back;
+use crate::domain::resume_key::KeyedResume;
+use crate::domain::run::Run;
+use crate::domain::step::Step;
+use crate::domain::transition::Tail;
+use crate::domain::wait::Wait;
+use crate::error::WorldError;
+use crate::store::transaction::{Arrival, DeadRow, LeasedRow, Rows, Transaction};
+use crate::store::{HookView, RunView, StepView};
+
+/// The transaction of a batch.
+pub(super) type Tx<'a> = Transaction<'a, Connection>;
+
+/// A row, or what went wrong.
+type Outcome<T> = Result<T, WorldError>;
+
+impl Rows for Connection {
+    fn run(&self, run_id: &RunId) -> Outcome<Option<Run>> {
+        Ok(runs::by_id(self, run_id)?)
+    }
+
+    fn tail(&self, run_id: &RunId) -> Outcome<Option<Tail>> {
+        Ok(events::tail(self, run_id)?)
+    }
+
+    fn step(&self, run_id: &RunId, step_id: &CorrelationId) -> Outcome<Option<Step>> {
+        Ok(steps::by_id(self, run_id, step_id)?)
+    }
+
+    fn hook(&self, run_id: &RunId, hook_id: &CorrelationId) -> Outcome<Option<Hook>> {
+        Ok(hooks::of_run(self, run_id, hook_id)?)
+    }
+
+    fn live_hook(&self, token: &HookToken) -> Outcome<Option<Hook>> {
+        Ok(hooks::by_token(self, token)?)
+    }
+
+    fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Outcome<Option<Wait>> {
+        Ok(waits::by_id(self, run_id, wait_id)?)
+    }
+
+    fn pending_waits(&self, run_id: &RunId) -> Outcome<Vec<Wait>> {
+        Ok(waits::pending(self, run_id)?)
+    }
+
+    fn hook_created(&self, run_id: &RunId, hook_id: &CorrelationId) -> Outcome<Option<Event>> {
+        Ok(events::hook_created(self, run_id, hook_id)?)
+    }
+
+    fn run_view(&self, run: Run) -> Outcome<RunView> {
+        Ok(runs::view(self, run, true)?)
+    }
+
+    fn step_view(&self, step: Step) -> Outcome<StepView> {
+        Ok(steps::view(self, step, true)?)
+    }
+
+    fn hook_view(&self, hook: Hook) -> Outcome<HookView> {
+        Ok(hooks::view(self, hook, true)?)
+    }
+
+    fn whole_log(&self, run_id: &RunId) -> Outcome<Option<Page<Event>>> {
+        Ok(events::whole_log(self, run_id, LIMIT_MAX)?)
+    }
+
+    fn insert_run(&self, run: &Run) -> Outcome<()> {
+        Ok(runs::insert(self, run)?)
+    }
+
+    fn update_run(&self, run: &Run) -> Outcome<()> {
+        Ok(runs::update(self, run)?)
+    }
+
+    fn insert_event(&self, event: &Event) -> Outcome<()> {
+        Ok(events::insert(self, event)?)
+    }
+
+    fn insert_step(&self, step: &Step) -> Outcome<()> {
+        Ok(steps::insert(self, step)?)
+    }
+
+    fn update_step(&self, step: &Step) -> Outcome<()> {
+        Ok(steps::update(self, step)?)
+    }
+
+    fn insert_hook(&self, hook: &Hook) -> Outcome<()> {
+        Ok(hooks::insert(self, hook)?)
+    }
+
+    fn dispose_hook(&self, run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Outcome<()> {
+        Ok(hooks::dispose(self, run_id, hook_id, at_ms)?)
+    }
+
+    fn delete_hooks(&self, run_id: &RunId) -> Outcome<()> {
+        Ok(hooks::delete_of_run(self, run_id)?)
+    }
+
+    fn insert_wait(&self, wait: &Wait) -> Outcome<()> {
+        Ok(waits::insert(self, wait)?)
+    }
+
+    fn update_wait(&self, wait: &Wait) -> Outcome<()> {
+        Ok(waits::update(self, wait)?)
+    }
+
+    fn delete_waits(&self, run_id: &RunId) -> Outcome<()> {
+        Ok(waits::delete_of_run(self, run_id)?)
+    }
+
+    fn keyed_resume(&self, key_digest: &str) -> Outcome<Option<KeyedResume>> {
+        Ok(resume_keys::by_digest(self, key_digest)?)
+    }
+
+    fn put_keyed_resume(&self, key_digest: &str, resume: &KeyedResume) -> Outcome<()> {
+        Ok(resume_keys::upsert(self, key_digest, resume)?)
+    }
+
+    fn delete_expired_resumes(&self, now_ms: i64, limit: usize) -> Outcome<()> {
+        Ok(resume_keys::delete_expired(self, now_ms, limit)?)
+    }
+
+    fn message_with_key(&self, idempotency_key: &str) -> Outcome<Option<MessageId>> {
+        Ok(messages::by_idempotency_key(self, idempotency_key)?)
+    }
+
+    fn waiting(&self, run_id: &RunId, queue_name: &str) -> Outcome<Vec<Waiting>> {
+        Ok(messages::waiting(self, run_id, queue_name)?)
+    }
+
+    fn insert_message(&self, message: &NewMessage, at: Arrival) -> Outcome<MessageId> {
+        Ok(messages::insert(self, message, at)?)
+    }
+
+    fn move_message(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
+        Ok(messages::move_to(self, id, available_at_ms)?)
+    }
+
+    fn make_wake_ups(&self, run_id: &RunId, body: &[u8]) -> Outcome<()> {
+        Ok(messages::make_wake_ups(self, run_id, body)?)
+    }
+
+    fn delete_wake_ups(&self, run_id: &RunId) -> Outcome<()> {
+        Ok(messages::delete_wake_ups(self, run_id)?)
+    }
+
+    fn delete_message(&self, id: MessageId) -> Outcome<()> {
+        Ok(messages::delete(self, id)?)
+    }
+
+    fn lease_holds(&self, lease: &Fence) -> Outcome<bool> {
+        Ok(leases::lease_holds(self, lease)?)
+    }
+
+    fn leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<Option<LeasedRow>> {
+        Ok(messages::leased(self, id, lease_token)?)
+    }
+
+    fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<bool> {
+        Ok(messages::delete_leased(self, id, lease_token)?)
+    }
+
+    fn put_back(&self, id: MessageId, back: &Back) -> Outcome<()> {
+        Ok(messages::put_back(self, id, back)?)
+    }
+
+    fn change_waiting(&self, id: MessageId, back: &Back) -> Outcome<()> {
+        Ok(messages::change_waiting(self, id, back)?)
+    }
+
+    fn bury(&self, id: MessageId, error: &str, now_ms: i64) -> Outcome<()> {
+        Ok(messages::bury(self, id, error, now_ms)?)
+    }
+
+    fn keep_time(&self, now_ms: i64) -> Outcome<()> {
+        Ok(queue_time::keep(self, now_ms)?)
+    }
+
+    fn dead(&self, id: MessageId) -> Outcome<Option<DeadRow>> {
+        Ok(messages::dead(self, id)?)
+    }
+
+    fn revive(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
+        Ok(messages::revive(self, id, available_at_ms)?)
+    }
+
+    fn prospects(&self, run_id: &RunId, now_ms: i64) -> Outcome<Option<Prospects>> {
+        Ok(forgotten::prospects(self, run_id, now_ms)?)
+    }
+}

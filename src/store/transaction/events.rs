@@ -1,0 +1,175 @@
+//! Events: load what the rules need, decide, write the changes.
+
+use super::{Rows, Transaction};
+use crate::domain::change::Change;
+use crate::domain::event::EventRequest;
+use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::message::WakeUp;
+use crate::domain::transition::{self, Decision, Entity, Needs, Seen, Stamp, completions_of_waits};
+use crate::entropy::Entropy;
+use crate::error::WorldError;
+use crate::store::EventReply;
+
+/// What an event is stamped with; a name is drawn only for an event that comes without one.
+pub fn stamp(
+    request: &EventRequest,
+    now_ms: i64,
+    entropy: &Entropy,
+    environment: Option<&str>,
+) -> Stamp {
+    let named = request.run_id.clone();
+    let fresh_run_id = named.unwrap_or_else(|| entropy.run_id(now_ms));
+    Stamp { now_ms, fresh_run_id, environment: environment.map(str::to_owned) }
+}
+
+/// Answers an event that changes nothing, from one consistent view; `None` leaves it to the writer,
+/// refusals too, because what it waits for may be on its way there.
+///
+/// # Errors
+/// Storage faults.
+pub fn answer_unchanged(
+    rows: &impl Rows,
+    request: EventRequest,
+    stamp: &Stamp,
+) -> Result<Option<EventReply>, WorldError> {
+    let needs = transition::needs(&request);
+    let seen = load(rows, request.run_id.as_ref(), &needs)?;
+    match transition::decide(seen, request, stamp) {
+        Ok(Decision { changes, entity, preload_events, .. }) if changes.is_empty() => {
+            Ok(Some(answer(rows, entity, preload_events)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl<R: Rows> Transaction<'_, R> {
+    /// See [`Store::append_event`](crate::store::Store::append_event).
+    pub fn append_event(&mut self, request: EventRequest) -> Result<EventReply, WorldError> {
+        let stamp = stamp(&request, self.now.ms, self.entropy, self.environment);
+        let needs = transition::needs(&request);
+        let seen = load(self.rows, request.run_id.as_ref(), &needs)?;
+        let decision = transition::decide(seen, request, &stamp)?;
+        let mut wake_up = None;
+        let Decision { changes, event, entity, preload_events } = decision;
+        for change in changes {
+            if let Some(message_id) = self.write(change)? {
+                wake_up = Some(message_id);
+            }
+        }
+        let reply = answer(self.rows, entity, preload_events)?;
+        Ok(EventReply { event, wake_up, ..reply })
+    }
+
+    /// See [`Store::complete_waits`](crate::store::Store::complete_waits).
+    pub fn complete_waits(
+        &mut self,
+        run_id: &RunId,
+        only: Option<&[CorrelationId]>,
+    ) -> Result<usize, WorldError> {
+        let run = self.rows.run(run_id)?;
+        let run = run.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))?;
+        let waits = self.rows.pending_waits(run_id)?;
+        let completions = completions_of_waits(&run, waits, only);
+        let count = completions.len();
+        for completion in completions {
+            self.append_event(completion)?;
+        }
+        if count > 0 {
+            self.wake(WakeUp::of(&run))?;
+        }
+        Ok(count)
+    }
+
+    /// Writes one change; returns the message of a wake-up.
+    fn write(&mut self, change: Change) -> Result<Option<MessageId>, WorldError> {
+        let rows = self.rows;
+        match change {
+            Change::InsertRun(run) => {
+                rows.insert_run(&run)?;
+                self.run_made(&run)?;
+            }
+            Change::UpdateRun(run) => {
+                rows.update_run(&run)?;
+                if run.status.is_terminal() {
+                    self.news.ended_runs.push(run.run_id);
+                }
+            }
+            Change::AppendEvent(event) => rows.insert_event(&event)?,
+            Change::InsertStep(step) => rows.insert_step(&step)?,
+            Change::UpdateStep(step) => rows.update_step(&step)?,
+            Change::InsertHook(hook) => {
+                rows.insert_hook(&hook)?;
+                self.news.hooks.push(hook.token);
+            }
+            Change::DisposeHook { run_id, hook_id, at_ms } => {
+                rows.dispose_hook(&run_id, &hook_id, at_ms)?;
+            }
+            Change::InsertWait(wait) => rows.insert_wait(&wait)?,
+            Change::UpdateWait(wait) => rows.update_wait(&wait)?,
+            Change::FreeRun(run_id) => {
+                rows.delete_hooks(&run_id)?;
+                rows.delete_waits(&run_id)?;
+                rows.delete_wake_ups(&run_id)?;
+            }
+            Change::Enqueue(wake_up) => return self.wake(wake_up).map(Some),
+        }
+        Ok(None)
+    }
+}
+
+fn load(rows: &impl Rows, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen, WorldError> {
+    let mut seen = Seen::default();
+    if let Some(lease) = &needs.lease {
+        seen.lease_holds = rows.lease_holds(lease)?;
+    }
+    if let Some(token) = &needs.token {
+        seen.token_holder = rows.live_hook(token)?;
+    }
+    let Some(run_id) = run_id else { return Ok(seen) };
+    seen.run = rows.run(run_id)?;
+    seen.tail = rows.tail(run_id)?;
+    if let Some(step_id) = &needs.step {
+        seen.step = rows.step(run_id, step_id)?;
+    }
+    if let Some(hook_id) = &needs.hook {
+        // Mostly the holder of the token, whose row the look-up before a resume has just read.
+        let held = seen.token_holder.as_ref();
+        let held = held.filter(|hook| hook.run_id == *run_id && hook.hook_id == *hook_id).cloned();
+        seen.hook = match held {
+            Some(hook) => Some(hook),
+            None => rows.hook(run_id, hook_id)?,
+        };
+    }
+    if let Some(wait) = &needs.wait {
+        seen.wait = rows.wait(run_id, wait)?;
+    }
+    Ok(seen)
+}
+
+/// The entity as the transaction left it, with its payloads.
+fn answer(
+    rows: &impl Rows,
+    entity: Entity,
+    preload_events: bool,
+) -> Result<EventReply, WorldError> {
+    let mut reply = EventReply::default();
+    match entity {
+        Entity::Nothing => {}
+        Entity::Run(run_id) => {
+            reply.run = rows.run(&run_id)?.map(|run| rows.run_view(run)).transpose()?;
+            if preload_events {
+                reply.events = rows.whole_log(&run_id)?;
+            }
+        }
+        Entity::Step(run_id, step_id) => {
+            let step = rows.step(&run_id, &step_id)?;
+            reply.step = step.map(|step| rows.step_view(step)).transpose()?;
+        }
+        Entity::Hook(run_id, hook_id) => {
+            let hook = rows.hook(&run_id, &hook_id)?;
+            reply.hook = hook.map(|hook| rows.hook_view(hook)).transpose()?;
+        }
+        Entity::Wait(run_id, wait) => reply.wait = rows.wait(&run_id, &wait)?,
+    }
+    Ok(reply)
+}

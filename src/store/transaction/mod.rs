@@ -1,0 +1,42 @@
+//! What the operations of a store do inside a transaction: load rows, ask the rules, write rows.
+//!
+//! Written once for every store: a store brings the [`Rows`] of its open transaction. What differs
+//! from store to store (claims, leases of dead owners, streams, lists) is the store's own.
+
+mod events;
+mod imports;
+mod queue;
+mod resumes;
+mod rows;
+
+pub use events::{answer_unchanged, stamp};
+pub use resumes::earlier_resume;
+pub use rows::{Arrival, DeadRow, LeasedRow, Rows};
+
+use super::CommitNews;
+use crate::entropy::Entropy;
+
+/// The time of a transaction, read once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The host's time: when events happen.
+    pub ms: i64,
+    /// The queue's time, by which messages are due: it never goes back.
+    pub queue_ms: i64,
+}
+
+/// An open transaction, and what its operations need beside rows.
+pub struct Transaction<'a, R> {
+    /// The rows.
+    pub rows: &'a R,
+    /// When it happens.
+    pub now: Now,
+    /// Draws names.
+    pub entropy: &'a Entropy,
+    /// Where new hooks are made; see [`Hook::environment`](crate::domain::hook::Hook::environment).
+    pub environment: Option<&'a str>,
+    /// Begins the queue names of flow messages.
+    pub workflow_prefix: &'a str,
+    /// What the commit will make visible.
+    pub news: &'a mut CommitNews,
+}

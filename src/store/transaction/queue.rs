@@ -1,0 +1,135 @@
+//! The queue: what is enqueued, how deliveries end, what is put back, who is woken.
+
+use super::{Arrival, Rows, Transaction};
+use crate::domain::fence::Fence;
+use crate::domain::id::{MessageId, RunId};
+use crate::domain::message::{NewMessage, WakeUp};
+use crate::domain::queue::enqueue::{self, Placement, Queued};
+use crate::domain::queue::forgotten::is_forgotten;
+use crate::domain::queue::redrive::{Redrive, redrive};
+use crate::domain::queue::settle::{Outcome, Settlement, settle};
+use crate::domain::refusal::Refusal;
+use crate::domain::run::Run;
+use crate::error::WorldError;
+
+impl<R: Rows> Transaction<'_, R> {
+    /// See [`Store::enqueue`](crate::store::Store::enqueue).
+    pub fn enqueue(&mut self, message: NewMessage, delay_ms: i64) -> Result<MessageId, WorldError> {
+        if let Some(lease) = message.needed_lease()
+            && !self.rows.lease_holds(lease)?
+        {
+            return Err(Refusal::LeaseLost.into());
+        }
+        let run = match enqueue::started_run(&message) {
+            Some(run_id) => self.rows.run(run_id)?,
+            None => None,
+        };
+        self.place(&enqueue::only_wakes(message, run.as_ref()), delay_ms)
+    }
+
+    /// Wakes a run now.
+    pub(super) fn wake(&mut self, wake_up: WakeUp) -> Result<MessageId, WorldError> {
+        self.place(&wake_up.into_message(self.workflow_prefix), 0)
+    }
+
+    fn place(&mut self, message: &NewMessage, delay_ms: i64) -> Result<MessageId, WorldError> {
+        self.news.queue = true;
+        let now_ms = self.now.queue_ms;
+        let available_at_ms = now_ms.saturating_add(delay_ms);
+        let key = message.idempotency_key.as_deref();
+        let with_key = key.map(|key| self.rows.message_with_key(key)).transpose()?.flatten();
+        let waiting = match enqueue::absorbing_run(message) {
+            Some(run_id) => self.rows.waiting(run_id, &message.queue_name)?,
+            None => Vec::new(),
+        };
+        let queued = Queued { with_key, waiting };
+        match enqueue::place(message, available_at_ms, now_ms, &queued) {
+            Placement::Absorbed(message_id) => Ok(message_id),
+            Placement::Joined { message_id, available_at_ms } => {
+                self.rows.move_message(message_id, available_at_ms)?;
+                Ok(message_id)
+            }
+            Placement::Added => {
+                let fresh_id = self.entropy.message_id(self.now.ms);
+                let arrival = Arrival { fresh_id, created_at_ms: now_ms, available_at_ms };
+                self.rows.insert_message(message, arrival)
+            }
+        }
+    }
+
+    /// A run has been made: what was to start it only wakes it now. The SDK writes no other message of
+    /// a run before the run is there.
+    pub(super) fn run_made(&mut self, run: &Run) -> Result<(), WorldError> {
+        self.rows.make_wake_ups(&run.run_id, &WakeUp::of(run).body())
+    }
+
+    /// See [`Store::settle_delivery`](crate::store::Store::settle_delivery).
+    pub fn settle_delivery(
+        &mut self,
+        delivery: &Fence,
+        outcome: Outcome,
+    ) -> Result<bool, WorldError> {
+        self.news.queue = true;
+        let Fence { message_id, lease_token } = delivery;
+        // Most deliveries end so, and need no other row.
+        if outcome == Outcome::Ack {
+            return self.rows.delete_leased(*message_id, lease_token);
+        }
+        let Some(leased) = self.rows.leased(*message_id, lease_token)? else { return Ok(false) };
+        let now_ms = self.now.queue_ms;
+        let waiting = match &leased.run_id {
+            Some(run_id) => self.rows.waiting(run_id, &leased.queue_name)?,
+            None => Vec::new(),
+        };
+        match settle(outcome, &leased.delivered, &waiting, now_ms) {
+            Settlement::Gone => self.rows.delete_message(*message_id)?,
+            Settlement::Dead { error } => self.rows.bury(*message_id, &error, now_ms)?,
+            Settlement::Back(back) => {
+                self.rows.keep_time(now_ms)?;
+                self.rows.put_back(*message_id, &back)?;
+            }
+            Settlement::Joined { other, back } => {
+                self.rows.keep_time(now_ms)?;
+                self.rows.change_waiting(other, &back)?;
+                self.rows.delete_message(*message_id)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// See [`Store::redrive`](crate::store::Store::redrive).
+    pub fn redrive(&mut self, message_id: MessageId) -> Result<MessageId, WorldError> {
+        self.news.queue = true;
+        let dead = self.rows.dead(message_id)?;
+        let dead = dead.ok_or_else(|| {
+            WorldError::not_found(format!("there is no dead message \"{message_id}\""))
+        })?;
+        let key = dead.idempotency_key.as_deref();
+        let successor = key.map(|key| self.rows.message_with_key(key)).transpose()?.flatten();
+        match redrive(dead.created_at_ms, successor) {
+            Redrive::Succeeded(successor) => {
+                self.rows.delete_message(message_id)?;
+                Ok(successor)
+            }
+            Redrive::Back { available_at_ms } => {
+                self.rows.revive(message_id, available_at_ms)?;
+                Ok(message_id)
+            }
+        }
+    }
+
+    /// Wakes those of the runs that are still forgotten; returns how many.
+    pub fn wake_forgotten(&mut self, found: &[RunId]) -> Result<usize, WorldError> {
+        let mut woken = 0;
+        for run_id in found {
+            let prospects = self.rows.prospects(run_id, self.now.ms)?;
+            if !prospects.is_some_and(|run| is_forgotten(&run)) {
+                continue;
+            }
+            let Some(run) = self.rows.run(run_id)? else { continue };
+            self.wake(WakeUp::of(&run))?;
+            woken += 1;
+        }
+        Ok(woken)
+    }
+}

@@ -1,0 +1,141 @@
+//! What a store does with rows, and nothing else: it loads and writes what it is told.
+
+use crate::domain::event::Event;
+use crate::domain::fence::Fence;
+use crate::domain::hook::Hook;
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::message::NewMessage;
+use crate::domain::page::Page;
+use crate::domain::queue::Waiting;
+use crate::domain::queue::forgotten::Prospects;
+use crate::domain::queue::settle::{Back, Delivered};
+use crate::domain::resume_key::KeyedResume;
+use crate::domain::run::Run;
+use crate::domain::step::Step;
+use crate::domain::transition::Tail;
+use crate::domain::wait::Wait;
+use crate::error::WorldError;
+use crate::store::{HookView, RunView, StepView};
+
+/// A message with a lease, as its settlement needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasedRow {
+    /// What the rule reads.
+    pub delivered: Delivered,
+    /// Which handler gets it.
+    pub queue_name: String,
+    /// The run that it replays, if any.
+    pub run_id: Option<RunId>,
+}
+
+/// A message that was given up, as putting it back needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadRow {
+    /// When it was enqueued.
+    pub created_at_ms: i64,
+    /// Its idempotency key.
+    pub idempotency_key: Option<String>,
+}
+
+/// Where and when a message is put into the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// A number that nobody else has drawn; the store may take a higher one to keep the order.
+    pub fresh_id: MessageId,
+    /// The queue's time.
+    pub created_at_ms: i64,
+    /// The earliest time at which it is delivered.
+    pub available_at_ms: i64,
+}
+
+/// The rows of one transaction. Every function is a load or a write of rows by key; the rules that
+/// say which, and what for, are in [`crate::domain`].
+///
+/// A function fails with a storage fault only, for which the whole transaction is rolled back.
+#[allow(missing_docs)] // the names and types say it; what they do not say is written
+pub trait Rows {
+    fn run(&self, run_id: &RunId) -> Result<Option<Run>, WorldError>;
+    /// The last event of a run's log.
+    fn tail(&self, run_id: &RunId) -> Result<Option<Tail>, WorldError>;
+    fn step(&self, run_id: &RunId, step_id: &CorrelationId) -> Result<Option<Step>, WorldError>;
+    /// A hook of the run, disposed or not.
+    fn hook(&self, run_id: &RunId, hook_id: &CorrelationId) -> Result<Option<Hook>, WorldError>;
+    /// The hook that holds this token.
+    fn live_hook(&self, token: &HookToken) -> Result<Option<Hook>, WorldError>;
+    fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Result<Option<Wait>, WorldError>;
+    /// The waits of a run that are not completed, in the order of its log.
+    fn pending_waits(&self, run_id: &RunId) -> Result<Vec<Wait>, WorldError>;
+    /// The event that made a hook, with its payload.
+    fn hook_created(
+        &self,
+        run_id: &RunId,
+        hook_id: &CorrelationId,
+    ) -> Result<Option<Event>, WorldError>;
+
+    /// The run with its payloads; the next three likewise.
+    fn run_view(&self, run: Run) -> Result<RunView, WorldError>;
+    fn step_view(&self, step: Step) -> Result<StepView, WorldError>;
+    fn hook_view(&self, hook: Hook) -> Result<HookView, WorldError>;
+    /// The whole log of a run with payloads; `None` when it is longer than a page.
+    fn whole_log(&self, run_id: &RunId) -> Result<Option<Page<Event>>, WorldError>;
+
+    fn insert_run(&self, run: &Run) -> Result<(), WorldError>;
+    fn update_run(&self, run: &Run) -> Result<(), WorldError>;
+    fn insert_event(&self, event: &Event) -> Result<(), WorldError>;
+    fn insert_step(&self, step: &Step) -> Result<(), WorldError>;
+    fn update_step(&self, step: &Step) -> Result<(), WorldError>;
+    fn insert_hook(&self, hook: &Hook) -> Result<(), WorldError>;
+    /// The hook gives its token up.
+    fn dispose_hook(
+        &self,
+        run_id: &RunId,
+        hook_id: &CorrelationId,
+        at_ms: i64,
+    ) -> Result<(), WorldError>;
+    fn delete_hooks(&self, run_id: &RunId) -> Result<(), WorldError>;
+    fn insert_wait(&self, wait: &Wait) -> Result<(), WorldError>;
+    fn update_wait(&self, wait: &Wait) -> Result<(), WorldError>;
+    fn delete_waits(&self, run_id: &RunId) -> Result<(), WorldError>;
+
+    fn keyed_resume(&self, key_digest: &str) -> Result<Option<KeyedResume>, WorldError>;
+    /// Inserts it, or replaces one that has expired.
+    fn put_keyed_resume(&self, key_digest: &str, resume: &KeyedResume) -> Result<(), WorldError>;
+    /// Deletes at most `limit` of those that have expired.
+    fn delete_expired_resumes(&self, now_ms: i64, limit: usize) -> Result<(), WorldError>;
+
+    /// The message with this idempotency key that was not given up.
+    fn message_with_key(&self, idempotency_key: &str) -> Result<Option<MessageId>, WorldError>;
+    /// The waiting messages of a run in a queue, the first due first.
+    fn waiting(&self, run_id: &RunId, queue_name: &str) -> Result<Vec<Waiting>, WorldError>;
+    /// Returns the id that it got.
+    fn insert_message(&self, message: &NewMessage, at: Arrival) -> Result<MessageId, WorldError>;
+    fn move_message(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
+    /// Makes every message of a run a wake-up with this body, leased ones too.
+    fn make_wake_ups(&self, run_id: &RunId, body: &[u8]) -> Result<(), WorldError>;
+    /// Deletes the wake-ups of a run that nobody has the lease of.
+    fn delete_wake_ups(&self, run_id: &RunId) -> Result<(), WorldError>;
+    fn delete_message(&self, id: MessageId) -> Result<(), WorldError>;
+
+    /// Whether the message still has this lease, or is a step's message that was given back and that
+    /// nobody has been given since.
+    fn lease_holds(&self, lease: &Fence) -> Result<bool, WorldError>;
+    fn leased(
+        &self,
+        id: MessageId,
+        lease_token: &LeaseToken,
+    ) -> Result<Option<LeasedRow>, WorldError>;
+    /// Deletes the message if it has this lease; whether it had.
+    fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Result<bool, WorldError>;
+    /// Frees the lease of a message, which waits again.
+    fn put_back(&self, id: MessageId, back: &Back) -> Result<(), WorldError>;
+    /// Changes how a waiting message waits; without an error it keeps the one that it has.
+    fn change_waiting(&self, id: MessageId, back: &Back) -> Result<(), WorldError>;
+    /// Frees the lease of a message and gives it up.
+    fn bury(&self, id: MessageId, error: &str, now_ms: i64) -> Result<(), WorldError>;
+    /// Keeps the queue's time, for processes to come.
+    fn keep_time(&self, now_ms: i64) -> Result<(), WorldError>;
+    fn dead(&self, id: MessageId) -> Result<Option<DeadRow>, WorldError>;
+    /// A dead message waits again, with no attempts counted.
+    fn revive(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
+    fn prospects(&self, run_id: &RunId, now_ms: i64) -> Result<Option<Prospects>, WorldError>;
+}
