@@ -53,6 +53,47 @@ const CONTEXTS = `
     console.log(JSON.stringify({ handlers, callers }));
   })();`;
 
+/** The process opens its own database with Node's SQLite, and another process is the last to close it. */
+const SQLITE_BESIDE = `
+  const { DatabaseSync } = require('node:sqlite');
+  const { execFileSync } = require('node:child_process');
+  const { createWorld } = require('hookline');
+  const url = process.env.WORKFLOW_HOOKLINE_URL;
+  const COUNT = \`
+    const { DatabaseSync } = require('node:sqlite');
+    const database = new DatabaseSync(process.argv[1]);
+    const sql = "SELECT count(*) AS n FROM events WHERE event_type = 'hook_received'";
+    console.log(database.prepare(sql).get().n);
+    database.close();\`;
+  const receivedElsewhere = () =>
+    Number(execFileSync(process.execPath, ['--no-warnings', '-e', COUNT, url], { encoding: 'utf8' }));
+  (async () => {
+    const world = createWorld({ url });
+    const { run } = await world.events.create(null, {
+      eventType: 'run_created',
+      specVersion: 3,
+      eventData: { deploymentId: 'd', workflowName: 'workflow//./a//b', input: new Uint8Array(1) },
+    });
+    const write = (eventType, correlationId, eventData) =>
+      world.events.create(run.runId, { eventType, specVersion: 3, correlationId, eventData });
+    await write('run_started');
+    await write('hook_created', 'hook_1', { token: 'token' });
+    const received = [];
+    for (let round = 1; round <= 3; round += 1) {
+      for (let n = 0; n < 10; n += 1) {
+        await write('hook_received', 'hook_1', { token: 'token', payload: new Uint8Array(100) });
+      }
+      const database = new DatabaseSync(url);
+      database.prepare('SELECT count(*) FROM runs').get();
+      database.close();
+      received.push(receivedElsewhere());
+    }
+    await world.close();
+    console.log(JSON.stringify([...received, receivedElsewhere()]));
+  })();`;
+/** The Nodes that have SQLite. */
+const NODES_WITH_SQLITE = ['22', '24'];
+
 /** Tests of an example that has been installed and built. */
 export function worksOnEveryNode(appOf) {
   for (const version of NODES) {
@@ -84,6 +125,18 @@ export function worksOnEveryNode(appOf) {
           callers: ['ada', 'bob', 'eve', 'ada'],
         });
       });
+
+      const withSqlite = { skip: !NODES_WITH_SQLITE.includes(version) };
+      test(
+        'nothing is lost when the process opens its database with node:sqlite',
+        withSqlite,
+        async () => {
+          const env = { WORKFLOW_HOOKLINE_URL: join(await newFolder('database'), 'hookline.db') };
+          const options = ['--no-warnings', '-e', SQLITE_BESIDE];
+          const output = await program(appOf(), node, options, undefined, env);
+          assert.deepEqual(JSON.parse(output), [10, 20, 30, 30]);
+        },
+      );
 
       test('a workflow pauses, is resumed and ends', async () => {
         const port = await freePort();

@@ -11,6 +11,8 @@
  *   DISK_FAILS    how many of a thousand syncs fail
  *   DISK_SPARES   how many syncs go well first
  *   DISK_LISTING  a file that gets a line for each sync, with the name of the synced file
+ *   DISK_READ_ONLY  a file: while it exists, whatever would write to the folder fails with EROFS, also by
+ *                 what is open already, as after an error for which Linux remounts a disk read-only
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -80,6 +82,18 @@ static const char *watched(const char *path) {
   return end > 4 && !strcmp(name + end - 4, "-shm") ? NULL : name;
 }
 
+static int is_read_only(void) {
+  const char *flag = getenv("DISK_READ_ONLY");
+  if (!flag || access(flag, F_OK)) return 0;
+  errno = EROFS;
+  return 1;
+}
+
+static int is_inside(const char *path) {
+  const char *folder = getenv("DISK_FOLDER");
+  return folder && !strncmp(path, folder, strlen(folder));
+}
+
 static void remember(int fd, const char *path) {
   const char *name = watched(path);
   if (fd < 0 || fd >= FDS_MAX) return;
@@ -102,6 +116,7 @@ static void remember(int fd, const char *path) {
 static struct file *file_of(int fd) { return fd >= 0 && fd < FDS_MAX ? open_fds[fd].file : NULL; }
 
 static int open_as(const char *real, const char *path, int flags, mode_t mode) {
+  if (flags & (O_WRONLY | O_RDWR | O_CREAT) && is_inside(path) && is_read_only()) return -1;
   int fd = REAL(real, open_type)(path, flags, mode);
   remember(fd, path);
   return fd;
@@ -148,6 +163,7 @@ static void wait_for_sync(int fd, int is_length, off_t at, const void *data, siz
 }
 
 ssize_t write(int fd, const void *data, size_t bytes) {
+  if (file_of(fd) && is_read_only()) return -1;
   off_t at = file_of(fd) ? lseek(fd, 0, SEEK_CUR) : 0;
   ssize_t written = REAL("write", write_type)(fd, data, bytes);
   if (written > 0 && file_of(fd)) wait_for_sync(fd, 0, at, data, (size_t)written);
@@ -155,6 +171,7 @@ ssize_t write(int fd, const void *data, size_t bytes) {
 }
 
 static ssize_t pwrite_as(const char *real, int fd, const void *data, size_t bytes, off_t at) {
+  if (file_of(fd) && is_read_only()) return -1;
   ssize_t written = REAL(real, pwrite_type)(fd, data, bytes, at);
   if (written > 0 && file_of(fd)) wait_for_sync(fd, 0, at, data, (size_t)written);
   return written;
@@ -164,6 +181,7 @@ ssize_t pwrite(int fd, const void *data, size_t bytes, off_t at) { return pwrite
 ssize_t pwrite64(int fd, const void *data, size_t bytes, off_t at) { return pwrite_as("pwrite64", fd, data, bytes, at); }
 
 static int truncate_as(const char *real, int fd, off_t length) {
+  if (file_of(fd) && is_read_only()) return -1;
   int done = REAL(real, truncate_type)(fd, length);
   if (!done && file_of(fd)) wait_for_sync(fd, 1, length, NULL, 0);
   return done;
@@ -224,6 +242,7 @@ static int sync_as(const char *real, int fd) {
 
 /* A name that is gone is taken to be gone from the disk. */
 int unlink(const char *path) {
+  if (is_inside(path) && is_read_only()) return -1;
   const char *name = watched(path);
   pthread_mutex_lock(&mutex);
   for (int i = 0; name && getenv("DISK_IMAGE") && i < file_count; i++) {

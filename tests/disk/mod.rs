@@ -1,4 +1,5 @@
 //! A disk whose syncs can fail and are listed, below a process of the running test program.
+#![allow(dead_code)] // each of the users needs a part
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,11 @@ impl Disk {
             .output()
             .expect("it runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A file that is on no failing disk.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The file that lists the syncs.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest, EventType};
 use hookline::domain::payload::Payload;
-use hookline::error::ErrorKind;
+use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{ClaimRequest, Completion, Outcome, Store};
 
 use disk::Disk;
@@ -80,15 +80,19 @@ fn app() {
 /// What may fail and be done again later.
 fn deliver(store: &dyn Store) {
     let _ = settled(|done| store.enqueue(step_message("s"), 0, done));
-    let request = ClaimRequest {
+    let claimed = settled(|done| store.claim(any_message(store), done));
+    for delivery in claimed.unwrap_or_default().deliveries {
+        let (id, lease) = (delivery.message_id, delivery.lease_token);
+        let _ = settled(|done| store.settle_delivery(id, lease, Outcome::Ack, done));
+    }
+}
+
+fn any_message(store: &dyn Store) -> ClaimRequest {
+    ClaimRequest {
         limit: 10,
         prefixes: vec![WORKFLOW_PREFIX.into(), STEP_PREFIX.into()],
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: 30_000,
-    };
-    for delivery in settled(|done| store.claim(request, done)).unwrap_or_default().deliveries {
-        let (id, lease) = (delivery.message_id, delivery.lease_token);
-        let _ = settled(|done| store.settle_delivery(id, lease, Outcome::Ack, done));
     }
 }
 
@@ -161,4 +165,59 @@ fn a_disk_that_fails_most_of_the_time_keeps_what_it_acknowledged() {
     for seed in 1..=2 {
         nothing_is_lost_and_nothing_rejected_is_there(seed, 500, 50);
     }
+}
+
+/// Names the file that makes the disk read-only.
+const READ_ONLY: &str = "DISK_READ_ONLY";
+
+/// Works on a disk that is read-only for a while, and prints what came of each operation.
+#[test]
+#[ignore = "it is the app of the next test"]
+fn app_on_a_read_only_disk() {
+    let folder = std::env::var(APP).expect("another test starts this");
+    let flag = std::env::var(READ_ONLY).expect("another test names it");
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let store = open_file(&Path::new(&folder).join("world.db"), &clock).expect("it opens");
+    let world = kit::World::of(Arc::new(store), clock);
+    world.start_runs(1);
+    world.does(1, hook_created("h", "token"));
+    let work = |phase: &str, number: u32| {
+        let code = |result: Result<(), WorldError>| {
+            result.map_or_else(|error| error.kind.code().to_owned(), |()| "done".to_owned())
+        };
+        let resumed = world.tries(resume(number)).map(drop);
+        let claimed = settled(|done| world.store.claim(any_message(&*world.store), done));
+        let (resumed, claimed) = (code(resumed), code(claimed.map(drop)));
+        let read = world.log(1).len();
+        println!("{phase}: resume {resumed}, claim {claimed}, {read} events");
+    };
+    work("before", 1);
+    std::fs::write(&flag, "").expect("it is on another disk");
+    work("meanwhile", 2);
+    work("meanwhile", 3);
+    std::fs::remove_file(&flag).expect("it is there");
+    work("afterwards", 4);
+    std::process::abort();
+}
+
+#[test]
+fn a_disk_that_is_read_only_for_a_while_is_told_of_and_loses_nothing() {
+    let disk = Disk::failing(1, 0);
+    let flag = disk.beside("read-only").display().to_string();
+    let output = disk.run("app_on_a_read_only_disk", APP, &[(READ_ONLY, flag)]);
+    let said = |phase: &str| -> Vec<&str> {
+        let lines = output.lines().filter_map(|line| line.find(phase).map(|at| &line[at..]));
+        lines.collect()
+    };
+    assert_eq!(said("before"), ["before: resume done, claim done, 4 events"]);
+    // Of the commit that met the change a part may be on the disk, until the log can be written anew.
+    assert_eq!(
+        said("meanwhile"),
+        [
+            "meanwhile: resume OUTCOME_UNKNOWN, claim READ_ONLY, 4 events",
+            "meanwhile: resume READ_ONLY, claim READ_ONLY, 4 events",
+        ]
+    );
+    assert_eq!(said("afterwards"), ["afterwards: resume done, claim done, 5 events"]);
+    assert_eq!(recovered(&disk.image()), [1, 4]);
 }
