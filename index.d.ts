@@ -8,44 +8,13 @@
  * @packageDocumentation
  */
 
-import type { RunStatus, StructuredError, World, WorldOptions } from './world.js';
+import type { Hook, RunStatus, StructuredError, World, WorldOptions } from './world.js';
 
 export type * from './world.js';
 
 // ---------------------------------------------------------------------------------------------
 // Resuming hooks
 // ---------------------------------------------------------------------------------------------
-
-/**
- * A durable resume point of a workflow run, made by `createHook()` inside the workflow.
- */
-export interface Hook {
-  /** The workflow run that this hook belongs to. */
-  runId: string;
-  /** This hook's identifier within its run. */
-  hookId: string;
-  /** The secret that names this hook. */
-  token: string;
-  /** The owner (team or user) of this hook; this World, which has none, says `hookline`. */
-  ownerId: string;
-  /** The project of this hook; this World, which has none, says `hookline`. */
-  projectId: string;
-  /** The environment in which this hook was created. */
-  environment: string;
-  /**
-   * What the workflow attached to the hook when it created it.
-   *
-   * {@link getHookByToken} and {@link resumeHook} by token give the value itself; a hook read from
-   * the World (`world.hooks`) has it as stored bytes. The key is absent when there is none.
-   */
-  metadata?: any;
-  /** When this hook was created. */
-  createdAt: Date;
-  /** The spec version of the SDK that created this hook. */
-  specVersion?: number;
-  /** Whether the public webhook route may resume this hook; `undefined` counts as true. */
-  isWebhook?: boolean;
-}
 
 /**
  * An AES-GCM key of Web Crypto, described by structure so that neither the DOM's types nor Node's

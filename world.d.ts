@@ -2,8 +2,6 @@
  * The World and what it stores: the types of `createWorld()`'s result, which the Workflow SDK calls.
  * `index.d.ts` exports them all; nothing needs to import this file.
  */
-import type { Hook } from './index.js';
-
 /**
  * Options of `createWorld()`. An option wins over its environment variable.
  * Values are judged when the database opens: a bad one, and an option that there is not, is the error
@@ -457,6 +455,37 @@ export type StepWithoutData = Omit<Step, 'input' | 'output'> & {
   input: undefined;
   output: undefined;
 };
+
+/**
+ * A durable resume point of a workflow run, made by `createHook()` inside the workflow.
+ */
+export interface Hook {
+  /** The workflow run that this hook belongs to. */
+  runId: string;
+  /** This hook's identifier within its run. */
+  hookId: string;
+  /** The secret that names this hook. */
+  token: string;
+  /** The owner (team or user) of this hook; this World, which has none, says `hookline`. */
+  ownerId: string;
+  /** The project of this hook; this World, which has none, says `hookline`. */
+  projectId: string;
+  /** The environment in which this hook was created. */
+  environment: string;
+  /**
+   * What the workflow attached to the hook when it created it.
+   *
+   * `getHookByToken()` and `resumeHook()` by token give the value itself; a hook read from
+   * the World (`world.hooks`) has it as stored bytes. The key is absent when there is none.
+   */
+  metadata?: any;
+  /** When this hook was created. */
+  createdAt: Date;
+  /** The spec version of the SDK that created this hook. */
+  specVersion?: number;
+  /** Whether the public webhook route may resume this hook; `undefined` counts as true. */
+  isWebhook?: boolean;
+}
 
 /** A durable timer of a run. */
 export interface Wait {

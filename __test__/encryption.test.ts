@@ -206,7 +206,8 @@ test('a sealed token is shown to whoever may read it, and names its hook', async
 });
 
 test('a generated entry is a ring', async () => {
-  const { newRingEntry } = loadModule<typeof import('../ts/keygen')>('ts/keygen.ts');
+  const { newRingEntry } =
+    loadModule<typeof import('../ts/cli/ring-entry')>('ts/cli/ring-entry.ts');
   const fresh = newWorld({ encryptionKeys: [newRingEntry('b'), newRingEntry()] });
   expect(await fresh.getEncryptionKeyForRun('wrun_x')).toHaveLength(32);
   expect(newRingEntry()).not.toBe(newRingEntry());

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadModule, ROOT } from './support';
 
-const { invalid, toError } = loadModule<typeof import('../ts/errors')>('ts/errors.ts');
+const { invalid, toError } =
+  loadModule<typeof import('../ts/native/errors')>('ts/native/errors.ts');
 
 const fault = (code: string, details: Record<string, unknown> = {}) =>
   toError({ code, message: `message of ${code}`, details });

@@ -1,4 +1,4 @@
-import { copyBytes, decodeJson, encodeJson, isBytes } from '../ts/json';
+import { copyBytes, decodeJson, encodeJson, isBytes } from '../ts/native/json';
 
 const roundTrip = (value: unknown) => decodeJson(encodeJson(value) as string);
 

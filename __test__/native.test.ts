@@ -2,10 +2,10 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { cleanUp, loadModule, newFolder, ROOT } from './support';
 
-type Native = typeof import('../ts/native');
+type Native = typeof import('../ts/native/binding');
 
 /** The loader as it finds itself in a bundle: its own file name leads nowhere. */
-const bundled = () => loadModule<Native>('ts/native.ts', '/ROOT/.next/server/route.js');
+const bundled = () => loadModule<Native>('ts/native/binding.ts', '/ROOT/.next/server/route.js');
 
 afterEach(async () => {
   jest.restoreAllMocks();
@@ -13,7 +13,10 @@ afterEach(async () => {
 });
 
 test('the addon is the one beside the package, loaded once', () => {
-  const { loadBinding } = loadModule<Native>('ts/native.ts', join(ROOT, 'dist', 'index.js'));
+  const { loadBinding } = loadModule<Native>(
+    'ts/native/binding.ts',
+    join(ROOT, 'dist', 'index.js'),
+  );
   expect(loadBinding()).toBe(loadBinding());
   expect(loadBinding().NativeWorld).toEqual(expect.any(Function));
 });
@@ -38,7 +41,7 @@ test('an addon that is not there is an error that says so, and is looked for aga
 });
 
 test('a reply with a fault is thrown as the class for its code', () => {
-  const { answerOf } = loadModule<Native>('ts/native.ts');
+  const { answerOf } = loadModule<Native>('ts/native/binding.ts');
   const error = JSON.stringify({ code: 'HOOK_NOT_FOUND', message: 'm', details: { token: 't' } });
   expect(() => answerOf({ error })).toThrow(
     expect.objectContaining({ name: 'HookNotFoundError', token: 't' }),
@@ -46,6 +49,6 @@ test('a reply with a fault is thrown as the class for its code', () => {
 });
 
 test('a reply may have neither JSON nor bytes', () => {
-  const { answerOf } = loadModule<Native>('ts/native.ts');
+  const { answerOf } = loadModule<Native>('ts/native/binding.ts');
   expect(answerOf({})).toEqual({ json: undefined, bytes: new Uint8Array(0) });
 });

@@ -71,7 +71,7 @@ test('every target has a platform package, and the loader’s advice knows it', 
       main: `hookline.${platform}.node`,
     });
   }
-  const source = readFileSync(join(ROOT, 'ts', 'addon-missing.ts'), 'utf8');
+  const source = readFileSync(join(ROOT, 'ts', 'native', 'addon-missing.ts'), 'utf8');
   const known = [...source.matchAll(/^ {2}'([\w-]+)',$/gm)].map(([, platform]) => platform);
   expect(known).toEqual(PLATFORMS);
 });

@@ -1,8 +1,8 @@
-import type { PayloadRef } from '../ts/native';
+import type { PayloadRef } from '../ts/native/binding';
 import { loadModule } from './support';
 
 const { payloadOf, toEvent, toHook, toPage, toRun, toStep, toWait } =
-  loadModule<typeof import('../ts/records')>('ts/records.ts');
+  loadModule<typeof import('../ts/native/records')>('ts/native/records.ts');
 
 const BYTES = Buffer.from('....payload');
 const PAYLOAD: PayloadRef = { at: 4, len: 7 };

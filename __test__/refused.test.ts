@@ -3,8 +3,9 @@ import { RunNotSupportedError, type World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
 import { cleanUp, devalue, loadModule, newRun, newWorld } from './support';
 
-const { handOver } = loadModule<typeof import('../ts/refused')>('ts/refused.ts');
-const { invalid, toError } = loadModule<typeof import('../ts/errors')>('ts/errors.ts');
+const { handOver } = loadModule<typeof import('../ts/world/hand-over')>('ts/world/hand-over.ts');
+const { invalid, toError } =
+  loadModule<typeof import('../ts/native/errors')>('ts/native/errors.ts');
 
 const STEP = '__wkf_step_look';
 const FLOW = '__wkf_workflow_look';

@@ -1,5 +1,5 @@
 /** A timer of any length. */
-import { after } from '../ts/timer';
+import { after } from '../ts/engine/timer';
 
 const DAY_MS = 24 * 3600 * 1000;
 

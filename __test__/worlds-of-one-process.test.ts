@@ -107,7 +107,8 @@ test('a World that was refused leaves the database to the first when it closes',
 });
 
 test('deliveries over HTTP are verified by a World that is no reader, whichever opened first', () => {
-  const { joinTable, openedWorld } = loadModule<typeof import('../ts/handlers')>('ts/handlers.ts');
+  const { joinTable, openedWorld } =
+    loadModule<typeof import('../ts/engine/handlers')>('ts/engine/handlers.ts');
   const engineOf = (role?: string) => ({ key: () => 'shared', config: () => ({ role }) }) as never;
   const [reader, native] = [{}, {}] as never[];
   const asking = engineOf('reader');

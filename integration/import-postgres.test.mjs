@@ -3,12 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startPostgres } from '../scripts/postgres.mjs';
 import { freePort, newFolder, program } from './apps.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -20,7 +19,7 @@ let runs;
 
 before(async () => {
   folder = await installed();
-  postgres = await startPostgres();
+  postgres = await ownPostgres();
   const env = { WORKFLOW_POSTGRES_URL: postgres.url };
   const modules = join(folder, 'node_modules');
   const setUp = join(modules, '@workflow', 'world-postgres', 'bin', 'setup.js');
@@ -44,30 +43,12 @@ async function installed() {
   return made;
 }
 
-/** A server of this test alone; it refuses to run as root. */
-async function startPostgres() {
+/** A server of this test alone. */
+async function ownPostgres() {
   const script = join(here, '..', 'scripts', 'install-postgres.sh');
   const programs = execFileSync('bash', [script], { encoding: 'utf8' }).trim();
-  const asUser = userInfo().uid === 0 ? ['runuser', '-u', 'postgres', '--'] : [];
-  const place = await newFolder('postgres-server');
-  const data = join(place, 'data');
-  mkdirSync(data);
-  chmodSync(place, 0o755);
-  // The folders above belong to whoever runs the tests, and must let the server through.
-  chmodSync(dirname(place), 0o755);
-  if (asUser.length > 0) execFileSync('chown', ['-R', 'postgres', place]);
-  const run = (name, ...args) => {
-    const [command, ...rest] = [...asUser, join(programs, name), ...args];
-    execFileSync(command, rest, { cwd: '/', stdio: ['ignore', 'ignore', 'inherit'] });
-  };
-  const port = await freePort();
-  run('initdb', '-D', data, '-A', 'trust', '-U', 'postgres');
-  const options = `-p ${port} -k ${place} -c listen_addresses=127.0.0.1 -c fsync=off`;
-  run('pg_ctl', '-D', data, '-o', options, '-l', join(place, 'log'), '-w', 'start');
-  return {
-    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
-    stop: () => run('pg_ctl', '-D', data, '-m', 'immediate', 'stop'),
-  };
+  const [place, port] = [await newFolder('postgres-server'), await freePort()];
+  return startPostgres({ programs, place, port, settings: ['fsync=off'] });
 }
 
 async function hookline(...args) {

@@ -28,17 +28,22 @@ const WORKFLOW_TEXTS = [
  * needed later, and the others, because an app that also imports `hookline/testing` must not have
  * them twice. An error is `instanceof` the class of `hookline`, whichever part made it.
  */
-const APART = { sdk: './sdk-4.js', index: './index.js', errors: './errors.js' };
+const APART = {
+  sdk: { source: join(root, 'ts/sdk/4'), path: './sdk-4.js' },
+  index: { source: join(root, 'ts/index'), path: './index.js' },
+  errors: { source: join(root, 'ts/native/errors'), path: './errors.js' },
+};
 
 /** Keeps some of them apart. */
 function apart(...names) {
+  const kept = names.map((name) => APART[name]);
   return {
     name: 'apart',
     setup({ onResolve }) {
-      onResolve({ filter: /^\.\.?\/\w+$/ }, ({ path, importer }) => {
-        const name = path.split('/').at(-1);
-        const isOurs = importer.startsWith(join(root, 'ts'));
-        return isOurs && names.includes(name) ? { path: APART[name], external: true } : undefined;
+      onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+        const wanted = join(resolveDir, path);
+        const found = kept.find(({ source }) => source === wanted);
+        return found && { path: found.path, external: true };
       });
     },
   };
@@ -48,7 +53,7 @@ function apart(...names) {
 const sdkShims = {
   name: 'sdk-shims',
   setup({ onResolve }) {
-    const shim = (name) => ({ path: join(root, 'ts', 'sdk', name) });
+    const shim = (name) => ({ path: join(root, 'ts', 'sdk', '4', name) });
     const inCore = (importer) => importer.startsWith(core);
     onResolve({ filter: /\/runtime\/world\.js$|^\.\/world\.js$/ }, ({ importer }) =>
       inCore(importer) ? shim('world.ts') : undefined,
@@ -122,7 +127,9 @@ async function bundle(entry, outfile, plugins, options = {}) {
 const builtins = new Set(require('node:module').builtinModules);
 
 function isOwnOrBuiltin(path) {
-  return Object.values(APART).includes(path) || builtins.has(path.replace(/^node:/, ''));
+  return (
+    Object.values(APART).some((it) => it.path === path) || builtins.has(path.replace(/^node:/, ''))
+  );
 }
 
 /** Builds the scanned texts at run time instead. */
@@ -188,10 +195,10 @@ await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 const inputs = [
   ...(await bundle('ts/index.ts', 'index.js', [apart('sdk', 'errors')])),
-  ...(await bundle('ts/errors.ts', 'errors.js', [noRegistration])),
+  ...(await bundle('ts/native/errors.ts', 'errors.js', [noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
-  ...(await bundle('ts/next.ts', 'next.js', [])),
-  ...(await bundle('ts/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
+  ...(await bundle('ts/setup/next.ts', 'next.js', [])),
+  ...(await bundle('ts/sdk/4/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
   ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors')])),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),
 ];

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::domain::refusal::Refusal;
 
-/// What kind of error; `ts/errors.ts` makes a class of the SDK out of each code.
+/// What kind of error; `ts/native/errors.ts` makes a class of the SDK out of each code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// No such run.
@@ -64,7 +64,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The code that crosses into JavaScript; part of the contract with `ts/errors.ts`.
+    /// The code that crosses into JavaScript; part of the contract with `ts/native/errors.ts`.
     pub fn code(self) -> &'static str {
         match self {
             ErrorKind::RunNotFound => "RUN_NOT_FOUND",

@@ -2,6 +2,14 @@
  * The package's entry. Loading it opens nothing, starts nothing, and loads neither the addon nor
  * the bundled serializer. `../index.d.ts` documents what it exports.
  */
+
+export { getHookByToken, resumeHook } from './api/hooks';
+export { IDEMPOTENCY_WINDOW_MS } from './api/limits';
+export { getRun, Run } from './api/run';
+export { runStep } from './api/run-step';
+export { start } from './api/start';
+export { waitForHook } from './api/wait-for-hook';
+export { resumeWebhook } from './api/webhook';
 export {
   EntityConflictError,
   HookNotFoundError,
@@ -16,12 +24,5 @@ export {
   WorkflowRunNotFoundError,
   WorkflowRuntimeError,
   WorkflowWorldError,
-} from './errors';
-export { getHookByToken, resumeHook } from './hooks';
-export { IDEMPOTENCY_WINDOW_MS } from './limits';
-export { getRun, Run } from './run';
-export { runStep } from './run-step';
-export { start } from './start';
-export { waitForHook } from './wait-for-hook';
-export { resumeWebhook } from './webhook';
-export { createWorld, createWorld as default } from './world';
+} from './native/errors';
+export { createWorld, createWorld as default } from './world/world';

@@ -3,6 +3,8 @@
  * `workflow`, and they run in a sandbox without Node. The errors are real, so that a workflow can
  * recognise one that a step has thrown; the functions say where they belong.
  */
+
+export { IDEMPOTENCY_WINDOW_MS } from './api/limits';
 export {
   EntityConflictError,
   HookNotFoundError,
@@ -17,8 +19,7 @@ export {
   WorkflowRunNotFoundError,
   WorkflowRuntimeError,
   WorkflowWorldError,
-} from './errors';
-export { IDEMPOTENCY_WINDOW_MS } from './limits';
+} from './native/errors';
 
 function outside(name: string) {
   return (): never => {

@@ -1,7 +1,7 @@
 //! What JavaScript sees: the only module that names napi. It parses, calls [`crate::world`] and
 //! converts; a rule found here is in the wrong place.
 //!
-//! Values cross as text and bytes (see `ts/native.ts`): objects made here would belong to the addon's
+//! Values cross as text and bytes (see `ts/native/binding.ts`): objects made here would belong to the addon's
 //! realm, and under Jest fail every `instanceof`.
 
 mod api;

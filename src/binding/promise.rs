@@ -238,7 +238,7 @@ unsafe extern "C" fn tear_down(env: *mut c_void) {
     }
 }
 
-/// `{ json?, bytes? }` or `{ error }`: see `NativeReply` in `ts/native.ts`.
+/// `{ json?, bytes? }` or `{ error }`: see `NativeReply` in `ts/native/binding.ts`.
 fn reply_object(env: sys::napi_env, answer: Answer) -> Result<sys::napi_value> {
     let mut object = ptr::null_mut();
     // SAFETY: on the environment's thread with its live `env`; all pointers are to live values.

@@ -1,4 +1,4 @@
-//! Replies: the engine's types into one JSON document and one block of bytes (`ts/native.ts`).
+//! Replies: the engine's types into one JSON document and one block of bytes (`ts/native/binding.ts`).
 
 use std::collections::HashMap;
 
@@ -533,7 +533,7 @@ pub fn stats(depth: &QueueDepth, pulse: &PulseReading) -> Result<Reply, WorldErr
     }))
 }
 
-/// The text of a refusal (`NativeFault` in `ts/native.ts`).
+/// The text of a refusal (`NativeFault` in `ts/native/binding.ts`).
 pub fn fault(error: &WorldError) -> String {
     json!({
         "code": error.kind.code(),

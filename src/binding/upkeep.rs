@@ -1,4 +1,4 @@
-//! The part of `NativeWorld` for the person who runs a World: the CLI and `ts/upkeep.ts` use it.
+//! The part of `NativeWorld` for the person who runs a World: the CLI and `ts/world/upkeep.ts` use it.
 
 use std::path::PathBuf;
 

@@ -28,7 +28,7 @@ type Outcome<T> = std::result::Result<T, WorldError>;
 
 static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 
-/// One World object's hold on the engine; the contract is `NativeWorld` in `ts/native.ts`.
+/// One World object's hold on the engine; the contract is `NativeWorld` in `ts/native/binding.ts`.
 #[napi]
 pub struct NativeWorld {
     pub(super) config: String,

@@ -6,7 +6,7 @@ use super::id::{CorrelationId, RunId};
 use super::run::{RunStatus, WORLD_SPEC_VERSION};
 use super::step::StepStatus;
 
-/// The closed list of refusals; [`crate::error::WorldError`] gives each its code, and `ts/errors.ts`
+/// The closed list of refusals; [`crate::error::WorldError`] gives each its code, and `ts/native/errors.ts`
 /// its class (`contract.md` 2.2 of the project, from the SDK's runtime).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs)] // the messages say it

@@ -74,7 +74,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A `NativeWorkerFault` of `ts/worker-faults.ts`.
+    /// A `NativeWorkerFault` of `ts/engine/worker-faults.ts`.
     pub fn report(&self) -> Value {
         json!({
             "duty": self.duty.name(),

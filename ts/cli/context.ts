@@ -1,10 +1,10 @@
 /** What every command shares: the World that it talks to, how it prints, how it ends. */
 import type { World, WorldOptions } from '../../index';
-import { engineKey, readConfig } from '../config';
-import type { Engine } from '../engine';
+import { engineKey, readConfig } from '../engine/config';
+import type { Engine } from '../engine/engine';
+import { absence } from '../engine/place';
 import { createWorld } from '../index';
-import { absence } from '../place';
-import { engineOf } from '../world';
+import { engineOf } from '../world/world';
 import { createPrinter, type Printer } from './print';
 
 /** Exit codes; the guide lists them. */

@@ -2,9 +2,11 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { World, WorldStats } from '../../index';
-import { appUrl, engineKey, readConfig } from '../config';
-import type { Engine } from '../engine';
+import { appUrl, engineKey, readConfig } from '../engine/config';
+import type { Engine } from '../engine/engine';
+import type { Place } from '../engine/place';
 import { createWorld } from '../index';
+import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import {
   installed,
   isAtLeast,
@@ -12,10 +14,8 @@ import {
   missingSdk,
   SUPPORTED_SDK,
   unsupportedSdk,
-} from '../installed-sdk';
-import { loadBinding, type NativeWorld, settled } from '../native';
-import type { Place } from '../place';
-import { engineOf } from '../world';
+} from '../setup/installed-sdk';
+import { engineOf } from '../world/world';
 import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, printable, size, warn } from './print';
 import { type LivingWorker, livingWorkers, troublesOf } from './workers';

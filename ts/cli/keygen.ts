@@ -1,6 +1,7 @@
 /** `hookline keygen`: a new master key for the key ring. */
-import { newRingEntry } from '../keygen';
+
 import { CommandError, type Context, EXIT } from './context';
+import { newRingEntry } from './ring-entry';
 
 /** Prints a new entry of a key ring, and nothing else on standard output. */
 export async function keygen({ print }: Context, id: string | undefined): Promise<undefined> {

@@ -1,8 +1,8 @@
 /** What a run may still be woken by, as the addon tells it. */
 import type { World } from '../../index';
-import type { Engine } from '../engine';
-import { settled } from '../native';
-import { engineOf } from '../world';
+import type { Engine } from '../engine/engine';
+import { settled } from '../native/binding';
+import { engineOf } from '../world/world';
 
 /** A wait that is not over. */
 export interface OpenWait {

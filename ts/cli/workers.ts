@@ -1,9 +1,9 @@
 /** The workers of a database that live on this host, and what they say stands in their way. */
 import type { World } from '../../index';
-import type { Engine } from '../engine';
-import { settled } from '../native';
-import { describeFault, type NativeWorkerFault } from '../worker-faults';
-import { engineOf } from '../world';
+import type { Engine } from '../engine/engine';
+import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
+import { settled } from '../native/binding';
+import { engineOf } from '../world/world';
 
 /** A process that has called `world.start()` and lives; what it says may be missing. */
 export interface LivingWorker {

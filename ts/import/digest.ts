@@ -1,7 +1,7 @@
 /** What two Worlds must agree on: the same text for the same log, whoever stored it. */
 import { createHash } from 'node:crypto';
 import type { Event } from '../../index';
-import { isBytes } from '../json';
+import { isBytes } from '../native/json';
 
 /** A digest of a log, without event ids: each World derives its own. */
 export function digestOf(events: Event[]): string {

@@ -5,11 +5,11 @@
  * by running it again.
  */
 import type { Event, World } from '../../index';
-import type { Engine } from '../engine';
-import { settled } from '../native';
-import { everything } from '../pages';
-import { encodeEvent } from '../storage';
-import { engineOf } from '../world';
+import type { Engine } from '../engine/engine';
+import { settled } from '../native/binding';
+import { encodeEvent } from '../native/requests';
+import { everything } from '../world/pages';
+import { engineOf } from '../world/world';
 import { canonical, digestOf } from './digest';
 
 const PAGE = 1000;

@@ -6,7 +6,7 @@
  */
 import type { World } from '../../index';
 import type { RecordedDelivery } from '../../testing';
-import { allHandlers, type QueueHandler } from '../handlers';
+import { allHandlers, type QueueHandler } from '../engine/handlers';
 
 const HANDLERS = Symbol.for('hookline//test-handlers');
 

@@ -1,12 +1,12 @@
 /** The log of a World for tests, with payloads as the values that they were. */
 import type { CryptoKey, Event, World } from '../../index';
 import type { LoggedEvent, RecordedResume } from '../../testing';
-import { isBytes } from '../json';
-import { encryptionKeyOf } from '../keys';
-import { everything } from '../pages';
-import { PAYLOAD_FIELDS } from '../records';
-import { hydrateMetadata } from '../serialize';
-import { currentWorld } from '../world';
+import { isBytes } from '../native/json';
+import { PAYLOAD_FIELDS } from '../native/records';
+import { hydrateMetadata } from '../sdk/serialize';
+import { encryptionKeyOf } from '../world/keys';
+import { everything } from '../world/pages';
+import { currentWorld } from '../world/world';
 
 /** What a test asserts on. */
 export function createLogReader(world: World) {

@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Hook, World } from '../../index';
 import type { SeededHook } from '../../testing';
-import { encryptionKeyOf } from '../keys';
-import { dehydratePayload } from '../serialize';
-import { currentWorld, SPEC_VERSION } from '../world';
+import { dehydratePayload } from '../sdk/serialize';
+import { SPEC_VERSION } from '../sdk/spec-version';
+import { encryptionKeyOf } from '../world/keys';
+import { currentWorld } from '../world/world';
 
 /** The SDK whose runs these are: what it can decode decides how payloads are written. */
 const CORE_VERSION = '4.8.9';

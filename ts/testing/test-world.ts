@@ -6,13 +6,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { TestWorld, TestWorldOptions } from '../../testing';
-import { FOR_TESTS } from '../config';
-import type { Engine } from '../engine';
-import { invalid } from '../errors';
+import { waitForHookOf } from '../api/wait-for-hook';
+import { FOR_TESTS } from '../engine/config';
+import type { Engine } from '../engine/engine';
 import { createWorld } from '../index';
-import { answerOf, settled } from '../native';
-import { waitForHookOf } from '../wait-for-hook';
-import { engineOf } from '../world';
+import { answerOf, settled } from '../native/binding';
+import { invalid } from '../native/errors';
+import { engineOf } from '../world/world';
 import { createCourier } from './courier';
 import { createLogReader } from './log';
 import { createSeeder } from './seed';

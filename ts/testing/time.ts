@@ -1,6 +1,6 @@
 /** The time of a test: the host's, moved by an offset. */
 import ms from 'ms';
-import { invalid } from '../errors';
+import { invalid } from '../native/errors';
 
 const SHIFT = Symbol.for('hookline//date-shift');
 

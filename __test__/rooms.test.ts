@@ -1,0 +1,66 @@
+/** The rooms of `ts/`: which may import which. That no files import each other in a circle, `npm run lint` checks. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { ROOT } from './support';
+
+const TS = join(ROOT, 'ts');
+
+/** For each room, the rooms that its files may import. */
+const BELOW: Readonly<Record<string, readonly string[]>> = {
+  native: [],
+  sdk: [],
+  setup: ['native'],
+  engine: ['native', 'setup'],
+  world: ['native', 'sdk', 'setup', 'engine'],
+  api: ['native', 'sdk', 'setup', 'engine', 'world'],
+  import: ['native', 'engine', 'world'],
+  testing: ['native', 'sdk', 'engine', 'world', 'api'],
+  cli: ['native', 'setup', 'engine', 'world', 'import'],
+};
+
+/** What the package exports, as one file: only what is a package of its own imports it. */
+const ENTRIES: Readonly<Record<string, readonly string[]>> = { index: ['testing', 'cli'] };
+
+/** `[file, imported file]`, both from `ts/`, without their endings. */
+function imports(): [string, string][] {
+  const files = readdirSync(TS, { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => {
+      const text = readFileSync(join(TS, file), 'utf8');
+      const specifiers = [...text.matchAll(/(?:from|import|import\(|require\() ?'(\.[^']+)'/g)];
+      return specifiers.map(([, specifier]): [string, string] => [
+        file.split(sep).join('/'),
+        relative(TS, join(TS, file, '..', specifier as string))
+          .split(sep)
+          .join('/'),
+      ]);
+    });
+}
+
+const roomOf = (path: string) => (path.includes('/') ? (path.split('/')[0] as string) : undefined);
+
+test('a room imports only the rooms below it', () => {
+  const found = imports();
+  expect(found.length).toBeGreaterThan(100);
+  const forbidden = found.filter(([file, imported]) => {
+    const from = roomOf(file);
+    // The declarations of what users see, and the entries of the package, belong to no room.
+    if (!from || imported.startsWith('..')) return false;
+    const to = roomOf(imported);
+    if (!to) return !ENTRIES[imported]?.includes(from);
+    return from !== to && !BELOW[from]?.includes(to);
+  });
+  expect(forbidden).toEqual([]);
+});
+
+test('outside of the rooms there are only the entries of the package', () => {
+  const entries = readdirSync(TS, { withFileTypes: true });
+  expect(entries.filter((it) => it.isFile()).map(({ name }) => name)).toEqual([
+    'index.ts',
+    'workflow.ts',
+  ]);
+  expect(entries.filter((it) => it.isDirectory()).map(({ name }) => name)).toEqual(
+    Object.keys(BELOW).sort(),
+  );
+});

@@ -1,0 +1,250 @@
+/**
+ * `resumeHook` and `getHookByToken`, as `workflow/api` documents them.
+ *
+ * A resume is two native calls: a read-only look-up, because dehydration must know the run, and
+ * then one atomic operation that checks that the hook lives, appends `hook_received` and enqueues
+ * the wake-up. Nothing is written before the payload has been serialized.
+ */
+import type { CryptoKey, Hook, ResumeHookOptions, World } from '../../index';
+import { tracesTokens } from '../engine/config';
+import type { Engine } from '../engine/engine';
+import { answerOf, type NativeWorld, settled } from '../native/binding';
+import { HookNotFoundError } from '../native/errors';
+import { type NativeRecord, toHook } from '../native/records';
+import { encodePayload } from '../native/requests';
+import { dehydratePayload, hydrateMetadata } from '../sdk/serialize';
+import { SPEC_VERSION } from '../sdk/spec-version';
+import { runKey } from '../world/keys';
+import { currentEngine, currentWorld } from '../world/world';
+import { flushInBackground, outlivingTheRequest } from './background';
+import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
+import { type ResumedRun, type ResumeSpan, tracedResume } from './telemetry';
+
+/** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
+const TOKEN_LENGTH_MAX = 65_536;
+
+/**
+ * Where a call works, found once: the World of the process may be another when it ends, as in a test
+ * that does not wait for it.
+ */
+export interface Place {
+  engine: Engine;
+  native: NativeWorld;
+}
+
+/** A hook to resume. */
+export interface Target {
+  hook: Hook;
+  /** What dehydration must know of the run. */
+  run: ResumedRun;
+}
+
+/**
+ * Sends a payload to a hook and wakes its run; both are on disk when the promise resolves.
+ *
+ * @throws HookNotFoundError with the token, when no live hook has it.
+ * @throws IdempotencyConflictError when the idempotency key stands for another payload.
+ * @throws WorkflowRunNotFoundError when the hook's run is gone.
+ * @throws TypeError for an argument that is neither a token nor a hook.
+ * @throws the SDK's `WorkflowRuntimeError` for a payload that cannot be serialized; nothing is
+ *   written then.
+ * @throws WorkflowWorldError when the database cannot be used.
+ */
+export function resumeHook(
+  tokenOrHook: string | Hook,
+  payload: unknown,
+  keyOrOptions?: CryptoKey | ResumeHookOptions,
+): Promise<Hook> {
+  const resumed = tracedResume(
+    () => tokenOf(tokenOrHook),
+    () => tracesTokens(currentEngine().config()),
+    (span) => resume(tokenOrHook, payload, keyOrOptions, span),
+  );
+  return outlivingTheRequest(resumed);
+}
+
+/**
+ * The live hook that a token names, its metadata hydrated.
+ *
+ * @throws HookNotFoundError with the token, when no live hook has it.
+ */
+export async function getHookByToken(token: string): Promise<Hook> {
+  if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
+  checkToken(token);
+  const engine = currentEngine();
+  const native = await engine.look();
+  // Without its run: a hook cannot outlive it here.
+  const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
+  return hydrated(toHook(json.hook, bytes), engine);
+}
+
+async function resume(
+  tokenOrHook: string | Hook,
+  payload: unknown,
+  keyOrOptions: CryptoKey | ResumeHookOptions | undefined,
+  span: ResumeSpan | undefined,
+): Promise<Hook> {
+  const options = optionsOf(keyOrOptions);
+  const token = tokenOf(tokenOrHook);
+  checkToken(token);
+  const engine = currentEngine();
+  const native = await engine.connect();
+  const place: Place = { engine, native };
+  const { encryptionKey, idempotencyKey, idempotencyWindow } = options;
+  const sending: Sending = encryptionKey ? { encryptionKey, span } : { span };
+  if (idempotencyKey !== undefined) {
+    sending.once = await resumeKey(token, payload, idempotencyKey, idempotencyWindow);
+    const earlier = hookOfEarlierResume(native, sending.once);
+    if (earlier) return typeof tokenOrHook === 'string' ? hydrated(earlier, engine) : tokenOrHook;
+  }
+  if (typeof tokenOrHook !== 'string') {
+    return resumeTarget(place, findRunOf(native, tokenOrHook), payload, sending);
+  }
+  return resumeByToken(place, tokenOrHook, payload, sending);
+}
+
+async function resumeByToken(
+  place: Place,
+  token: string,
+  payload: unknown,
+  sending: Sending,
+): Promise<Hook> {
+  const { engine, native } = place;
+  let target: Target;
+  try {
+    target = findByToken(native, token);
+  } catch (error) {
+    // Another call with the same key may have resumed it meanwhile, and so have ended its run.
+    const earlier = sending.once && hookOfEarlierResume(native, sending.once);
+    if (earlier) return hydrated(earlier, engine);
+    throw error;
+  }
+  // Also when the caller gives a key: the metadata needs the run's own.
+  const key = await runKey(engine, target.hook.runId);
+  await hydrated(target.hook, engine, key);
+  return resumeTarget(place, target, payload, { encryptionKey: key, ...sending });
+}
+
+/** How a payload is sent. */
+export interface Sending {
+  /** The run's own unless given. */
+  encryptionKey?: CryptoKey;
+  /** Only if no resume with this key has been done. */
+  once?: ResumeKey;
+  /** Who is told of it. */
+  span?: ResumeSpan;
+}
+
+/** Sends a payload to a hook that has been found. Streams go to `world` if it is given. */
+export async function resumeTarget(
+  { engine, native }: Place,
+  { hook, run }: Target,
+  payload: unknown,
+  { encryptionKey, once, span }: Sending,
+  world?: World,
+): Promise<Hook> {
+  span?.found(hook);
+  const v1Compat = (hook.specVersion ?? 1) <= 1;
+  const key = encryptionKey ?? (await runKey(engine, hook.runId));
+  const value = await dehydrateFor({ hook, run }, payload, v1Compat, key, world);
+  const encoded = encodePayload(value);
+  const request = JSON.stringify({
+    runId: hook.runId,
+    hookId: hook.hookId,
+    token: hook.token,
+    payloadFormat: encoded?.format,
+    specVersion: SPEC_VERSION,
+    v1Compat,
+    ...once,
+  });
+  const bytes = encoded?.bytes ?? new Uint8Array(0);
+  try {
+    await settled(once ? native.resumeHookOnce(request, bytes) : native.resumeHook(request, bytes));
+  } catch (error) {
+    // SDK 4.8.9 puts the hook's id there when the hook object was given; callers look for the token.
+    throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
+  }
+  span?.committed(run);
+  return hook;
+}
+
+/** The live hook with a token, its metadata as stored, and its run: a point read. */
+export function findByToken(native: NativeWorld, token: string): Target {
+  const { json, bytes } = answerOf<{ hook: NativeRecord; run: Target['run'] }>(
+    native.hookForResume(token),
+  );
+  return { hook: toHook(json.hook, bytes), run: json.run };
+}
+
+/** The same hook, its metadata the value that the workflow gave; `known` spares asking for the key. */
+export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): Promise<Hook> {
+  if (hook.metadata !== undefined) {
+    const key = known ?? (await runKey(engine, hook.runId));
+    hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, key, currentWorld);
+  }
+  return hook;
+}
+
+// By hook object the hook itself is not looked up: the caller's object is what comes back, and the
+// atomic operation is what notices that it is gone.
+function findRunOf(native: NativeWorld, hook: Hook): Target {
+  const { json } = answerOf<{ run: Target['run'] }>(native.runForResume(hook.runId));
+  return { hook, run: json.run };
+}
+
+async function dehydrateFor(
+  { hook, run }: Target,
+  payload: unknown,
+  v1Compat: boolean,
+  key: CryptoKey | undefined,
+  world: World | undefined,
+): Promise<unknown> {
+  const uploads: Promise<unknown>[] = [];
+  try {
+    const coreVersion = run.executionContext?.workflowCoreVersion;
+    const target = { runId: hook.runId, coreVersion, v1Compat, key };
+    return await dehydratePayload(payload, target, uploads, currentWorld, world);
+  } finally {
+    flushInBackground(uploads, 'a hook payload', { runId: hook.runId, hookId: hook.hookId });
+  }
+}
+
+const OPTIONS = ['encryptionKey', 'idempotencyKey', 'idempotencyWindow'];
+
+/**
+ * The third argument is the SDK's `encryptionKeyOverride`, or our options. Options are a plain
+ * object, which a key of Web Crypto never is, in whatever realm either was made.
+ */
+function optionsOf(keyOrOptions: CryptoKey | ResumeHookOptions | undefined): ResumeHookOptions {
+  if (keyOrOptions === undefined || keyOrOptions === null) return {};
+  const prototype = Object.getPrototypeOf(keyOrOptions);
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (!isPlain) return { encryptionKey: keyOrOptions as CryptoKey };
+  const unknown = Object.keys(keyOrOptions).find((name) => !OPTIONS.includes(name));
+  if (unknown === undefined) return keyOrOptions as ResumeHookOptions;
+  throw new TypeError(`resumeHook() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`);
+}
+
+/** The token that an argument of `resumeHook` names; a TypeError when it names none. */
+function tokenOf(tokenOrHook: unknown): string {
+  if (typeof tokenOrHook === 'string') return tokenOrHook;
+  if (tokenOrHook === null || typeof tokenOrHook !== 'object') {
+    throw new TypeError('resumeHook() takes a hook token (a string) or a hook object.');
+  }
+  const hook = tokenOrHook as Hook;
+  for (const field of ['runId', 'hookId', 'token'] as const) {
+    if (typeof hook[field] !== 'string') {
+      throw new TypeError(`The hook object given to resumeHook() has no ${field}.`);
+    }
+  }
+  return hook.token;
+}
+
+/**
+ * Refuses a token that no hook can have, without asking the database. A lone surrogate would be
+ * replaced on its way to the store, and then name somebody else's hook.
+ */
+export function checkToken(token: string): void {
+  if (token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;
+  throw new HookNotFoundError(token);
+}

@@ -1,0 +1,70 @@
+/**
+ * What identifies a keyed resume: digests of its key and of its payload.
+ *
+ * The payload is digested as it is serialized, before encryption, which differs from call to call.
+ * So the same value gives the same digest in every process; the order of an object's fields counts.
+ */
+import { createHash } from 'node:crypto';
+import type { Hook } from '../../index';
+import { answerOf, type NativeWorld } from '../native/binding';
+import { type NativeRecord, toHook } from '../native/records';
+import { serializedForDigest } from '../sdk/serialize';
+import { IDEMPOTENCY_WINDOW_MS } from './limits';
+
+/** Longest idempotency key, in UTF-16 units. */
+const KEY_LENGTH_MAX = 1024;
+
+/** A key as it crosses. */
+export interface ResumeKey {
+  token: string;
+  keyDigest: string;
+  payloadDigest: string;
+  windowMs: number;
+}
+
+/**
+ * The key of a resume.
+ *
+ * @throws TypeError for a key that is no text or too long, and for a payload with streams: two
+ *   streams cannot be compared without reading them.
+ */
+export async function resumeKey(
+  token: string,
+  payload: unknown,
+  idempotencyKey: unknown,
+  windowMs: number = IDEMPOTENCY_WINDOW_MS,
+): Promise<ResumeKey> {
+  if (typeof idempotencyKey !== 'string' || idempotencyKey === '') {
+    throw new TypeError('idempotencyKey must be a string that is not empty.');
+  }
+  if (idempotencyKey.length > KEY_LENGTH_MAX) {
+    throw new TypeError(`idempotencyKey must have at most ${KEY_LENGTH_MAX} characters.`);
+  }
+  const uploads: Promise<unknown>[] = [];
+  const serialized = await serializedForDigest(payload, uploads);
+  if (uploads.length > 0) {
+    // They go nowhere; what becomes of them is nobody's business.
+    for (const upload of uploads) upload.catch(() => undefined);
+    throw new TypeError(
+      'A payload with streams cannot have an idempotencyKey: read them, and send what they hold.',
+    );
+  }
+  const keyDigest = digest(JSON.stringify([token, idempotencyKey]));
+  return { token, keyDigest, payloadDigest: digest(serialized), windowMs };
+}
+
+/**
+ * The hook that an earlier resume with this key found, its metadata as stored; it may have gone.
+ *
+ * @throws IdempotencyConflictError when the key stands for another payload.
+ */
+export function hookOfEarlierResume(native: NativeWorld, key: ResumeKey): Hook | undefined {
+  const { json, bytes } = answerOf<{ hook: NativeRecord } | undefined>(
+    native.earlierResume(JSON.stringify(key)),
+  );
+  return json && toHook(json.hook, bytes);
+}
+
+function digest(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}

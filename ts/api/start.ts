@@ -1,0 +1,143 @@
+/**
+ * `start`, as `workflow/api` documents it, in one commit: the run and the message that starts it are
+ * both on disk when the promise resolves, and neither is when it rejects.
+ */
+import type { CryptoKey, StartOptions, World } from '../../index';
+import { answerOf, settled } from '../native/binding';
+import { invalid, WorkflowRuntimeError } from '../native/errors';
+import { encodePayload, storableJson } from '../native/requests';
+import { coreVersion, dehydrateArguments } from '../sdk/serialize';
+import { SPEC_VERSION } from '../sdk/spec-version';
+import { messageOf, missingSdk } from '../setup/installed-sdk';
+import { encryptionKeyOf } from '../world/keys';
+import { currentWorld, engineOf } from '../world/world';
+import { flushInBackground, outlivingTheRequest } from './background';
+import { Run } from './run';
+import { type StartSpan, traceCarrier, tracedStart } from './telemetry';
+
+/** What the SDK's build puts on every workflow function. */
+type Workflow = { workflowId?: string } | null | undefined;
+
+/** The names that the SDK lets into a queue name. */
+const WORKFLOW_NAME = /^[\w\-./@()[\]]+$/;
+
+/** Runs of the first spec version hold plain values instead of bytes. */
+const LEGACY_SPEC_VERSION = 1;
+
+let hasWarnedOfLatest = false;
+
+/**
+ * Starts a run of a workflow.
+ *
+ * @throws the SDK's `WorkflowRuntimeError` for what is no workflow function, or for arguments that
+ *   cannot be serialized; nothing is written then.
+ * @throws WorkflowWorldError when the database cannot be used.
+ */
+export function start(
+  workflow: unknown,
+  argsOrOptions?: unknown[] | StartOptions,
+  options?: StartOptions,
+): Promise<Run<unknown>> {
+  const isArgs = Array.isArray(argsOrOptions);
+  const isOptions = !isArgs && typeof argsOrOptions === 'object' && argsOrOptions !== null;
+  const given = isOptions ? argsOrOptions : options;
+  const args = isArgs ? argsOrOptions : [];
+  const started = (async () => {
+    const workflowName = nameOf(workflow as Workflow);
+    return tracedStart(workflowName, args.length, (span) =>
+      begin(workflowName, args, given ?? {}, span),
+    );
+  })();
+  return outlivingTheRequest(started);
+}
+
+async function begin(
+  workflowName: string,
+  args: unknown[],
+  options: StartOptions,
+  span: StartSpan | undefined,
+): Promise<Run<unknown>> {
+  const world = (options.world as World | undefined) ?? currentWorld();
+  const engine = engineOf(world);
+  if (!engine) throw invalid('start() needs a World of hookline; `options.world` is another one.');
+  const native = await engine.connect();
+  const { runId } = answerOf<{ runId: string }>(native.freshRunId()).json;
+  const target = await deploymentOf(world, options.deploymentId);
+  const key = await encryptionKeyOf(world, runId, { ...options, deploymentId: target.id });
+  const specVersion = options.specVersion ?? SPEC_VERSION;
+  const input = await serialized(
+    args,
+    { runId, key, specVersion, framed: target.isCurrent },
+    world,
+  );
+  const payload = encodePayload(input);
+  const request = storableJson({
+    runId,
+    eventType: 'run_created',
+    specVersion,
+    payloadFormat: payload?.format,
+    eventData: {
+      deploymentId: target.id,
+      workflowName,
+      executionContext: {
+        traceCarrier: traceCarrier(),
+        workflowCoreVersion: coreVersion(),
+        features: { encryption: key !== undefined },
+      },
+    },
+  });
+  await settled(native.startRun(request as string, payload?.bytes ?? new Uint8Array(0)));
+  span?.started(runId, target.id);
+  return new Run(runId, world);
+}
+
+/** The workflow's name; refused here, because nothing may be written for one that has no queue. */
+function nameOf(workflow: Workflow): string {
+  const name = workflow?.workflowId;
+  if (!name) {
+    // Without the SDK's build every function is an ordinary one.
+    const missing = missingSdk();
+    throw new WorkflowRuntimeError(
+      `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
+      { slug: 'start-invalid-workflow-function' },
+    );
+  }
+  if (!WORKFLOW_NAME.test(name)) {
+    throw new Error(
+      `Invalid workflow name "${name}": must only contain alphanumeric characters, underscores, hyphens, dots, forward slashes, at signs, parentheses, or square brackets`,
+    );
+  }
+  return name;
+}
+
+/** The deployment that the run will belong to. There is one here, so `latest` is the current one. */
+async function deploymentOf(world: World, asked: string | undefined) {
+  const current = await world.getDeploymentId();
+  if (asked === 'latest' && !hasWarnedOfLatest) {
+    hasWarnedOfLatest = true;
+    console.warn(
+      "[hookline] deploymentId: 'latest' has no effect: this World has one deployment, which the run will belong to.",
+    );
+  }
+  const id = asked === undefined || asked === 'latest' ? current : asked;
+  return { id, isCurrent: id === current };
+}
+
+interface Target {
+  runId: string;
+  key: CryptoKey | undefined;
+  specVersion: number;
+  /** Byte streams are framed only for this deployment: another may run an SDK that cannot read that. */
+  framed: boolean;
+}
+
+async function serialized(args: unknown[], target: Target, world: World): Promise<unknown> {
+  const { runId, key, specVersion, framed } = target;
+  const v1Compat = specVersion <= LEGACY_SPEC_VERSION;
+  const uploads: Promise<unknown>[] = [];
+  try {
+    return await dehydrateArguments(args, { runId, key, v1Compat, framed }, uploads, world);
+  } finally {
+    flushInBackground(uploads, 'workflow arguments', { runId });
+  }
+}

@@ -1,0 +1,31 @@
+/** `waitForHook`: the hook that a workflow is about to make, by push. */
+import type { Hook, WaitForHookOptions } from '../../index';
+import { hookWithToken } from '../engine/awaiting';
+import type { Engine } from '../engine/engine';
+import { TimeLimitError } from '../native/errors';
+import { currentEngine } from '../world/world';
+import { checkToken, hydrated } from './hooks';
+
+/**
+ * The live hook with this token, as soon as there is one, its metadata hydrated.
+ *
+ * @throws TimeLimitError when there is none within `timeout`.
+ * @throws HookNotFoundError for a token that no hook can have.
+ * @throws WorkflowWorldError when the database cannot be used, or is closed meanwhile.
+ */
+export async function waitForHook(token: string, options?: WaitForHookOptions): Promise<Hook> {
+  return waitForHookOf(currentEngine(), token, options);
+}
+
+/** The same, of an engine that need not be that of the process. */
+export async function waitForHookOf(
+  engine: Engine,
+  token: string,
+  { timeout, signal }: WaitForHookOptions = {},
+): Promise<Hook> {
+  if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
+  checkToken(token);
+  const hook = await hookWithToken(engine, token, { timeout, signal });
+  if (!hook) throw new TimeLimitError('A hook with this token', timeout ?? 0);
+  return hydrated(hook, engine);
+}

@@ -1,0 +1,122 @@
+/**
+ * Options and environment, gathered but not judged: the addon validates them when it opens, so that
+ * making a World can neither fail nor touch anything.
+ */
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { WorldOptions } from '../../index';
+
+/** The JSON that `new NativeWorld()` takes; every value as it was given, absent when not set. */
+export interface NativeConfig {
+  url?: string;
+  durability?: string;
+  concurrency?: string;
+  role?: string;
+  delivery?: string;
+  baseUrl?: string;
+  queueNamespace?: string;
+  environment?: string;
+  fileSystem?: string;
+  encryptionKeys?: string;
+  tokens?: string;
+  traceTokens?: string;
+  /** Milliseconds by which the clock of a World for tests is ahead. */
+  forTests?: number;
+}
+
+/** The option by which `hookline/testing` asks for a World in which time can be skipped. */
+export const FOR_TESTS = Symbol.for('hookline//for-tests');
+
+const BASE_PATH = Symbol.for('@workflow/core/basePath');
+const DEFAULT_URL = '.workflow-data/hookline.db';
+
+/**
+ * The configuration of a World: an option wins over its `WORKFLOW_HOOKLINE_*` variable.
+ *
+ * Called at the first use and not when the World is made, because a build makes Worlds too, without
+ * the environment they will run in.
+ */
+export function readConfig(options: WorldOptions): NativeConfig {
+  return {
+    url: setting(options.url, 'WORKFLOW_HOOKLINE_URL'),
+    durability: setting(options.durability, 'WORKFLOW_HOOKLINE_DURABILITY'),
+    concurrency: setting(options.concurrency, 'WORKFLOW_HOOKLINE_CONCURRENCY'),
+    role: setting(options.role, 'WORKFLOW_HOOKLINE_ROLE'),
+    delivery: delivery(setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY')),
+    baseUrl: setting(options.baseUrl, 'WORKFLOW_HOOKLINE_BASE_URL'),
+    queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
+    // What a hook says of where it was made.
+    environment: setting(undefined, 'NODE_ENV'),
+    fileSystem: setting(options.fileSystem, 'WORKFLOW_HOOKLINE_FILE_SYSTEM'),
+    encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
+    tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
+    traceTokens: setting(options.traceTokens, 'WORKFLOW_HOOKLINE_TRACE_TOKENS'),
+    forTests: (options as { [FOR_TESTS]?: number })[FOR_TESTS],
+  };
+}
+
+/** Whether spans hold the tokens of hooks. */
+export function tracesTokens({ traceTokens }: NativeConfig): boolean {
+  return traceTokens === 'true';
+}
+
+/**
+ * In a Next.js server a message must come in through the app's own route. Next.js makes the request
+ * context there that steps rely on (`cookies()`, `revalidatePath()`, `after()`), and every bundle
+ * that imports the SDK registers handlers, most of which know none of the app's steps.
+ */
+function delivery(mode = 'auto'): string {
+  // A standalone server has only the second one.
+  const isNext = process.env.NEXT_RUNTIME || process.env.__NEXT_PRIVATE_ORIGIN;
+  return mode === 'auto' && isNext ? 'http' : mode;
+}
+
+/**
+ * A text equal for Worlds that share an engine. It only decides which handlers see which
+ * deliveries; the addon finds the engine by the canonical path itself.
+ */
+export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
+  try {
+    if (url.startsWith('file://')) return fileURLToPath(url);
+    if (url === ':memory:' || url.includes('://')) return url;
+    return resolve(url.startsWith('file:') ? url.slice('file:'.length) : url);
+  } catch {
+    // No path at all, or a working directory that is gone: opening it says so.
+    return url;
+  }
+}
+
+/**
+ * Where this app answers, for delivery over HTTP, when no `baseUrl` says it: by the SDK's own
+ * variables. Read when delivery starts, because a server knows its port only when it listens.
+ */
+export function appUrl(): string | undefined {
+  const port = setting(undefined, 'PORT');
+  // Port 0 is any that is free.
+  const byPort = port && port !== '0' ? `http://localhost:${port}` : undefined;
+  const origin = setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? byPort;
+  // The SDK's wrapper for Next.js keeps the app's `basePath` here.
+  const { [BASE_PATH]: basePath } = globalThis as { [BASE_PATH]?: string };
+  return origin && origin.replace(/\/+$/, '') + (basePath ?? '');
+}
+
+/** A World's deployment id: one per installation, so that it survives restarts and new builds. */
+export function deploymentId(): string {
+  return setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID') ?? 'dpl_hookline';
+}
+
+/** The event ceiling per run that `WORKFLOW_MAX_EVENTS` sets; `undefined` means none. */
+export function maxEvents(): number | undefined {
+  const limit = Number(setting(undefined, 'WORKFLOW_MAX_EVENTS'));
+  return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
+}
+
+/** A ring as one text; an empty one stays a setting, so that the addon refuses it. */
+function keyRing(keys: string | readonly string[] | undefined): string | undefined {
+  return typeof keys === 'string' ? keys : keys?.join(',');
+}
+
+function setting(option: unknown, variable: string): string | undefined {
+  if (option !== undefined && option !== null) return String(option);
+  return process.env[variable] || undefined;
+}

@@ -1,0 +1,115 @@
+/**
+ * Which handler of this process takes which messages.
+ *
+ * The SDK registers its handlers on one World object and starts another, and a bundler may evaluate
+ * this module several times, so the table lies on `globalThis`. Entries compare by the engine's key
+ * only when a message arrives: at registration the environment may not be complete yet.
+ */
+
+import type { NativeWorld } from '../native/binding';
+import type { Engine } from './engine';
+
+/** What the SDK passes to `createQueueHandler`. */
+export type QueueHandler = (
+  message: unknown,
+  meta: { attempt: number; queueName: string; messageId: string },
+  // biome-ignore lint/suspicious/noConfusingVoidType: the SDK's own type says void
+) => Promise<void | { timeoutSeconds: number }>;
+
+interface Registration {
+  prefix: string;
+  engine: Engine;
+  handler: QueueHandler;
+}
+
+/** An opened World's place in the table: its engine keeps it, the table does not. */
+export interface Opened {
+  engine: Engine;
+  native: NativeWorld;
+  leave(): void;
+}
+
+interface Table {
+  registrations: Registration[];
+  /**
+   * Opened Worlds: they are told of handlers that come later, and can verify deliveries. Held
+   * weakly, so that a World that is forgotten without `close()` still gives its database back.
+   */
+  opened: Set<WeakRef<Opened>>;
+}
+
+const TABLE = Symbol.for('hookline//handlers');
+
+function table(): Table {
+  const globals = globalThis as { [TABLE]?: Table };
+  globals[TABLE] ??= { registrations: [], opened: new Set() };
+  return globals[TABLE];
+}
+
+/** The opened Worlds with this engine, as far as anybody still holds them. */
+function openedWith(key: string): Opened[] {
+  const { opened } = table();
+  const alive = [];
+  for (const reference of opened) {
+    const world = reference.deref();
+    if (!world) opened.delete(reference);
+    else if (world.engine.key() === key) alive.push(world);
+  }
+  return alive;
+}
+
+/** Adds a handler; one that the same World registered for the prefix before is replaced (hot reload). */
+export function registerHandler(engine: Engine, prefix: string, handler: QueueHandler): void {
+  const { registrations, opened } = table();
+  const earlier = registrations.findIndex((r) => r.engine === engine && r.prefix === prefix);
+  if (earlier >= 0) registrations.splice(earlier, 1);
+  registrations.push({ prefix, engine, handler });
+  if (opened.size === 0) return;
+  for (const { native } of openedWith(engine.key())) native.handlerRegistered(prefix);
+}
+
+/** Removes what a closed World has registered. */
+export function forgetHandlers(engine: Engine): void {
+  const globals = table();
+  globals.registrations = globals.registrations.filter((r) => r.engine !== engine);
+}
+
+/** The prefixes that some World with this engine has a handler for. */
+function knownPrefixes(key: string): Set<string> {
+  const { registrations } = table();
+  return new Set(registrations.filter((r) => r.engine.key() === key).map((r) => r.prefix));
+}
+
+/** Every handler of this process, the newest last, whatever World it was registered with. */
+export function allHandlers(): { prefix: string; handler: QueueHandler }[] {
+  return table().registrations.map(({ prefix, handler }) => ({ prefix, handler }));
+}
+
+/** Makes an opened World known to the table, and the table's prefixes to it. */
+export function joinTable(engine: Engine, native: NativeWorld): Opened {
+  const { opened } = table();
+  const world = { engine, native, leave: () => void opened.delete(reference) };
+  const reference = new WeakRef<Opened>(world);
+  opened.add(reference);
+  for (const prefix of knownPrefixes(engine.key())) native.handlerRegistered(prefix);
+  return world;
+}
+
+/**
+ * An opened World with this engine, this one or another. Verifying through it spares the SDK's
+ * second World object an opening of its own, which nobody would ever close. Never through a reader,
+ * which cannot take one.
+ */
+export function openedWorld(engine: Engine): NativeWorld | undefined {
+  if (table().opened.size === 0) return undefined;
+  const alive = openedWith(engine.key()).filter((it) => it.engine.config().role !== 'reader');
+  return (alive.find((world) => world.engine === engine) ?? alive[0])?.native;
+}
+
+/** The newest handler for a queue name among the Worlds with this engine. */
+export function handlerFor(engine: Engine, queueName: string): QueueHandler | undefined {
+  const key = engine.key();
+  return table().registrations.findLast(
+    (r) => queueName.startsWith(r.prefix) && r.engine.key() === key,
+  )?.handler;
+}

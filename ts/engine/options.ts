@@ -1,0 +1,105 @@
+/**
+ * What `createWorld()` was given, read once and without throwing: whatever is wrong with it is told by
+ * the first operation. The addon judges what a text says; here is judged what a text, a number or a
+ * list is, because everything crosses to the addon as text, and `{}` would be the path
+ * `[object Object]`.
+ */
+import type { WorldOptions } from '../../index';
+import { kindOf } from '../native/kind';
+import { FOR_TESTS } from './config';
+
+/** The options, or why they are none; a fault names no value, because any may be a secret. */
+export interface Given {
+  options: WorldOptions;
+  fault?: string;
+}
+
+interface Kind {
+  /** What the option may be, in words. */
+  may: string;
+  admits(value: unknown): boolean;
+}
+
+/** Half of a surrogate pair cannot cross to the addon. */
+const isText = (value: unknown) => typeof value === 'string' && value.isWellFormed();
+const text = (may: string): Kind => ({ may, admits: isText });
+
+/** A number and a boolean may also be given as the text that a variable would hold. */
+const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
+  url: text('a text: a path, a file: URL or :memory:'),
+  durability: text("'full' or 'normal'"),
+  concurrency: {
+    may: 'a number from 1 to 10000',
+    admits: (value) => isText(value) || Number.isSafeInteger(value),
+  },
+  role: text("'all', 'producer', 'worker' or 'reader'"),
+  delivery: text("'auto', 'direct' or 'http'"),
+  baseUrl: text('a text: an http:// URL of this app'),
+  fileSystem: text("'local' or 'any'"),
+  encryptionKeys: {
+    may: 'a text id:base64, or a list of such texts',
+    admits: (value) => isText(value) || (Array.isArray(value) && value.every(isText)),
+  },
+  tokens: text("'plain' or 'sealed'"),
+  traceTokens: {
+    may: 'true or false',
+    admits: (value) => isText(value) || typeof value === 'boolean',
+  },
+  streamFlushIntervalMs: {
+    may: 'a number of milliseconds, zero or more',
+    admits: (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value),
+  },
+};
+
+/** Reads the options; a getter or a proxy that throws is a fault. */
+export function readOptions(given: unknown): Given {
+  let at = 'what createWorld() was given';
+  try {
+    if (given === undefined || given === null) return { options: {} };
+    if (typeof given !== 'object' || Array.isArray(given)) {
+      return {
+        options: {},
+        fault: `createWorld() takes an object of options, not ${kindOf(given)}`,
+      };
+    }
+    const options: Record<PropertyKey, unknown> = {};
+    // An option may be inherited, or a getter of a class; own keys tell of those that there are not.
+    const names = new Set<string | symbol>([
+      ...Object.keys(KINDS),
+      FOR_TESTS,
+      ...Object.keys(given),
+    ]);
+    for (const name of names) {
+      at = `the option ${shown(name)} of createWorld()`;
+      const read = (given as Record<PropertyKey, unknown>)[name];
+      // A list is copied: it may change later, or be another one when it is read again.
+      const value = Array.isArray(read) ? [...read] : read;
+      if (value === undefined || value === null) continue;
+      const fault = typeof name === 'string' && faultOf(name, value);
+      if (fault) return { options: {}, fault };
+      options[name] = value;
+    }
+    return { options };
+  } catch {
+    return { options: {}, fault: `${at} cannot be read: reading it threw an error` };
+  }
+}
+
+function faultOf(name: string, value: unknown): string | undefined {
+  if (!Object.hasOwn(KINDS, name)) {
+    const known = Object.keys(KINDS).join(', ');
+    return `createWorld() has no option ${shown(name)}; it has ${known}`;
+  }
+  const { may, admits } = KINDS[name as keyof WorldOptions];
+  if (admits(value)) return undefined;
+  const isHalf = typeof value === 'string' && !value.isWellFormed();
+  const is = isHalf ? 'a text with half of a surrogate pair' : kindOf(value);
+  return `the option ${shown(name)} of createWorld() is ${is}, but may be ${may}`;
+}
+
+const NAME_LENGTH_MAX = 50;
+
+/** A name as a message can hold it. */
+function shown(name: string | symbol): string {
+  return JSON.stringify(String(name).slice(0, NAME_LENGTH_MAX).toWellFormed());
+}

@@ -1,0 +1,59 @@
+/** Where the database lies: what is said of it once per process. */
+import { realpathSync } from 'node:fs';
+import { answerOf, type NativeWorld } from '../native/binding';
+
+/** A place, as the addon tells it. */
+export interface Place {
+  path: string;
+  /** Why nothing can be written there. */
+  refusal: string | null;
+  /** Why the database may be gone one day. */
+  warning: { of: 'container' | 'memory' | 'build'; found: string; advice: string } | null;
+}
+
+/** Said already, in this process: bundlers may evaluate this module several times. */
+const SAID = Symbol.for('hookline//said');
+
+/** `undefined` for a database in memory. */
+export function placeOf(native: NativeWorld): Place | undefined {
+  return answerOf<Place | undefined>(native.place()).json;
+}
+
+/**
+ * Warns of a database that will not last. What only a restart takes is nothing to speak of in
+ * development and in tests, which keep their files in such places on purpose.
+ */
+export function warnOfPlace(place: Place | undefined): void {
+  const warning = place?.warning;
+  if (!warning) return;
+  if (warning.of !== 'build' && process.env.NODE_ENV !== 'production') return;
+  sayOnce('HOOKLINE_PLACE', `The database ${warning.found}: ${warning.advice}.`);
+}
+
+/** Tells who looks with the SDK's own tools that there was nothing to look at. */
+export function sayAbsent(place: Place | undefined): void {
+  if (isToolOfSdk()) sayOnce('HOOKLINE_ABSENT', absence(place));
+}
+
+/** What is said where there is no database. */
+export function absence(place: Place | undefined): string {
+  return `There is no database at ${place?.path}. Run this in the folder of the app, or say where it is with WORKFLOW_HOOKLINE_URL.`;
+}
+
+/** An app may read before it writes; the command line and the web UI only look. */
+function isToolOfSdk(): boolean {
+  const [, program = ''] = process.argv;
+  try {
+    return /[\\/](@workflow[\\/](cli|web)|workflow)[\\/]/.test(realpathSync(program));
+  } catch {
+    return false;
+  }
+}
+
+function sayOnce(code: string, message: string): void {
+  const globals = globalThis as { [SAID]?: Set<string> };
+  globals[SAID] ??= new Set();
+  if (globals[SAID].has(message)) return;
+  globals[SAID].add(message);
+  process.emitWarning(message, { type: 'HooklineWarning', code });
+}

@@ -1,0 +1,38 @@
+/** What stands in the way of a worker's deliveries: for programs, for people, and as a warning. */
+import type { WorkerFault } from '../../index';
+
+/** A fault as the addon tells it, and as a worker leaves it for other processes. */
+export interface NativeWorkerFault extends Omit<WorkerFault, 'firstAt' | 'lastAt'> {
+  firstAtMs: number;
+  lastAtMs: number;
+}
+
+/** For programs. */
+export function toWorkerFault(fault: NativeWorkerFault): WorkerFault {
+  const { firstAtMs, lastAtMs, ...rest } = fault;
+  return { ...rest, firstAt: new Date(firstAtMs), lastAt: new Date(lastAtMs) };
+}
+
+const DUTIES: Record<WorkerFault['duty'], string> = {
+  claim: 'claim messages',
+  deliver: 'hand a message over',
+  settle: 'write how a delivery ended',
+  extend: 'extend the leases of its deliveries',
+  freeLeases: 'free the leases of processes that have ended',
+  search: 'search for forgotten runs',
+  reachApp: 'reach the app',
+  dispatch: 'keep its dispatcher running',
+};
+
+/** For people: what the worker cannot do, and why. */
+export function describeFault({ duty, code, message }: NativeWorkerFault): string {
+  // A worker of another version may have other duties.
+  return `cannot ${DUTIES[duty] ?? duty}: ${message} [${code}]`;
+}
+
+/** Warns of a fault that has happened for the first time. */
+export function warnOfFault(fault: string): void {
+  const native = JSON.parse(fault) as NativeWorkerFault;
+  const warning = `A worker of hookline ${describeFault(native)}; it goes on trying, and world.stats() tells how it goes.`;
+  process.emitWarning(warning, { type: 'HooklineWarning', code: `HOOKLINE_${native.code}` });
+}

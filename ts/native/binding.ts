@@ -1,0 +1,208 @@
+/**
+ * The only file that reaches the native addon.
+ *
+ * Values cross as text and bytes: a reply is one JSON document plus one block of bytes that the
+ * document points into. So every object, Date and Error that a caller sees is made by JavaScript in
+ * the caller's own realm (under Jest the addon's own objects would fail `instanceof`), and a page of
+ * a thousand events costs one native value instead of ten thousand.
+ */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { version } from '../../package.json';
+import { addonMissing } from './addon-missing';
+import { type NativeFault, toError } from './errors';
+import { decodeStored } from './stored-json';
+
+/** Where a payload stands in a reply: bytes of the block, JSON text, or absent. */
+export type PayloadRef = { at: number; len: number } | { json: string } | null | undefined;
+
+/** What every native operation answers; `error` is the JSON of a {@link NativeFault}. */
+export interface NativeReply {
+  json?: string;
+  bytes?: Uint8Array;
+  error?: string;
+}
+
+/** A message handed to this process for one delivery. */
+export interface NativeDelivery {
+  deliveryId: number;
+  queueName: string;
+  messageId: string;
+  attempt: number;
+  leaseToken: string;
+}
+
+/** One World of the addon: `src/binding/world.rs`, method by method. */
+export interface NativeWorld {
+  open(): Promise<NativeReply>;
+  /** Whether there is no database to read yet. Opens nothing. */
+  isAbsent(): boolean;
+  /** Where the database lies, or will: a `Place`; void for memory. Opens nothing. */
+  place(): NativeReply;
+  close(): Promise<NativeReply>;
+  /** Ends deliveries as `close` does, and leaves the database open. */
+  drain(): Promise<NativeReply>;
+
+  appendEvent(request: string, payload?: Uint8Array): Promise<NativeReply>;
+  resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
+  hookForResume(token: string): NativeReply;
+  runForResume(runId: string): NativeReply;
+  /** The bytes of a run's key; none when its values are plain. */
+  runKey(runId: string): NativeReply;
+  resumeHookOnce(request: string, payload: Uint8Array): Promise<NativeReply>;
+  /** The hook that a resume with this key found; void when there was none. */
+  earlierResume(request: string): NativeReply;
+
+  freshRunId(): NativeReply;
+  /** `run_created` and the run's first wake-up, in one commit. */
+  startRun(request: string, payload: Uint8Array): Promise<NativeReply>;
+  /** Completes pending waits and wakes the run, in one commit. */
+  wakeUpRun(request: string): Promise<NativeReply>;
+  /** A name for one wait of this object. */
+  freshWaiter(): number;
+  /** The run when it has ended; void when the waiter is stopped. */
+  awaitRunEnd(waiter: number, runId: string): Promise<NativeReply>;
+  /** The live hook with the token, now or later; void when the waiter is stopped. */
+  awaitHook(waiter: number, token: string): Promise<NativeReply>;
+  stopAwaiting(waiter: number): void;
+
+  getRun(runId: string, resolveData: boolean): Promise<NativeReply>;
+  listRuns(query: string): Promise<NativeReply>;
+  getStep(runId: string | undefined, stepId: string, resolveData: boolean): Promise<NativeReply>;
+  listSteps(query: string): Promise<NativeReply>;
+  getEvent(runId: string, eventId: string, resolveData: boolean): Promise<NativeReply>;
+  listEvents(query: string): Promise<NativeReply>;
+  listEventsByCorrelationId(query: string): Promise<NativeReply>;
+  getHook(hookId: string, resolveData: boolean): Promise<NativeReply>;
+  getHookByToken(token: string): NativeReply;
+  listHooks(query: string): Promise<NativeReply>;
+
+  enqueue(request: string, body: Uint8Array): Promise<NativeReply>;
+  /** Settles after the first claim; rejects when that can never work. */
+  startWorker(
+    deliver: (delivery: string, body: Uint8Array) => void,
+    /** Called once for each kind of fault, with a `NativeWorkerFault` of `worker-faults.ts`. */
+    warn: (fault: string) => void,
+    appUrl?: string,
+  ): Promise<NativeReply>;
+  handlerRegistered(prefix: string): void;
+  settleDelivery(deliveryId: number, outcome: string): void;
+  /** The answer to a challenge: `{ proof }`. */
+  proveApp(challenge: string): NativeReply;
+  /** `ClaimedDelivery`, answered with an `AdmittedDelivery`; void when the lease is not live. */
+  admitDelivery(request: string): Promise<NativeReply>;
+  /** The proof of an answer to the request with this proof: `{ proof }`. */
+  proveAnswer(requestProof: string, status: number, body: string): NativeReply;
+  /** The handler of a delivery that entered has ended. */
+  endDelivery(messageId: string): void;
+
+  /** `WorldStats`, its faults as `NativeWorkerFault`s. */
+  stats(): Promise<NativeReply>;
+  listDeadMessages(query: string): Promise<NativeReply>;
+  redrive(messageId: string): Promise<NativeReply>;
+
+  /** Settles once this process has nothing to deliver, with `{ nextDueInMs: number | null }`. */
+  whenIdle(): Promise<NativeReply>;
+  /** Skips milliseconds in a World for tests. */
+  skipTime(ms: number): NativeReply;
+  /** Makes a commit of a World for tests fail: `{ nth, code }`. */
+  failCommit(request: string): NativeReply;
+
+  /** What a run may still be woken by: `{ waits, messages }`. */
+  outlook(runId: string): Promise<NativeReply>;
+  /** How the database is; reads all of it. */
+  examine(): Promise<NativeReply>;
+  /** The workers that live on this host, as a list of `LivingWorker`s. */
+  workers(): Promise<NativeReply>;
+  /** Copies the database into a new file: `{ bytes, runs, events }`. */
+  backUp(file: string): Promise<NativeReply>;
+  /** Adds a run by its log; payloads stand in `bytes`. */
+  importRun(request: string, bytes: Uint8Array): Promise<NativeReply>;
+
+  writeStream(name: string, runId: string, chunks: Uint8Array[]): Promise<NativeReply>;
+  closeStream(name: string, runId: string): Promise<NativeReply>;
+  readStream(request: string): Promise<NativeReply>;
+  stopReadingStream(readId: number): void;
+  getStreamChunks(request: string): Promise<NativeReply>;
+  getStreamInfo(name: string): Promise<NativeReply>;
+  listStreams(runId: string): Promise<NativeReply>;
+}
+
+/** The addon's exports. */
+export interface NativeBinding {
+  NativeWorld: new (config: string) => NativeWorld;
+  addonVersion(): string;
+  /** Calls it where no `AsyncLocalStorage` has a store; what it throws is thrown here. */
+  callInNobodysContext(work: () => void): void;
+}
+
+/** A successful reply, parsed: the JSON document and the block of bytes that it points into. */
+export interface Answer<T> {
+  json: T;
+  bytes: Uint8Array;
+}
+
+/**
+ * What a reply holds, or the error that it stands for.
+ *
+ * @throws the class of `./errors` for the fault's code.
+ */
+export function answerOf<T>(reply: NativeReply): Answer<T> {
+  if (reply.error != null) throw toError(JSON.parse(reply.error) as NativeFault);
+  const json = (reply.json == null ? undefined : decodeStored(reply.json)) as T;
+  return { json, bytes: reply.bytes ?? new Uint8Array(0) };
+}
+
+/** Awaits a native operation; see {@link answerOf}. */
+export async function settled<T = undefined>(reply: Promise<NativeReply>): Promise<Answer<T>> {
+  return answerOf<T>(await reply);
+}
+
+let binding: NativeBinding | undefined;
+
+/**
+ * The addon's exports, loaded on the first call: importing this package never loads it.
+ *
+ * @throws WorkflowWorldError with code `NO_ADDON` when there is none for this platform, or only one
+ *   of another version.
+ */
+export function loadBinding(): NativeBinding {
+  if (binding) return binding;
+  let found: NativeBinding;
+  try {
+    found = besideThisFile() ?? fromWorkingDirectory();
+  } catch (cause) {
+    throw addonMissing(cause);
+  }
+  // A lock file that pins the platform package alone, or a copied folder: what the two say to each
+  // other has no versions of its own.
+  const addonVersion = found.addonVersion();
+  if (addonVersion !== version) {
+    throw addonMissing(`it is version ${addonVersion}, and this package is version ${version}`);
+  }
+  binding = found;
+  return binding;
+}
+
+// Both specifiers are joined at run time so that no bundler sees them: one that did would try to
+// parse the binary, and the build of an app without `serverExternalPackages` would fail.
+const BESIDE = ['..', 'native', 'binding.js'].join('/');
+const BY_NAME = ['hookline', 'binding'].join('/');
+
+/** The ordinary case; `undefined` when this code has been bundled away from its package. */
+function besideThisFile(): NativeBinding | undefined {
+  let load: NodeJS.Require;
+  try {
+    load = createRequire(__filename);
+    load.resolve(BESIDE);
+  } catch {
+    // In a bundle the file name is a made-up path. Only "not there" lands here: an addon that is
+    // there and does not load must say why.
+    return undefined;
+  }
+  return load(BESIDE) as NativeBinding;
+}
+
+function fromWorkingDirectory(): NativeBinding {
+  return createRequire(join(process.cwd(), 'index.js'))(BY_NAME) as NativeBinding;
+}

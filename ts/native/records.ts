@@ -1,0 +1,130 @@
+/**
+ * From the addon's records to the SDK's entities.
+ *
+ * Every entity is built anew for every caller: SDK 4.8.9 overwrites `hook.metadata` on the object it
+ * is given. Dates and bytes are made here, in the caller's realm, and bytes are plain `Uint8Array`s,
+ * because a `Buffer` has a `toJSON` of its own.
+ */
+import type { DeadMessage, Event, Hook, Page, Step, Wait, WorkflowRun } from '../../index';
+import type { PayloadRef } from './binding';
+import { copyBytes } from './json';
+import { decodeStored } from './stored-json';
+
+/** The field of `eventData` that holds an event's payload, by event type. */
+export const PAYLOAD_FIELDS: Readonly<Record<string, string>> = {
+  run_created: 'input',
+  run_started: 'input',
+  run_completed: 'output',
+  run_failed: 'error',
+  step_created: 'input',
+  step_completed: 'result',
+  step_failed: 'error',
+  step_retrying: 'error',
+  hook_created: 'metadata',
+  hook_received: 'payload',
+};
+
+/** The fields of `eventData` that are points in time: milliseconds natively, `Date`s in the SDK. */
+export const DATE_FIELDS = ['resumeAt', 'retryAfter'] as const;
+
+/** A record as it stands in a reply's JSON; fields are described in the native contract. */
+export type NativeRecord = Record<string, unknown>;
+
+/** The value of a payload; `undefined` when there is none. */
+export function payloadOf(ref: PayloadRef, bytes: Uint8Array): unknown {
+  if (ref === null || ref === undefined) return undefined;
+  if ('json' in ref) return decodeStored(ref.json);
+  return copyBytes(bytes, ref.at, ref.at + ref.len);
+}
+
+/** A run; without data, `input` and `output` are there and undefined, as the SDK's types say. */
+export function toRun(record: NativeRecord, bytes: Uint8Array, resolveData = true): WorkflowRun {
+  const dates = ['expiredAt', 'startedAt', 'completedAt', 'createdAt', 'updatedAt'];
+  return entity(record, bytes, dates, ['input', 'output'], resolveData) as unknown as WorkflowRun;
+}
+
+/** A step; without data, `input` and `output` are there and undefined. */
+export function toStep(record: NativeRecord, bytes: Uint8Array, resolveData = true): Step {
+  const dates = ['startedAt', 'completedAt', 'createdAt', 'updatedAt', 'retryAfter'];
+  return entity(record, bytes, dates, ['input', 'output'], resolveData) as unknown as Step;
+}
+
+/** A wait. */
+export function toWait(record: NativeRecord): Wait {
+  const dates = ['resumeAt', 'completedAt', 'createdAt', 'updatedAt'];
+  return entity(record, new Uint8Array(0), dates, [], true) as unknown as Wait;
+}
+
+/** A message that was given up. */
+export function toDeadMessage(record: NativeRecord): DeadMessage {
+  const dates = ['createdAt', 'deadAt'];
+  return entity(record, new Uint8Array(0), dates, [], true) as unknown as DeadMessage;
+}
+
+/** A hook; without data, or when it has none, the `metadata` key is absent. */
+export function toHook(record: NativeRecord, bytes: Uint8Array, resolveData = true): Hook {
+  // Written out, because every resume makes one.
+  const { metadata, createdAtMs, environment } = record;
+  const hook = {
+    runId: record.runId,
+    hookId: record.hookId,
+    token: record.token,
+    ownerId: 'hookline',
+    projectId: 'hookline',
+    environment: environment ?? 'production',
+    createdAt: new Date(createdAtMs as number),
+    specVersion: record.specVersion,
+    isWebhook: record.isWebhook,
+  } as Hook;
+  const value = resolveData ? payloadOf(metadata as PayloadRef, bytes) : undefined;
+  if (value !== undefined) hook.metadata = value;
+  return hook;
+}
+
+/** An event, its payload put back into `eventData`; an event that has no data has no such key. */
+export function toEvent(record: NativeRecord, bytes: Uint8Array, resolveData = true): Event {
+  const { payload, eventData, ...rest } = record;
+  const event = entity(rest, bytes, ['createdAt'], [], true);
+  const data: Record<string, unknown> = { ...(eventData as object | null | undefined) };
+  for (const field of DATE_FIELDS) {
+    if (typeof data[field] === 'number') data[field] = new Date(data[field]);
+  }
+  const value = payloadOf(payload as PayloadRef, bytes);
+  const payloadField = PAYLOAD_FIELDS[String(record.eventType)];
+  if (value !== undefined && payloadField) data[payloadField] = value;
+  // What the caller gave as `{}` is `{}` again, unless it is what leaving the payload out made of it.
+  const given = resolveData && eventData !== null && eventData !== undefined;
+  if (given || Object.keys(data).length > 0) event.eventData = data;
+  return event as unknown as Event;
+}
+
+/** A page of a list, each record converted. */
+export function toPage<T>(
+  page: { data: NativeRecord[]; cursor?: string | null; hasMore: boolean },
+  convert: (record: NativeRecord) => T,
+): Page<T> {
+  return { data: page.data.map(convert), cursor: page.cursor ?? null, hasMore: page.hasMore };
+}
+
+/** A record without nulls, its `...AtMs` numbers as dates and its payloads resolved. */
+function entity(
+  record: NativeRecord,
+  bytes: Uint8Array,
+  dates: string[],
+  payloads: string[],
+  resolveData: boolean,
+): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const [field, value] of Object.entries(record)) {
+    if (value !== null && !field.endsWith('Ms') && !payloads.includes(field)) result[field] = value;
+  }
+  for (const field of dates) {
+    const ms = record[`${field}Ms`];
+    if (typeof ms === 'number') result[field] = new Date(ms);
+  }
+  for (const field of payloads) {
+    const value = resolveData ? payloadOf(record[field] as PayloadRef, bytes) : undefined;
+    if (value !== undefined || !resolveData) result[field] = value;
+  }
+  return result;
+}

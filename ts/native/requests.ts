@@ -1,0 +1,158 @@
+/** What is asked of the addon: a caller's arguments, checked and made into texts and bytes. */
+import type { EventRequest, PageRequest, ReadOptions } from '../../index';
+import { invalid } from './errors';
+import { encodeJson, isBytes } from './json';
+import { kindOf } from './kind';
+import { DATE_FIELDS, PAYLOAD_FIELDS } from './records';
+
+/** The fields of `eventData` that the rules read. */
+const FIELD_TYPES = [
+  ['deploymentId', 'string'],
+  ['workflowName', 'string'],
+  ['stepName', 'string'],
+  ['stack', 'string'],
+  ['errorCode', 'string'],
+  ['token', 'string'],
+  ['isWebhook', 'boolean'],
+] as const;
+
+/** What workflow code knows the points in time by. */
+const TIMES: Readonly<Record<string, string>> = {
+  resumeAt: 'The end of a sleep (eventData.resumeAt)',
+  retryAfter: 'The retryAfter of a RetryableError (eventData.retryAfter)',
+};
+
+/** The lease of the delivery that writes, as it crosses. */
+export interface Fence {
+  messageId: string;
+  leaseToken: string;
+}
+
+/** An `appendEvent` request as it crosses: the JSON text, and the payload beside it. */
+interface EncodedEvent {
+  request: string;
+  payload?: Uint8Array;
+}
+
+/**
+ * An event as the addon takes it: the payload field apart from the rest, dates as milliseconds.
+ *
+ * @param fence - The delivery that appends it.
+ * @throws WorkflowWorldError with status 400 for a request that no World could store.
+ */
+export function encodeEvent(
+  runId: string | null,
+  event: EventRequest,
+  fence?: Fence,
+): EncodedEvent {
+  if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
+  const { eventType, correlationId, specVersion } = event;
+  text('eventType', eventType);
+  if (runId !== null) text('runId', runId);
+  else if (eventType !== 'run_created') throw invalid(`A ${eventType} event needs a runId.`);
+  const payloadField = PAYLOAD_FIELDS[eventType] ?? '';
+  const { [payloadField]: value, ...rest } = (event.eventData ?? {}) as Record<string, unknown>;
+  for (const field of DATE_FIELDS) {
+    if (rest[field] !== undefined && rest[field] !== null)
+      rest[field] = milliseconds(field, rest[field]);
+  }
+  checkFields(eventType, rest);
+  const payload = encodePayload(value);
+  const request = storableJson({
+    runId,
+    eventType,
+    correlationId: optionalText('correlationId', correlationId),
+    specVersion,
+    eventData: event.eventData === undefined ? undefined : rest,
+    payloadFormat: payload?.format,
+    fence,
+  });
+  return { request: request as string, payload: payload?.bytes };
+}
+
+/** Refuses here what the addon could only say of that a field has the wrong type. */
+function checkFields(eventType: string, data: Record<string, unknown>): void {
+  if (eventType === 'hook_created') checkNewToken(data.token);
+  for (const [field, type] of FIELD_TYPES) {
+    const value = data[field] ?? undefined;
+    if (value === undefined || typeof value === type) continue;
+    throw invalid(`eventData.${field} must be a ${type}, but is ${kindOf(value)}.`);
+  }
+}
+
+function checkNewToken(token: unknown): void {
+  if (typeof token !== 'string') {
+    const advice =
+      'pass a string to createHook(), such as String(id), and the same to resumeHook()';
+    throw invalid(`The token of a hook must be a string, but is ${kindOf(token)}: ${advice}.`);
+  }
+  // It would be replaced on its way to the store, and the replay would not know it again.
+  if (!token.isWellFormed()) {
+    throw invalid('The token of a hook must be text, but holds half of a surrogate pair.');
+  }
+}
+
+/**
+ * The JSON text of what a caller wants to have stored; `undefined` when JSON has none for it.
+ *
+ * @throws WorkflowWorldError with status 400 when there is no JSON for it. What JavaScript says of the
+ *   reason may name parts of a secret, or be an error of the value's own, so it is left out.
+ */
+export function storableJson(value: unknown): string | undefined {
+  try {
+    return encodeJson(value);
+  } catch {
+    throw invalid(
+      'What is to be stored has no JSON: it holds a bigint, contains itself, or cannot be read.',
+    );
+  }
+}
+
+/** How a payload is stored: bytes as they are, any other value as typed JSON, `undefined` not. */
+export function encodePayload(
+  value: unknown,
+): { format: 'bytes' | 'json'; bytes: Uint8Array } | undefined {
+  if (isBytes(value)) return { format: 'bytes', bytes: value };
+  const json = storableJson(value);
+  return json === undefined ? undefined : { format: 'json', bytes: new TextEncoder().encode(json) };
+}
+
+/** Whether a caller wants payloads: everything but `resolveData: 'none'` says so. */
+export function wantsData(params: ReadOptions | null | undefined): boolean {
+  return params?.resolveData !== 'none';
+}
+
+/** The page, the order and the payloads that a list is asked for. */
+export function paging(params: (ReadOptions & PageRequest) | null | undefined) {
+  const { limit, cursor, sortOrder } = params?.pagination ?? {};
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
+    throw invalid('pagination.limit must be a positive integer.');
+  }
+  if (sortOrder !== undefined && sortOrder !== 'asc' && sortOrder !== 'desc') {
+    throw invalid("pagination.sortOrder must be 'asc' or 'desc'.");
+  }
+  return {
+    limit,
+    // An empty cursor means the first page, as in the SDK's own Worlds.
+    cursor: optionalText('pagination.cursor', cursor) || undefined,
+    sortOrder,
+    resolveData: wantsData(params),
+  };
+}
+
+function milliseconds(field: string, value: unknown): number {
+  // A bigint or a symbol would be an error of JavaScript's own.
+  const isPointInTime = ['number', 'string', 'object'].includes(typeof value);
+  const ms = isPointInTime ? new Date(value as string | number | Date).getTime() : Number.NaN;
+  if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a date, but is none.`);
+  return ms;
+}
+
+export function text(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw invalid(`${name} must be a string.`);
+  return value;
+}
+
+export function optionalText(name: string, value: unknown): string | undefined {
+  return value === undefined || value === null ? undefined : text(name, value);
+}

@@ -1,0 +1,67 @@
+/** Messages: enqueueing them, and the handlers that take them. */
+import type { Queue, QueueMessageOptions } from '../../index';
+import { deploymentId } from '../engine/config';
+import { fenceOf, runOf } from '../engine/delivery';
+import type { Engine } from '../engine/engine';
+import { type QueueHandler, registerHandler } from '../engine/handlers';
+import { settled } from '../native/binding';
+import { invalid } from '../native/errors';
+import { type Fence, storableJson } from '../native/requests';
+import { answerDelivery } from './http-delivery';
+
+const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
+const BARE_STEP_PREFIX = '__wkf_step_';
+
+/** The `Queue` part of a World. */
+export function createQueue(engine: Engine): Queue {
+  return {
+    async getDeploymentId() {
+      return deploymentId();
+    },
+    async queue(queueName: string, message: unknown, options?: QueueMessageOptions) {
+      const body = storableJson(message);
+      if (body === undefined) throw invalid('A queue message must be a JSON value.');
+      const fence = fenceOf(engine, runOf(message));
+      const request = encodeRequest(engine, queueName, options ?? {}, fence);
+      const native = await engine.connect();
+      const reply = native.enqueue(request, new TextEncoder().encode(body));
+      return { messageId: (await settled<{ messageId: string }>(reply)).json.messageId };
+    },
+    createQueueHandler(prefix: string, handler: QueueHandler) {
+      if (typeof prefix !== 'string') throw invalid('A queue name prefix must be a string.');
+      if (typeof handler !== 'function') throw invalid('A queue handler must be a function.');
+      registerHandler(engine, prefix, handler);
+      return (request: Request) => answerDelivery(engine, prefix, handler, request);
+    },
+  } as Queue;
+}
+
+function encodeRequest(
+  engine: Engine,
+  queueName: unknown,
+  options: QueueMessageOptions,
+  fence: Fence | undefined,
+): string {
+  if (typeof queueName !== 'string' || !QUEUE_NAME.test(queueName)) {
+    throw invalid(
+      'A queue name must begin with __wkf_workflow_ or __wkf_step_, or such with a namespace.',
+    );
+  }
+  const { delaySeconds, idempotencyKey, headers } = options;
+  if (delaySeconds !== undefined && !(Number.isFinite(delaySeconds) && delaySeconds >= 0)) {
+    throw invalid('delaySeconds must be a number of seconds, zero or more.');
+  }
+  return storableJson({
+    queueName: inNamespace(queueName, engine.config().queueNamespace),
+    delaySeconds,
+    idempotencyKey,
+    headers,
+    fence,
+  }) as string;
+}
+
+// SDK 4.8.9 forgets the namespace when it enqueues a step, but listens on the queue that has it.
+function inNamespace(queueName: string, namespace: string | undefined): string {
+  if (!namespace || !queueName.startsWith(BARE_STEP_PREFIX)) return queueName;
+  return `__${namespace}_wkf_step_${queueName.slice(BARE_STEP_PREFIX.length)}`;
+}

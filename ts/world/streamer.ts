@@ -1,0 +1,183 @@
+/** Streams: ordered bytes that a run produces, readable while they are being written. */
+import type { Streamer, WorldOptions } from '../../index';
+import type { Engine } from '../engine/engine';
+import { type NativeReply, type NativeWorld, type PayloadRef, settled } from '../native/binding';
+import { invalid } from '../native/errors';
+import { copyBytes } from '../native/json';
+import { kindOf } from '../native/kind';
+import { payloadOf } from '../native/records';
+import { paging } from '../native/requests';
+
+/** Chunks asked for at once; they are all in memory together. */
+const READ_LIMIT = 64;
+
+type RunId = string | Promise<string>;
+type Issue = (native: NativeWorld, runId: string) => Promise<NativeReply>;
+
+/** The `Streamer` part of a World. */
+export function createStreamer(engine: Engine, options: WorldOptions): Streamer {
+  const inOrder = createIssueOrder(engine);
+  let lastReadId = 0;
+
+  const write = async (name: string, runId: RunId, chunks: Uint8Array[]) => {
+    if (chunks.length === 0) return;
+    await inOrder(name, runId, (native, id) => native.writeStream(name, id, chunks));
+  };
+
+  return {
+    // A write here costs one commit and no round trip, so gathering chunks by time only adds delay.
+    streamFlushIntervalMs: options.streamFlushIntervalMs ?? 0,
+    async writeToStream(name: string, runId: RunId, chunk: string | Uint8Array) {
+      await write(streamName(name), runId, [toBytes(chunk)]);
+    },
+    async writeToStreamMulti(name: string, runId: RunId, chunks: (string | Uint8Array)[]) {
+      if (!Array.isArray(chunks)) throw invalid('Stream chunks must be given as an array.');
+      // Also what is missing in the array is looked at.
+      await write(streamName(name), runId, Array.from(chunks, toBytes));
+    },
+    async closeStream(name: string, runId: RunId) {
+      await inOrder(streamName(name), runId, (native, id) => native.closeStream(name, id));
+    },
+    async readFromStream(name: string, startIndex = 0) {
+      streamName(name);
+      if (!Number.isSafeInteger(startIndex)) throw invalid('startIndex must be an integer.');
+      const isAbsent = engine.isAbsent();
+      if (!isAbsent) await engine.connect();
+      lastReadId += 1;
+      // A negative one counts from the end of what is there now.
+      return liveTail(engine, lastReadId, name, isAbsent ? Math.max(0, startIndex) : startIndex);
+    },
+    async listStreamsByRunId(runId: string) {
+      if (typeof runId !== 'string') throw invalid('runId must be a string.');
+      const native = await engine.look();
+      return (await settled<{ streams: string[] }>(native.listStreams(runId))).json.streams;
+    },
+    async getStreamChunks(
+      name: string,
+      _runId: string,
+      options?: { limit?: number; cursor?: string },
+    ) {
+      const { limit, cursor } = paging({ pagination: options });
+      const request = JSON.stringify({ name: streamName(name), limit, cursor });
+      const native = await engine.look();
+      const { json, bytes } = await settled<NativeChunks>(native.getStreamChunks(request));
+      const data = json.data.map(({ index, data }) => ({
+        index,
+        data: payloadOf(data, bytes) as Uint8Array,
+      }));
+      return { data, cursor: json.cursor ?? null, hasMore: json.hasMore, done: json.done };
+    },
+    async getStreamInfo(name: string) {
+      streamName(name);
+      const native = await engine.look();
+      const { json } = await settled<{ tailIndex: number; done: boolean }>(
+        native.getStreamInfo(name),
+      );
+      return { tailIndex: json.tailIndex, done: json.done };
+    },
+  };
+}
+
+interface NativeChunks {
+  data: { index: number; data: PayloadRef }[];
+  cursor?: string | null;
+  hasMore: boolean;
+  done: boolean;
+}
+
+/**
+ * Keeps the calls for one stream in the order they were made, though a run id may be a promise.
+ *
+ * Only the order of *issuing* is kept: the addon preserves it from there, and writes that are in
+ * flight together share a commit.
+ */
+function createIssueOrder(engine: Engine) {
+  const lastIssued = new Map<string, Promise<unknown>>();
+  return async (name: string, runId: RunId, issue: Issue): Promise<void> => {
+    const before = lastIssued.get(name);
+    const issued = (async () => {
+      // Both are awaited at once, so that a rejected run id is never unhandled.
+      const [native, id] = await Promise.all([engine.connect(), runId, before]);
+      if (typeof id !== 'string') throw invalid('runId must be a string.');
+      // In an object, because a promise returned bare would be awaited, and with it the commit.
+      return { reply: issue(native, id) };
+    })();
+    const place = issued.then(
+      () => undefined,
+      () => undefined,
+    );
+    lastIssued.set(name, place);
+    try {
+      const { reply } = await issued;
+      await settled(reply);
+    } finally {
+      if (lastIssued.get(name) === place) lastIssued.delete(name);
+    }
+  };
+}
+
+/** The chunks from `start` on, waiting for more until the stream is closed or the reader cancels. */
+function liveTail(
+  engine: Engine,
+  readId: number,
+  name: string,
+  start: number,
+): ReadableStream<Uint8Array> {
+  let from = start;
+  let native: NativeWorld | undefined;
+  const cancelled = new AbortController();
+
+  /** Enqueues what has arrived; whether that satisfies one pull. */
+  async function pullOnce(controller: ReadableStreamDefaultController<Uint8Array>) {
+    native ??= await engine.appearance(cancelled.signal);
+    // What is begun for nobody would keep the process alive.
+    if (!native || cancelled.signal.aborted) return true;
+    const request = JSON.stringify({ readId, name, from, limit: READ_LIMIT });
+    const { json, bytes } = await settled<{ chunks: PayloadRef[]; next: number; done: boolean }>(
+      native.readStream(request),
+    );
+    if (cancelled.signal.aborted) return true;
+    from = json.next;
+    let enqueued = false;
+    for (const chunk of json.chunks) {
+      const data = payloadOf(chunk, bytes) as Uint8Array;
+      // An empty chunk has its index but carries nothing, and a byte stream would reject it.
+      if (data.length === 0) continue;
+      controller.enqueue(data);
+      enqueued = true;
+    }
+    if (json.done) controller.close();
+    return enqueued || json.done;
+  }
+
+  const source: UnderlyingDefaultSource<Uint8Array> = {
+    async pull(controller) {
+      while (!(await pullOnce(controller)));
+    },
+    cancel() {
+      cancelled.abort();
+      native?.stopReadingStream(readId);
+    },
+  };
+  // No read-ahead: a stream that nobody reads from must not wait for chunks, and so keep a script
+  // alive.
+  return new ReadableStream(source, { highWaterMark: 0 });
+}
+
+function streamName(name: unknown): string {
+  if (typeof name !== 'string' || name === '') throw invalid('A stream name must be a string.');
+  return name;
+}
+
+/** A chunk's own copy of its bytes: it crosses later, and the caller may reuse its buffer. */
+function toBytes(chunk: unknown): Uint8Array {
+  if (typeof chunk === 'string') return new TextEncoder().encode(chunk);
+  if (!ArrayBuffer.isView(chunk)) {
+    throw invalid(`A stream chunk must be a string or a Uint8Array, but is ${kindOf(chunk)}.`);
+  }
+  try {
+    return copyBytes(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+  } catch {
+    throw invalid('A stream chunk has no bytes any more: its buffer was transferred elsewhere.');
+  }
+}

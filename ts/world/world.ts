@@ -1,0 +1,103 @@
+/** The World object: storage, queue and streams over one engine. */
+import type { World, WorldOptions } from '../../index';
+import { engineKey, readConfig } from '../engine/config';
+import { createEngine } from '../engine/create-engine';
+import type { Engine } from '../engine/engine';
+import { readOptions } from '../engine/options';
+import { SPEC_VERSION } from '../sdk/spec-version';
+import {
+  otherTarget,
+  otherWorld,
+  refuseUnsupportedSdk,
+  worldOfTarget,
+} from '../setup/target-world';
+import { deliver } from './direct-delivery';
+import { createInspection } from './inspection';
+import { createKeys } from './keys';
+import { createQueue } from './queue';
+import { createStorage } from './storage';
+import { createStreamer } from './streamer';
+import { createUpkeep } from './upkeep';
+
+// Symbols of the registry, because a bundler may evaluate this module more than once per process.
+const ENGINE = Symbol.for('hookline//world');
+const DEFAULT = Symbol.for('hookline//default-world');
+const SDK_WORLD = Symbol.for('@workflow/world//cache');
+const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
+
+/** A World of this package; enumerable, so that a spread copy of it is still one. */
+type HooklineWorld = World & { [ENGINE]: Engine };
+
+/**
+ * A World on the database that the options or the environment name.
+ *
+ * Synchronous, does no I/O and never throws: `next build` makes Worlds too. A bad option or an
+ * unreachable database is the error of the first operation.
+ */
+export function createWorld(options?: WorldOptions): World {
+  const given = readOptions(options);
+  const engine = createEngine(given, deliver);
+  const world: HooklineWorld = {
+    // SDK 5.x looks at this first, and could only say that the number is wrong.
+    get specVersion() {
+      refuseUnsupportedSdk();
+      return SPEC_VERSION;
+    },
+    ...createStorage(engine),
+    ...createQueue(engine),
+    ...createStreamer(engine, given.options),
+    ...createKeys(engine),
+    ...createUpkeep(engine),
+    ...createInspection(engine),
+    start: engine.start,
+    close: engine.close,
+    [ENGINE]: engine,
+  };
+  return world;
+}
+
+/** The engine behind a World, or `undefined` when the World is not of this package. */
+export function engineOf(world: unknown): Engine | undefined {
+  return (world as Partial<HooklineWorld> | null | undefined)?.[ENGINE];
+}
+
+interface Globals {
+  [SDK_WORLD]?: World;
+  [SDK_HANDLERS_WORLD]?: World;
+  /** No World when the target's is not one of ours. */
+  [DEFAULT]?: { key: string; world: World | undefined };
+}
+
+/**
+ * The World of this process: the SDK's own, or where the SDK has none yet one made as it would make
+ * it. The second case is a route that runs before the SDK's, or a producer that never loads the SDK.
+ *
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's is not, or would not be, one of
+ *   ours.
+ */
+export function currentWorld(): World {
+  const globals = globalThis as Globals;
+  const sdkWorld = globals[SDK_WORLD];
+  if (sdkWorld && engineOf(sdkWorld)) return sdkWorld;
+  const handlersWorld = globals[SDK_HANDLERS_WORLD];
+  if (sdkWorld ?? (handlersWorld && !engineOf(handlersWorld))) throw otherWorld();
+  const target = otherTarget();
+  const key = [environmentKey(), target].join('\n');
+  if (globals[DEFAULT]?.key !== key) {
+    const world = target ? worldOfTarget(target) : createWorld();
+    globals[DEFAULT] = { key, world: engineOf(world) ? (world as World) : undefined };
+  }
+  const { world } = globals[DEFAULT];
+  if (!world) throw otherWorld();
+  return world;
+}
+
+/** The engine of {@link currentWorld}. */
+export function currentEngine(): Engine {
+  return engineOf(currentWorld()) as Engine;
+}
+
+// The default World is remade when the environment names another database: tests do that.
+function environmentKey(): string {
+  return engineKey(readConfig({}));
+}
