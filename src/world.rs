@@ -15,6 +15,7 @@ use crate::domain::fence::Fence;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose};
 use crate::domain::resume_key::ResumeKey;
+use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -274,23 +275,25 @@ impl Engine {
     }
 
     /// The key that the SDK encrypts a run's values with; that of a run which is not there yet is the
-    /// one that it will have. `None` for a run whose values are plain.
-    ///
-    /// # Errors
-    /// `EncryptionKeyMissing`, naming the key; storage faults.
-    pub fn run_key(&self, run_id: &RunId) -> Result<Option<RunKey>, WorldError> {
-        let Some(ring) = &self.config.encryption_keys else { return Ok(None) };
-        match self.store.run_by_id(run_id) {
-            Ok(run) => {
-                let key_id = run.encryption_key_id.as_deref();
-                let key = key_id.map(|key_id| ring.key(key_id)).transpose()?;
-                Ok(key.map(|key| key.run_key(run_id)))
-            }
-            Err(error) if error.kind == ErrorKind::RunNotFound => {
-                Ok(Some(ring.newest().run_key(run_id)))
-            }
-            Err(error) => Err(error),
-        }
+    /// one that it will have. `None` for a run whose values are plain. Settles with
+    /// `EncryptionKeyMissing`, which names the key; a point read.
+    pub fn run_key(&self, run_id: RunId, done: Completion<Option<RunKey>>) {
+        let Some(ring) = self.config.encryption_keys.clone() else { return done.settle(Ok(None)) };
+        let named = run_id.clone();
+        let found = Completion::new(move |run: Result<Run, WorldError>| {
+            done.settle(match run {
+                Ok(run) => {
+                    let key_id = run.encryption_key_id.as_deref();
+                    let key = key_id.map(|key_id| ring.key(key_id)).transpose();
+                    key.map(|key| key.map(|key| key.run_key(&run.run_id)))
+                }
+                Err(error) if error.kind == ErrorKind::RunNotFound => {
+                    Ok(Some(ring.newest().run_key(&named)))
+                }
+                Err(error) => Err(error),
+            });
+        });
+        self.store.run_by_id(&run_id, found);
     }
 
     /// Appends an event for the SDK, which will ask for the wake-up in a second call where the event

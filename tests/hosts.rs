@@ -180,7 +180,10 @@ fn a_second_host_neither_writes_nor_reads_while_the_first_may_live_and_follows_w
     open_on(&path, "first").expect("it opens").close();
     let second = open_on(&path, "second").expect("the last one has left");
     start_run(&second, 1).expect("it writes");
-    assert!(second.run_by_id(&run_id(1001)).is_ok(), "what the first host wrote is there");
+    assert!(
+        settled(|done| second.run_by_id(&run_id(1001), done)).is_ok(),
+        "what the first host wrote is there"
+    );
 }
 
 #[test]
@@ -200,7 +203,10 @@ fn a_host_that_comes_back_after_another_has_followed_writes_nothing_more() {
         assert!(answer.contains("\"second\""), "{answer}");
     }
     start_run(&second, 1).expect("the second one writes");
-    assert_eq!(second.run_by_id(&run_id(1002)).unwrap_err().kind, ErrorKind::RunNotFound);
+    assert_eq!(
+        settled(|done| second.run_by_id(&run_id(1002), done)).unwrap_err().kind,
+        ErrorKind::RunNotFound
+    );
     first.close();
     start_run(&second, 2).expect("the first one has taken nothing along");
 }

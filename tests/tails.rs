@@ -233,7 +233,7 @@ impl Store for Looks {
     fn resume_once(&self, _: EventRequest, _: ResumeKey, _: Completion<bool>) {
         unreachable!()
     }
-    fn earlier_resume(&self, _: &ResumeKey) -> Result<Option<HookView>, WorldError> {
+    fn earlier_resume(&self, _: &ResumeKey, _: Completion<Option<HookView>>) {
         unreachable!()
     }
     fn run_ends(&self, _: Vec<RunId>, _: Completion<Found<RunId, RunView>>) {
@@ -245,13 +245,13 @@ impl Store for Looks {
     fn complete_waits(&self, _: RunId, _: Option<Vec<CorrelationId>>, _: Completion<usize>) {
         unreachable!()
     }
-    fn hook_by_token(&self, _: &HookToken) -> Result<HookView, WorldError> {
+    fn hook_by_token(&self, _: &HookToken, _: Completion<HookView>) {
         unreachable!()
     }
-    fn hook_and_run_by_token(&self, _: &HookToken) -> Result<(HookView, Run), WorldError> {
+    fn hook_and_run_by_token(&self, _: &HookToken, _: Completion<(HookView, Run)>) {
         unreachable!()
     }
-    fn run_by_id(&self, _: &RunId) -> Result<Run, WorldError> {
+    fn run_by_id(&self, _: &RunId, _: Completion<Run>) {
         unreachable!()
     }
     fn run(&self, _: RunId, _: bool, _: Completion<RunView>) {

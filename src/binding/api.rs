@@ -92,11 +92,12 @@ impl NativeWorld {
         })
     }
 
-    #[napi(catch_unwind, ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn earlier_resume(&self, env: Env, request: String) -> Result<JsValue> {
-        self.reply(env, |store| {
-            let key: requests::ResumeKeyRequest = requests::parse(&request)?;
-            store.earlier_resume(&key.into_key()?).and_then(replies::awaited_hook)
+        let key = requests::parse(&request).and_then(requests::ResumeKeyRequest::into_key);
+        self.point_read(env, |engine, done| match key {
+            Ok(key) => engine.store.earlier_resume(&key, then(done, replies::awaited_hook)),
+            Err(error) => done.settle(Err(error)),
         })
     }
 }

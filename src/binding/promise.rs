@@ -49,6 +49,42 @@ pub fn promise(env: &Env, start: impl FnOnce(Completion<Reply>)) -> Result<JsVal
     Ok(JsValue(promise))
 }
 
+/// What `start` completes: the answer itself when it is there as soon as `start` returns, else a promise
+/// of it.
+pub fn answer_or_promise(env: &Env, start: impl FnOnce(Completion<Reply>)) -> Result<JsValue> {
+    let slot = Arc::new(Mutex::new(Slot::Empty));
+    let filled = Arc::clone(&slot);
+    start(Completion::new(move |answer| Slot::meet(&filled, Slot::Answered(answer))));
+    let taken = std::mem::replace(&mut *lock(&slot), Slot::Empty);
+    match taken {
+        Slot::Answered(outcome) => answer(env, outcome),
+        Slot::Empty | Slot::Promised(_) => {
+            promise(env, |done| Slot::meet(&slot, Slot::Promised(done)))
+        }
+    }
+}
+
+/// Where the answer of an operation and the promise of it meet, whichever comes first.
+enum Slot {
+    Empty,
+    Answered(Answer),
+    Promised(Completion<Reply>),
+}
+
+impl Slot {
+    fn meet(slot: &Mutex<Self>, comes: Self) {
+        let mut slot = lock(slot);
+        match (std::mem::replace(&mut *slot, Slot::Empty), comes) {
+            (Slot::Answered(answer), Slot::Promised(done))
+            | (Slot::Promised(done), Slot::Answered(answer)) => {
+                drop(slot);
+                done.settle(answer);
+            }
+            (_, comes) => *slot = comes,
+        }
+    }
+}
+
 /// An answer that is there already.
 pub fn answer(env: &Env, answer: Answer) -> Result<JsValue> {
     reply_object(env.raw(), answer).map(JsValue)

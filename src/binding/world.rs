@@ -20,7 +20,7 @@ use crate::queue::admission::Admissions;
 use crate::queue::delivery::Handler;
 use crate::queue::dispatcher::DRAIN;
 use crate::queue::pulse::FaultListener;
-use crate::store::{Completion, Store};
+use crate::store::Completion;
 use crate::stream::ReadId;
 use crate::world::{Engine, World};
 
@@ -106,13 +106,16 @@ impl NativeWorld {
         })
     }
 
-    pub(super) fn reply(
+    /// The answer of a point read of the open engine, or a promise of it.
+    pub(super) fn point_read(
         &self,
         env: Env,
-        read: impl FnOnce(&dyn Store) -> Answer,
+        read: impl FnOnce(&Engine, Completion<Reply>),
     ) -> Result<JsValue> {
-        let answer = self.engine().and_then(|engine| read(&*engine.store));
-        promise::answer(&env, answer)
+        match self.engine() {
+            Ok(engine) => promise::answer_or_promise(&env, |done| read(&engine, done)),
+            Err(error) => promise::answer(&env, Err(error)),
+        }
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
@@ -170,22 +173,26 @@ impl NativeWorld {
         })
     }
 
-    #[napi(catch_unwind, ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn hook_for_resume(&self, env: Env, token: String) -> Result<JsValue> {
-        self.reply(env, |store| {
-            store.hook_and_run_by_token(&HookToken::new(token)).and_then(replies::hook_and_run)
+        self.point_read(env, |engine, done| {
+            let done = then(done, replies::hook_and_run);
+            engine.store.hook_and_run_by_token(&HookToken::new(token), done);
         })
     }
 
-    #[napi(catch_unwind, ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn run_for_resume(&self, env: Env, run_id: String) -> Result<JsValue> {
-        self.reply(env, |store| store.run_by_id(&RunId::new(run_id)).and_then(replies::run_alone))
+        self.point_read(env, |engine, done| {
+            engine.store.run_by_id(&RunId::new(run_id), then(done, replies::run_alone));
+        })
     }
 
-    #[napi(catch_unwind, ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn run_key(&self, env: Env, run_id: String) -> Result<JsValue> {
-        let key = self.engine().and_then(|engine| engine.run_key(&RunId::new(run_id)));
-        promise::answer(&env, key.map(replies::run_key))
+        self.point_read(env, |engine, done| {
+            engine.run_key(RunId::new(run_id), then(done, |key| Ok(replies::run_key(key))));
+        })
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
@@ -287,9 +294,11 @@ impl NativeWorld {
         })
     }
 
-    #[napi(catch_unwind, ts_return_type = "NativeReply")]
+    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn get_hook_by_token(&self, env: Env, token: String) -> Result<JsValue> {
-        self.reply(env, |store| store.hook_by_token(&HookToken::new(token)).and_then(replies::hook))
+        self.point_read(env, |engine, done| {
+            engine.store.hook_by_token(&HookToken::new(token), then(done, replies::hook));
+        })
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]

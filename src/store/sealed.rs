@@ -97,15 +97,20 @@ impl SealedStore {
     }
 
     /// The token as it is looked up below; an error names the caller's own again.
-    fn by_token<T>(
+    fn by_token<T: 'static>(
         &self,
         token: &HookToken,
-        look_up: impl FnOnce(&HookToken) -> Result<T, WorldError>,
-    ) -> Result<T, WorldError> {
-        look_up(&self.at_rest.seal_token(token.clone())).map_err(|error| match error.kind {
-            ErrorKind::HookNotFound => WorldError::hook_not_found(token.expose()),
-            _ => error,
-        })
+        done: Completion<T>,
+        look_up: impl FnOnce(&HookToken, Completion<T>),
+    ) {
+        let named_by = token.clone();
+        let named = Completion::new(move |outcome: Result<T, WorldError>| {
+            done.settle(outcome.map_err(|error| match error.kind {
+                ErrorKind::HookNotFound => WorldError::hook_not_found(named_by.expose()),
+                _ => error,
+            }));
+        });
+        look_up(&self.at_rest.seal_token(token.clone()), named);
     }
 }
 
@@ -156,23 +161,28 @@ impl Store for SealedStore {
         }
     }
 
-    fn earlier_resume(&self, key: &ResumeKey) -> Result<Option<HookView>, WorldError> {
-        let earlier = self.inner.earlier_resume(&self.at_rest.seal_resume_key(key.clone()))?;
-        earlier.map(|view| self.at_rest.open_hook(view)).transpose()
+    fn earlier_resume(&self, key: &ResumeKey, done: Completion<Option<HookView>>) {
+        let open = |at_rest: &AtRest, earlier: Option<HookView>| {
+            earlier.map(|view| at_rest.open_hook(view)).transpose()
+        };
+        let key = self.at_rest.seal_resume_key(key.clone());
+        self.inner.earlier_resume(&key, self.opening(done, open));
     }
 
-    fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
-        let view = self.by_token(token, |token| self.inner.hook_by_token(token))?;
-        self.at_rest.open_hook(view)
+    fn hook_by_token(&self, token: &HookToken, done: Completion<HookView>) {
+        let done = self.opening(done, AtRest::open_hook);
+        self.by_token(token, done, |token, done| self.inner.hook_by_token(token, done));
     }
 
-    fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
-        let (hook, run) = self.by_token(token, |token| self.inner.hook_and_run_by_token(token))?;
-        Ok((self.at_rest.open_hook(hook)?, self.at_rest.open_run(run)?))
+    fn hook_and_run_by_token(&self, token: &HookToken, done: Completion<(HookView, Run)>) {
+        let done = self.opening(done, |at_rest, (hook, run)| {
+            Ok((at_rest.open_hook(hook)?, at_rest.open_run(run)?))
+        });
+        self.by_token(token, done, |token, done| self.inner.hook_and_run_by_token(token, done));
     }
 
-    fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError> {
-        self.at_rest.open_run(self.inner.run_by_id(run_id)?)
+    fn run_by_id(&self, run_id: &RunId, done: Completion<Run>) {
+        self.inner.run_by_id(run_id, self.opening(done, AtRest::open_run));
     }
 
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {

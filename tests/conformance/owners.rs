@@ -134,7 +134,10 @@ fn what_one_store_commits_the_other_sees() {
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
     let token = HookToken::new("token");
-    assert_eq!(neighbour.hook_by_token(&token), world.store.hook_by_token(&token));
+    assert_eq!(
+        settled(|done| neighbour.hook_by_token(&token, done)),
+        settled(|done| world.store.hook_by_token(&token, done))
+    );
     let request = request(1, hook_received("h", Some("token")));
     let reply = settled(|done| neighbour.append_event(request, done)).expect("it is received");
     assert_eq!(reply.event.expect("it was logged").position, 4);
@@ -254,10 +257,13 @@ fn a_reopened_database_is_as_it_was_left() {
     }
     let again = neighbour(&world);
     assert_eq!(
-        again.hook_by_token(&HookToken::new("token")).expect("it lives").hook.run_id,
+        settled(|done| again.hook_by_token(&HookToken::new("token"), done))
+            .expect("it lives")
+            .hook
+            .run_id,
         run_id(1)
     );
-    let run = again.run_by_id(&run_id(1)).expect("it exists");
+    let run = settled(|done| again.run_by_id(&run_id(1), done)).expect("it exists");
     assert_eq!(run.status, hookline::domain::run::RunStatus::Running);
     let slice = settled(|done| again.stream_slice("s".into(), 0, 10, done)).expect("it is read");
     assert_eq!(slice.chunks, [b"a", b"b"]);

@@ -69,19 +69,26 @@ fn read_questions() -> Vec<(String, Read)> {
     for (run, _) in runs().filter(|(run, _)| (4..RUNS - 1).contains(run)) {
         ask(
             format!("hook by token {run}"),
-            Box::new(move |store| Ok(vec![hook_row(&store.hook_by_token(&token(run))?)])),
+            Box::new(move |store| {
+                Ok(vec![hook_row(&settled(|done| store.hook_by_token(&token(run), done))?)])
+            }),
         );
         ask(
             format!("hook and run by token {run}"),
             Box::new(move |store| {
-                let (hook, run) = store.hook_and_run_by_token(&token(run))?;
+                let (hook, run) = settled(|done| store.hook_and_run_by_token(&token(run), done))?;
                 Ok(vec![hook_row(&hook), debug(&run)])
             }),
         );
     }
     ask(
         "earlier resume".into(),
-        Box::new(|store| Ok(store.earlier_resume(&resume_key())?.iter().map(hook_row).collect())),
+        Box::new(|store| {
+            Ok(settled(|done| store.earlier_resume(&resume_key(), done))?
+                .iter()
+                .map(hook_row)
+                .collect())
+        }),
     );
     ask(
         "dead messages".into(),

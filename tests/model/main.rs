@@ -23,8 +23,8 @@ use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{EventReply, HookView, RunView, StepView};
 use proptest::prelude::*;
 
-use kit::World;
 use kit::rows::{NOW_MS, Rows, run_id};
+use kit::{World, settled};
 use oracle::{Expected, Oracle};
 use script::{Move, RUNS, scripts};
 
@@ -273,7 +273,7 @@ fn reads_agree(world: &World, rows: &Rows) -> Result<(), TestCaseError> {
             hook.disposed_at_ms.is_none() && hook.token == token
         };
         let expected = rows.hooks.keys().find(holder).map(|key| hook_view(rows, key));
-        prop_assert_eq!(world.store.hook_by_token(&token).ok(), expected);
+        prop_assert_eq!(settled(|done| world.store.hook_by_token(&token, done)).ok(), expected);
     }
     Ok(())
 }

@@ -167,7 +167,9 @@ fn wait_and_stream(world: &World, counter: &Counter) {
     counter
         .of("resume_once", || settled(|done| world.store.resume_once(resume, key.clone(), done)))
         .expect("it is resumed");
-    counter.of("earlier_resume", || world.store.earlier_resume(&key)).expect("it is found");
+    counter
+        .of("earlier_resume", || settled(|done| world.store.earlier_resume(&key, done)))
+        .expect("it is found");
     let complete = || settled(|done| world.store.complete_waits(run_id(2), None, done));
     assert_eq!(counter.of("complete_waits", complete), Ok(1));
     counter.of("write_stream", || world.write("stream", &["chunk"]));
@@ -213,9 +215,15 @@ fn deliver(world: &World, counter: &Counter) {
 fn read(world: &World, counter: &Counter) {
     let (store, token) = (&world.store, HookToken::new("token"));
     let page = PageRequest::first(10);
-    counter.of("hook_by_token", || store.hook_by_token(&token)).expect("it lives");
-    counter.of("hook_and_run_by_token", || store.hook_and_run_by_token(&token)).expect("it lives");
-    counter.of("run_by_id", || store.run_by_id(&run_id(1))).expect("it is there");
+    counter
+        .of("hook_by_token", || settled(|done| store.hook_by_token(&token, done)))
+        .expect("it lives");
+    counter
+        .of("hook_and_run_by_token", || settled(|done| store.hook_and_run_by_token(&token, done)))
+        .expect("it lives");
+    counter
+        .of("run_by_id", || settled(|done| store.run_by_id(&run_id(1), done)))
+        .expect("it is there");
     counter.of("run", || settled(|done| store.run(run_id(1), true, done))).expect("it is there");
     let ends = || settled(|done| store.run_ends(vec![run_id(1)], done));
     assert_eq!(counter.of("run_ends", ends).expect("they are read").len(), 1);

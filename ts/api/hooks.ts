@@ -8,7 +8,7 @@
 import type { CryptoKey, Hook, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
-import { answerOf, type NativeWorld, settled } from '../native/binding';
+import { type NativeWorld, settled } from '../native/binding';
 import { HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
 import { encodePayload } from '../native/requests';
@@ -74,7 +74,7 @@ export async function getHookByToken(token: string): Promise<Hook> {
   const engine = currentEngine();
   const native = await engine.look();
   // Without its run: a hook cannot outlive it here.
-  const { json, bytes } = answerOf<{ hook: NativeRecord }>(native.getHookByToken(token));
+  const { json, bytes } = await settled<{ hook: NativeRecord }>(native.getHookByToken(token));
   return hydrated(toHook(json.hook, bytes), engine);
 }
 
@@ -94,11 +94,11 @@ async function resume(
   const sending: Sending = encryptionKey ? { encryptionKey, span } : { span };
   if (idempotencyKey !== undefined) {
     sending.once = await resumeKey(token, payload, idempotencyKey, idempotencyWindow);
-    const earlier = hookOfEarlierResume(native, sending.once);
+    const earlier = await hookOfEarlierResume(native, sending.once);
     if (earlier) return typeof tokenOrHook === 'string' ? hydrated(earlier, engine) : tokenOrHook;
   }
   if (typeof tokenOrHook !== 'string') {
-    return resumeTarget(place, findRunOf(native, tokenOrHook), payload, sending);
+    return resumeTarget(place, await findRunOf(native, tokenOrHook), payload, sending);
   }
   return resumeByToken(place, tokenOrHook, payload, sending);
 }
@@ -112,10 +112,10 @@ async function resumeByToken(
   const { engine, native } = place;
   let target: Target;
   try {
-    target = findByToken(native, token);
+    target = await findByToken(native, token);
   } catch (error) {
     // Another call with the same key may have resumed it meanwhile, and so have ended its run.
-    const earlier = sending.once && hookOfEarlierResume(native, sending.once);
+    const earlier = sending.once && (await hookOfEarlierResume(native, sending.once));
     if (earlier) return hydrated(earlier, engine);
     throw error;
   }
@@ -169,8 +169,8 @@ export async function resumeTarget(
 }
 
 /** The live hook with a token, its metadata as stored, and its run: a point read. */
-export function findByToken(native: NativeWorld, token: string): Target {
-  const { json, bytes } = answerOf<{ hook: NativeRecord; run: Target['run'] }>(
+export async function findByToken(native: NativeWorld, token: string): Promise<Target> {
+  const { json, bytes } = await settled<{ hook: NativeRecord; run: Target['run'] }>(
     native.hookForResume(token),
   );
   return { hook: toHook(json.hook, bytes), run: json.run };
@@ -187,8 +187,8 @@ export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): P
 
 // By hook object the hook itself is not looked up: the caller's object is what comes back, and the
 // atomic operation is what notices that it is gone.
-function findRunOf(native: NativeWorld, hook: Hook): Target {
-  const { json } = answerOf<{ run: Target['run'] }>(native.runForResume(hook.runId));
+async function findRunOf(native: NativeWorld, hook: Hook): Promise<Target> {
+  const { json } = await settled<{ run: Target['run'] }>(native.runForResume(hook.runId));
   return { hook, run: json.run };
 }
 

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Hook } from '../../index';
-import { answerOf, type NativeWorld } from '../native/binding';
+import { type NativeWorld, settled } from '../native/binding';
 import { type NativeRecord, toHook } from '../native/records';
 import { serializedForDigest } from '../sdk/serialize';
 import { IDEMPOTENCY_WINDOW_MS } from './limits';
@@ -58,8 +58,11 @@ export async function resumeKey(
  *
  * @throws IdempotencyConflictError when the key stands for another payload.
  */
-export function hookOfEarlierResume(native: NativeWorld, key: ResumeKey): Hook | undefined {
-  const { json, bytes } = answerOf<{ hook: NativeRecord } | undefined>(
+export async function hookOfEarlierResume(
+  native: NativeWorld,
+  key: ResumeKey,
+): Promise<Hook | undefined> {
+  const { json, bytes } = await settled<{ hook: NativeRecord } | undefined>(
     native.earlierResume(JSON.stringify(key)),
   );
   return json && toHook(json.hook, bytes);

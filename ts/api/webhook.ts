@@ -39,7 +39,7 @@ export async function resumeWebhook(
   const world = currentWorld();
   const engine = engineOf(world) as Engine;
   const native = await engine.connect();
-  const target = findByToken(native, token);
+  const target = await findByToken(native, token);
   // Before anything else of it is looked at: nobody may learn that such a hook exists.
   if (target.hook.isWebhook === false) throw new HookNotFoundError(token);
   await hydrated(target.hook, engine);

@@ -23,6 +23,9 @@ export interface NativeReply {
   error?: string;
 }
 
+/** What a look-up by key answers: at once where the rows are at hand. */
+export type PointRead = NativeReply | Promise<NativeReply>;
+
 /** A message handed to this process for one delivery. */
 export interface NativeDelivery {
   deliveryId: number;
@@ -45,13 +48,13 @@ export interface NativeWorld {
 
   appendEvent(request: string, payload?: Uint8Array): Promise<NativeReply>;
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
-  hookForResume(token: string): NativeReply;
-  runForResume(runId: string): NativeReply;
+  hookForResume(token: string): PointRead;
+  runForResume(runId: string): PointRead;
   /** The bytes of a run's key; none when its values are plain. */
-  runKey(runId: string): NativeReply;
+  runKey(runId: string): PointRead;
   resumeHookOnce(request: string, payload: Uint8Array): Promise<NativeReply>;
   /** The hook that a resume with this key found; void when there was none. */
-  earlierResume(request: string): NativeReply;
+  earlierResume(request: string): PointRead;
 
   freshRunId(): NativeReply;
   /** `run_created` and the run's first wake-up, in one commit. */
@@ -74,7 +77,7 @@ export interface NativeWorld {
   listEvents(query: string): Promise<NativeReply>;
   listEventsByCorrelationId(query: string): Promise<NativeReply>;
   getHook(hookId: string, resolveData: boolean): Promise<NativeReply>;
-  getHookByToken(token: string): NativeReply;
+  getHookByToken(token: string): PointRead;
   listHooks(query: string): Promise<NativeReply>;
 
   enqueue(request: string, body: Uint8Array): Promise<NativeReply>;
@@ -154,7 +157,7 @@ export function answerOf<T>(reply: NativeReply): Answer<T> {
 }
 
 /** Awaits a native operation; see {@link answerOf}. */
-export async function settled<T = undefined>(reply: Promise<NativeReply>): Promise<Answer<T>> {
+export async function settled<T = undefined>(reply: PointRead): Promise<Answer<T>> {
   return answerOf<T>(await reply);
 }
 

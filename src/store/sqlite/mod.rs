@@ -189,43 +189,40 @@ impl Store for SqliteStore {
         });
     }
 
-    fn earlier_resume(&self, key: &ResumeKey) -> Result<Option<HookView>, WorldError> {
+    fn earlier_resume(&self, key: &ResumeKey, done: Completion<Option<HookView>>) {
         let now_ms = self.clock.now_ms();
-        self.point.read(|connection| {
+        done.settle(self.point.read(|connection| {
             let view = connection.unchecked_transaction()?;
             transaction_rules::earlier_resume(&*view, key, self.environment.as_deref(), now_ms)
-        })
+        }));
     }
 
-    fn hook_by_token(&self, token: &HookToken) -> Result<HookView, WorldError> {
-        let look_up = |connection: &Connection| {
+    fn hook_by_token(&self, token: &HookToken, done: Completion<HookView>) {
+        done.settle(self.point.read(|connection| {
             let view = hooks::view_by_token(connection, token)?;
             if view.is_none() {
                 hooks::check_around(connection, token)?;
             }
-            Ok(view)
-        };
-        self.point.read(look_up)?.ok_or_else(|| WorldError::hook_not_found(token.expose()))
+            view.ok_or_else(|| WorldError::hook_not_found(token.expose()))
+        }));
     }
 
-    fn hook_and_run_by_token(&self, token: &HookToken) -> Result<(HookView, Run), WorldError> {
-        let look_up = |connection: &Connection| {
-            let found = hooks::with_run_by_token(connection, token)?;
-            match &found {
-                None => hooks::check_around(connection, token)?,
-                Some((hook, None)) => runs::sought(connection, &hook.hook.run_id).map(drop)?,
-                Some(_) => {}
+    fn hook_and_run_by_token(&self, token: &HookToken, done: Completion<(HookView, Run)>) {
+        done.settle(self.point.read(|connection| {
+            let Some((hook, run)) = hooks::with_run_by_token(connection, token)? else {
+                hooks::check_around(connection, token)?;
+                return Err(WorldError::hook_not_found(token.expose()));
+            };
+            match run {
+                Some(run) => Ok((hook, run)),
+                // Its row may be damaged, and then this says so.
+                None => run_by_id(connection, &hook.hook.run_id).map(|run| (hook, run)),
             }
-            Ok(found)
-        };
-        let (hook, run) =
-            self.point.read(look_up)?.ok_or_else(|| WorldError::hook_not_found(token.expose()))?;
-        let run = run.ok_or_else(|| WorldError::run_not_found(hook.hook.run_id.as_str()))?;
-        Ok((hook, run))
+        }));
     }
 
-    fn run_by_id(&self, run_id: &RunId) -> Result<Run, WorldError> {
-        self.point.read(|connection| run_by_id(connection, run_id))
+    fn run_by_id(&self, run_id: &RunId, done: Completion<Run>) {
+        done.settle(self.point.read(|connection| run_by_id(connection, run_id)));
     }
 
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
