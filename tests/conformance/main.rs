@@ -40,6 +40,7 @@ mod hooks;
 mod listeners;
 mod owners;
 mod pages;
+mod plans;
 mod readers;
 mod reads;
 mod refusals;

@@ -10,6 +10,8 @@ mod backup;
 mod checksum;
 mod dead;
 mod delivery_secret;
+mod due;
+mod entity_events;
 mod events;
 mod examination;
 mod fault;
@@ -42,6 +44,8 @@ mod resume_keys;
 mod rows;
 mod runs;
 mod same_access;
+#[cfg(debug_assertions)]
+mod statements;
 mod steps;
 mod streams;
 mod turn;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Result, Row, Rows, params};
 
 use super::checksum::{Check, Table};
+use super::due::{self, Due};
 use super::queue_time::{self, QueueTime};
 use super::runs;
 use crate::clock::Clock;
@@ -161,10 +162,10 @@ fn absorb(
     available_at_ms: i64,
     now_ms: i64,
 ) -> Result<Option<MessageId>> {
-    const DUE: &str = "SELECT message_id FROM messages WHERE run_id = ?1 AND queue_name = ?2 \
-         AND lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?3 LIMIT 1";
-    const JOIN_SLEEPING: &str = "UPDATE messages SET available_at_ms = min(available_at_ms, ?4) \
-         WHERE run_id = ?1 AND queue_name = ?2 AND is_wake_up AND lease_token IS NULL \
+    const DUE: &str = "SELECT message_id FROM messages INDEXED BY messages_by_run \
+         WHERE run_id = ?1 AND queue_name = ?2 AND lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?3 LIMIT 1";
+    const JOIN_SLEEPING: &str = "UPDATE messages INDEXED BY messages_by_run \
+         SET available_at_ms = min(available_at_ms, ?4) WHERE run_id = ?1 AND queue_name = ?2 AND is_wake_up AND lease_token IS NULL \
          AND dead_at_ms IS NULL AND available_at_ms > ?3 RETURNING message_id";
     if available_at_ms <= now_ms {
         return connection
@@ -226,21 +227,12 @@ pub(super) fn claim(
     mut lease_token: impl FnMut() -> LeaseToken,
     times: Times<'_>,
 ) -> Result<Claimed> {
-    const DUE: &str = concat!(
+    const CLAIMABLE: &str = concat!(
         "SELECT ",
         message_columns!(""),
-        ", attempt FROM messages AS m \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
+        ", attempt FROM messages AS m WHERE message_id = ? \
          AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS leased \
-           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL)) \
-         AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS first \
-           WHERE first.run_id = m.run_id AND first.queue_name = m.queue_name \
-           AND first.lease_token IS NULL AND first.dead_at_ms IS NULL \
-           AND first.available_at_ms <= ?1 AND (first.available_at_ms, first.message_id) \
-             < (m.available_at_ms, m.message_id))) \
-         AND EXISTS (SELECT 1 FROM json_each(?2) AS prefix \
-           WHERE substr(m.queue_name, 1, length(prefix.value)) = prefix.value) \
-         ORDER BY available_at_ms, message_id LIMIT ?3"
+           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL))"
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
@@ -249,21 +241,27 @@ pub(super) fn claim(
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
     let now_ms = times.time.shared_now_ms(connection, times.clock)?;
     free_expired(connection, now_ms, times)?;
-    let prefixes = serde_json::Value::from(request.prefixes.clone()).to_string();
-    let due: Vec<Due> = connection
-        .prepare_cached(DUE)?
-        .query_map(params![now_ms, prefixes, request.limit as i64], |row| {
-            due_of(row, lease_token())
-        })?
-        .collect::<Result<_>>()?;
+    let mut due = Due::of(connection, due::queues(connection, &request.prefixes)?, now_ms)?;
     let mut replayed = HashSet::new();
-    let mut deliveries = Vec::with_capacity(due.len());
+    let mut deliveries = Vec::new();
+    let mut claimable = connection.prepare_cached(CLAIMABLE)?;
     let mut lease = connection.prepare_cached(LEASE)?;
     let mut sees_log = connection.prepare_cached(SEES_LOG)?;
-    for due in due {
+    let mut looked_at = 0;
+    while looked_at < request.limit
+        && let Some(message_id) = due.next()?
+    {
+        // Another replay of its run is leased: the message waits for its end.
+        let Some(due) = claimable
+            .query_row([message_id.number()], |row| due_of(row, lease_token()))
+            .optional()?
+        else {
+            continue;
+        };
+        looked_at += 1;
         let (run_id, delivery) = match due {
-            Due::Sound { run_id, delivery } => (run_id, delivery),
-            Due::Damaged(message_id) => {
+            DueMessage::Sound { run_id, delivery } => (run_id, delivery),
+            DueMessage::Damaged(message_id) => {
                 put_off(connection, message_id, now_ms)?;
                 continue;
             }
@@ -284,11 +282,11 @@ pub(super) fn claim(
         times.time.lease_seen(delivery.message_id, now_ms + request.lease_ms, times.clock);
         deliveries.push(delivery);
     }
-    Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)?, now_ms })
+    Ok(Claimed { deliveries, next_due_at_ms: due.next_due_at_ms()?, now_ms })
 }
 
 /// A message that may be claimed.
-enum Due {
+enum DueMessage {
     /// What it becomes.
     Sound { run_id: Option<String>, delivery: Delivery },
     /// Its row is not what was written.
@@ -296,13 +294,13 @@ enum Due {
 }
 
 /// The claim counts as an attempt.
-fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Due> {
+fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<DueMessage> {
     if MESSAGES.verify(row, 0).is_err() {
-        return Ok(Due::Damaged(message_id(row)?));
+        return Ok(DueMessage::Damaged(message_id(row)?));
     }
     let mut delivery = delivery_of(row, lease_token)?;
     delivery.attempt += 1;
-    Ok(Due::Sound { run_id: row.get(2)?, delivery })
+    Ok(DueMessage::Sound { run_id: row.get(2)?, delivery })
 }
 
 /// Puts a damaged message off, so that it does not hold the others up.
@@ -346,12 +344,6 @@ fn leases(mut rows: Rows<'_>) -> Result<Vec<(MessageId, i64)>> {
         leases.push((message_id(row)?, row.get(1)?));
     }
     Ok(leases)
-}
-
-fn next_due(connection: &Connection, now_ms: i64) -> Result<Option<i64>> {
-    const NEXT_DUE: &str = "SELECT min(available_at_ms) FROM messages \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms > ?";
-    connection.prepare_cached(NEXT_DUE)?.query_row([now_ms], |row| row.get(0))
 }
 
 /// Prolongs a lease; `false` when it is lost.
@@ -459,7 +451,7 @@ fn joins_sleeping(
     back: &Return<'_>,
     now_ms: i64,
 ) -> Result<bool> {
-    const JOIN: &str = "UPDATE messages AS other \
+    const JOIN: &str = "UPDATE messages AS other INDEXED BY messages_by_run \
          SET available_at_ms = min(other.available_at_ms, ?4), \
            attempt = max(other.attempt, mine.attempt * ?5 - ?6), \
            last_error = ifnull(?7, other.last_error) \
