@@ -44,4 +44,5 @@ mod plans;
 mod readers;
 mod reads;
 mod refusals;
+mod replays;
 mod streams;
