@@ -26,8 +26,8 @@ CREATE TABLE runs (
 ) STRICT, WITHOUT ROWID;
 -- runs.list by status; the search for forgotten runs.
 CREATE INDEX runs_by_status ON runs (status, run_id);
--- runs.list by workflow.
-CREATE INDEX runs_by_workflow ON runs (workflow_name, run_id);
+-- runs.list by workflow, and by workflow and status.
+CREATE INDEX runs_by_workflow ON runs (workflow_name, status, run_id);
 
 -- The log. Clustered by run, so that a replay reads neighbouring pages.
 CREATE TABLE events (
@@ -55,6 +55,7 @@ CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
   WHERE event_type = 'step_created' OR event_type = 'hook_created'
     OR event_type = 'hook_conflict' OR event_type = 'wait_created';
 
+-- Clustered as created, so that a list of a run's steps reads no more than its page.
 CREATE TABLE steps (
   run_id TEXT NOT NULL,
   step_id TEXT NOT NULL,
@@ -71,10 +72,10 @@ CREATE TABLE steps (
   retry_after_ms INTEGER,
   spec_version INTEGER NOT NULL,
   checksum INTEGER NOT NULL,
-  PRIMARY KEY (run_id, step_id)
+  PRIMARY KEY (run_id, created_position)
 ) STRICT, WITHOUT ROWID;
--- steps.get without a run.
-CREATE INDEX steps_by_id ON steps (step_id);
+-- A step of a run; steps.get without a run.
+CREATE UNIQUE INDEX steps_by_id ON steps (step_id, run_id);
 
 -- Clustered by token, so that the look-up of a resume reads one tree.
 CREATE TABLE hooks (
@@ -96,12 +97,12 @@ CREATE TABLE hooks (
   checksum INTEGER NOT NULL,
   PRIMARY KEY (token, disposal)
 ) STRICT, WITHOUT ROWID;
--- hooks.list, in the order of creation.
-CREATE UNIQUE INDEX hooks_by_number ON hooks (hook_number);
--- A hook of a run; hooks.list of a run; the end of a run.
-CREATE UNIQUE INDEX hooks_by_run ON hooks (run_id, hook_id);
--- hooks.get.
-CREATE INDEX hooks_by_id ON hooks (hook_id);
+-- hooks.list: the live hooks, in the order of creation.
+CREATE UNIQUE INDEX hooks_by_number ON hooks (disposal, hook_number);
+-- hooks.list of a run; the end of a run.
+CREATE INDEX hooks_by_run ON hooks (run_id, disposal, hook_number);
+-- A hook of a run; hooks.get.
+CREATE UNIQUE INDEX hooks_by_id ON hooks (hook_id, run_id);
 
 -- The number of the last hook. Never given twice, also after that hook has gone: a reader's cursor
 -- stands on it. One row.
@@ -135,8 +136,8 @@ CREATE TABLE waits (
   checksum INTEGER NOT NULL,
   PRIMARY KEY (run_id, correlation_id)
 ) STRICT, WITHOUT ROWID;
--- Waits that are over and that nobody has completed.
-CREATE INDEX waits_open ON waits (resume_at_ms) WHERE completed_at_ms IS NULL;
+-- The open waits of a run, the next first.
+CREATE INDEX waits_open ON waits (run_id, resume_at_ms) WHERE completed_at_ms IS NULL;
 
 -- The queue. The id grows with time, so that a new message is appended at the end.
 CREATE TABLE messages (
@@ -167,8 +168,8 @@ CREATE TABLE messages (
   CHECK (lease_owner IS NULL OR dead_at_ms IS NULL),
   CHECK (is_wake_up = 0 OR run_id IS NOT NULL)
 ) STRICT;
--- claim.
-CREATE INDEX messages_due ON messages (available_at_ms, message_id)
+-- claim: each queue by itself, so that the messages of a queue that nobody asks for are not read.
+CREATE INDEX messages_due ON messages (queue_name, available_at_ms, message_id)
   WHERE lease_token IS NULL AND dead_at_ms IS NULL;
 -- One replay of a run at a time.
 CREATE UNIQUE INDEX messages_one_replay ON messages (run_id)
@@ -182,6 +183,9 @@ CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)
 CREATE INDEX messages_leased ON messages (lease_expires_at_ms) WHERE lease_token IS NOT NULL;
 -- The list of messages that were given up.
 CREATE INDEX messages_dead ON messages (message_id) WHERE dead_at_ms IS NOT NULL;
+-- The message of a step that was given up.
+CREATE INDEX messages_dead_by_key ON messages (idempotency_key)
+  WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NOT NULL;
 
 -- The time by which messages are due, as far as it is known: it never goes back, also when the host's
 -- clock does. One row.

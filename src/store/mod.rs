@@ -340,8 +340,8 @@ pub trait Store: Send + Sync + 'static {
     /// Wakes runs that have something to do and no message that would make them do it: one that was
     /// created and never enqueued, one whose wait is over, one whose log has grown since its last
     /// replay was claimed by an event of [`EventType::WAKING`]. Looks at no more than `limit` active
-    /// runs behind `after`; without `after` also at the waits that are over. A run that waits for what
-    /// has not come is left alone, and so is one whose message was given up.
+    /// runs behind `after`. A run that waits for what has not come is left alone, and so is one whose
+    /// message was given up.
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>);
     /// How much there is to do.
     fn queue_depth(&self, done: Completion<QueueDepth>);

@@ -9,9 +9,11 @@ use crate::kit::{STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, replay, step_messa
 run_by_every_store!(
     a_message_is_delivered_as_it_was_enqueued,
     messages_are_claimed_in_the_order_in_which_they_fell_due,
+    messages_of_several_queues_are_claimed_in_the_order_in_which_they_fell_due,
     messages_that_fall_due_together_are_claimed_in_the_order_of_their_enqueueing,
     a_message_is_claimed_at_its_time_and_not_before,
     a_claim_tells_when_the_next_message_falls_due,
+    a_claim_does_not_tell_of_messages_in_queues_that_it_does_not_name,
     a_claim_takes_at_most_what_it_asks_for,
     a_claim_takes_only_the_queues_it_names,
     a_message_is_claimed_once,
@@ -50,6 +52,24 @@ fn messages_are_claimed_in_the_order_in_which_they_fell_due(world: &World) {
     assert_eq!(bodies(&world.claim(10)), ["first", "second", "third"]);
 }
 
+/// A message of a queue of its own.
+fn of_queue(queue: &str, content: &str) -> NewMessage {
+    NewMessage { queue_name: format!("{STEP_PREFIX}{queue}"), ..step_message(content) }
+}
+
+fn messages_of_several_queues_are_claimed_in_the_order_in_which_they_fell_due(world: &World) {
+    for (queue, content, delay_ms) in
+        [("b", "4", 40), ("a", "3", 30), ("c", "1", 10), ("a", "2", 20), ("b", "5", 50)]
+    {
+        world.enqueue_in(of_queue(queue, content), delay_ms);
+    }
+    world.at(45);
+    assert_eq!(bodies(&world.claim(3)), ["1", "2", "3"]);
+    let claimed = world.claimed(3);
+    assert_eq!(bodies(&claimed.deliveries), ["4"]);
+    assert_eq!(claimed.next_due_at_ms, Some(NOW_MS + 50));
+}
+
 fn messages_that_fall_due_together_are_claimed_in_the_order_of_their_enqueueing(world: &World) {
     let expected: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     for content in &expected {
@@ -78,6 +98,14 @@ fn a_claim_tells_when_the_next_message_falls_due(world: &World) {
     assert_eq!(claimed.next_due_at_ms, Some(NOW_MS + 9000));
     world.at(9000);
     assert_eq!(world.claimed(10).next_due_at_ms, None);
+}
+
+fn a_claim_does_not_tell_of_messages_in_queues_that_it_does_not_name(world: &World) {
+    world.enqueue_in(of_queue("a", "step"), 5000);
+    world.enqueue_in(wake_up(1), 7000);
+    let of_workflows = world.claimed_of(10, &[WORKFLOW_PREFIX]);
+    assert_eq!(of_workflows.next_due_at_ms, Some(NOW_MS + 7000));
+    assert_eq!(world.claimed(10).next_due_at_ms, Some(NOW_MS + 5000));
 }
 
 fn a_claim_takes_at_most_what_it_asks_for(world: &World) {

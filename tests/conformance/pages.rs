@@ -245,8 +245,11 @@ fn runs_are_filtered_by_workflow_and_status(world: &World) {
     world.does(2, EventBody::RunFailed(error("why")));
     world.does(6, EventBody::RunCancelled);
     let listed = |workflow_name, status| {
-        let all =
-            read_all(1, SortOrder::Ascending, |page| run_ids(world, workflow_name, status, page));
+        let read = |page| run_ids(world, workflow_name, status, page);
+        let all = read_all(1, SortOrder::Ascending, read);
+        let mut downwards = read_all(2, SortOrder::Descending, read);
+        downwards.reverse();
+        assert_eq!(downwards, all);
         all.iter().map(|text| text[text.len() - 1..].to_owned()).collect::<String>()
     };
     assert_eq!(listed(None, None), "123456");
@@ -310,6 +313,48 @@ fn events_of_a_correlation_id_are_listed_with_and_without_their_run(world: &Worl
     joins(&of_run(2), |page| event_ids(world, Some(2), Some("s"), page));
     let both = [of_run(1), of_run(2)].concat();
     joins(&both, |page| event_ids(world, None, Some("s"), page));
+}
+
+#[test]
+fn events_of_an_entity_are_found_however_far_they_lie_apart() {
+    // More than one page looks through.
+    const BETWEEN: usize = 10_100;
+    let world = &World::in_memory();
+    world.start_runs(1);
+    world.does(1, step_created("s"));
+    world.does(1, hook_created("h", "token"));
+    for _ in 0..BETWEEN {
+        let received = request(1, hook_received("h", None));
+        world.store.append_event(received, hookline::store::Completion::ignored());
+    }
+    // Behind them all in the writer's order.
+    world.does(1, step_started("s"));
+    let expected: Vec<String> = world
+        .log(1)
+        .iter()
+        .filter(|e| e.event_type.as_str().starts_with("step"))
+        .map(|e| e.event_id())
+        .collect();
+    assert_eq!(expected.len(), 2);
+    for run in [Some(1), None] {
+        for order in [SortOrder::Ascending, SortOrder::Descending] {
+            let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let page = PageRequest { limit: 10, after, order };
+                let page = event_ids(world, run, Some("s"), page).expect("the page is read");
+                found.extend(page.items);
+                pages += 1;
+                if !page.has_more {
+                    break;
+                }
+                after = page.cursor;
+            }
+            if order == SortOrder::Descending {
+                found.reverse();
+            }
+            assert_eq!((&found, pages), (&expected, 2), "{run:?} {order:?}");
+        }
+    }
 }
 
 fn events_of_a_conflicting_hook_are_found_by_its_id_alone(world: &World) {

@@ -57,7 +57,8 @@ pub fn place(
         return Placement::Added;
     }
     if available_at_ms <= now_ms {
-        let due = queued.waiting.iter().find(|waiting| waiting.available_at_ms <= now_ms);
+        let due = queued.waiting.iter().filter(|waiting| waiting.available_at_ms <= now_ms);
+        let due = due.min_by_key(|waiting| (waiting.available_at_ms, waiting.message_id));
         return due.map_or(Placement::Added, |due| Placement::Absorbed(due.message_id));
     }
     sleeping(&queued.waiting, now_ms).map_or(Placement::Added, |asleep| Placement::Joined {

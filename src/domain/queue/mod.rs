@@ -27,7 +27,9 @@ pub struct Waiting {
 
 /// The wake-up that a run sleeps in: a run has at most one that is not due yet.
 fn sleeping(waiting: &[Waiting], now_ms: i64) -> Option<&Waiting> {
-    waiting.iter().find(|message| message.is_wake_up && message.available_at_ms > now_ms)
+    let asleep =
+        waiting.iter().filter(|waiting| waiting.is_wake_up && waiting.available_at_ms > now_ms);
+    asleep.min_by_key(|waiting| (waiting.available_at_ms, waiting.message_id))
 }
 
 #[cfg(test)]

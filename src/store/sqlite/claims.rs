@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Result, Row, Rows, params};
 
-use super::messages::{MESSAGES, delivery_of, message_columns, message_id};
+use super::due::{self, Due};
+use super::messages::{MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id};
 use super::queue_time::QueueTime;
 use crate::clock::Clock;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
@@ -27,21 +28,12 @@ pub(super) fn claim(
     now_ms: i64,
     observed: Observed<'_>,
 ) -> Result<Claimed> {
-    const DUE: &str = concat!(
+    const CLAIMABLE: &str = concat!(
         "SELECT ",
         message_columns!(""),
-        ", attempt FROM messages AS m \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?1 \
-         AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS leased \
-           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL)) \
-         AND (run_id IS NULL OR NOT EXISTS (SELECT 1 FROM messages AS first \
-           WHERE first.run_id = m.run_id AND first.queue_name = m.queue_name \
-           AND first.lease_token IS NULL AND first.dead_at_ms IS NULL \
-           AND first.available_at_ms <= ?1 AND (first.available_at_ms, first.message_id) \
-             < (m.available_at_ms, m.message_id))) \
-         AND EXISTS (SELECT 1 FROM json_each(?2) AS prefix \
-           WHERE substr(m.queue_name, 1, length(prefix.value)) = prefix.value) \
-         ORDER BY available_at_ms, message_id LIMIT ?3"
+        ", attempt, EXISTS (SELECT 1 FROM messages AS leased \
+           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL) \
+         FROM messages AS m WHERE message_id = ?"
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
@@ -49,26 +41,22 @@ pub(super) fn claim(
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
-    let prefixes = serde_json::Value::from(request.prefixes.clone()).to_string();
-    let due: Vec<Due> = connection
-        .prepare_cached(DUE)?
-        .query_map(params![now_ms, prefixes, request.limit as i64], |row| {
-            due_of(row, lease_token())
-        })?
-        .collect::<Result<_>>()?;
+    let mut due = Due::of(connection, due::queues(connection, &request.prefixes)?, now_ms)?;
     let mut claiming = Claiming::default();
-    let mut deliveries = Vec::with_capacity(due.len());
+    let mut deliveries = Vec::new();
+    let mut claimable = connection.prepare_cached(CLAIMABLE)?;
     let mut lease = connection.prepare_cached(LEASE)?;
     let mut sees_log = connection.prepare_cached(SEES_LOG)?;
-    for due in due {
-        let (run_id, delivery) = match due {
-            Due::Sound { run_id, delivery } => (run_id, delivery),
-            Due::Damaged(message_id) => {
-                put_off(connection, message_id, now_ms)?;
-                continue;
-            }
+    while deliveries.len() < request.limit
+        && let Some(message_id) = due.next()?
+    {
+        let message =
+            claimable.query_row([message_id.number()], |row| due_of(row, lease_token()))?;
+        let DueMessage::Sound { run_id, is_run_leased, delivery } = message else {
+            put_off(connection, message_id, now_ms)?;
+            continue;
         };
-        if !claiming.takes(run_id.as_ref(), false) {
+        if !claiming.takes(run_id.as_ref(), is_run_leased) {
             continue;
         }
         if let Some(run_id) = run_id {
@@ -83,25 +71,32 @@ pub(super) fn claim(
         observed.time.lease_seen(delivery.message_id, now_ms + request.lease_ms, observed.clock);
         deliveries.push(delivery);
     }
-    Ok(Claimed { deliveries, next_due_at_ms: next_due(connection, now_ms)?, now_ms })
+    Ok(Claimed { deliveries, next_due_at_ms: due.next_due_at_ms()?, now_ms })
 }
 
-/// A message that may be claimed.
-enum Due {
-    /// What it becomes.
-    Sound { run_id: Option<RunId>, delivery: Delivery },
+/// A message that is due.
+enum DueMessage {
+    Sound {
+        run_id: Option<RunId>,
+        is_run_leased: bool,
+        delivery: Delivery,
+    },
     /// Its row is not what was written.
-    Damaged(MessageId),
+    Damaged,
 }
 
 /// The claim counts as an attempt.
-fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Due> {
+fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<DueMessage> {
     if MESSAGES.verify(row, 0).is_err() {
-        return Ok(Due::Damaged(message_id(row)?));
+        return Ok(DueMessage::Damaged);
     }
     let mut delivery = delivery_of(row, lease_token)?;
     delivery.attempt += 1;
-    Ok(Due::Sound { run_id: row.get::<_, Option<String>>(2)?.map(RunId::new), delivery })
+    Ok(DueMessage::Sound {
+        run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
+        is_run_leased: row.get(MESSAGE_COLUMNS + 1)?,
+        delivery,
+    })
 }
 
 /// Puts a damaged message off, so that it does not hold the others up.
@@ -145,12 +140,6 @@ fn leases(mut rows: Rows<'_>) -> Result<Vec<(MessageId, i64)>> {
         leases.push((message_id(row)?, row.get(1)?));
     }
     Ok(leases)
-}
-
-fn next_due(connection: &Connection, now_ms: i64) -> Result<Option<i64>> {
-    const NEXT_DUE: &str = "SELECT min(available_at_ms) FROM messages \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms > ?";
-    connection.prepare_cached(NEXT_DUE)?.query_row([now_ms], |row| row.get(0))
 }
 
 /// Prolongs a lease; `false` when it is lost.

@@ -2,31 +2,40 @@
 
 use rusqlite::{Connection, Result, Row, params};
 
+use super::due;
 use super::messages::{MESSAGE_COLUMNS, MESSAGES, message_columns};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::store::{DeadMessage, LogState, QueueDepth};
 
-/// Counts along the partial indexes of the queue.
+/// Up to here the queue's depth is counted: counting reads what it counts.
+const COUNTED_MAX: i64 = 100_000;
+
+/// Counts along the partial indexes of the queue, each number up to [`COUNTED_MAX`].
 pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueDepth> {
-    const DUE: &str = "SELECT count(*), min(available_at_ms) FROM messages \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms <= ?";
-    const SLEEPING: &str = "SELECT count(*) FROM messages \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND available_at_ms > ?";
-    const LEASED: &str = "SELECT count(*) FROM messages WHERE lease_token IS NOT NULL";
-    const DEAD: &str = "SELECT count(*) FROM messages WHERE dead_at_ms IS NOT NULL";
-    const RUNS: &str = "SELECT count(*) FROM runs WHERE status = ?";
+    const LEASED: &str =
+        "SELECT count(*) FROM (SELECT 1 FROM messages WHERE lease_token IS NOT NULL LIMIT ?)";
+    const DEAD: &str =
+        "SELECT count(*) FROM (SELECT 1 FROM messages WHERE dead_at_ms IS NOT NULL LIMIT ?)";
+    const RUNS: &str = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE status = ? LIMIT ?)";
     let view = connection.unchecked_transaction()?;
-    let count = |sql: &str| view.prepare_cached(sql)?.query_row([], |row| row.get(0));
-    let runs = |status: &str| view.prepare_cached(RUNS)?.query_row([status], |row| row.get(0));
-    let (due, oldest): (i64, Option<i64>) =
-        view.prepare_cached(DUE)?.query_row([now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let count = |sql: &str| view.prepare_cached(sql)?.query_row([COUNTED_MAX], |row| row.get(0));
+    let runs = |status: &str| {
+        view.prepare_cached(RUNS)?.query_row(params![status, COUNTED_MAX], |row| row.get(0))
+    };
+    let (mut due, mut sleeping, mut first_due_at_ms) = (0, 0, i64::MAX);
+    for queue in due::queues(&view, &[String::new()])? {
+        due += due::count(&view, &queue, (i64::MIN, now_ms), COUNTED_MAX - due)?;
+        sleeping += due::count(&view, &queue, (now_ms, i64::MAX), COUNTED_MAX - sleeping)?;
+        let first_at_ms = due::first_due_at_ms(&view, &queue)?;
+        first_due_at_ms = first_due_at_ms.min(first_at_ms.unwrap_or(i64::MAX));
+    }
     Ok(QueueDepth {
         due,
-        sleeping: view.prepare_cached(SLEEPING)?.query_row([now_ms], |row| row.get(0))?,
+        sleeping,
         leased: count(LEASED)?,
         dead: count(DEAD)?,
-        oldest_due_ms: oldest.map(|available_at_ms| now_ms - available_at_ms),
+        oldest_due_ms: (due > 0).then(|| now_ms - first_due_at_ms),
         pending_runs: runs("pending")?,
         running_runs: runs("running")?,
         log: LogState::default(),
@@ -40,7 +49,8 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<D
         SortOrder::Descending => ("<", "DESC", i64::MAX),
     };
     let sql = format!(
-        "SELECT {}, attempt, last_error, dead_at_ms FROM messages WHERE dead_at_ms IS NOT NULL AND message_id {comparison} ? \
+        "SELECT {}, attempt, last_error, dead_at_ms FROM messages INDEXED BY messages_dead \
+         WHERE dead_at_ms IS NOT NULL AND message_id {comparison} ? \
          ORDER BY message_id {direction} LIMIT ?",
         message_columns!("")
     );

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use super::checksum::{self, Check, Table};
 use super::rows::{format_and_bytes, payload_of};
-use super::runs;
+use super::{entity_events, runs};
 use crate::domain::event::{Event, EventType};
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
@@ -28,9 +28,9 @@ macro_rules! payload_columns {
         concat!($of, "payload_format, ", $of, "payload_checksum, ", $of, "payload")
     };
 }
-pub(super) use payload_columns;
+pub(super) use {columns as event_columns, payload_columns};
 
-static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
+pub(super) static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
 /// How many [`payload_columns`] there are.
 pub(super) const PAYLOAD_COLUMNS: usize = 3;
 
@@ -159,20 +159,8 @@ const CHECK_ROWS: Check = Check {
     verify: |row| EVENTS.verify(row, 0),
 };
 
-/// Checks the events that open entities, by their index.
-const CHECK_OPENING: Check = Check {
-    rows: concat!(
-        "SELECT ",
-        columns!(),
-        " FROM (SELECT * FROM events INDEXED BY events_opening_entities \
-           WHERE event_type = 'step_created' OR event_type = 'hook_created' \
-           OR event_type = 'hook_conflict' OR event_type = 'wait_created')"
-    ),
-    verify: |row| EVENTS.verify(row, 0),
-};
-
 /// The columns of [`event_of`]; the payload is read only when it is wanted.
-fn columns_of_events(resolve_data: bool) -> &'static str {
+pub(super) fn columns_of_events(resolve_data: bool) -> &'static str {
     match resolve_data {
         true => concat!(columns!(), ", ", payload_columns!("")),
         false => columns!(),
@@ -183,7 +171,7 @@ fn columns_of_events(resolve_data: bool) -> &'static str {
 const PAYLOAD_AT: usize = 10;
 
 /// An event, its run's spec version still to come.
-fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
+pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
     let mut columns = EVENTS.read(row, 0);
     let mut event = Event {
         run_id: RunId::new(columns.take::<String>()?),
@@ -262,14 +250,17 @@ pub(super) fn hook_created(
 
 /// Events of one run, of all runs that use a correlation id, or of one run with that.
 pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<Event>> {
-    let mut events = match (&query.run_id, &query.correlation_id) {
-        (Some(run_id), None) => log(connection, run_id, query)?,
-        (run_id, correlation_id) => {
-            entity(connection, run_id.as_ref(), correlation_id.as_ref(), query)?
+    let mut page = match (&query.run_id, &query.correlation_id) {
+        (run_id, Some(correlation_id)) => {
+            entity_events::list(connection, run_id.as_ref(), correlation_id, query)?
         }
+        (Some(run_id), None) => {
+            Page::from_lookahead(log(connection, run_id, query)?, query.page.limit, key)
+        }
+        (None, None) => Page::from_lookahead(Vec::new(), query.page.limit, key),
     };
-    of_their_runs(connection, &mut events)?;
-    Ok(Page::from_lookahead(events, query.page.limit, key))
+    of_their_runs(connection, &mut page.items)?;
+    Ok(page)
 }
 
 /// How SQL compares and orders.
@@ -325,50 +316,14 @@ fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Ve
     }
 }
 
-/// The events of an entity, in one run or in all, one more than a page.
-fn entity(
-    connection: &Connection,
-    run_id: Option<&RunId>,
-    correlation_id: Option<&CorrelationId>,
-    query: &EventQuery,
-) -> Result<Vec<Event>> {
-    let (comparison, direction) = words(query.page.order);
-    // The opening event names the runs, by index; their logs are then read in order.
-    let of_runs = match run_id {
-        Some(_) => "run_id = ?1",
-        None => {
-            "run_id IN (SELECT run_id FROM events WHERE correlation_id = ?2 \
-             AND (event_type = 'step_created' OR event_type = 'hook_created' \
-             OR event_type = 'hook_conflict' OR event_type = 'wait_created'))"
-        }
-    };
-    let after = query.page.after.as_deref().and_then(parse_key);
-    let beyond = match &after {
-        Some(_) => format!("AND (run_id, position) {comparison} (?3, ?4)"),
-        None => String::new(),
-    };
-    let sql = format!(
-        "SELECT {} FROM events WHERE {of_runs} AND correlation_id = ?2 {beyond} \
-         ORDER BY run_id {direction}, position {direction} LIMIT ?5",
-        columns_of_events(query.resolve_data)
-    );
-    let (run_id, correlation_id) =
-        (run_id.map(RunId::as_str), correlation_id.map(CorrelationId::as_str));
-    let (after_run, after_position) = after.unzip();
-    let limit = (query.page.limit + 1) as i64;
-    let events = connection
-        .prepare_cached(&sql)?
-        .query_map(params![run_id, correlation_id, after_run, after_position, limit], |row| {
-            event_of(row, query.resolve_data)
-        })?
-        .collect::<Result<_>>()?;
-    CHECK_OPENING.around(connection, &["correlation_id"], params![correlation_id])?;
-    Ok(events)
+/// The page key of an event: its run and its position.
+pub(super) fn key(event: &Event) -> String {
+    key_of(&event.run_id, event.position)
 }
 
-/// The page key of an event: its run and its position.
-fn key(event: &Event) -> String {
-    format!("{}:{}", event.run_id, event.position)
+/// The page key of a place in a run's log.
+pub(super) fn key_of(run_id: &RunId, position: Position) -> String {
+    format!("{run_id}:{position}")
 }
 
 /// Reads [`key`].

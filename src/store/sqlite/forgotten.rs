@@ -15,28 +15,22 @@ pub(super) struct Found {
     pub(super) next: Option<ActivePlace>,
 }
 
-/// Looks at a slice of the active runs, and in the first slice at the waits that are over.
+/// Looks at a slice of the active runs.
+///
+/// By the index on status and run, in whose order the active statuses are the last two. The place is
+/// the only bound: beside a bound on the status alone SQLite would begin at that one every time.
 pub(super) fn find(
     connection: &Connection,
     after: Option<&ActivePlace>,
     limit: usize,
     now_ms: i64,
 ) -> Result<Found> {
-    let view = connection.unchecked_transaction()?;
-    let mut found = behind(&view, after, limit)?;
-    if after.is_none() {
-        found.runs.extend(with_overdue_wait(&view, limit, now_ms)?);
-    }
-    Ok(found)
-}
-
-/// By the index on status and run, in whose order the active statuses are the last two. The place is
-/// the only bound: beside a bound on the status alone SQLite would begin at that one every time.
-fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) -> Result<Found> {
     const ACTIVE: &str = "SELECT r.run_id, r.status, \
          EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id), \
          EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
-           AND e.position > r.replayed_position AND e.event_type IN (?4, ?5, ?6)) \
+           AND e.position > r.replayed_position AND e.event_type IN (?4, ?5, ?6)), \
+         EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
+           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?7) \
          FROM runs AS r WHERE (r.status, r.run_id) > (?1, ?2) \
          ORDER BY r.status, r.run_id LIMIT ?3";
     let (status, run_id) = after
@@ -49,7 +43,8 @@ fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) ->
         limit as i64,
         step_completed,
         step_failed,
-        hook_received
+        hook_received,
+        now_ms
     ])?;
     let mut found = Found { runs: Vec::new(), next: None };
     let mut seen = 0;
@@ -59,8 +54,7 @@ fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) ->
             status: decode(row, 1, RunStatus::parse)?,
             has_message: row.get(2)?,
             has_unseen_event: row.get(3)?,
-            // Overdue waits have an index of their own.
-            has_overdue_wait: false,
+            has_overdue_wait: row.get(4)?,
         };
         if is_forgotten(&prospects) {
             found.runs.push(run_id.clone());
@@ -72,16 +66,6 @@ fn behind(connection: &Connection, after: Option<&ActivePlace>, limit: usize) ->
         found.next = None;
     }
     Ok(found)
-}
-
-fn with_overdue_wait(connection: &Connection, limit: usize, now_ms: i64) -> Result<Vec<RunId>> {
-    const OVERDUE: &str = "SELECT w.run_id FROM waits AS w \
-         WHERE w.completed_at_ms IS NULL AND w.resume_at_ms <= ?1 \
-         AND NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = w.run_id) LIMIT ?2";
-    connection
-        .prepare_cached(OVERDUE)?
-        .query_map(params![now_ms, limit as i64], |row| Ok(RunId::new(row.get::<_, String>(0)?)))?
-        .collect()
 }
 
 /// What is known of a run.

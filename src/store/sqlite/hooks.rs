@@ -298,7 +298,7 @@ pub(super) fn list(
     let after: i64 = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(edge);
     let of_run = if run_id.is_some() { "run_id = ?1" } else { "?1 IS NULL" };
     let sql = format!(
-        "SELECT {COLUMNS} FROM hooks WHERE {of_run} AND disposed_at_ms IS NULL \
+        "SELECT {COLUMNS} FROM hooks WHERE {of_run} AND disposal = 0 \
          AND hook_number {comparison} ?2 ORDER BY hook_number {direction} LIMIT ?3"
     );
     let listed_of = |row: &Row<'_>| {

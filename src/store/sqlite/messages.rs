@@ -73,9 +73,9 @@ pub(super) fn waiting(
     run_id: &RunId,
     queue_name: &str,
 ) -> Result<Vec<Waiting>> {
-    const WAITING: &str = "SELECT message_id, is_wake_up, available_at_ms, attempt FROM messages \
-         WHERE run_id = ? AND queue_name = ? AND lease_token IS NULL AND dead_at_ms IS NULL \
-         ORDER BY available_at_ms, message_id";
+    const WAITING: &str = "SELECT message_id, is_wake_up, available_at_ms, attempt \
+         FROM messages INDEXED BY messages_by_run WHERE run_id = ? AND queue_name = ? \
+         AND lease_token IS NULL AND dead_at_ms IS NULL";
     let waiting_of = |row: &Row<'_>| {
         Ok(Waiting {
             message_id: message_id(row)?,

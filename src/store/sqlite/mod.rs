@@ -10,6 +10,8 @@ mod checksum;
 mod claims;
 mod dead;
 mod delivery_secret;
+mod due;
+mod entity_events;
 mod events;
 mod examination;
 mod fault;
@@ -42,6 +44,8 @@ mod resume_keys;
 mod rows;
 mod runs;
 mod same_access;
+#[cfg(debug_assertions)]
+mod statements;
 mod steps;
 mod streams;
 mod transaction;
@@ -93,7 +97,7 @@ use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 
-/// Threads that serve lists.
+/// Threads that serve replays; and as many that serve lists, for which no replay waits.
 const READER_THREADS: usize = 2;
 
 /// How to open a store.
@@ -123,7 +127,10 @@ pub const LOG_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
 /// A World's database in one SQLite file.
 pub struct SqliteStore {
     writer: Arc<Writer>,
-    readers: Readers,
+    /// What replays and live streams read: entities by their ids, and pages of a log or a stream.
+    replays: Readers,
+    /// Everything that may take long: lists, counts, and what looks at the whole database.
+    lists: Readers,
     point: PointReader,
     owners: Arc<Owners>,
     listeners: Arc<Listeners>,
@@ -173,7 +180,7 @@ impl Store for SqliteStore {
             &self.entropy,
             self.environment.as_deref(),
         );
-        self.readers.read_or_else(
+        self.replays.read_or_else(
             done,
             move |connection| {
                 let view = connection.unchecked_transaction()?;
@@ -226,14 +233,14 @@ impl Store for SqliteStore {
     }
 
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
-        self.readers.read(done, move |connection| {
+        self.replays.read(done, move |connection| {
             let run = run_by_id(connection, &run_id)?;
             Ok(runs::view(connection, run, resolve_data)?)
         });
     }
 
     fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Found<RunId, RunView>>) {
-        self.readers.read(done, move |connection| {
+        self.replays.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
             let found = |(run_id, view): (RunId, Option<RunView>)| {
                 let end = view.ok_or_else(|| WorldError::run_not_found(run_id.as_str()));
@@ -244,7 +251,7 @@ impl Store for SqliteStore {
     }
 
     fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
-        self.readers.read(done, move |connection| {
+        self.lists.read(done, move |connection| {
             query.page.after_run()?;
             Ok(runs::list(connection, &query)?)
         });
@@ -257,7 +264,7 @@ impl Store for SqliteStore {
         resolve_data: bool,
         done: Completion<StepView>,
     ) {
-        self.readers.read(done, move |connection| {
+        self.replays.read(done, move |connection| {
             let step = steps::sought(connection, run_id.as_ref(), &step_id)?;
             let step = step.ok_or_else(|| {
                 WorldError::new(ErrorKind::NotFound, format!("step \"{step_id}\" does not exist"))
@@ -273,14 +280,14 @@ impl Store for SqliteStore {
         resolve_data: bool,
         done: Completion<Page<StepView>>,
     ) {
-        self.readers.read(done, move |connection| {
+        self.lists.read(done, move |connection| {
             page.after_number()?;
             Ok(steps::list(connection, &run_id, &page, resolve_data)?)
         });
     }
 
     fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>) {
-        self.readers.read(done, move |connection| {
+        self.replays.read(done, move |connection| {
             let missing = || {
                 let message = format!("event \"{event_id}\" of run \"{run_id}\" does not exist");
                 WorldError::new(ErrorKind::NotFound, message)
@@ -294,14 +301,19 @@ impl Store for SqliteStore {
     }
 
     fn events(&self, query: EventQuery, done: Completion<Page<Event>>) {
-        self.readers.read(done, move |connection| {
+        // A log is read by its replays; the events of an entity may have to be searched for.
+        let readers = match query.correlation_id {
+            None => &self.replays,
+            Some(_) => &self.lists,
+        };
+        readers.read(done, move |connection| {
             query.page.after_event()?;
             Ok(events::list(connection, &query)?)
         });
     }
 
     fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
-        self.readers.read(done, move |connection| {
+        self.replays.read(done, move |connection| {
             let hook = hooks::by_id(connection, &hook_id)?
                 .ok_or_else(|| WorldError::hook_not_found(hook_id.as_str()))?;
             Ok(hooks::view(connection, hook, resolve_data)?)
@@ -315,14 +327,14 @@ impl Store for SqliteStore {
         resolve_data: bool,
         done: Completion<Page<HookView>>,
     ) {
-        self.readers.read(done, move |connection| {
+        self.lists.read(done, move |connection| {
             page.after_number()?;
             Ok(hooks::list(connection, run_id.as_ref(), &page, resolve_data)?)
         });
     }
 
     fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Found<HookToken, HookView>>) {
-        self.readers.read(done, move |connection| {
+        self.replays.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
             let live = hooks::live_among(&view, tokens)?;
             Ok(live.into_iter().map(|(token, view)| (token, Ok(view))).collect())
@@ -440,7 +452,7 @@ impl Store for SqliteStore {
                 }
                 Err(error) => done.settle(Err(error)),
             });
-        self.readers.read(found, move |connection| {
+        self.lists.read(found, move |connection| {
             Ok(forgotten::find(connection, after.as_ref(), limit, now_ms)?)
         });
     }
@@ -448,13 +460,13 @@ impl Store for SqliteStore {
     fn queue_depth(&self, done: Completion<QueueDepth>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         let log = self.log_state();
-        self.readers.read(done, move |connection| {
+        self.lists.read(done, move |connection| {
             Ok(QueueDepth { log, ..dead::queue_depth(connection, now_ms)? })
         });
     }
 
     fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
-        self.readers.read(done, move |connection| {
+        self.lists.read(done, move |connection| {
             page.after_number()?;
             Ok(dead::list(connection, &page)?)
         });
@@ -503,12 +515,12 @@ impl Store for SqliteStore {
     }
 
     fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>) {
-        self.readers
+        self.replays
             .read(done, move |connection| Ok(streams::slice(connection, &name, from, limit)?));
     }
 
     fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>) {
-        self.readers.read(done, move |connection| Ok(streams::of_run(connection, &run_id)?));
+        self.lists.read(done, move |connection| Ok(streams::of_run(connection, &run_id)?));
     }
 
     fn lease_owner(&self) -> &str {
@@ -531,7 +543,8 @@ impl Store for SqliteStore {
 
     fn close(&self) {
         // The readers first: what they leave to the writer was accepted before this.
-        self.readers.close();
+        self.replays.close();
+        self.lists.close();
         self.writer.close();
         if let Some(watcher) = &self.watcher {
             watcher.close();

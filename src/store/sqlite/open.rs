@@ -225,6 +225,8 @@ pub(super) fn connect(location: &Location, patience: Patience) -> Result<Connect
 
 fn set_up(mut connection: Connection, patience: Patience) -> Result<Connection, WorldError> {
     connection.set_prepared_statement_cache_capacity(128);
+    #[cfg(debug_assertions)]
+    super::statements::record(&mut connection)?;
     // One plan for each statement, whatever its parameters. Otherwise SQLite ties some plans to them
     // and compiles the statement again whenever the cache gives it out.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

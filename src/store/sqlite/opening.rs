@@ -160,8 +160,10 @@ impl SqliteStore {
         let protection = guard.as_ref().map(Guard::protect).transpose()?;
         let presence = presence(guard.as_ref(), claim.clone(), &options.clock)?;
         let reading = |patience| connect_to_look(location, patience);
-        let connections: Vec<_> =
-            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
+        let connections = || -> Result<Vec<Connection>, WorldError> {
+            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect()
+        };
+        let (for_replays, for_lists) = (connections()?, connections()?);
         let (path, own) = (location.shown(), reading(Patience::Short)?);
         let queue_time = Arc::new(queue_time(&connection, &*options.clock)?);
         let (connection, log) =
@@ -191,13 +193,17 @@ impl SqliteStore {
             faults: options.faults,
         })
         .map_err(no_thread)?;
-        let readers = Readers::start(connections, path, &presence, version).map_err(no_thread)?;
+        let readers = |connections: Vec<Connection>| {
+            Readers::start(connections, path.clone(), &presence, Arc::clone(&version))
+                .map_err(no_thread)
+        };
         // Nobody else has what is in memory.
         let watch = |path| Watcher::start(path, look, &listeners, &presence, claim.clone());
         let watcher = file.as_deref().map(watch).transpose().map_err(no_thread)?;
         Ok(Self {
             writer: Arc::new(writer),
-            readers,
+            replays: readers(for_replays)?,
+            lists: readers(for_lists)?,
             point,
             owners,
             listeners,
@@ -235,8 +241,6 @@ impl SqliteStore {
         let reading = |patience| open::connect_to_read(&path, how, patience);
         let point = reading(Patience::Short)?;
         migrate::check(&point)?;
-        let connections: Vec<_> =
-            (0..READER_THREADS).map(|_| reading(Patience::Long)).collect::<Result<_, _>>()?;
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let watch = Arc::new(VersionWatch::new(Arc::clone(&options.clock)));
         let look = Look::AsReader(reading(Patience::Short)?);
@@ -244,6 +248,13 @@ impl SqliteStore {
         let presence = presence(Some(&guard), None, &options.clock)?;
         let watcher =
             Watcher::start(&path, look, &listeners, &presence, None).map_err(no_thread)?;
+        let readers = || {
+            let connections = (0..READER_THREADS).map(|_| reading(Patience::Long));
+            let connections = connections.collect::<Result<_, WorldError>>()?;
+            Readers::start(connections, path.clone(), &presence, Arc::clone(&watch))
+                .map_err(no_thread)
+        };
+        let (replays, lists) = (readers()?, readers()?);
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
             "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
@@ -252,8 +263,8 @@ impl SqliteStore {
         Ok(Self {
             // Not worth a retry.
             writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
-            readers: Readers::start(connections, path.clone(), &presence, Arc::clone(&watch))
-                .map_err(no_thread)?,
+            replays,
+            lists,
             point: PointReader::new(point, None, path.clone(), Arc::clone(&presence), watch),
             owners: Arc::new(Owners::new(None, entropy.owner_name())),
             listeners,

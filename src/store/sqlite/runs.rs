@@ -169,28 +169,34 @@ pub(super) fn view(connection: &Connection, run: Run, resolve_data: bool) -> Res
 }
 
 pub(super) fn list(connection: &Connection, query: &RunQuery) -> Result<Page<RunView>> {
-    let (comparison, direction) = match query.page.order {
-        SortOrder::Ascending => (">", "ASC"),
-        SortOrder::Descending => ("<", "DESC"),
+    let (comparison, direction, edge) = match query.page.order {
+        SortOrder::Ascending => (">", "ASC", ""),
+        // Behind every id.
+        SortOrder::Descending => ("<", "DESC", "~"),
     };
-    let mut sql = format!("SELECT {COLUMNS} FROM runs WHERE 1");
-    let mut values: Vec<&dyn rusqlite::ToSql> = Vec::new();
-    let status = query.status.map(RunStatus::as_str);
-    if let Some(name) = &query.workflow_name {
-        sql.push_str(" AND workflow_name = ?");
-        values.push(name);
-    }
-    if let Some(status) = &status {
-        sql.push_str(" AND status = ?");
-        values.push(status);
-    }
-    if let Some(after) = &query.page.after {
-        sql.push_str(&format!(" AND run_id {comparison} ?"));
-        values.push(after);
-    }
+    // The runs of a workflow stand in its index status by status, each in order: they are merged.
+    let statuses: &[Option<RunStatus>] = match (&query.workflow_name, query.status) {
+        (Some(_), None) => &RunStatus::ALL.map(Some),
+        (_, status) => &[status],
+    };
+    let selects = statuses.iter().map(|status| {
+        let mut sql = format!("SELECT {COLUMNS} FROM runs WHERE run_id {comparison} ?1");
+        if query.workflow_name.is_some() {
+            sql.push_str(" AND workflow_name = ?3");
+        }
+        if let Some(status) = status {
+            sql.push_str(&format!(" AND status = '{}'", status.as_str()));
+        }
+        sql
+    });
+    let sql = format!(
+        "{} ORDER BY run_id {direction} LIMIT ?2",
+        selects.collect::<Vec<_>>().join(" UNION ALL ")
+    );
+    let after = query.page.after.as_deref().unwrap_or(edge);
     let limit = (query.page.limit + 1) as i64;
-    sql.push_str(&format!(" ORDER BY run_id {direction} LIMIT ?"));
-    values.push(&limit);
+    let mut values: Vec<&dyn rusqlite::ToSql> = vec![&after, &limit];
+    values.extend(query.workflow_name.as_ref().map(|name| name as &dyn rusqlite::ToSql));
     let runs: Vec<Run> = connection
         .prepare_cached(&sql)?
         .query_map(values.as_slice(), run_of)?

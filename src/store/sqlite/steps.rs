@@ -88,7 +88,7 @@ pub(super) fn insert(connection: &Connection, step: &Step) -> Result<()> {
 pub(super) fn update(connection: &Connection, step: &Step) -> Result<()> {
     const UPDATE: &str = "UPDATE steps SET status = ?4, output_position = ?6, error = ?7, \
          attempt = ?8, updated_at_ms = ?10, started_at_ms = ?11, completed_at_ms = ?12, \
-         retry_after_ms = ?13, checksum = ?15 WHERE run_id = ?1 AND step_id = ?2";
+         retry_after_ms = ?13, checksum = ?15 WHERE run_id = ?1 AND created_position = ?5";
     write(connection, UPDATE, step)
 }
 
@@ -103,10 +103,19 @@ pub(super) fn by_id(
     run_id: &RunId,
     step_id: &CorrelationId,
 ) -> Result<Option<Step>> {
-    let sql = format!("SELECT {COLUMNS} FROM steps WHERE run_id = ? AND step_id = ?");
+    const OF_RUN: &str =
+        concat!("SELECT ", columns!(), " FROM steps WHERE step_id = ? AND run_id = ?");
+    let step_of = |row: &Row<'_>| {
+        let step = step_in(row, run_id)?;
+        // A damaged index leads to another one.
+        match step.step_id == *step_id {
+            true => Ok(step),
+            false => Err(STEPS.damage(row, 0)),
+        }
+    };
     connection
-        .prepare_cached(&sql)?
-        .query_row([run_id.as_str(), step_id.as_str()], step_of)
+        .prepare_cached(OF_RUN)?
+        .query_row([step_id.as_str(), run_id.as_str()], step_of)
         .optional()
 }
 
@@ -124,8 +133,8 @@ pub(super) fn sought(
     match (&step, run_id) {
         (Some(_), _) => {}
         (None, Some(run_id)) => {
-            let key = params![run_id.as_str(), step_id.as_str()];
-            CHECK.around(connection, &["run_id", "step_id"], key)?;
+            let key = params![step_id.as_str(), run_id.as_str()];
+            CHECK.around(connection, &["step_id", "run_id"], key)?;
         }
         (None, None) => CHECK.around(connection, &["step_id"], params![step_id.as_str()])?,
     }

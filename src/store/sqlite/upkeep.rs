@@ -16,20 +16,20 @@ use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Upkeep, 
 
 impl Upkeep for SqliteStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
-        self.readers.read(done, move |connection| {
+        self.lists.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
             Ok(Outlook { waits: waits::open(&view, &run_id)?, messages: of_run(&view, &run_id)? })
         });
     }
 
     fn examine(&self, done: Completion<Examination>) {
-        self.readers.read(done, examination::examine);
+        self.lists.read(done, examination::examine);
     }
 
     fn workers(&self, done: Completion<Vec<Worker>>) {
         let Location::File(path) = &self.location else { return done.settle(Ok(Vec::new())) };
         let path = path.clone();
-        self.readers.read(done, move |_| owners::living(&path).map_err(|error| unseen(&error)));
+        self.lists.read(done, move |_| owners::living(&path).map_err(|error| unseen(&error)));
     }
 
     fn back_up(&self, to: PathBuf, done: Completion<Backup>) {

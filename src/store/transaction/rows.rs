@@ -105,7 +105,7 @@ pub trait Rows {
 
     /// The message with this idempotency key that was not given up.
     fn message_with_key(&self, idempotency_key: &str) -> Result<Option<MessageId>, WorldError>;
-    /// The waiting messages of a run in a queue, the first due first.
+    /// The waiting messages of a run in a queue, in any order.
     fn waiting(&self, run_id: &RunId, queue_name: &str) -> Result<Vec<Waiting>, WorldError>;
     /// Returns the id that it got.
     fn insert_message(&self, message: &NewMessage, at: Arrival) -> Result<MessageId, WorldError>;

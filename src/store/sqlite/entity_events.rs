@@ -1,0 +1,173 @@
+//! The events of one step, hook or wait.
+//!
+//! A log has no index on them, so that a resume does not pay for one. Only the event that opens an
+//! entity is indexed. From there a part of the log is looked through.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::checksum::Check;
+use super::events::{
+    EVENTS, columns_of_events, event_columns, event_of, key, key_of, parse_key, tail,
+};
+use crate::domain::event::Event;
+use crate::domain::id::{CorrelationId, Position, RunId};
+use crate::domain::page::{Page, SortOrder};
+use crate::store::EventQuery;
+
+/// How many events of logs one page looks through. At this limit a page ends, however few it has
+/// found, and its cursor goes on.
+const LOOKED_THROUGH_MAX: Position = 10_000;
+
+/// The condition of the index `events_opening_entities`, in its words.
+macro_rules! opens_an_entity {
+    () => {
+        "(event_type = 'step_created' OR event_type = 'hook_created' \
+           OR event_type = 'hook_conflict' OR event_type = 'wait_created')"
+    };
+}
+
+/// Checks the events that open entities, by their index.
+const CHECK_OPENING: Check = Check {
+    rows: concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM (SELECT * FROM events INDEXED BY events_opening_entities WHERE ",
+        opens_an_entity!(),
+        ")"
+    ),
+    verify: |row| EVENTS.verify(row, 0),
+};
+
+/// A page of the entity's events, in one run or in all.
+pub(super) fn list(
+    connection: &Connection,
+    run_id: Option<&RunId>,
+    correlation_id: &CorrelationId,
+    query: &EventQuery,
+) -> Result<Page<Event>> {
+    let limit = query.page.limit;
+    let mut after = query.page.after.as_deref().and_then(parse_key);
+    let mut looking = Looking { correlation_id, query, left: LOOKED_THROUGH_MAX };
+    let mut events = Vec::new();
+    let mut run = match run_id {
+        Some(run_id) => Some(run_id.clone()),
+        None => next_run(connection, correlation_id, query.page.order, after.as_ref(), true)?,
+    };
+    let mut goes_on_behind = None;
+    while let Some(current) = run {
+        let behind = after.take().filter(|(run, _)| run == current.as_str()).map(|(_, at)| at);
+        let wanted = limit + 1 - events.len();
+        let last = looking.through(connection, &current, behind, wanted, &mut events)?;
+        if events.len() > limit {
+            break;
+        }
+        if looking.left == 0 {
+            goes_on_behind = last.map(|position| key_of(&current, position));
+            break;
+        }
+        let place = (current.as_str().to_owned(), 0);
+        run = match run_id {
+            Some(_) => None,
+            None => next_run(connection, correlation_id, query.page.order, Some(&place), false)?,
+        };
+    }
+    let correlation_id = params![correlation_id.as_str()];
+    CHECK_OPENING.around(connection, &["correlation_id"], correlation_id)?;
+    let page = Page::from_lookahead(events, limit, key);
+    Ok(match goes_on_behind {
+        Some(cursor) => Page { cursor: Some(cursor), has_more: true, ..page },
+        None => page,
+    })
+}
+
+/// What is looked for, and how many events may still be looked at.
+struct Looking<'a> {
+    correlation_id: &'a CorrelationId,
+    query: &'a EventQuery,
+    left: Position,
+}
+
+impl Looking<'_> {
+    /// Looks through the log of a run behind a position. Returns the last position that it has looked
+    /// at.
+    fn through(
+        &mut self,
+        connection: &Connection,
+        run_id: &RunId,
+        behind: Option<Position>,
+        wanted: usize,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<Position>> {
+        let opened = opened_at(connection, run_id, self.correlation_id)?;
+        let Some((opened, tail)) = opened.zip(tail(connection, run_id)?) else { return Ok(None) };
+        let order = self.query.page.order;
+        let (first, last) = match order {
+            SortOrder::Ascending => {
+                let first = behind.map_or(opened, |behind| opened.max(behind + 1));
+                (first, tail.position.min(first + self.left - 1))
+            }
+            SortOrder::Descending => {
+                let last = behind.map_or(tail.position, |behind| tail.position.min(behind - 1));
+                (opened.max(last - self.left + 1), last)
+            }
+        };
+        if first > last {
+            return Ok(None);
+        }
+        self.left -= last - first + 1;
+        let direction = if order == SortOrder::Ascending { "ASC" } else { "DESC" };
+        let resolve_data = self.query.resolve_data;
+        let sql = format!(
+            "SELECT {} FROM events WHERE run_id = ? AND position BETWEEN ? AND ? \
+             AND correlation_id = ? ORDER BY position {direction} LIMIT ?",
+            columns_of_events(resolve_data)
+        );
+        let correlation_id = self.correlation_id.as_str();
+        let values = params![run_id.as_str(), first, last, correlation_id, wanted as i64];
+        let mut statement = connection.prepare_cached(&sql)?;
+        for event in statement.query_map(values, |row| event_of(row, resolve_data))? {
+            events.push(event?);
+        }
+        Ok(Some(if order == SortOrder::Ascending { last } else { first }))
+    }
+}
+
+/// Where the entity was opened in a run.
+fn opened_at(
+    connection: &Connection,
+    run_id: &RunId,
+    correlation_id: &CorrelationId,
+) -> Result<Option<Position>> {
+    const OPENED_AT: &str = concat!(
+        "SELECT min(position) FROM events INDEXED BY events_opening_entities \
+         WHERE correlation_id = ? AND run_id = ? AND ",
+        opens_an_entity!()
+    );
+    connection
+        .prepare_cached(OPENED_AT)?
+        .query_row([correlation_id.as_str(), run_id.as_str()], |row| row.get(0))
+}
+
+/// The next run that has an entity with this id: the one of a place itself, or one behind it.
+fn next_run(
+    connection: &Connection,
+    correlation_id: &CorrelationId,
+    order: SortOrder,
+    place: Option<&(String, Position)>,
+    or_itself: bool,
+) -> Result<Option<RunId>> {
+    let (comparison, direction, edge) = match order {
+        SortOrder::Ascending => (">", "ASC", ""),
+        // Behind every id.
+        SortOrder::Descending => ("<", "DESC", "~"),
+    };
+    let or_itself = if or_itself { "=" } else { "" };
+    let sql = format!(
+        "SELECT run_id FROM events INDEXED BY events_opening_entities WHERE correlation_id = ? \
+         AND run_id {comparison}{or_itself} ? AND {} ORDER BY run_id {direction} LIMIT 1",
+        opens_an_entity!()
+    );
+    let run_id = place.map_or(edge, |(run_id, _)| run_id);
+    let run_of = |row: &Row<'_>| Ok(RunId::new(row.get::<_, String>(0)?));
+    connection.prepare_cached(&sql)?.query_row([correlation_id.as_str(), run_id], run_of).optional()
+}
