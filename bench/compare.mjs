@@ -19,25 +19,38 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string', default: '7' },
     hooks: { type: 'string', default: '5000' },
     bytes: { type: 'string', default: '100,600,1500,4096,65536' },
+    logs: { type: 'string', default: '100,600,1500' },
   },
 });
 const other = resolve(positionals[0] ?? '.');
 const hooks = Number(options.hooks);
-const sizes = options.bytes.split(',').map(Number);
+const numbers = (text) => text.split(',').filter(Boolean).map(Number);
+const sizes = numbers(options.bytes);
+/** Sizes of the payloads in the logs that are read. */
+const logs = numbers(options.logs);
 
 /** What is measured, and which of its numbers count. */
 const measurements = [
   ...sizes.map((bytes) => ({
     name: `resume, 1 in flight, ${bytes} B`,
     tell: ['resume', { inFlight: 1, count: 300, bytes }],
-    numbers: ['p50Ms', 'p99Ms'],
+    numbers: ['p50Ms', 'p99Ms', 'cpuMs'],
   })),
   ...sizes.map((bytes) => ({
     name: `resume, 128 in flight, ${bytes} B`,
     tell: ['resume', { inFlight: 128, count: bytes > 10_000 ? 500 : 3000, bytes }],
-    numbers: ['msEach'],
+    numbers: ['msEach', 'cpuMs'],
   })),
   { name: 'look-up', tell: ['lookUp', { count: 5000 }], numbers: ['p50Ms', 'p99Ms'] },
+  ...logs.flatMap((bytes) =>
+    [true, false].flatMap((isLong) =>
+      [true, false].map((isCold) => ({
+        name: `log of ${isLong ? '10,000' : '100'}, ${bytes} B, ${isCold ? 'cold' : 'warm'}`,
+        tell: ['readLogs', { bytes, isLong, isCold }],
+        numbers: ['p50Ms'],
+      })),
+    ),
+  ),
 ];
 
 const folder = await mkdtemp(join(tmpdir(), 'hookline-compare-'));
@@ -50,7 +63,12 @@ const children = Object.fromEntries(
   }),
 );
 try {
-  for (const child of Object.values(children)) await child.tell('park');
+  for (const child of Object.values(children)) {
+    await child.tell('park');
+    for (const [place, bytes] of logs.entries()) {
+      await child.tell('writeLogs', { bytes, first: place * 1100 });
+    }
+  }
   const ratios = {};
   for (let round = 0; round <= Number(options.rounds); round += 1) {
     for (const { name, tell, numbers } of measurements) {

@@ -1,5 +1,5 @@
 /** One process with one Hookline World: `hookline-child.mjs FILE SIZE`. */
-import { load, measure, park, payload, tokens } from './load.mjs';
+import { load, measure, park, payload, readLog, token, tokens, writeLogs } from './load.mjs';
 import { obey } from './rpc.mjs';
 
 // Another build than this one's, for a comparison.
@@ -10,6 +10,8 @@ const size = Number(sizeText);
 const world = hookline({ url });
 globalThis[Symbol.for('@workflow/world//cache')] = world;
 const nextToken = tokens(size);
+/** By the size of their payloads: the runs whose logs are read, the long one first. */
+const logs = {};
 
 obey(
   {
@@ -19,10 +21,31 @@ obey(
     load: ({ inFlight, ms, bytes }) =>
       load(inFlight, ms, () => resumeHook(nextToken(), payload(bytes))),
     lookUp: ({ count }) => measure(1, count, () => getHookByToken(nextToken())),
+    writeLogs: async ({ first, bytes }) => {
+      logs[bytes] = await writeLogs(getHookByToken, resumeHook, first, bytes);
+    },
+    readLogs: ({ bytes, isLong, isCold }) => readLogs(logs[bytes], isLong, isCold),
     memory: ({ count }) => memory(count),
   },
   () => world.close(),
 );
+
+/**
+ * How long reading a log takes. A commit before it, another run's resume, empties the caches of the
+ * readers: then it is cold.
+ */
+async function readLogs(runs, isLong, isCold) {
+  const took = [];
+  for (let read = 1; read <= (isLong ? 5 : 200); read += 1) {
+    if (isCold) await resumeHook(token(size - 1), payload());
+    const run = runs[isLong ? 0 : 1 + (isCold ? (read * 37) % 1000 : 0)];
+    const began = performance.now();
+    await readLog(world, run);
+    took.push(performance.now() - began);
+  }
+  took.sort((a, b) => a - b);
+  return { p50Ms: took[Math.floor(took.length / 2)] };
+}
 
 /** What the process holds after using many hooks, with a worker that has nothing to do. */
 async function memory(count) {

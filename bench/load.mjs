@@ -110,9 +110,13 @@ export async function load(inFlight, ms, operation) {
   return { done, throttled, longestGapMs };
 }
 
-/** Calls `operation` `count` times; how long a call took, and how many were done in a second. */
+/**
+ * Calls `operation` `count` times; how long a call took, how many were done in a second, and what one
+ * cost all processors of the process.
+ */
 export async function measure(inFlight, count, operation) {
   const took = [];
+  const used = process.cpuUsage();
   const began = performance.now();
   await atOnce(inFlight, count, async () => {
     const called = performance.now();
@@ -120,10 +124,46 @@ export async function measure(inFlight, count, operation) {
     took.push(performance.now() - called);
   });
   const totalMs = performance.now() - began;
+  const { user, system } = process.cpuUsage(used);
   took.sort((a, b) => a - b);
   return {
     p50Ms: took[Math.floor(count * 0.5)],
     p99Ms: took[Math.floor(count * 0.99)],
     perSecond: (count / totalMs) * 1000,
+    cpuMs: (user + system) / 1000 / count,
   };
+}
+
+/** How many events the long log and each of the others has, and how many others there are. */
+const LONG_LOG = 10_000;
+const LOG = 100;
+const LOGS = 1000;
+
+/**
+ * Resumes the hooks from `first` on until there is one log of 10,000 events and 1,000 of 100, their
+ * events written in turns. Returns the ids of the runs, the long one first.
+ */
+export async function writeLogs(getHookByToken, resumeHook, first, bytes) {
+  const others = LOGS / (LONG_LOG / LOG);
+  const order = [];
+  for (let event = 0; event < LONG_LOG; event += 1) {
+    order.push(first);
+    for (let other = 0; other < others; other += 1) {
+      order.push(first + 1 + ((event * others + other) % LOGS));
+    }
+  }
+  await atOnce(32, order.length, () => resumeHook(token(order.pop()), payload(bytes)));
+  const ofRun = async (number) => (await getHookByToken(token(number))).runId;
+  return Promise.all(Array.from({ length: LOGS + 1 }, (_, number) => ofRun(first + number)));
+}
+
+/** Reads a whole log, as the SDK's runtime does for a replay. */
+export async function readLog(world, runId) {
+  let [cursor, events] = [undefined, 0];
+  do {
+    const page = await world.events.list({ runId, pagination: { limit: 1000, cursor } });
+    events += page.data.length;
+    cursor = page.hasMore ? page.cursor : undefined;
+  } while (cursor);
+  return events;
 }

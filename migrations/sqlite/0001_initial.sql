@@ -43,10 +43,13 @@ CREATE TABLE events (
   -- So that the rest of the row can be checked without reading the payload.
   payload_checksum INTEGER,
   checksum INTEGER NOT NULL,
+  -- A short payload; the number of a long one.
   payload BLOB,
+  payload_number INTEGER,
   PRIMARY KEY (run_id, position),
-  CHECK ((payload_format IS NULL) = (payload IS NULL)),
-  CHECK ((payload_checksum IS NULL) = (payload IS NULL))
+  CHECK (payload IS NULL OR payload_number IS NULL),
+  CHECK ((payload_format IS NULL) = (payload IS NULL AND payload_number IS NULL)),
+  CHECK ((payload_checksum IS NULL) = (payload_format IS NULL))
 ) STRICT, WITHOUT ROWID;
 -- events.listByCorrelationId without a run. Only the event that opens an entity is listed, which
 -- names the run; so a resume does not pay for this index.
@@ -54,6 +57,13 @@ CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
   -- Not IN, for whose list SQLite makes a table of its own at every insert.
   WHERE event_type = 'step_created' OR event_type = 'hook_created'
     OR event_type = 'hook_conflict' OR event_type = 'wait_created';
+
+-- Payloads and chunks that are too long for their row, which names the number. They are appended;
+-- within the rows they would make the pages of a run or a stream divide again and again.
+CREATE TABLE long_values (
+  number INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT;
 
 -- Clustered as created, so that a list of a run's steps reads no more than its page.
 CREATE TABLE steps (
@@ -226,9 +236,13 @@ CREATE INDEX streams_by_run ON streams (run_id);
 CREATE TABLE chunks (
   stream_number INTEGER NOT NULL,
   chunk_index INTEGER NOT NULL,
-  bytes BLOB NOT NULL,
+  -- A short chunk; the number of a long one.
+  bytes BLOB,
+  bytes_number INTEGER,
+  -- Of the chunk too, wherever it is.
   checksum INTEGER NOT NULL,
-  PRIMARY KEY (stream_number, chunk_index)
+  PRIMARY KEY (stream_number, chunk_index),
+  CHECK ((bytes IS NULL) = (bytes_number IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- The master keys that this database was sealed with, and under each the key of its tokens.

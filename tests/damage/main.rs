@@ -118,7 +118,7 @@ fn changes() -> Vec<(&'static str, &'static str, String)> {
         ("messages", "SET body = X'00'", of("messages and waits")),
         ("messages", "SET queue_name = 'a'", "dead messages".into()),
         ("streams", "SET chunk_count = 3", of("stream")),
-        ("chunks", "SET bytes = X'00'", of("stream")),
+        ("chunks", "SET bytes = X'00' WHERE bytes NOT NULL", of("stream")),
         ("resume_keys", "SET payload_digest = 'a'", "earlier resume".into()),
     ]
 }
@@ -142,6 +142,49 @@ fn a_value_that_was_changed_is_corrupt_and_names_its_table_and_doctor_finds_it()
         assert!(error.message.contains("restore it from a backup"), "{error}");
         let damages = answers["damages"].as_ref().expect("doctor looks");
         assert!(damages.iter().any(|damage| damage.contains(table)), "{change}: {damages:?}");
+    }
+}
+
+#[test]
+fn a_long_value_that_was_changed_or_lost_is_corrupt_and_names_the_row_that_has_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let whole = folder.path().join("whole.db");
+    story::write(&whole);
+    let changes = [
+        ("UPDATE long_values SET bytes = zeroblob(length(bytes))", ""),
+        ("UPDATE long_values SET bytes = X'00'", ""),
+        ("UPDATE long_values SET number = -number", ""),
+        ("DELETE FROM long_values", ""),
+        ("UPDATE events SET payload_number = 1 WHERE payload_number > 0", "events"),
+        (
+            "UPDATE events SET payload_number = NULL, payload = X'00' WHERE payload_number > 0",
+            "events",
+        ),
+        ("UPDATE chunks SET bytes_number = bytes_number - 1", "chunks"),
+    ];
+    let questions = [
+        ("events", "events Ascending of run 12, data true"),
+        ("events", "run of run 12, data true"),
+        ("events", "steps of run 12, data true"),
+        ("chunks", "stream of run 12, data true"),
+    ];
+    for (change, only) in changes {
+        let copy = folder.path().join("copy.db");
+        remove(&copy);
+        fs::copy(&whole, &copy).expect("it is copied");
+        let connection = rusqlite::Connection::open(&copy).expect("SQLite opens");
+        connection.execute(change, []).expect(change);
+        drop(connection);
+        let answers = ask(&copy);
+        for (table, question) in questions.iter().filter(|(table, _)| table.contains(only)) {
+            let error = answers[*question].as_ref().err().expect(change);
+            assert_eq!(error.kind, ErrorKind::Corrupt, "{change}: {error}");
+            assert_eq!(error.details["table"], *table, "{change}: {error}");
+            let damages = answers["damages"].as_ref().expect("doctor looks");
+            assert!(damages.iter().any(|damage| damage.contains(table)), "{change}: {damages:?}");
+        }
+        let shown = answers["events Ascending of run 12, data false"].as_ref();
+        assert!(shown.is_ok(), "{change}: the rest of a row is read without its payload");
     }
 }
 

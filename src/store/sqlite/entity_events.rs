@@ -6,9 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::Check;
-use super::events::{
-    EVENTS, columns_of_events, event_columns, event_of, key, key_of, parse_key, tail,
-};
+use super::events::{EVENTS, event_columns, event_of, key, key_of, parse_key, select, tail};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{Page, SortOrder};
@@ -118,9 +116,9 @@ impl Looking<'_> {
         let direction = if order == SortOrder::Ascending { "ASC" } else { "DESC" };
         let resolve_data = self.query.resolve_data;
         let sql = format!(
-            "SELECT {} FROM events WHERE run_id = ? AND position BETWEEN ? AND ? \
+            "{} WHERE run_id = ? AND position BETWEEN ? AND ? \
              AND correlation_id = ? ORDER BY position {direction} LIMIT ?",
-            columns_of_events(resolve_data)
+            select(resolve_data)
         );
         let correlation_id = self.correlation_id.as_str();
         let values = params![run_id.as_str(), first, last, correlation_id, wanted as i64];

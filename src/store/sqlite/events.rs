@@ -4,6 +4,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use super::checksum::{self, Check, Table};
+use super::long_values::{self, Stored};
 use super::rows::{format_and_bytes, payload_of};
 use super::{entity_events, runs};
 use crate::domain::event::{Event, EventType};
@@ -22,13 +23,29 @@ macro_rules! columns {
     };
 }
 
-/// The columns of [`payload_from`]; the argument stands before each name.
+/// The columns of [`payload_from`], where [`join_payloads`] has joined; the argument is put before
+/// the columns of `events`.
 macro_rules! payload_columns {
     ($of:literal) => {
-        concat!($of, "payload_format, ", $of, "payload_checksum, ", $of, "payload")
+        concat!(
+            $of,
+            "payload_format, ",
+            $of,
+            "payload_checksum, ifnull(",
+            $of,
+            "payload, long_values.bytes)"
+        )
     };
 }
 pub(super) use {columns as event_columns, payload_columns};
+
+/// Joins the long payloads of events.
+macro_rules! join_payloads {
+    () => {
+        " LEFT JOIN long_values ON long_values.number = payload_number "
+    };
+}
+pub(super) use join_payloads;
 
 pub(super) static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
 /// How many [`payload_columns`] there are.
@@ -38,7 +55,7 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO events (",
         columns!(),
-        ", payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ", payload, payload_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     let (format, payload) = format_and_bytes(event.payload.as_ref());
     let checksum = format
@@ -55,7 +72,9 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
         format,
         checksum,
     ];
-    EVENTS.write(&mut *connection.prepare_cached(INSERT)?, columns, params![payload])?;
+    let stored = payload.map(|payload| long_values::store(connection, payload)).transpose()?;
+    let Stored { in_row, number } = stored.unwrap_or_default();
+    EVENTS.write(&mut *connection.prepare_cached(INSERT)?, columns, params![in_row, number])?;
     Ok(())
 }
 
@@ -88,8 +107,13 @@ pub(super) fn payload_at(
     run_id: &RunId,
     position: Position,
 ) -> Result<Option<Payload>> {
-    const PAYLOAD: &str =
-        concat!("SELECT ", payload_columns!(""), " FROM events WHERE run_id = ? AND position = ?");
+    const PAYLOAD: &str = concat!(
+        "SELECT ",
+        payload_columns!(""),
+        " FROM events",
+        join_payloads!(),
+        "WHERE run_id = ? AND position = ?"
+    );
     connection
         .prepare_cached(PAYLOAD)?
         .query_row(params![run_id.as_str(), position], |row| {
@@ -149,7 +173,14 @@ pub(super) fn payload_from(
 
 /// Checks every event and its payload.
 pub(super) const CHECK: Check = Check {
-    rows: concat!("SELECT ", columns!(), ", ", payload_columns!(""), " FROM events"),
+    rows: concat!(
+        "SELECT ",
+        columns!(),
+        ", ",
+        payload_columns!(""),
+        " FROM events",
+        join_payloads!()
+    ),
     verify: |row| event_of(row, true).map(drop),
 };
 
@@ -159,11 +190,18 @@ const CHECK_ROWS: Check = Check {
     verify: |row| EVENTS.verify(row, 0),
 };
 
-/// The columns of [`event_of`]; the payload is read only when it is wanted.
-pub(super) fn columns_of_events(resolve_data: bool) -> &'static str {
+/// Reads the columns of [`event_of`] from events; the payload only when it is wanted.
+pub(super) fn select(resolve_data: bool) -> &'static str {
     match resolve_data {
-        true => concat!(columns!(), ", ", payload_columns!("")),
-        false => columns!(),
+        true => concat!(
+            "SELECT ",
+            columns!(),
+            ", ",
+            payload_columns!(""),
+            " FROM events",
+            join_payloads!()
+        ),
+        false => concat!("SELECT ", columns!(), " FROM events "),
     }
 }
 
@@ -217,8 +255,7 @@ pub(super) fn at(
     position: Position,
     resolve_data: bool,
 ) -> Result<Option<Event>> {
-    let columns = columns_of_events(resolve_data);
-    let sql = format!("SELECT {columns} FROM events WHERE run_id = ? AND position = ?");
+    let sql = format!("{} WHERE run_id = ? AND position = ?", select(resolve_data));
     let event = connection
         .prepare_cached(&sql)?
         .query_row(params![run.run_id.as_str(), position], |row| event_of(row, resolve_data))
@@ -237,8 +274,9 @@ pub(super) fn hook_created(
         columns!(),
         ", ",
         payload_columns!(""),
-        " FROM events INDEXED BY events_opening_entities \
-         WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
+        " FROM events INDEXED BY events_opening_entities",
+        join_payloads!(),
+        "WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
     );
     let mut event = connection
         .prepare_cached(HOOK_CREATED)?
@@ -278,9 +316,9 @@ fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Ve
     let PageRequest { limit, order, .. } = query.page;
     let (comparison, direction) = words(order);
     let sql = format!(
-        "SELECT {} FROM events WHERE (run_id, position) {comparison} (?, ?) \
+        "{} WHERE (run_id, position) {comparison} (?, ?) \
          ORDER BY run_id {direction}, position {direction} LIMIT ?",
-        columns_of_events(query.resolve_data)
+        select(query.resolve_data)
     );
     let after = query.page.after.as_deref().and_then(parse_key).map(|(_, position)| position);
     let (edge, step, mut expected) = match (order, after) {

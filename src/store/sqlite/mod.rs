@@ -27,6 +27,7 @@ mod leases;
 mod linger;
 mod log;
 mod log_activity;
+mod long_values;
 mod marks;
 mod messages;
 pub mod migrate;

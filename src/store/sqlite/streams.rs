@@ -1,8 +1,10 @@
 //! Tables `streams` and `chunks`.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use super::checksum::{self, Check, Table};
+use super::long_values::{self, Stored};
 use crate::domain::id::RunId;
 use crate::store::StreamSlice;
 
@@ -12,6 +14,14 @@ static CHUNKS: Table = Table { name: "chunks", columns: 3, key: &[0, 1] };
 macro_rules! columns {
     () => {
         "stream_number, name, run_id, chunk_count, created_at_ms, closed_at_ms, checksum"
+    };
+}
+
+/// Reads chunks, the columns that their checksum covers and then that.
+macro_rules! select_chunks {
+    () => {
+        "SELECT stream_number, chunk_index, ifnull(chunks.bytes, long_values.bytes), checksum \
+         FROM chunks LEFT JOIN long_values ON number = bytes_number "
     };
 }
 
@@ -96,10 +106,8 @@ pub(super) const CHECK: Check = Check {
 };
 
 /// Checks every chunk.
-pub(super) const CHECK_CHUNKS: Check = Check {
-    rows: "SELECT stream_number, chunk_index, bytes, checksum FROM chunks",
-    verify: |row| CHUNKS.verify(row, 0),
-};
+pub(super) const CHECK_CHUNKS: Check =
+    Check { rows: select_chunks!(), verify: |row| CHUNKS.verify(row, 0) };
 
 /// Appends chunks in the order given; what comes after the end of a stream is ignored.
 pub(super) fn append(
@@ -109,18 +117,26 @@ pub(super) fn append(
     chunks: &[Vec<u8>],
     now_ms: i64,
 ) -> Result<()> {
-    const INSERT_CHUNK: &str =
-        "INSERT INTO chunks (stream_number, chunk_index, bytes, checksum) VALUES (?, ?, ?, ?)";
     let mut stream = open(connection, name, run_id, now_ms)?;
     if stream.closed_at_ms.is_some() {
         return Ok(());
     }
-    let mut insert = connection.prepare_cached(INSERT_CHUNK)?;
     for chunk in chunks {
-        CHUNKS.write(&mut insert, params![stream.number, stream.chunk_count, chunk], &[])?;
+        insert_chunk(connection, stream.number, stream.chunk_count, chunk)?;
         stream.chunk_count += 1;
     }
     update(connection, &stream)
+}
+
+fn insert_chunk(connection: &Connection, stream: i64, index: i64, chunk: &[u8]) -> Result<()> {
+    const INSERT: &str = "INSERT INTO chunks (stream_number, chunk_index, bytes, bytes_number, checksum) \
+         VALUES (?, ?, ?, ?, ?)";
+    let covered = [ValueRef::Integer(stream), ValueRef::Integer(index), ValueRef::Blob(chunk)];
+    let checksum = checksum::of_values(CHUNKS.name, &covered);
+    let Stored { in_row, number } = long_values::store(connection, chunk)?;
+    let columns = params![stream, index, in_row, number, checksum];
+    connection.prepare_cached(INSERT)?.execute(columns)?;
+    Ok(())
 }
 
 pub(super) fn close(
@@ -143,8 +159,10 @@ pub(super) fn slice(
     from: i64,
     limit: usize,
 ) -> Result<StreamSlice> {
-    const SLICE: &str = "SELECT stream_number, chunk_index, bytes, checksum FROM chunks \
-         WHERE stream_number = ? AND chunk_index >= ? ORDER BY chunk_index LIMIT ?";
+    const SLICE: &str = concat!(
+        select_chunks!(),
+        "WHERE stream_number = ? AND chunk_index >= ? ORDER BY chunk_index LIMIT ?"
+    );
     let Some(stream) = by_name(connection, name)? else {
         CHECK.around(connection, &["name"], params![name])?;
         return Ok(StreamSlice { from: from.max(0), ..StreamSlice::default() });
