@@ -177,7 +177,7 @@ fn a_long_value_that_was_changed_or_lost_is_corrupt_and_names_the_row_that_has_i
         drop(connection);
         let answers = ask(&copy);
         for (table, question) in questions.iter().filter(|(table, _)| table.contains(only)) {
-            let error = answers[*question].as_ref().err().expect(change);
+            let error = answers[*question].as_ref().expect_err(change);
             assert_eq!(error.kind, ErrorKind::Corrupt, "{change}: {error}");
             assert_eq!(error.details["table"], *table, "{change}: {error}");
             let damages = answers["damages"].as_ref().expect("doctor looks");

@@ -42,7 +42,7 @@ pub(super) use {columns as event_columns, payload_columns};
 /// Joins the long payloads of events.
 macro_rules! join_payloads {
     () => {
-        " LEFT JOIN long_values ON long_values.number = payload_number "
+        " LEFT JOIN long_values ON long_values.number = payload_number"
     };
 }
 pub(super) use join_payloads;
@@ -112,7 +112,7 @@ pub(super) fn payload_at(
         payload_columns!(""),
         " FROM events",
         join_payloads!(),
-        "WHERE run_id = ? AND position = ?"
+        " WHERE run_id = ? AND position = ?"
     );
     connection
         .prepare_cached(PAYLOAD)?
@@ -201,7 +201,7 @@ pub(super) fn select(resolve_data: bool) -> &'static str {
             " FROM events",
             join_payloads!()
         ),
-        false => concat!("SELECT ", columns!(), " FROM events "),
+        false => concat!("SELECT ", columns!(), " FROM events"),
     }
 }
 
@@ -276,7 +276,7 @@ pub(super) fn hook_created(
         payload_columns!(""),
         " FROM events INDEXED BY events_opening_entities",
         join_payloads!(),
-        "WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
+        " WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
     );
     let mut event = connection
         .prepare_cached(HOOK_CREATED)?

@@ -209,7 +209,7 @@ pub(super) fn view_by_token(
         " FROM hooks AS h \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position",
         join_payloads!(),
-        "WHERE h.token = ? AND h.disposal = 0"
+        " WHERE h.token = ? AND h.disposal = 0"
     );
     let mut statement = connection.prepare_cached(VIEW_BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], view_of).optional())
@@ -239,7 +239,7 @@ pub(super) fn with_run_by_token(
         " FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position",
         join_payloads!(),
-        "WHERE h.token = ? AND h.disposal = 0"
+        " WHERE h.token = ? AND h.disposal = 0"
     );
     const RUN_AT: usize = METADATA_AT + events::PAYLOAD_COLUMNS;
     let mut statement = connection.prepare_cached(WITH_RUN_BY_TOKEN)?;

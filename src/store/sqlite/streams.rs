@@ -21,7 +21,7 @@ macro_rules! columns {
 macro_rules! select_chunks {
     () => {
         "SELECT stream_number, chunk_index, ifnull(chunks.bytes, long_values.bytes), checksum \
-         FROM chunks LEFT JOIN long_values ON number = bytes_number "
+         FROM chunks LEFT JOIN long_values ON number = bytes_number"
     };
 }
 
@@ -161,7 +161,7 @@ pub(super) fn slice(
 ) -> Result<StreamSlice> {
     const SLICE: &str = concat!(
         select_chunks!(),
-        "WHERE stream_number = ? AND chunk_index >= ? ORDER BY chunk_index LIMIT ?"
+        " WHERE stream_number = ? AND chunk_index >= ? ORDER BY chunk_index LIMIT ?"
     );
     let Some(stream) = by_name(connection, name)? else {
         CHECK.around(connection, &["name"], params![name])?;
