@@ -2,15 +2,15 @@
 //!
 //! - [`domain`]: what a run is and which events it allows. Pure.
 //! - [`store`]: the operations a World needs of its database; [`store::sqlite`] does them.
-//! - [`queue`], [`stream`], [`awaiting`]: deliver messages, follow streams, await ends and hooks.
+//! - [`queue`]: delivers messages. [`board`]: who waits for what: chunks, ends of runs, hooks.
 //! - [`world`]: one engine for each database of the process; [`config`] says how.
 //! - [`test_controls`]: what tests of users may do to their World.
 //! - [`crypto`]: the key ring, and what is derived from it and sealed under it.
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
 //! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
 
-pub mod awaiting;
 pub mod binding;
+pub mod board;
 pub mod clock;
 pub mod config;
 pub mod crypto;
@@ -20,6 +20,5 @@ pub mod error;
 pub mod lock;
 pub mod queue;
 pub mod store;
-pub mod stream;
 pub mod test_controls;
 pub mod world;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use crate::awaiting::Awaiting;
+use crate::board::Boards;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
@@ -33,7 +33,6 @@ use crate::store::sqlite::{
 };
 use crate::store::upkeep::Upkeep;
 use crate::store::{Completion, EventReply, QueueDepth, Store};
-use crate::stream::Tails;
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
@@ -64,10 +63,8 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// The same database, for the person who runs it.
     pub upkeep: Arc<dyn Upkeep>,
-    /// Live tails of its streams.
-    pub tails: Arc<Tails>,
-    /// Who awaits the end of a run, or a hook.
-    pub awaiting: Arc<Awaiting>,
+    /// Who waits for what.
+    pub boards: Boards,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
     /// The deliveries over HTTP that run in this process. They may outlive a World that takes part.
@@ -223,8 +220,7 @@ impl World {
             return;
         }
         self.stop_worker();
-        self.engine.tails.close_of(self.id);
-        self.engine.awaiting.close_of(self.id);
+        self.engine.boards.close_of(self.id);
         let last = {
             let mut engines = lock(&ENGINES);
             let engines = engines.get_or_insert_default();
@@ -258,8 +254,7 @@ impl Engine {
         let faults = test_controls.as_ref().map(|controls| Arc::clone(&controls.faults));
         let Database { store, upkeep } = open_store(&config, &clock, faults)?;
         Ok(Arc::new(Self {
-            tails: Tails::new(Arc::clone(&store)),
-            awaiting: Awaiting::new(Arc::clone(&store)),
+            boards: Boards::of(&store),
             admissions: Admissions::of(Arc::clone(&store)),
             store,
             upkeep,

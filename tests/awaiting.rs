@@ -6,10 +6,9 @@ use hookline::domain;
 
 mod kit;
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use hookline::awaiting::{Awaiting, WaiterId};
+use hookline::board::{Boards, WaiterId};
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
 use hookline::domain::run::RunStatus;
@@ -26,16 +25,20 @@ const fn waiter(number: u32) -> WaiterId {
 }
 
 /// Awaits the end of run 1.
-fn run_end(awaiting: &Arc<Awaiting>, number: u32) -> Outcome<RunView> {
+fn run_end(boards: &Boards, number: u32) -> Outcome<RunView> {
     let (done, outcome) = Completion::channel();
-    awaiting.run_end(waiter(number), run_id(1), done);
+    boards.run_ends.enter(waiter(number), run_id(1), done);
     outcome
 }
 
-fn hook(awaiting: &Arc<Awaiting>, number: u32, token: &str) -> Outcome<HookView> {
+fn hook(boards: &Boards, number: u32, token: &str) -> Outcome<HookView> {
     let (done, outcome) = Completion::channel();
-    awaiting.hook(waiter(number), HookToken::new(token), done);
+    boards.hooks.enter(waiter(number), HookToken::new(token), done);
     outcome
+}
+
+fn waiting(boards: &Boards) -> usize {
+    boards.run_ends.count() + boards.hooks.count()
 }
 
 #[track_caller]
@@ -48,8 +51,8 @@ fn settled<T>(outcome: &Outcome<T>) -> T {
 fn every_waiter_gets_the_run_with_its_return_value_when_it_ends() {
     let world = World::on_file();
     world.start_runs(2);
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let waits: Vec<_> = (0..3).map(|number| run_end(&awaiting, number)).collect();
+    let boards = Boards::of(&world.store);
+    let waits: Vec<_> = (0..3).map(|number| run_end(&boards, number)).collect();
     world.does(2, EventBody::RunCompleted);
     assert!(waits.iter().all(|wait| wait.try_recv().is_err()), "another run has ended");
     world.does(1, EventBody::RunCompleted);
@@ -58,41 +61,41 @@ fn every_waiter_gets_the_run_with_its_return_value_when_it_ends() {
         assert_eq!(view.run.status, RunStatus::Completed);
         assert_eq!(view.output, payload("run_completed"));
     }
-    assert_eq!(awaiting.count(), 0);
+    assert_eq!(waiting(&boards), 0);
 }
 
 #[test]
 fn a_run_that_has_ended_and_one_that_does_not_exist_are_told_at_once() {
     let world = World::on_file();
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let error = run_end(&awaiting, 1).recv_timeout(PATIENCE).expect("it settles");
+    let boards = Boards::of(&world.store);
+    let error = run_end(&boards, 1).recv_timeout(PATIENCE).expect("it settles");
     assert_eq!(error.expect_err("there is no run").kind, ErrorKind::RunNotFound);
     world.start_runs(1);
     world.does(1, EventBody::RunCancelled);
-    assert_eq!(settled(&run_end(&awaiting, 2)).run.status, RunStatus::Cancelled);
-    assert_eq!(awaiting.count(), 0);
+    assert_eq!(settled(&run_end(&boards, 2)).run.status, RunStatus::Cancelled);
+    assert_eq!(waiting(&boards), 0);
 }
 
 #[test]
 fn a_hook_is_told_when_it_is_made_with_its_metadata() {
     let world = World::on_file();
     world.start_runs(1);
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let (wanted, other) = (hook(&awaiting, 1, "wanted"), hook(&awaiting, 2, "other"));
+    let boards = Boards::of(&world.store);
+    let (wanted, other) = (hook(&boards, 1, "wanted"), hook(&boards, 2, "other"));
     world.does(1, hook_created("h", "wanted"));
     let view = settled(&wanted);
     assert_eq!((view.hook.hook_id, view.metadata), (id("h"), payload("hook_created")));
-    assert_eq!(settled(&hook(&awaiting, 3, "wanted")).hook.hook_id, id("h"));
+    assert_eq!(settled(&hook(&boards, 3, "wanted")).hook.hook_id, id("h"));
     assert!(other.try_recv().is_err());
-    assert_eq!(awaiting.count(), 1);
+    assert_eq!(waiting(&boards), 1);
 }
 
 #[test]
 fn commits_of_another_process_are_noticed() {
     let world = World::on_file();
     world.start_runs(1);
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let (end, made) = (run_end(&awaiting, 1), hook(&awaiting, 2, "token"));
+    let boards = Boards::of(&world.store);
+    let (end, made) = (run_end(&boards, 1), hook(&boards, 2, "token"));
     let elsewhere = open_file(&world.path(), &world.clock).expect("the file opens");
     let append = |body| {
         kit::settled(|done| {
@@ -110,30 +113,30 @@ fn commits_of_another_process_are_noticed() {
 fn a_stopped_waiter_gets_nothing_and_those_of_a_closed_world_get_closed() {
     let world = World::on_file();
     world.start_runs(1);
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let (stopped, kept) = (run_end(&awaiting, 1), run_end(&awaiting, 2));
-    let token = hook(&awaiting, 3, "token");
-    awaiting.stop(waiter(1));
-    awaiting.stop(waiter(9));
+    let boards = Boards::of(&world.store);
+    let (stopped, kept) = (run_end(&boards, 1), run_end(&boards, 2));
+    let token = hook(&boards, 3, "token");
+    boards.stop_awaiting(waiter(1));
+    boards.stop_awaiting(waiter(9));
     assert_eq!(stopped.recv_timeout(PATIENCE).expect("it settles"), Ok(None));
     assert!(kept.try_recv().is_err());
-    awaiting.close_of(2);
+    boards.close_of(2);
     assert!(kept.try_recv().is_err(), "another World has closed");
-    awaiting.close_of(1);
+    boards.close_of(1);
     let closed = kept.recv_timeout(PATIENCE).expect("it settles");
     assert_eq!(closed.expect_err("it was closed").kind, ErrorKind::Closed);
     let closed = token.recv_timeout(PATIENCE).expect("it settles");
     assert_eq!(closed.expect_err("it was closed").kind, ErrorKind::Closed);
-    assert_eq!(awaiting.count(), 0);
+    assert_eq!(waiting(&boards), 0);
 }
 
 #[test]
 fn a_waiter_waits_for_one_thing_at_a_time() {
     let world = World::on_file();
     world.start_runs(1);
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let first = run_end(&awaiting, 1);
-    let second = run_end(&awaiting, 1).recv_timeout(PATIENCE).expect("it settles");
+    let boards = Boards::of(&world.store);
+    let first = run_end(&boards, 1);
+    let second = run_end(&boards, 1).recv_timeout(PATIENCE).expect("it settles");
     assert_eq!(second.expect_err("it waits already").kind, ErrorKind::Invalid);
     world.does(1, EventBody::RunCompleted);
     assert_eq!(settled(&first).run.status, RunStatus::Completed);
@@ -145,8 +148,8 @@ fn a_look_that_fails_for_the_moment_rejects_nobody_and_is_repeated() {
     const READERS: usize = 2;
     let world = World::on_file();
     world.start_runs(2);
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
-    let waits: Vec<_> = (0..3).map(|number| run_end(&awaiting, number)).collect();
+    let boards = Boards::of(&world.store);
+    let waits: Vec<_> = (0..3).map(|number| run_end(&boards, number)).collect();
     // Their looks have gone by when both readers are held.
     let held: Vec<_> = (0..READERS).map(|_| hold_reader(&world)).collect();
     for _ in 0..WAITING_READS_MAX {
@@ -162,7 +165,7 @@ fn a_look_that_fails_for_the_moment_rejects_nobody_and_is_repeated() {
     for wait in &waits {
         assert_eq!(settled(wait).run.status, RunStatus::Completed);
     }
-    assert_eq!(awaiting.count(), 0);
+    assert_eq!(waiting(&boards), 0);
 }
 
 /// Holds a reader until what it returns is dropped.
@@ -182,7 +185,7 @@ fn hold_reader(world: &World) -> Sender<()> {
 #[test]
 fn a_run_that_ends_while_it_is_looked_up_is_not_missed() {
     let world = World::on_file();
-    let awaiting = Awaiting::new(Arc::clone(&world.store));
+    let boards = Boards::of(&world.store);
     for run in 1..=50 {
         world.does(run, EventBody::RunCreated(creation()));
         let (done, outcome) = Completion::channel();
@@ -190,7 +193,7 @@ fn a_run_that_ends_while_it_is_looked_up_is_not_missed() {
         let request = request(run, EventBody::RunCancelled);
         // Both are under way at the same time; which comes first is the threads' own affair.
         world.store.append_event(request, ended);
-        awaiting.run_end(waiter(1), run_id(run), done);
+        boards.run_ends.enter(waiter(1), run_id(run), done);
         end.recv_timeout(PATIENCE).expect("it settles").expect("the rules allow it");
         assert_eq!(settled(&outcome).run.status, RunStatus::Cancelled);
     }

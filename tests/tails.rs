@@ -1,40 +1,42 @@
-//! Live tails over a store that the test answers for: which look at a stream may answer which read.
+//! Live tails on a board whose looks the test answers: which look may answer which read, and how many
+//! looks there are.
 
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Barrier, Mutex, Weak};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hookline::crypto::DeliverySecret;
-use hookline::domain::event::{Event, EventRequest};
-use hookline::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
-use hookline::domain::message::{Lease, NewMessage};
-use hookline::domain::page::{Page, PageRequest};
-use hookline::domain::resume_key::ResumeKey;
-use hookline::domain::run::Run;
+use hookline::board::{Board, TailSlice, WaiterId};
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::listeners::Listeners;
-use hookline::store::{
-    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
-    DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView,
-    StepView, Store, StreamSlice, Woken,
-};
-use hookline::stream::{ReadId, TailSlice, Tails};
+use hookline::store::{CommitListener, CommitNews, Completion, Found, StreamRead, StreamSlice};
 
 /// Longer than any answer takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A look at the stream that has not been answered yet.
+/// A look that has not been answered yet.
 struct Look {
-    from: i64,
-    done: Completion<StreamSlice>,
+    reads: Vec<StreamRead>,
+    done: Completion<Found<StreamRead, StreamSlice>>,
 }
 
-/// Collects looks; nothing but streams is asked of it.
+impl Look {
+    /// Answers a look for one read.
+    fn finds(self, slice: StreamSlice) {
+        assert_eq!(self.reads.len(), 1, "one read is looked for");
+        let found = self.reads.into_iter().map(|read| (read, Ok(slice.clone()))).collect();
+        self.done.settle(Ok(found));
+    }
+
+    fn from(&self) -> i64 {
+        assert_eq!(self.reads.len(), 1, "one read is looked for");
+        self.reads[0].from
+    }
+}
+
+/// The looks that are under way, and how many watch other processes.
 #[derive(Default)]
 struct Looks {
     under_way: Mutex<Vec<Look>>,
-    listeners: Listeners,
     watchers: Mutex<i64>,
 }
 
@@ -51,33 +53,65 @@ impl Looks {
     fn has_none(&self) {
         assert!(self.under_way.lock().expect("nobody panics with it").is_empty());
     }
+
+    fn watchers(&self) -> i64 {
+        *self.watchers.lock().expect("nobody panics with it")
+    }
 }
 
-/// The tails of the tests, and the stand-in for their store.
+/// The tails of the tests; the tests answer what is looked for.
 struct Stream {
     looks: Arc<Looks>,
-    tails: Arc<Tails>,
+    tails: Arc<Board<StreamRead>>,
 }
 
-const READ: ReadId = ReadId { world: 1, number: 1 };
+type Outcome = Receiver<Result<TailSlice, WorldError>>;
+
+const READ: WaiterId = reader(1);
+
+const fn reader(number: u32) -> WaiterId {
+    WaiterId { world: 1, number }
+}
 
 impl Stream {
     fn fresh() -> Self {
         let looks = Arc::new(Looks::default());
-        let tails = Tails::new(Arc::clone(&looks) as Arc<dyn Store>);
+        let (asked, watched) = (Arc::clone(&looks), Arc::clone(&looks));
+        let tails = Board::new(
+            move |reads, done| {
+                asked.under_way.lock().expect("nobody panics with it").push(Look { reads, done });
+            },
+            move |watch| {
+                *watched.watchers.lock().expect("nobody panics with it") +=
+                    if watch { 1 } else { -1 };
+            },
+        );
         Self { looks, tails }
     }
 
-    fn read(&self, from: i64) -> Receiver<Result<TailSlice, WorldError>> {
+    fn read(&self, from: i64) -> Outcome {
+        self.read_as(READ, "s", from)
+    }
+
+    fn read_as(&self, id: WaiterId, name: &str, from: i64) -> Outcome {
         let (done, outcome) = Completion::channel();
-        self.tails.read(READ, "s".into(), from, 64, done);
+        self.tails.enter(id, StreamRead { name: name.into(), from, limit: 64 }, done);
         outcome
     }
 
     /// A commit has touched the stream.
     fn commits(&self) {
-        let streams = vec!["s".into()];
-        self.looks.listeners.tell(&CommitNews { streams, ..CommitNews::default() });
+        self.commit_touches(&["s"]);
+    }
+
+    fn commit_touches(&self, names: &[&str]) {
+        let streams = names.iter().map(|name| (*name).to_owned()).collect();
+        Arc::clone(&self.tails).hear(&CommitNews { streams, ..CommitNews::default() });
+    }
+
+    /// Another process has committed.
+    fn commits_elsewhere(&self) {
+        Arc::clone(&self.tails).hear(&CommitNews { elsewhere: true, ..CommitNews::default() });
     }
 }
 
@@ -90,7 +124,7 @@ fn slice(from: i64, chunks: &[&str]) -> StreamSlice {
 
 /// What a read settled with, as text, and where the next one begins.
 #[track_caller]
-fn texts(outcome: &Receiver<Result<TailSlice, WorldError>>) -> (Vec<String>, i64) {
+fn texts(outcome: &Outcome) -> (Vec<String>, i64) {
     let slice = outcome.recv_timeout(PATIENCE).expect("it settles").expect("it succeeds");
     let text = |chunk: &Vec<u8>| String::from_utf8_lossy(chunk).into_owned();
     (slice.chunks.iter().map(text).collect(), slice.next)
@@ -105,10 +139,10 @@ fn a_look_of_a_read_that_has_ended_does_not_answer_the_next_read_of_its_name() {
     assert_eq!(texts(&first), (vec![], 0));
     let second = stream.read(1);
     let look = stream.looks.only();
-    late.done.settle(Ok(slice(0, &["a", "b"])));
+    late.finds(slice(0, &["a", "b"]));
     assert!(second.try_recv().is_err(), "it is not answered by the look of another");
-    assert_eq!(look.from, 1);
-    look.done.settle(Ok(slice(1, &["a", "b"])));
+    assert_eq!(look.from(), 1);
+    look.finds(slice(1, &["a", "b"]));
     assert_eq!(texts(&second), (vec!["b".into()], 2));
 }
 
@@ -121,14 +155,14 @@ fn an_empty_look_of_a_read_that_has_ended_does_not_move_the_next_read_of_its_nam
     drop(first);
     let second = stream.read(1);
     let look = stream.looks.only();
-    late.done.settle(Ok(slice(0, &[])));
+    late.finds(slice(0, &[]));
     stream.commits();
     stream.looks.has_none();
-    look.done.settle(Ok(StreamSlice { from: 1, count: 1, ..StreamSlice::default() }));
+    look.finds(StreamSlice { from: 1, count: 1, ..StreamSlice::default() });
     // The commit came before that answer.
     let again = stream.looks.only();
-    assert_eq!(again.from, 1);
-    again.done.settle(Ok(slice(1, &["a", "b"])));
+    assert_eq!(again.from(), 1);
+    again.finds(slice(1, &["a", "b"]));
     assert_eq!(texts(&second), (vec!["b".into()], 2));
 }
 
@@ -141,7 +175,7 @@ fn a_failed_look_of_a_read_that_has_ended_fails_no_other() {
     drop(first);
     let second = stream.read(0);
     late.done.settle(Err(WorldError::new(ErrorKind::Io, "of the first")));
-    stream.looks.only().done.settle(Ok(slice(0, &["a"])));
+    stream.looks.only().finds(slice(0, &["a"]));
     assert_eq!(texts(&second), (vec!["a".into()], 1));
 }
 
@@ -153,8 +187,8 @@ fn a_commit_during_a_look_is_looked_for_after_it_and_not_beside_it() {
     stream.commits();
     stream.commits();
     stream.looks.has_none();
-    look.done.settle(Ok(slice(0, &[])));
-    stream.looks.only().done.settle(Ok(slice(0, &["a"])));
+    look.finds(slice(0, &[]));
+    stream.looks.only().finds(slice(0, &["a"]));
     assert_eq!(texts(&read), (vec!["a".into()], 1));
     stream.looks.has_none();
 }
@@ -163,11 +197,11 @@ fn a_commit_during_a_look_is_looked_for_after_it_and_not_beside_it() {
 fn many_commits_during_a_wait_are_one_look() {
     let stream = Stream::fresh();
     let read = stream.read(0);
-    stream.looks.only().done.settle(Ok(slice(0, &[])));
+    stream.looks.only().finds(slice(0, &[]));
     stream.looks.has_none();
     stream.commits();
     stream.commits();
-    stream.looks.only().done.settle(Ok(slice(0, &["a", "b"])));
+    stream.looks.only().finds(slice(0, &["a", "b"]));
     assert_eq!(texts(&read), (vec!["a".into(), "b".into()], 2));
 }
 
@@ -185,10 +219,10 @@ fn an_empty_answer_and_a_commit_that_meet_begin_one_look() {
                 stream.commits();
             });
             gate.wait();
-            look.done.settle(Ok(slice(0, &[])));
+            look.finds(slice(0, &[]));
         });
         // Whoever came first: the commit is looked for, once.
-        stream.looks.only().done.settle(Ok(slice(0, &["a"])));
+        stream.looks.only().finds(slice(0, &["a"]));
         assert_eq!(texts(&read), (vec!["a".into()], 1));
     }
 }
@@ -197,14 +231,14 @@ fn an_empty_answer_and_a_commit_that_meet_begin_one_look() {
 fn nobody_watches_other_processes_when_all_reads_have_ended() {
     let stream = Stream::fresh();
     let answered = stream.read(0);
-    assert_eq!(*stream.looks.watchers.lock().expect("nobody panics with it"), 1);
-    stream.looks.only().done.settle(Ok(slice(0, &["a"])));
+    assert_eq!(stream.looks.watchers(), 1);
+    stream.looks.only().finds(slice(0, &["a"]));
     drop(answered);
     let stopped = stream.read(1);
     let late = stream.looks.only();
     stream.tails.stop(READ);
     stream.tails.stop(READ);
-    late.done.settle(Ok(slice(1, &["a", "b"])));
+    late.finds(slice(1, &["a", "b"]));
     drop(stopped);
     let closed = stream.read(1);
     stream.tails.close_of(2);
@@ -212,121 +246,98 @@ fn nobody_watches_other_processes_when_all_reads_have_ended() {
     stream.tails.close_of(READ.world);
     let error = closed.recv_timeout(PATIENCE).expect("it settles").expect_err("it was closed");
     assert_eq!(error.kind, ErrorKind::Closed);
-    assert_eq!(*stream.looks.watchers.lock().expect("nobody panics with it"), 0);
+    assert_eq!(stream.looks.watchers(), 0);
 }
 
-impl Store for Looks {
-    fn stream_slice(&self, _: String, from: i64, _: usize, done: Completion<StreamSlice>) {
-        self.under_way.lock().expect("nobody panics with it").push(Look { from, done });
-    }
-    fn on_commit(&self, listener: Weak<dyn CommitListener>) {
-        self.listeners.add(listener);
-    }
-    fn watch_elsewhere(&self, watch: bool) {
-        *self.watchers.lock().expect("nobody panics with it") += if watch { 1 } else { -1 };
-    }
-    fn close(&self) {}
+#[test]
+fn a_commit_of_another_process_is_one_look_for_all_reads_that_wait() {
+    let stream = Stream::fresh();
+    let reads: Vec<_> =
+        (0..200).map(|number| stream.read_as(reader(number), &format!("s{number}"), 0)).collect();
+    let looks = std::mem::take(&mut *stream.looks.under_way.lock().expect("nobody panics with it"));
+    assert_eq!(looks.len(), 200);
+    looks.into_iter().for_each(|look| look.finds(slice(0, &[])));
+    stream.commits_elsewhere();
+    stream.commits_elsewhere();
+    let look = stream.looks.only();
+    assert_eq!(look.reads.len(), 200);
+    look.done.settle(Ok(Vec::new()));
+    // One commit came during that look, or more.
+    let look = stream.looks.only();
+    assert_eq!(look.reads.len(), 200);
+    let found = look.reads.iter().map(|read| (read.clone(), Ok(slice(0, &["a"])))).collect();
+    look.done.settle(Ok(found));
+    assert!(reads.iter().all(|read| texts(read) == (vec!["a".into()], 1)));
+    stream.commits_elsewhere();
+    stream.looks.has_none();
+}
 
-    fn append_event(&self, _: EventRequest, _: Completion<EventReply>) {
-        unreachable!()
+#[test]
+fn a_commit_that_touches_several_streams_is_one_look_for_those_that_somebody_reads() {
+    let stream = Stream::fresh();
+    let reads = [(1, "s"), (2, "s"), (3, "t"), (4, "u")].map(|(number, name)| {
+        let read = stream.read_as(reader(number), name, 0);
+        stream.looks.only().finds(slice(0, &[]));
+        read
+    });
+    stream.commit_touches(&["nobody"]);
+    stream.looks.has_none();
+    stream.commit_touches(&["s", "t", "s", "nobody"]);
+    let look = stream.looks.only();
+    let mut names: Vec<_> = look.reads.iter().map(|read| read.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["s", "t"], "two that read the same are looked for once");
+    let found = look.reads.iter().map(|read| (read.clone(), Ok(slice(0, &["a"])))).collect();
+    look.done.settle(Ok(found));
+    assert!(reads[..3].iter().all(|read| texts(read) == (vec!["a".into()], 1)));
+    assert!(reads[3].try_recv().is_err());
+    assert_eq!(stream.tails.count(), 1);
+}
+
+#[test]
+fn a_stream_that_cannot_be_read_fails_its_own_readers_and_no_others() {
+    let stream = Stream::fresh();
+    let [broken, sound] = [(1, "broken"), (2, "sound")].map(|(number, name)| {
+        let read = stream.read_as(reader(number), name, 0);
+        stream.looks.only().finds(slice(0, &[]));
+        read
+    });
+    stream.commits_elsewhere();
+    let damaged = || WorldError::new(ErrorKind::Corrupt, "damaged");
+    stream.looks.only().done.settle(Err(damaged()));
+    let alone = std::mem::take(&mut *stream.looks.under_way.lock().expect("nobody panics with it"));
+    assert_eq!(alone.len(), 2, "each is looked for alone");
+    for look in alone {
+        match look.reads[0].name.as_str() {
+            "broken" => look.done.settle(Err(damaged())),
+            _ => look.finds(slice(0, &["a"])),
+        }
     }
-    fn resume_once(&self, _: EventRequest, _: ResumeKey, _: Completion<bool>) {
-        unreachable!()
-    }
-    fn earlier_resume(&self, _: &ResumeKey, _: Completion<Option<HookView>>) {
-        unreachable!()
-    }
-    fn run_ends(&self, _: Vec<RunId>, _: Completion<Found<RunId, RunView>>) {
-        unreachable!()
-    }
-    fn live_hooks(&self, _: Vec<HookToken>, _: Completion<Found<HookToken, HookView>>) {
-        unreachable!()
-    }
-    fn complete_waits(&self, _: RunId, _: Option<Vec<CorrelationId>>, _: Completion<usize>) {
-        unreachable!()
-    }
-    fn hook_by_token(&self, _: &HookToken, _: Completion<HookView>) {
-        unreachable!()
-    }
-    fn hook_and_run_by_token(&self, _: &HookToken, _: Completion<(HookView, Run)>) {
-        unreachable!()
-    }
-    fn run_by_id(&self, _: &RunId, _: Completion<Run>) {
-        unreachable!()
-    }
-    fn run(&self, _: RunId, _: bool, _: Completion<RunView>) {
-        unreachable!()
-    }
-    fn runs(&self, _: RunQuery, _: Completion<Page<RunView>>) {
-        unreachable!()
-    }
-    fn step(&self, _: Option<RunId>, _: CorrelationId, _: bool, _: Completion<StepView>) {
-        unreachable!()
-    }
-    fn steps(&self, _: RunId, _: PageRequest, _: bool, _: Completion<Page<StepView>>) {
-        unreachable!()
-    }
-    fn event(&self, _: RunId, _: String, _: bool, _: Completion<Event>) {
-        unreachable!()
-    }
-    fn events(&self, _: EventQuery, _: Completion<Page<Event>>) {
-        unreachable!()
-    }
-    fn hook(&self, _: CorrelationId, _: bool, _: Completion<HookView>) {
-        unreachable!()
-    }
-    fn hooks(&self, _: Option<RunId>, _: PageRequest, _: bool, _: Completion<Page<HookView>>) {
-        unreachable!()
-    }
-    fn enqueue(&self, _: NewMessage, _: i64, _: Completion<MessageId>) {
-        unreachable!()
-    }
-    fn claim(&self, _: ClaimRequest, _: Completion<Claimed>) {
-        unreachable!()
-    }
-    fn extend(&self, _: Vec<(MessageId, LeaseToken)>, _: i64, _: Completion<Vec<MessageId>>) {
-        unreachable!()
-    }
-    fn settle_delivery(&self, _: MessageId, _: LeaseToken, _: Outcome, _: Completion<bool>) {
-        unreachable!()
-    }
-    fn free_dead_leases(&self, _: Completion<usize>) {
-        unreachable!()
-    }
-    fn queue_depth(&self, _: Completion<QueueDepth>) {
-        unreachable!()
-    }
-    fn dead_messages(&self, _: PageRequest, _: Completion<Page<DeadMessage>>) {
-        unreachable!()
-    }
-    fn redrive(&self, _: MessageId, _: Completion<MessageId>) {
-        unreachable!()
-    }
-    fn wake_forgotten(&self, _: Option<ActivePlace>, _: usize, _: Completion<Woken>) {
-        unreachable!()
-    }
-    fn lease(&self, _: MessageId) -> Result<Option<Lease>, WorldError> {
-        unreachable!()
-    }
-    fn admit(&self, _: MessageId, _: LeaseToken, _: Completion<Admission>) {
-        unreachable!()
-    }
-    fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
-        unreachable!()
-    }
-    fn write_stream(&self, _: String, _: RunId, _: Vec<Vec<u8>>, _: Completion<()>) {
-        unreachable!()
-    }
-    fn close_stream(&self, _: String, _: RunId, _: Completion<()>) {
-        unreachable!()
-    }
-    fn streams_of_run(&self, _: RunId, _: Completion<Vec<String>>) {
-        unreachable!()
-    }
-    fn show_worker(&self, _: &str) -> bool {
-        unreachable!()
-    }
-    fn lease_owner(&self) -> &str {
-        unreachable!()
-    }
+    let error = broken.recv_timeout(PATIENCE).expect("it settles").expect_err("it is damaged");
+    assert_eq!(error.kind, ErrorKind::Corrupt);
+    assert_eq!(texts(&sound), (vec!["a".into()], 1));
+}
+
+#[test]
+fn a_look_that_fails_for_the_moment_rejects_no_read_and_is_repeated() {
+    let stream = Stream::fresh();
+    let read = stream.read(0);
+    let busy = WorldError::new(ErrorKind::Busy, "locked");
+    stream.looks.only().done.settle(Err(busy));
+    assert!(read.try_recv().is_err(), "it waits on");
+    stream.commits();
+    stream.looks.only().finds(slice(0, &["a"]));
+    assert_eq!(texts(&read), (vec!["a".into()], 1));
+}
+
+#[test]
+fn an_index_from_the_end_counts_from_what_was_there_when_the_read_began() {
+    let stream = Stream::fresh();
+    let read = stream.read(-2);
+    stream.looks.only().finds(slice(0, &[]));
+    stream.commits();
+    let look = stream.looks.only();
+    assert_eq!(look.from(), 0);
+    look.finds(slice(0, &["a", "b", "c"]));
+    assert_eq!(texts(&read), (vec!["a".into(), "b".into(), "c".into()], 3));
 }

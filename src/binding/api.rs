@@ -9,7 +9,7 @@ use super::promise::{self, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
 use super::world::{NativeWorld, then};
-use crate::awaiting::WaiterId;
+use crate::board::WaiterId;
 use crate::domain::id::{HookToken, RunId};
 use crate::store::Completion;
 
@@ -59,7 +59,11 @@ impl NativeWorld {
         let id = self.waiter_id(waiter);
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
-                engine.awaiting.run_end(id, RunId::new(run_id), then(done, replies::awaited_run));
+                engine.boards.run_ends.enter(
+                    id,
+                    RunId::new(run_id),
+                    then(done, replies::awaited_run),
+                );
             })
         })
     }
@@ -69,7 +73,11 @@ impl NativeWorld {
         let id = self.waiter_id(waiter);
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
-                engine.awaiting.hook(id, HookToken::new(token), then(done, replies::awaited_hook));
+                engine.boards.hooks.enter(
+                    id,
+                    HookToken::new(token),
+                    then(done, replies::awaited_hook),
+                );
             })
         })
     }
@@ -77,7 +85,7 @@ impl NativeWorld {
     #[napi(catch_unwind)]
     pub fn stop_awaiting(&self, waiter: u32) {
         if let Ok(engine) = self.engine() {
-            engine.awaiting.stop(self.waiter_id(waiter));
+            engine.boards.stop_awaiting(self.waiter_id(waiter));
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::board::TailSlice;
 use crate::crypto::RunKey;
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
@@ -18,7 +19,6 @@ use crate::error::{ErrorKind, WorldError};
 use crate::queue::admission::AdmittedDelivery;
 use crate::queue::pulse::{Fault, PulseReading};
 use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
-use crate::stream::TailSlice;
 
 /// What crosses.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
 use crate::queue::admission::ClaimedDelivery;
-use crate::store::{EventQuery, RunQuery};
+use crate::store::{EventQuery, RunQuery, StreamRead};
 use crate::world::EnqueueRequest;
 
 /// Reads a request.
@@ -479,15 +479,16 @@ impl Enqueue {
 #[serde(rename_all = "camelCase")]
 pub struct ReadStream {
     pub read_id: u32,
-    pub name: String,
+    name: String,
     #[serde(default)]
-    pub from: f64,
+    from: f64,
     limit: Option<f64>,
 }
 
 impl ReadStream {
-    pub fn limit(&self) -> Result<usize, WorldError> {
-        limit(self.limit)
+    pub fn into_read(self) -> Result<StreamRead, WorldError> {
+        let limit = limit(self.limit)?;
+        Ok(StreamRead { name: self.name, from: self.from as i64, limit })
     }
 }
 

@@ -11,6 +11,7 @@ use super::handler::{JsHandler, fault_listener};
 use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
+use crate::board::WaiterId;
 use crate::config::{Config, RawConfig};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::SortOrder;
@@ -21,7 +22,6 @@ use crate::queue::delivery::Handler;
 use crate::queue::dispatcher::DRAIN;
 use crate::queue::pulse::FaultListener;
 use crate::store::Completion;
-use crate::stream::ReadId;
 use crate::world::{Engine, World};
 
 type Outcome<T> = std::result::Result<T, WorldError>;
@@ -412,18 +412,17 @@ impl NativeWorld {
     }
 
     /// A read is named within this object; the engine's names are its own.
-    fn read_id(&self, number: u32) -> ReadId {
-        ReadId { world: self.id, number }
+    fn read_id(&self, number: u32) -> WaiterId {
+        WaiterId { world: self.id, number }
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn read_stream(&self, env: Env, request: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             let read: requests::ReadStream = requests::parse(&request)?;
-            let limit = read.limit()?;
-            let (id, from) = (self.read_id(read.read_id), read.from as i64);
+            let (id, read) = (self.read_id(read.read_id), read.into_read()?);
             Ok(move |done: Completion<Reply>| {
-                engine.tails.read(id, read.name, from, limit, then(done, replies::tail));
+                engine.boards.tails.enter(id, read, then(done, replies::tail));
             })
         })
     }
@@ -431,7 +430,7 @@ impl NativeWorld {
     #[napi(catch_unwind)]
     pub fn stop_reading_stream(&self, read_id: u32) {
         if let Ok(engine) = self.engine() {
-            engine.tails.stop(self.read_id(read_id));
+            engine.boards.tails.stop(self.read_id(read_id));
         }
     }
 

@@ -28,15 +28,24 @@ use crate::store::Store;
 const CHALLENGE_HEADER: &str = "x-hookline-challenge";
 
 /// An app that takes longer to say that it is there is asked again.
-const READY_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(1);
 /// The same for one more connection to an app that is there, and may be busy.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 /// The answer to a challenge is short.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a connection is kept for the next delivery: less than the five seconds after which
-/// Node.js closes it, which a request in that moment would take for a failed handler.
+/// How long a connection is kept for the next delivery.
 const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+/// After how long Node.js closes a connection that nobody uses (`server.keepAliveTimeout`).
+const CLOSED_BY_NODE: Duration = Duration::from_secs(5);
+
+const _: () = {
+    assert!(READY_WITHIN.as_millis() < CONNECTED_WITHIN.as_millis(), "a busy app gets more time");
+    assert!(
+        IDLE_CONNECTION.as_millis() + 500 < CLOSED_BY_NODE.as_millis(),
+        "a request does not meet the end of its connection, which would look like a failed handler"
+    );
+};
 
 /// After how long without a byte the other end is asked whether it is there, and how often again.
 const KEEPALIVE: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 
 use super::delivery::Handlers;
 use super::http::AppAddress;
-use super::pulse::Pulse;
+use super::pulse::{Duty, Pulse};
 pub use super::work::DRAIN;
 use super::work::Work;
 use crate::clock::Clock;
@@ -38,6 +38,28 @@ pub struct Delivering {
     pub clock: Arc<dyn Clock>,
     /// Knows what comes of it.
     pub pulse: Arc<Pulse>,
+}
+
+impl Delivering {
+    /// Whether the handlers of this process take every message, so that no app is needed.
+    pub(super) fn all_is_direct(&self) -> bool {
+        let direct = self.handlers.prefixes();
+        self.direct && self.http_prefixes.iter().all(|prefix| direct.contains(prefix))
+    }
+
+    /// A duty has failed.
+    pub(super) fn failed(&self, duty: Duty, error: &WorldError) {
+        self.pulse.failed(duty, error, self.clock.now_ms());
+    }
+
+    /// Keeps how a duty went, and hands on what came of it.
+    pub(super) fn noted<T>(
+        &self,
+        duty: Duty,
+        outcome: Result<T, WorldError>,
+    ) -> Result<T, WorldError> {
+        self.pulse.noted(duty, outcome, &*self.clock)
+    }
 }
 
 /// A running dispatcher.

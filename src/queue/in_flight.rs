@@ -36,7 +36,12 @@ impl InFlight {
 
     /// A delivery begins.
     pub(super) fn begin(&self, message_id: MessageId, lease_token: LeaseToken) {
-        self.held.borrow_mut().insert(message_id, Held { lease_token, ended: None });
+        let held = Held { lease_token: lease_token.clone(), ended: None };
+        let earlier = self.held.borrow_mut().insert(message_id, held);
+        debug_assert!(
+            earlier.is_none_or(|earlier| earlier.lease_token != lease_token),
+            "a lease is given once"
+        );
         self.pulse.in_flight(self.len());
     }
 

@@ -211,6 +211,17 @@ pub struct DeadMessage {
     pub dead_at_ms: i64,
 }
 
+/// Which part of a stream is read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StreamRead {
+    /// The stream.
+    pub name: String,
+    /// The index of the first chunk; a negative one counts from the end.
+    pub from: i64,
+    /// At most this many chunks.
+    pub limit: usize,
+}
+
 /// A slice of a stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamSlice {
@@ -368,8 +379,21 @@ pub trait Store: Send + Sync + 'static {
     fn write_stream(&self, name: String, run_id: RunId, chunks: Vec<Vec<u8>>, done: Completion<()>);
     /// Closes a stream.
     fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>);
+    /// What each of these reads finds now, in one read of the database.
+    fn stream_slices(
+        &self,
+        reads: Vec<StreamRead>,
+        done: Completion<Found<StreamRead, StreamSlice>>,
+    );
     /// Chunks from an index on (negative: from the end), at most `limit`.
-    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>);
+    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>) {
+        let only = |found: Found<StreamRead, StreamSlice>| match found.into_iter().next() {
+            Some((_, slice)) => slice,
+            None => Ok(StreamSlice::default()),
+        };
+        let done = move |found: Result<_, WorldError>| done.settle(found.and_then(only));
+        self.stream_slices(vec![StreamRead { name, from, limit }], Completion::new(done));
+    }
     /// The names of a run's streams in the order of their creation.
     fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>);
 

@@ -14,7 +14,7 @@ use super::upkeep::Upkeep;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
     DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView,
-    StepView, Store, StreamSlice, Woken,
+    StepView, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::{DeliverySecret, KeyRing};
@@ -360,10 +360,19 @@ impl Store for SealedStore {
         self.inner.close_stream(name, run_id, done);
     }
 
-    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>) {
-        let stream = name.clone();
-        let open = move |at_rest: &AtRest, slice| at_rest.open_slice(&stream, slice);
-        self.inner.stream_slice(name, from, limit, self.opening(done, open));
+    fn stream_slices(
+        &self,
+        reads: Vec<StreamRead>,
+        done: Completion<Found<StreamRead, StreamSlice>>,
+    ) {
+        let open = |at_rest: &AtRest, found: Found<StreamRead, StreamSlice>| {
+            let opened = |(read, slice): (StreamRead, Result<StreamSlice, WorldError>)| {
+                let slice = slice.and_then(|slice| at_rest.open_slice(&read.name, slice));
+                (read, slice)
+            };
+            Ok(found.into_iter().map(opened).collect())
+        };
+        self.inner.stream_slices(reads, self.opening(done, open));
     }
 
     fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>) {

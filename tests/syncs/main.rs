@@ -88,6 +88,7 @@ const NOT_SYNCED: &[&str] = &[
     "admit",
     "delivery_secret",
     "stream_slice",
+    "stream_slices",
     "streams_of_run",
 ];
 

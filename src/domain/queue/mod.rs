@@ -6,6 +6,7 @@
 pub mod claim;
 pub mod enqueue;
 pub mod forgotten;
+pub mod lease;
 pub mod redrive;
 pub mod settle;
 

@@ -31,6 +31,15 @@ pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
 const LOOK_AFTER_MS: i64 = 20_000;
 /// A host that has been silent for so long may be followed by another one.
 const SILENCE: Duration = Duration::from_secs(60);
+
+const _: () = {
+    assert!(2 * RENEW_EVERY.as_millis() <= LOOK_AFTER_MS as u128, "one renewal may fail");
+    assert!(
+        2 * LOOK_AFTER_MS as u128 <= SILENCE.as_millis(),
+        "a host that is followed by another one has long looked before it writes"
+    );
+};
+
 /// How often it is looked again at what changes under the look.
 const LOOKS_MAX: u32 = 100;
 /// Between such looks.

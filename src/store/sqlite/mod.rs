@@ -82,7 +82,7 @@ use super::transaction as transaction_rules;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage,
     EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, RunQuery, RunView,
-    StepView, Store, StreamSlice, Woken,
+    StepView, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::DeliverySecret;
@@ -515,9 +515,19 @@ impl Store for SqliteStore {
         });
     }
 
-    fn stream_slice(&self, name: String, from: i64, limit: usize, done: Completion<StreamSlice>) {
-        self.replays
-            .read(done, move |connection| Ok(streams::slice(connection, &name, from, limit)?));
+    fn stream_slices(
+        &self,
+        reads: Vec<StreamRead>,
+        done: Completion<Found<StreamRead, StreamSlice>>,
+    ) {
+        self.replays.read(done, move |connection| {
+            let view = connection.unchecked_transaction()?;
+            let found = |read: StreamRead| {
+                let slice = streams::slice(&view, &read.name, read.from, read.limit)?;
+                Ok((read, Ok(slice)))
+            };
+            reads.into_iter().map(found).collect()
+        });
     }
 
     fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>) {

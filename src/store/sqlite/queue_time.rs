@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::clock::Clock;
 use crate::domain::id::MessageId;
+use crate::domain::queue::lease::SILENCE_MS;
 use crate::lock::lock;
 
 /// A clock that was set back by less than this is waited for. Otherwise the small corrections of a
@@ -19,8 +20,6 @@ use crate::lock::lock;
 const WAIT_FOR_CLOCK_MS: i64 = 250;
 /// How exactly the time that was reached is kept with the database.
 const KEEP_EVERY_MS: i64 = 1000;
-/// Leases are extended more often than this by whoever is alive.
-const SILENCE_MS: i64 = 15_000;
 
 /// The queue's time as this process knows it.
 pub(super) struct QueueTime {

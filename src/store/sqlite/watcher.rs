@@ -29,6 +29,15 @@ const STEADY_LOOKS: u32 = 100;
 /// Between looks while the host says that nothing is written.
 const CALM: Duration = Duration::from_secs(1);
 
+const _: () = {
+    assert!(QUICK.as_millis() < BETWEEN_COMMITS.as_millis(), "commits one by one cost fewer looks");
+    assert!(BETWEEN_COMMITS.as_millis() < STEADY.as_millis(), "news are told soon");
+    assert!(
+        STEADY.as_millis() * STEADY_LOOKS as u128 >= CALM.as_millis(),
+        "there is no gap between the steady looks and the first calm one"
+    );
+};
+
 /// A thread that looks at the database while somebody wants to hear of changes.
 pub(super) struct Watcher {
     shared: Arc<Shared>,

@@ -1,0 +1,350 @@
+//! Who waits for what: live tails, the ends of runs, and hooks ([`awaited`]).
+//!
+//! A waiter enters its board first, and the board looks second. So that look sees a commit, or the
+//! board hears of the commit after it; nobody polls. A commit of this process names what it concerns,
+//! and the board looks for the waiters of that. A commit of another process ("elsewhere") says only
+//! that something has changed, and the board looks for every waiter.
+//!
+//! A look is one read of the store, for however many waiters. Each waiter is in one look at a time:
+//! commits during a look make one more look follow. A look that fails for the moment is repeated.
+
+pub mod awaited;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::iter::repeat_n;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub use awaited::{Boards, TailSlice};
+
+use crate::error::WorldError;
+use crate::lock::lock;
+use crate::store::{CommitListener, CommitNews, Completion, Found};
+
+/// When the board looks again after a look that failed and may go well later.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Names one waiter, so that its caller can stop it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WaiterId {
+    /// The World that waits.
+    pub world: u64,
+    /// The waiter within it.
+    pub number: u32,
+}
+
+/// What a waiter waits for.
+pub trait Awaited: Clone + Eq + Hash + Send + 'static {
+    /// What a commit names when it concerns this.
+    type Topic: Clone + Eq + Hash + Send + 'static;
+    /// What a look finds.
+    type Seen: Clone + Send + 'static;
+    /// What the waiter gets.
+    type Answer: Send + 'static;
+
+    /// The topic, which stays the same while somebody waits.
+    fn topic(&self) -> &Self::Topic;
+    /// The topics that a commit of this process names.
+    fn topics(news: &CommitNews) -> &[Self::Topic];
+    /// What the waiter gets for what a look has found; `None` when it waits on. It may wait for
+    /// something more exact from then on.
+    fn answer(&mut self, seen: Self::Seen) -> Option<Self::Answer>;
+    /// What a waiter gets that has been stopped.
+    fn stopped(self) -> Self::Answer;
+}
+
+/// What a look finds of what it is made for. What it does not find is waited for.
+pub type Looked<A> = Found<A, <A as Awaited>::Seen>;
+
+type LookFor<A> = dyn Fn(Vec<A>, Completion<Looked<A>>) + Send + Sync;
+
+/// The waiters for one kind of thing.
+pub struct Board<A: Awaited> {
+    look_for: Box<LookFor<A>>,
+    watch_elsewhere: Box<dyn Fn(bool) + Send + Sync>,
+    state: Mutex<State<A>>,
+}
+
+struct State<A: Awaited> {
+    waiters: HashMap<WaiterId, Waiter<A>>,
+    by_topic: HashMap<A::Topic, HashSet<WaiterId>>,
+    /// Numbers the looks.
+    last_look: u64,
+    /// Whether a look for everything is to come because one has failed.
+    looks_later: bool,
+}
+
+struct Waiter<A: Awaited> {
+    awaited: A,
+    stage: Stage,
+    done: Completion<A::Answer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A commit will make the board look.
+    Waits,
+    /// The board looks. Only the look of this number answers: a name may come again for another waiter.
+    LookedFor { look: u64, again: bool },
+}
+
+/// A look that has begun: for what, and for whom.
+struct Look<A> {
+    number: u64,
+    asked: HashMap<A, Vec<WaiterId>>,
+}
+
+/// A waiter that has left the board, and what it gets.
+type Left<A> = (Completion<<A as Awaited>::Answer>, Result<<A as Awaited>::Answer, WorldError>);
+
+impl<A: Awaited> Board<A> {
+    /// An empty board. It looks by `look_for`, and asks by `watch_elsewhere` to hear of commits of
+    /// other processes while anybody waits.
+    pub fn new(
+        look_for: impl Fn(Vec<A>, Completion<Looked<A>>) + Send + Sync + 'static,
+        watch_elsewhere: impl Fn(bool) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let state = State {
+            waiters: HashMap::new(),
+            by_topic: HashMap::new(),
+            last_look: 0,
+            looks_later: false,
+        };
+        Arc::new(Self {
+            look_for: Box::new(look_for),
+            watch_elsewhere: Box::new(watch_elsewhere),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Waits: `done` settles with the answer, now or later.
+    ///
+    /// # Errors
+    /// Settles with `Invalid` when this waiter waits already, `Closed`, and faults that do not pass by
+    /// themselves.
+    pub fn enter(self: &Arc<Self>, id: WaiterId, awaited: A, done: Completion<A::Answer>) {
+        let look = {
+            let mut state = lock(&self.state);
+            if state.waiters.contains_key(&id) {
+                drop(state);
+                return done.settle(Err(WorldError::invalid("this waiter waits already")));
+            }
+            if state.waiters.is_empty() {
+                (self.watch_elsewhere)(true);
+            }
+            state.by_topic.entry(awaited.topic().clone()).or_default().insert(id);
+            state.waiters.insert(id, Waiter { awaited, stage: Stage::Waits, done });
+            state.begin(vec![id])
+        };
+        self.look(look);
+    }
+
+    /// Ends a wait, unless it has settled already; see [`Awaited::stopped`].
+    pub fn stop(&self, id: WaiterId) {
+        self.leave(|state| {
+            let stopped = |waiter: Waiter<A>| (waiter.done, Ok(waiter.awaited.stopped()));
+            state.take(id).map(stopped).into_iter().collect()
+        });
+    }
+
+    /// Ends all waits of a World with `Closed`.
+    pub fn close_of(&self, world: u64) {
+        self.leave(|state| {
+            let ids = state.waiters.keys().copied().filter(|id| id.world == world);
+            let ids: Vec<WaiterId> = ids.collect();
+            let closed = |waiter: Waiter<A>| (waiter.done, Err(WorldError::closed()));
+            ids.into_iter().filter_map(|id| state.take(id)).map(closed).collect()
+        });
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        lock(&self.state).waiters.len()
+    }
+
+    /// Takes waiters off the board, and then settles them.
+    fn leave(&self, take: impl FnOnce(&mut State<A>) -> Vec<Left<A>>) {
+        let left = {
+            let mut state = lock(&self.state);
+            let left = take(&mut state);
+            if !left.is_empty() && state.waiters.is_empty() {
+                debug_assert!(state.by_topic.is_empty(), "a topic without a waiter");
+                (self.watch_elsewhere)(false);
+            }
+            left
+        };
+        left.into_iter().for_each(|(done, outcome)| done.settle(outcome));
+    }
+
+    fn look(self: &Arc<Self>, look: Option<Look<A>>) {
+        let Some(look) = look else { return };
+        let board = Arc::clone(self);
+        let asked = look.asked.keys().cloned().collect();
+        (self.look_for)(asked, Completion::new(move |found| board.found(look, found)));
+    }
+
+    fn found(self: &Arc<Self>, look: Look<A>, found: Result<Looked<A>, WorldError>) {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) if look.asked.len() > 1 && !error.may_pass() => {
+                return self.look_alone(look);
+            }
+            Err(error) => look.asked.keys().map(|it| (it.clone(), Err(error.clone()))).collect(),
+        };
+        let fails = |seen: &Result<A::Seen, WorldError>| seen.as_ref().is_err_and(may_pass);
+        let repeats = found.iter().any(|(_, seen)| fails(seen)) && self.look_later();
+        let mut next = None;
+        self.leave(|state| {
+            let mut left = Vec::new();
+            for (awaited, seen) in found {
+                let ids = look.asked.get(&awaited).map(Vec::as_slice).unwrap_or_default();
+                let waits_on = repeats && fails(&seen);
+                let seen = repeat_n(seen, if waits_on { 0 } else { ids.len() });
+                left.extend(
+                    ids.iter()
+                        .zip(seen)
+                        .filter_map(|(id, seen)| state.give(*id, look.number, seen)),
+                );
+            }
+            next = state.wait_on(look);
+            left
+        });
+        self.look(next);
+    }
+
+    /// One that cannot be read is in the way of no other.
+    fn look_alone(self: &Arc<Self>, look: Look<A>) {
+        let Look { number, asked } = look;
+        for (awaited, ids) in asked {
+            self.look(Some(Look { number, asked: HashMap::from([(awaited, ids)]) }));
+        }
+    }
+
+    /// Looks for everything a little later; `false` when nothing can be done later. One thread for all
+    /// looks that fail in the meantime, and only then.
+    fn look_later(self: &Arc<Self>) -> bool {
+        if std::mem::replace(&mut lock(&self.state).looks_later, true) {
+            return true;
+        }
+        let board = Arc::downgrade(self);
+        let later = move || {
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+            let Some(board) = board.upgrade() else { return };
+            lock(&board.state).looks_later = false;
+            board.look_for_all();
+        };
+        let thread = std::thread::Builder::new().name("hookline-board".into()).spawn(later);
+        if thread.is_err() {
+            lock(&self.state).looks_later = false;
+        }
+        thread.is_ok()
+    }
+
+    fn look_for_all(self: &Arc<Self>) {
+        let look = {
+            let mut state = lock(&self.state);
+            let ids = state.waiters.keys().copied().collect();
+            state.begin(ids)
+        };
+        self.look(look);
+    }
+}
+
+fn may_pass(error: &WorldError) -> bool {
+    error.may_pass()
+}
+
+impl<A: Awaited> CommitListener for Board<A> {
+    fn hear(self: Arc<Self>, news: &CommitNews) {
+        if news.elsewhere {
+            return self.look_for_all();
+        }
+        let topics = A::topics(news);
+        if topics.is_empty() {
+            return;
+        }
+        let look = {
+            let mut state = lock(&self.state);
+            let concerned = topics.iter().filter_map(|topic| state.by_topic.get(topic));
+            let ids = concerned.flatten().copied().collect();
+            state.begin(ids)
+        };
+        self.look(look);
+    }
+}
+
+impl<A: Awaited> State<A> {
+    /// Begins one look for these waiters, but for those that the board looks for already: it looks for
+    /// them again afterwards.
+    fn begin(&mut self, ids: Vec<WaiterId>) -> Option<Look<A>> {
+        self.last_look += 1;
+        let number = self.last_look;
+        let mut asked: HashMap<A, Vec<WaiterId>> = HashMap::new();
+        for id in ids {
+            let Some(waiter) = self.waiters.get_mut(&id) else { continue };
+            match waiter.stage {
+                Stage::Waits => {
+                    waiter.stage = Stage::LookedFor { look: number, again: false };
+                    asked.entry(waiter.awaited.clone()).or_default().push(id);
+                }
+                // A commit may name a topic twice.
+                Stage::LookedFor { look, .. } if look == number => {}
+                Stage::LookedFor { look, .. } => {
+                    waiter.stage = Stage::LookedFor { look, again: true };
+                }
+            }
+        }
+        (!asked.is_empty()).then_some(Look { number, asked })
+    }
+
+    /// Gives what a look has found to a waiter that it was made for; `None` when that waits on.
+    fn give(
+        &mut self,
+        id: WaiterId,
+        number: u64,
+        seen: Result<A::Seen, WorldError>,
+    ) -> Option<Left<A>> {
+        let waiter = self.waiters.get_mut(&id).filter(|waiter| waiter.is_in(number))?;
+        let outcome = match seen {
+            Ok(seen) => Ok(waiter.awaited.answer(seen)?),
+            Err(error) => Err(error),
+        };
+        self.take(id).map(|waiter| (waiter.done, outcome))
+    }
+
+    /// Whoever got nothing from a look waits on; begins the look for those that a commit has concerned
+    /// meanwhile.
+    fn wait_on(&mut self, look: Look<A>) -> Option<Look<A>> {
+        let mut again = Vec::new();
+        for id in look.asked.into_values().flatten() {
+            let waiter = self.waiters.get_mut(&id).filter(|waiter| waiter.is_in(look.number));
+            let Some(waiter) = waiter else { continue };
+            if matches!(waiter.stage, Stage::LookedFor { again: true, .. }) {
+                again.push(id);
+            }
+            waiter.stage = Stage::Waits;
+        }
+        self.begin(again)
+    }
+
+    fn take(&mut self, id: WaiterId) -> Option<Waiter<A>> {
+        let waiter = self.waiters.remove(&id)?;
+        let topic = waiter.awaited.topic();
+        let ids = self.by_topic.get_mut(topic);
+        debug_assert!(ids.is_some(), "a waiter whose topic has changed");
+        if let Some(ids) = ids {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_topic.remove(topic);
+            }
+        }
+        Some(waiter)
+    }
+}
+
+impl<A: Awaited> Waiter<A> {
+    fn is_in(&self, number: u64) -> bool {
+        matches!(self.stage, Stage::LookedFor { look, .. } if look == number)
+    }
+}

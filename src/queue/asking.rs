@@ -1,0 +1,61 @@
+//! How the dispatcher's thread asks the store, and how it goes on after a defect.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::dispatcher::Delivering;
+use super::pulse::Duty;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::Completion;
+
+/// Starts an operation at once, and awaits its outcome.
+pub(super) fn ask<T: Send + 'static>(
+    start: impl FnOnce(Completion<T>),
+) -> impl Future<Output = Result<T, WorldError>> {
+    let (sender, receiver) = oneshot::channel();
+    // Who asked may have gone: then nobody wants the outcome.
+    start(Completion::new(move |outcome| drop(sender.send(outcome))));
+    async { receiver.await.unwrap_or_else(|_| Err(WorldError::closed())) }
+}
+
+/// Does a job now, and again after each period. A panic of the job is a fault of its duty, and ends
+/// nothing.
+pub(super) async fn every(
+    period: Duration,
+    delivering: &Delivering,
+    duty: Duty,
+    job: impl AsyncFn(),
+) {
+    loop {
+        let again_at = Instant::now() + period;
+        if let Err(defect) = caught(job()).await {
+            delivering.failed(duty, &defect);
+        }
+        sleep_until(again_at).await;
+    }
+}
+
+/// The outcome of a future; a panic of it is an error, and ends nothing else.
+pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, WorldError> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(defect())),
+        }
+    })
+    .await
+}
+
+/// A panic that was caught. It has been printed; its text may hold a caller's values.
+fn defect() -> WorldError {
+    let message = "a defect of hookline stopped a part of a worker, which goes on; please report the \
+                   panic that the process has printed";
+    WorldError::new(ErrorKind::Internal, message)
+}

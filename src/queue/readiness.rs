@@ -1,0 +1,125 @@
+//! Is the app there? Asks it until it takes deliveries over HTTP, and again when a delivery has not
+//! reached it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::app::{AppAddress, READY_WITHIN};
+use super::asking::{ask, caught};
+use super::delivery::Handled;
+use super::dispatcher::{Delivering, Signals};
+use super::http::HttpDelivery;
+use super::pulse::Duty;
+use crate::domain::message::Delivery;
+use crate::error::{ErrorKind, WorldError};
+
+/// How often an app that does not answer yet is asked again.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// The same, when it has not answered for long.
+const ASK_EVERY_MAX: Duration = Duration::from_secs(2);
+/// For how long an app may be silent, and a message due, before that is a fault: longer than an app
+/// takes to start.
+const SILENT_MAX: Duration = Duration::from_secs(60);
+
+const _: () = {
+    assert!(ASK_EVERY.as_millis() < ASK_EVERY_MAX.as_millis(), "the pauses grow");
+    let asked = READY_WITHIN.as_millis() + ASK_EVERY_MAX.as_millis();
+    assert!(10 * asked < SILENT_MAX.as_millis(), "a silent app has been asked many times");
+};
+
+/// The app, and whether it takes deliveries over HTTP.
+pub(super) struct Readiness {
+    delivering: Rc<Delivering>,
+    signals: Arc<Signals>,
+    http: HttpDelivery,
+    stage: Cell<Stage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has asked yet, or it did not answer.
+    Unknown,
+    /// It is being asked.
+    Asked,
+    /// It answers.
+    Answers,
+}
+
+impl Readiness {
+    pub(super) fn of(
+        app: AppAddress,
+        delivering: Rc<Delivering>,
+        signals: Arc<Signals>,
+    ) -> Rc<Self> {
+        let http = HttpDelivery::new(app, Arc::clone(&delivering.store));
+        Rc::new(Self { delivering, signals, http, stage: Cell::new(Stage::Unknown) })
+    }
+
+    /// Whether it takes deliveries now. Where it is not known and may be needed, the app is asked; an
+    /// answer wakes the dispatcher.
+    pub(super) fn answers(self: &Rc<Self>) -> bool {
+        if self.stage.get() == Stage::Unknown && !self.delivering.all_is_direct() {
+            self.stage.set(Stage::Asked);
+            tokio::task::spawn_local(Rc::clone(self).ask());
+        }
+        self.stage.get() == Stage::Answers
+    }
+
+    /// Hands one message over to it.
+    pub(super) async fn hand_over(&self, delivery: Delivery) -> Handled {
+        let handled = self.http.hand_over(delivery).await;
+        let is_there = !matches!(handled, Handled::NotReached { .. } | Handled::Lost { .. });
+        // While it is being asked, one more need not ask.
+        if !is_there && self.stage.get() == Stage::Answers {
+            self.stage.set(Stage::Unknown);
+        }
+        handled
+    }
+
+    async fn ask(self: Rc<Self>) {
+        debug_assert!(self.stage.get() == Stage::Asked, "one asks at a time");
+        let asked = caught(self.ask_until_it_answers()).await;
+        let asked = self.delivering.noted(Duty::ReachApp, asked);
+        if asked.is_err() {
+            sleep(ASK_EVERY_MAX).await;
+        }
+        let answers = asked.unwrap_or(false);
+        self.stage.set(if answers { Stage::Answers } else { Stage::Unknown });
+        self.signals.wake.notify_one();
+    }
+
+    /// Whether it answers; else it need not be asked any longer.
+    async fn ask_until_it_answers(&self) -> bool {
+        let mut pause = ASK_EVERY;
+        let mut silent_since = Instant::now();
+        while !self.delivering.all_is_direct() {
+            let Err(reason) = self.http.is_ready().await else { return true };
+            if silent_since.elapsed() >= SILENT_MAX {
+                silent_since = Instant::now();
+                self.note_silence(&reason).await;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(ASK_EVERY_MAX);
+        }
+        false
+    }
+
+    /// An app that does not answer is a fault once messages wait for it.
+    async fn note_silence(&self, reason: &str) {
+        let depth = ask(|done| self.delivering.store.queue_depth(done)).await;
+        // A store that fails fails the claims too, which says so.
+        let oldest_due_ms = depth.ok().and_then(|depth| depth.oldest_due_ms).unwrap_or(0);
+        if oldest_due_ms < SILENT_MAX.as_millis() as i64 {
+            return;
+        }
+        let message = format!(
+            "messages are due, and the app does not answer at its address: start it, or check PORT and \
+             WORKFLOW_HOOKLINE_BASE_URL ({reason})"
+        );
+        self.delivering.failed(Duty::ReachApp, &WorldError::new(ErrorKind::NotFound, message));
+    }
+}
