@@ -132,7 +132,7 @@ where
             let mut state = lock(&self.state);
             if state.waiters.contains_key(&id) {
                 drop(state);
-                return done.settle(Err(WorldError::invalid("this waiter waits already")));
+                return done.settle(Err(WorldError::invalid("this waiter is in use already")));
             }
             // While anybody waits, commits of other processes matter.
             self.store.watch_elsewhere(true);

@@ -334,8 +334,8 @@ impl Work {
             return;
         }
         let message = format!(
-            "messages are due, and the app does not answer at its address: start it, or check PORT and \
-             WORKFLOW_HOOKLINE_BASE_URL ({reason})"
+            "messages are due, but the app does not answer at its address: start the app, or check PORT \
+             and WORKFLOW_HOOKLINE_BASE_URL ({reason})"
         );
         self.failed(Duty::ReachApp, &WorldError::new(ErrorKind::NotFound, message));
     }
@@ -373,7 +373,7 @@ impl Work {
                 }
                 handled
             }
-            (None, None) => Handled::NotReached { error: "the handler has gone".into() },
+            (None, None) => Handled::NotReached { error: "the handler no longer exists".into() },
         }
     }
 
@@ -468,8 +468,8 @@ fn ask<T: Send + 'static>(
 
 /// A panic that was caught. It has been printed; what it said may hold a caller's values.
 fn defect() -> WorldError {
-    let message = "a defect of hookline stopped a part of a worker, which goes on; please report the \
-                   panic that the process has printed";
+    let message = "a defect of hookline stopped a part of a worker; the worker goes on. Please report \
+                   the panic that the process has printed";
     WorldError::new(ErrorKind::Internal, message)
 }
 
