@@ -46,7 +46,7 @@ export async function resumeKey(
     // They go nowhere; what becomes of them is nobody's business.
     for (const upload of uploads) upload.catch(() => undefined);
     throw new TypeError(
-      'A payload with streams cannot have an idempotencyKey: read them, and send what they hold.',
+      'A payload with streams cannot have an idempotencyKey: read the streams, and send their contents.',
     );
   }
   const keyDigest = digest(JSON.stringify([token, idempotencyKey]));

@@ -106,7 +106,7 @@ export class Run<TResult> implements PublicRun<TResult> {
   #engine(): Engine {
     const engine = engineOf(this.#world);
     if (typeof this.runId !== 'string') throw invalid('runId must be a string.');
-    if (!engine) throw invalid('This World is not one of hookline.');
+    if (!engine) throw invalid('This World is not a World of hookline.');
     return engine;
   }
 

@@ -59,7 +59,10 @@ async function begin(
 ): Promise<Run<unknown>> {
   const world = (options.world as World | undefined) ?? currentWorld();
   const engine = engineOf(world);
-  if (!engine) throw invalid('start() needs a World of hookline; `options.world` is another one.');
+  if (!engine)
+    throw invalid(
+      'start() needs a World of hookline; `options.world` is a World of another package.',
+    );
   const native = await engine.connect();
   const { runId } = answerOf<{ runId: string }>(native.freshRunId()).json;
   const target = await deploymentOf(world, options.deploymentId);

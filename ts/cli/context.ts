@@ -69,14 +69,14 @@ export async function runCommand(
 
 function refuseInMemory(location: string): void {
   if (!location.startsWith(':memory:')) return;
-  throw new CommandError('A database in memory is seen by its own process only.', EXIT.usage);
+  throw new CommandError('A database in memory is visible only to its own process.', EXIT.usage);
 }
 
 /** Commands look at a database; only `import` makes one, and an app does. */
 function refuseMissing(world: World): void {
   const engine = engineOf(world) as Engine;
   if (!engine.isAbsent()) return;
-  const message = `${absence(engine.place())} Or with --url; --env-file reads a file of variables.`;
+  const message = `${absence(engine.place())} Or pass --url; --env-file reads a file of variables.`;
   throw new CommandError(message, EXIT.notFound);
 }
 

@@ -164,14 +164,14 @@ function examined(path: string, examination: Examination): Finding {
 function queue({ messages, oldestDueMessageMs }: WorldStats): Finding {
   const what = 'Queue';
   if (messages.dead > 0) {
-    const fix = 'See them with hookline dead, mend the cause, then hookline redrive --all.';
+    const fix = 'See them with hookline dead, repair the cause, then hookline redrive --all.';
     return { what, state: 'problem', found: `${messages.dead} messages were given up`, fix };
   }
   if (oldestDueMessageMs !== null && oldestDueMessageMs > LATE_MS && messages.leased === 0) {
     const found = `nothing has been delivered for ${duration(oldestDueMessageMs)}, though ${messages.due} messages are due`;
     const fix =
       'Call getWorld().start() where the app starts, in the role all or worker, and start it. If a ' +
-      'worker lives, see what stands in its way, and whether the app answers.';
+      'worker is alive, see what blocks it, and whether the app answers.';
     return { what, state: 'problem', found, fix };
   }
   const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
@@ -185,8 +185,8 @@ function longLog({ log: { bytes, readBy } }: WorldStats): Finding[] {
   const readers = readBy.filter((pid) => pid !== process.pid);
   const fix =
     readers.length > 0
-      ? `A process reads for long, one of ${readers.join(', ')}: end its transaction.`
-      : 'End whatever reads the database for long: a report, a copy, a shell with an open transaction.';
+      ? `One of the processes ${readers.join(', ')} has a long read: end its transaction.`
+      : 'End the long read of the database: a report, a copy, a shell with an open transaction.';
   return [{ what: 'Log', state: 'warning', found, fix }];
 }
 
@@ -204,11 +204,11 @@ async function workers(world: World, due: number): Promise<Finding[]> {
     return troubles.map((found) => ({ what, state: 'problem', found }));
   }
   if (living.length > 0) return [{ what, state: 'good', found: `${living.length} live here` }];
-  const found = 'none lives on this host';
+  const found = 'none is alive on this host';
   if (due === 0) return [{ what, state: 'good', found }];
   const fix =
     'Start the app, which calls getWorld().start(). If it runs as another user or could not make its ' +
-    'lock file, it does not show: its own warnings and world.stats() say why.';
+    'lock file, this command cannot see it: its own warnings and world.stats() say why.';
   return [{ what, state: 'warning', found: `${found}, and ${due} messages are due`, fix }];
 }
 
@@ -220,7 +220,12 @@ function missingDatabase(path: string): Finding {
     accessSync(folder, constants.W_OK);
   } catch {
     const fix = `Let this user write in ${folder}, or set WORKFLOW_HOOKLINE_URL to another place.`;
-    return { what: 'Database', state: 'problem', found: `${found}, and cannot be made`, fix };
+    return {
+      what: 'Database',
+      state: 'problem',
+      found: `${found}, and this user cannot make it`,
+      fix,
+    };
   }
   const fix =
     'The app makes it at its first use. If the app runs already, it uses another path: ' +
@@ -247,7 +252,7 @@ function permissions(path: string): Finding | undefined {
   }
   if (process.platform === 'win32') return undefined;
   const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) === 0) return { what, state: 'good', found: 'only its owner reads it' };
+  if ((mode & 0o077) === 0) return { what, state: 'good', found: 'only its owner may read it' };
   const found = `others than its owner may read it (mode ${mode.toString(8)})`;
   return { what, state: 'warning', found, fix: `It holds tokens and payloads: chmod 600 ${path}` };
 }
@@ -283,7 +288,7 @@ async function app(): Promise<Finding> {
   const what = 'App';
   const url = process.env.WORKFLOW_HOOKLINE_BASE_URL || appUrl();
   if (!url) {
-    const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL to have it asked.';
+    const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL, and this command asks it.';
     return { what, state: 'warning', found: 'its address is not known here', fix };
   }
   if (readConfig({}).delivery === 'direct') {

@@ -103,11 +103,12 @@ function nextOf(messages: QueuedMessage[], hooks: number, worker: string): Next[
 
 /** Why a message that is due may not have been delivered yet. */
 function workersOf(living: LivingWorker[] | undefined): string {
-  if (living === undefined) return 'whether one lives, hookline doctor says';
-  if (living.length === 0) return 'none lives: a process that has called world.start()';
+  if (living === undefined) return 'hookline doctor says whether one is alive';
+  if (living.length === 0)
+    return 'none is alive: a worker is a process that has called world.start()';
   const [trouble] = living.flatMap(troublesOf);
   if (trouble !== undefined) return `of ${living.length} that live, ${trouble}`;
-  return `${living.length} live; hookline doctor asks whether the app answers`;
+  return `${living.length} alive; hookline doctor asks whether the app answers`;
 }
 
 function nextOfMessage(message: QueuedMessage, worker: string): Next {

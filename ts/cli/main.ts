@@ -17,10 +17,13 @@ import { resume } from './resume';
 const STATUSES: RunStatus[] = ['pending', 'running', 'completed', 'failed', 'cancelled'];
 
 const program = new Command('hookline')
-  .description('Look at, mend and move the workflows of a Hookline database.')
+  .description('Inspect, repair and move the workflows of a Hookline database.')
   // No short name: a token may begin with it.
   .version(version, '--version')
-  .option('--url <url>', 'the database; default WORKFLOW_HOOKLINE_URL, or the one of this folder')
+  .option(
+    '--url <url>',
+    'the database; default WORKFLOW_HOOKLINE_URL, or the database of this folder',
+  )
   .option('--env-file <file>', 'a file of variables, such as .env')
   .option('--json', 'print JSON for scripts')
   .addHelpText(
@@ -56,10 +59,10 @@ function running(
 }
 
 const limit = () =>
-  new Option('-n, --limit <n>', 'at most so many').default(50).argParser((text) => {
+  new Option('-n, --limit <n>', 'how many to show at most').default(50).argParser((text) => {
     const number = Number(text);
     if (Number.isSafeInteger(number) && number > 0) return number;
-    throw new InvalidArgumentError('It must be a number from 1.');
+    throw new InvalidArgumentError('It must be a whole number, 1 or more.');
   });
 const showTokens = () => new Option('--tokens', 'show tokens in full; they are secrets');
 
@@ -93,12 +96,12 @@ program
 program
   .command('resume <token> [json]')
   .description('send a payload to a hook: JSON, {} unless given, - for standard input')
-  .addHelpText('after', '\nA token that begins with a dash: hookline resume -- <token> [json]')
+  .addHelpText('after', '\nFor a token that begins with a dash: hookline resume -- <token> [json]')
   // The parser's own message names what it takes for an option, which is a secret.
   .exitOverride((error) => {
     if (error.code === 'commander.unknownOption') {
       error.message =
-        'no such option; a token that begins with a dash: hookline resume -- <token> [json]';
+        'no such option; for a token that begins with a dash: hookline resume -- <token> [json]';
     }
     leave(error);
   })
@@ -106,7 +109,7 @@ program
 
 program
   .command('backup <file>')
-  .description('copy the database into a new file, also while the app serves')
+  .description('copy the database into a new file, also while the app runs')
   .action((file) => running((context) => backup(context, file)));
 
 program
@@ -134,7 +137,9 @@ program
 
 program
   .command('import')
-  .description('bring the runs of another World here; again, it goes on where it stopped')
+  .description(
+    'import the runs of another World; a repeated import continues where the last one stopped',
+  )
   .requiredOption(
     '--from <source>',
     "a world-local folder, or the URL of world-postgres's database",

@@ -25,7 +25,7 @@ function parse(json: string): unknown {
   } catch {
     // The parser's own message holds a part of the payload, which may be a secret.
     throw new CommandError(
-      'The payload is not JSON. A text needs its quotes, in a shell \'"like this"\'.',
+      'The payload is not JSON. A string needs its quotes, in a shell \'"like this"\'.',
       EXIT.usage,
     );
   }

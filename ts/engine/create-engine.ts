@@ -38,7 +38,7 @@ function badConfig(message: string): Error {
 // What the addon says of a reader's write, which a database that is not there has nobody to say.
 function readsOnly(): Error {
   const message =
-    'There is no database, and this World only reads (WORKFLOW_HOOKLINE_ROLE is reader): write through one with another role.';
+    'There is no database, and this World only reads (WORKFLOW_HOOKLINE_ROLE is reader): write through a World with another role.';
   return toError({ code: 'READ_ONLY', message, details: { status: 400 } });
 }
 

@@ -26,7 +26,7 @@ const text = (may: string): Kind => ({ may, admits: isText });
 
 /** A number and a boolean may also be given as the text that a variable would hold. */
 const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
-  url: text('a text: a path, a file: URL or :memory:'),
+  url: text('a string: a path, a file: URL or :memory:'),
   durability: text("'full' or 'normal'"),
   concurrency: {
     may: 'a number from 1 to 10000',
@@ -34,10 +34,10 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
   },
   role: text("'all', 'producer', 'worker' or 'reader'"),
   delivery: text("'auto', 'direct' or 'http'"),
-  baseUrl: text('a text: an http:// URL of this app'),
+  baseUrl: text('a string: an http:// URL of this app'),
   fileSystem: text("'local' or 'any'"),
   encryptionKeys: {
-    may: 'a text id:base64, or a list of such texts',
+    may: 'a string id:base64, or a list of such strings',
     admits: (value) => isText(value) || (Array.isArray(value) && value.every(isText)),
   },
   tokens: text("'plain' or 'sealed'"),
@@ -53,7 +53,7 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
 
 /** Reads the options; a getter or a proxy that throws is a fault. */
 export function readOptions(given: unknown): Given {
-  let at = 'what createWorld() was given';
+  let at = 'the argument of createWorld()';
   try {
     if (given === undefined || given === null) return { options: {} };
     if (typeof given !== 'object' || Array.isArray(given)) {
@@ -93,8 +93,8 @@ function faultOf(name: string, value: unknown): string | undefined {
   const { may, admits } = KINDS[name as keyof WorldOptions];
   if (admits(value)) return undefined;
   const isHalf = typeof value === 'string' && !value.isWellFormed();
-  const is = isHalf ? 'a text with half of a surrogate pair' : kindOf(value);
-  return `the option ${shown(name)} of createWorld() is ${is}, but may be ${may}`;
+  const is = isHalf ? 'a string with half of a surrogate pair' : kindOf(value);
+  return `the option ${shown(name)} of createWorld() is ${is}, but must be ${may}`;
 }
 
 const NAME_LENGTH_MAX = 50;

@@ -37,7 +37,7 @@ export function sayAbsent(place: Place | undefined): void {
 
 /** What is said where there is no database. */
 export function absence(place: Place | undefined): string {
-  return `There is no database at ${place?.path}. Run this in the folder of the app, or say where it is with WORKFLOW_HOOKLINE_URL.`;
+  return `There is no database at ${place?.path}. Run this in the folder of the app, or set WORKFLOW_HOOKLINE_URL to its path.`;
 }
 
 /** An app may read before it writes; the command line and the web UI only look. */

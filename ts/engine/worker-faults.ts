@@ -33,6 +33,6 @@ export function describeFault({ duty, code, message }: NativeWorkerFault): strin
 /** Warns of a fault that has happened for the first time. */
 export function warnOfFault(fault: string): void {
   const native = JSON.parse(fault) as NativeWorkerFault;
-  const warning = `A worker of hookline ${describeFault(native)}; it goes on trying, and world.stats() tells how it goes.`;
+  const warning = `A worker of hookline ${describeFault(native)}; it keeps trying, and world.stats() shows whether it succeeds.`;
   process.emitWarning(warning, { type: 'HooklineWarning', code: `HOOKLINE_${native.code}` });
 }

@@ -127,7 +127,7 @@ function encodeLog(runId: string, events: Event[]): { request: string; bytes: Ui
 async function compareLogs(target: World, runId: string, events: Event[]): Promise<void> {
   const here = (await logOf(target, runId)).slice(0, events.length);
   if (here.length === events.length && digestOf(here) === digestOf(events)) return;
-  throw new Error('its log here is not the one of the source');
+  throw new Error('its log in this database differs from the log of the source');
 }
 
 async function compareEntities(source: World, target: World, runId: string): Promise<void> {
@@ -135,7 +135,7 @@ async function compareEntities(source: World, target: World, runId: string): Pro
   // The run may have gone on already, unless it has ended.
   const ended = !['pending', 'running'].includes(there?.status as string);
   if (!ended || canonical(there) === canonical(here)) return;
-  throw new Error('its entities here are not those of the source');
+  throw new Error('its entities in this database differ from the entities of the source');
 }
 
 /** Times are left out: where two writers raced, other Worlds keep those of the second. */
@@ -168,7 +168,9 @@ async function copyStreams(
     const there = await source.getStreamInfo(name, runId);
     if (there.done && !done) await target.closeStream(name, runId);
     if (canonical(await chunksOf(target, runId, name)) !== canonical(chunks)) {
-      throw new Error(`its stream "${name}" here is not the one of the source`);
+      throw new Error(
+        `its stream "${name}" in this database differs from the stream of the source`,
+      );
     }
     report.streams += 1;
     report.chunks += chunks.length;

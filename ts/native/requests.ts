@@ -103,7 +103,7 @@ export function storableJson(value: unknown): string | undefined {
     return encodeJson(value);
   } catch {
     throw invalid(
-      'What is to be stored has no JSON: it holds a bigint, contains itself, or cannot be read.',
+      'The value to be stored cannot be written as JSON: it holds a bigint, contains itself, or cannot be read.',
     );
   }
 }
@@ -144,7 +144,7 @@ function milliseconds(field: string, value: unknown): number {
   // A bigint or a symbol would be an error of JavaScript's own.
   const isPointInTime = ['number', 'string', 'object'].includes(typeof value);
   const ms = isPointInTime ? new Date(value as string | number | Date).getTime() : Number.NaN;
-  if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a date, but is none.`);
+  if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a valid date.`);
   return ms;
 }
 

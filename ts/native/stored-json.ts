@@ -12,7 +12,7 @@ export function decodeStored(text: string): unknown {
     return decodeJson(text);
   } catch {
     const message =
-      'the database file is damaged; restore it from a backup [a stored value is no JSON]';
+      'the database file is damaged; restore it from a backup [a stored value is not JSON]';
     throw toError({ code: 'CORRUPT', message, details: { status: 500 } });
   }
 }

@@ -38,7 +38,7 @@ export function otherWorld(): Error {
       : 'WORKFLOW_TARGET_WORLD is not set, and the Workflow SDK has chosen another World';
   return toError({
     code: 'NOT_CONFIGURED',
-    message: `The workflows of this process are not stored by hookline: ${because}. Set WORKFLOW_TARGET_WORLD=hookline where the app starts (Next.js: withHookline() inside withWorkflow()), or import from workflow/api what is meant for that World.`,
+    message: `The workflows of this process are not stored by hookline: ${because}. Set WORKFLOW_TARGET_WORLD=hookline where the app starts (Next.js: withHookline() inside withWorkflow()), or import the functions for that World from workflow/api.`,
     details: {},
   });
 }

@@ -64,7 +64,9 @@ export function createSeeder(world: World) {
         },
       });
       if (!hook) {
-        throw new Error(`The hook was not made: its run's log has a ${event?.eventType} instead.`);
+        throw new Error(
+          `The hook was not made: the log of its run has a ${event?.eventType} event instead.`,
+        );
       }
       return metadata === undefined ? hook : { ...hook, metadata };
     },

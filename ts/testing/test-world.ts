@@ -71,7 +71,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
         await time.skip(nextDueInMs + 1);
       }
       throw new Error(
-        `After ${JUMPS_MAX} jumps of the clock there is still something asleep: does a workflow sleep in a loop?`,
+        `After ${JUMPS_MAX} jumps of the clock something is still asleep: does a workflow sleep in a loop?`,
       );
     },
     async waitForHook(token, options) {

@@ -46,13 +46,15 @@ export function shiftDate(offsetMs: number): void {
   globals.Date = state.shifted;
 }
 
-/** A duration in milliseconds: a number of them, or a text such as `'2h'` as `sleep()` takes it. */
+/** A duration in milliseconds: a number of them, or a string such as `'2h'` as `sleep()` takes it. */
 export function durationMs(duration: number | string): number {
   // `ms` throws an error of its own for what is no text, and for an empty one.
   const isText = typeof duration === 'string' && duration !== '';
   const parsed = isText ? ms(duration) : duration;
   if (typeof parsed !== 'number' || !Number.isFinite(parsed) || parsed < 0) {
-    throw invalid("A duration is a number of milliseconds, or a text such as '30s', '2h' or '1d'.");
+    throw invalid(
+      "A duration is a number of milliseconds, or a string such as '30s', '2h' or '1d'.",
+    );
   }
   return parsed;
 }

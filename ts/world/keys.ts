@@ -11,7 +11,8 @@ export function createKeys(engine: Engine): Pick<World, 'getEncryptionKeyForRun'
   return {
     async getEncryptionKeyForRun(run: WorkflowRun | string) {
       const runId = typeof run === 'string' ? run : run?.runId;
-      if (typeof runId !== 'string') throw invalid('A run, or the id of one, must be given.');
+      if (typeof runId !== 'string')
+        throw invalid('getEncryptionKeyForRun() takes a run or the id of a run.');
       return rawRunKey(engine, runId);
     },
   };

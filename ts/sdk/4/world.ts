@@ -26,6 +26,6 @@ export function useWorld(current: () => World): void {
 export function getWorld(): World {
   const world = given.getStore();
   if (world) return world;
-  if (!source) throw new Error('hookline: the serializer was used before it was given a World.');
+  if (!source) throw new Error('hookline: the serializer has no World yet.');
   return source();
 }
