@@ -107,7 +107,7 @@ function workersOf(living: LivingWorker[] | undefined): string {
   if (living.length === 0)
     return 'none is alive: a worker is a process that has called world.start()';
   const [trouble] = living.flatMap(troublesOf);
-  if (trouble !== undefined) return `of ${living.length} that live, ${trouble}`;
+  if (trouble !== undefined) return `of ${living.length} alive, ${trouble}`;
   return `${living.length} alive; hookline doctor asks whether the app answers`;
 }
 
