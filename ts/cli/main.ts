@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx hookline`: for the person who runs a World. The guide is `docs/operations.md`. */
+/** `npx hookline`: commands for operators. The guide is `docs/operations.md`. */
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { RunStatus } from '../../index';
 import { version } from '../../package.json';
@@ -36,21 +36,21 @@ Exit codes:
   3  no such run, hook, message, database or source of an import
   4  doctor found problems, or an import is not equal to its source`,
   )
-  // Said by `leave`, also as JSON.
+  // `leave` prints the error, also as JSON.
   .configureOutput({ outputError: () => undefined })
   .exitOverride((error) => leave(error));
 
-/** The end of a process that was asked for help, or in a wrong way. */
+/** Ends the process after a request for help, or after wrong usage. */
 function leave({ code, exitCode, message }: CommanderError): never {
   const isWrong = exitCode !== 0 && code !== 'commander.help';
-  // What is wrong may be anything, so the option is not known from the parser.
+  // The parse has failed, so the parser does not know this option.
   const json = process.argv.includes('--json');
   const said = message.replace(/^error: /, '');
   if (isWrong) createPrinter(json).error(new CommandError(said, EXIT.usage));
   process.exit(exitCode === 0 ? EXIT.done : EXIT.usage);
 }
 
-/** Runs a command with the options that stand before or after its name. */
+/** Runs a command with the options before or after its name. */
 function running(
   command: (context: Context, options: GlobalOptions) => Promise<number | undefined>,
 ) {
@@ -97,7 +97,7 @@ program
   .command('resume <token> [json]')
   .description('send a payload to a hook: JSON, {} unless given, - for standard input')
   .addHelpText('after', '\nFor a token that begins with a dash: hookline resume -- <token> [json]')
-  // The parser's own message names what it takes for an option, which is a secret.
+  // The parser's own message quotes the supposed option, which may be a token and so a secret.
   .exitOverride((error) => {
     if (error.code === 'commander.unknownOption') {
       error.message =

@@ -12,7 +12,7 @@ export async function resume(
 ): Promise<undefined> {
   const payload = parse(json === '-' ? await text(process.stdin) : (json ?? '{}'));
   const producer = world('producer');
-  // The place where `resumeHook` finds the World of its process.
+  // The symbol by which `resumeHook` finds the World of its process.
   (globalThis as { [SDK_WORLD]?: unknown })[SDK_WORLD] = producer;
   const { runId, hookId } = await resumeHook(token, payload as object);
   print.answer({ runId, hookId }, () => print.line(`Resumed hook ${hookId} of run ${runId}.`));

@@ -1,11 +1,14 @@
-/** JSON that the database gave: what is none was damaged there, or written by somebody else. */
+/**
+ * JSON from the database. A text that is not JSON was damaged there, or written by another program.
+ */
 import { toError } from './errors';
 import { decodeJson } from './json';
 
 /**
- * The value of a stored text.
+ * Parses a stored text.
  *
- * @throws WorkflowWorldError with code `CORRUPT` for a text that is no JSON; it is not quoted.
+ * @throws WorkflowWorldError with code `CORRUPT` for a text that is not JSON; the message does not
+ *   quote it.
  */
 export function decodeStored(text: string): unknown {
   try {

@@ -19,7 +19,7 @@ export function createKeys(engine: Engine): Pick<World, 'getEncryptionKeyForRun'
 }
 
 async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | undefined> {
-  // Without a ring nothing is encrypted, and nothing has to be opened to know that.
+  // Without a key ring nothing is encrypted, so the database need not be opened.
   if (engine.config().encryptionKeys === undefined) return undefined;
   const native = await engine.look();
   const { bytes } = await settled(native.runKey(runId));
