@@ -17,8 +17,8 @@ export type * from './world.js';
 // ---------------------------------------------------------------------------------------------
 
 /**
- * An AES-GCM key of Web Crypto, described by structure so that neither the DOM's types nor Node's
- * are needed: `crypto.subtle.importKey()` returns one.
+ * An AES-GCM key of Web Crypto, as `crypto.subtle.importKey()` returns it. Its type is written out
+ * here, so that you need neither the DOM's types nor Node's.
  */
 export interface CryptoKey {
   /** The algorithm that the key is for, for example `{ name: 'AES-GCM' }`. */
@@ -27,38 +27,40 @@ export interface CryptoKey {
   readonly extractable: boolean;
   /** `'secret'` for AES. */
   readonly type: string;
-  /** What the key may be used for; `'encrypt'` is needed here. */
+  /** What the key may be used for; `resumeHook()` needs `'encrypt'`. */
   readonly usages: readonly string[];
 }
 
 /**
  * Sends a payload to a hook, and wakes the workflow run that waits for it.
  *
- * That the hook lives is checked, the `hook_received` event is appended and the wake-up is enqueued
- * in one transaction. When the promise resolves, all of it is on disk; when it rejects, none of it
- * is, except with the code `OUTCOME_UNKNOWN`: the disk failed during the commit and has not recovered.
- * It does not wait for the workflow.
+ * One transaction checks that the hook is alive, appends the `hook_received` event and enqueues the
+ * wake-up. When the promise resolves, all of it is on disk. When the promise rejects, none of it
+ * is, except with the code `OUTCOME_UNKNOWN`: then the disk failed during the commit and has not
+ * recovered. `resumeHook()` does not wait for the workflow.
  *
  * Works in any process that reaches the database, also one that never called `start()`.
  *
  * @typeParam T - The type of the payload.
  * @param tokenOrHook - The hook's token, or a hook from {@link getHookByToken}.
- * @param payload - What the workflow receives; anything that the Workflow SDK can serialize.
+ * @param payload - The value that the workflow receives; any value that the Workflow SDK can
+ *   serialize.
  * @param encryptionKeyOverride - Encrypts the payload with this key. Ignored when the run's SDK is
  *   too old to decrypt.
- * @returns The hook that was resumed: the given object itself, or the one found by its token, with
- *   its metadata hydrated.
+ * @returns The resumed hook: the given object itself, or the hook with the given token, with its
+ *   metadata hydrated.
  *
  * @throws {@link HookNotFoundError} (its `token` is the token) when no live hook has this token:
- *   there never was one, it has been disposed, or its run has ended. A token of more than 65,536
- *   UTF-16 units and one with a lone surrogate name no hook.
+ *   the hook never existed, it was disposed, or its run has ended. A token of more than 65,536
+ *   UTF-16 units, or with a lone surrogate, names no hook.
  * @throws {@link WorkflowRunNotFoundError} when the hook's run does not exist.
  * @throws `TypeError` when `tokenOrHook` is neither a string nor an object with `runId`, `hookId`
  *   and `token`.
  * @throws `WorkflowRuntimeError` (by `name`) when the payload cannot be serialized.
- * @throws {@link WorkflowWorldError} when the database cannot be used; retry when `status` is 500 or
- *   more. After `OUTCOME_UNKNOWN` a retry may resume a second time, unless it has an idempotency key.
- * @throws {@link ThrottleError} when too much waits to be written; retry after its `retryAfter`.
+ * @throws {@link WorkflowWorldError} when the database cannot be used; retry when `status` is 500
+ *   or more. After `OUTCOME_UNKNOWN` a retry may resume a second time, unless it has an idempotency
+ *   key.
+ * @throws {@link ThrottleError} when too many writes are waiting; retry after its `retryAfter`.
  *
  * @example
  * ```ts
@@ -84,18 +86,18 @@ export function resumeHook<T = any>(
   encryptionKeyOverride?: CryptoKey,
 ): Promise<Hook>;
 /**
- * The same with options of this package, above all for senders that repeat themselves.
+ * Resumes a hook with options of this package, above all for senders that repeat a request.
  *
  * @example
- * A webhook provider delivers again when our answer was lost:
+ * A webhook provider repeats its request when it has not got our answer:
  * ```ts
  * await resumeHook(token, await request.json(), {
  *   idempotencyKey: request.headers.get('x-delivery-id') ?? undefined,
  * });
  * ```
  *
- * @throws {@link IdempotencyConflictError} when the key stands for another payload; nothing is
- *   written then.
+ * @throws {@link IdempotencyConflictError} when the key was used for another payload; then nothing
+ *   is written.
  * @throws `TypeError` for an unknown option, and for a payload with streams beside a key.
  */
 export function resumeHook<T = any>(
@@ -104,31 +106,34 @@ export function resumeHook<T = any>(
   options: ResumeHookOptions,
 ): Promise<Hook>;
 
-/** Options of {@link resumeHook}: a plain object, which is how it is told from a key. */
+/**
+ * Options of {@link resumeHook}. They must be a plain object, because the argument may also be a
+ * key.
+ */
 export interface ResumeHookOptions {
   /**
-   * Makes the resume happen once: within {@link idempotencyWindow} of the first one, another call
-   * with this key and token resolves to the hook of the first, and appends nothing. That holds also
-   * when the hook, its run or this process has ended meanwhile, and for calls at the same time.
+   * Makes the resume happen once. Within {@link idempotencyWindow} of the first call, another call
+   * with this key and token resolves to the hook of the first call, and appends nothing. This also
+   * holds if the hook, its run or this process has ended meanwhile, and for concurrent calls.
    *
-   * The payload must be the same, as it is serialized. Up to 1024 characters; only digests are
-   * stored. `undefined` means none.
+   * The serialized payload must be the same. A key has up to 1024 characters; Hookline stores only
+   * a digest of it. `undefined` means no key.
    */
   idempotencyKey?: string;
-  /** Milliseconds that the key is remembered: {@link IDEMPOTENCY_WINDOW_MS} unless told. */
+  /** Milliseconds for which the key is kept. Default: {@link IDEMPOTENCY_WINDOW_MS}. */
   idempotencyWindow?: number;
   /** The documented `encryptionKeyOverride`. */
   encryptionKey?: CryptoKey;
 }
 
-/** How long an idempotency key is remembered unless the call says otherwise: seven days. */
+/** For how many milliseconds an idempotency key is kept by default: seven days. */
 export const IDEMPOTENCY_WINDOW_MS: number;
 
 /**
- * The live hook that a token names, with its metadata as a value.
+ * Finds the live hook with a token, its metadata as a value.
  *
  * @param token - The hook's token.
- * @returns A new object at every call.
+ * @returns A new object for every call.
  *
  * @throws {@link HookNotFoundError} when no live hook has this token.
  * @throws `TypeError` when the token is not a string.
@@ -137,16 +142,16 @@ export const IDEMPOTENCY_WINDOW_MS: number;
 export function getHookByToken(token: string): Promise<Hook>;
 
 /**
- * The live hook with this token, as soon as there is one; for who starts a run and then resumes it.
+ * Waits for a live hook with this token. Use it in code that starts a run and then resumes it.
  *
- * The commit that makes the hook tells it, in this process or another; nothing polls meanwhile.
+ * The promise resolves when this process or another commits the hook; nothing polls meanwhile.
  *
- * @returns As {@link getHookByToken}.
+ * @returns The hook, as {@link getHookByToken} returns it.
  *
  * @throws {@link TimeLimitError} when there is no such hook within `timeout`.
- * @throws {@link HookNotFoundError} for a token that no hook can have: one that is too long.
+ * @throws {@link HookNotFoundError} for a token that no hook can have, because it is too long.
  * @throws {@link WorkflowWorldError} with code `CLOSED` when the World is closed meanwhile.
- * @throws the reason of `signal`, when that aborts.
+ * @throws the reason of `signal`, when `signal` aborts.
  *
  * @example
  * ```ts
@@ -159,30 +164,30 @@ export function waitForHook(token: string, options?: WaitForHookOptions): Promis
 
 /** Options of {@link waitForHook}. */
 export interface WaitForHookOptions {
-  /** Milliseconds to wait at most; for ever unless told. */
+  /** Milliseconds to wait at most. Default: no limit. */
   timeout?: number;
   /** Ends the wait. */
   signal?: AbortSignal;
 }
 
 /**
- * Resumes a hook made by `createWebhook()` with a request, and returns the response for it.
+ * Resumes a hook made by `createWebhook()` with a request, and returns the response to the request.
  *
- * That is 202 without a body, the `Response` given to `createWebhook({ respondWith })`, or with
- * `respondWith: 'manual'` what a step of the workflow answers by `request.respondWith()`; its body is
- * read whole first.
+ * By default the response is 202 without a body. With `createWebhook({ respondWith })` it is the
+ * given `Response`. With `respondWith: 'manual'` it is the response that a step of the workflow
+ * passes to `request.respondWith()`; the body of that response is read completely first.
  *
  * @param token - The webhook's token.
- * @param request - The request as it came: its body must not have been read.
+ * @param request - The request as it arrived; its body must not have been read.
  *
  * @throws {@link HookNotFoundError} when no live webhook has this token: answer 404. A hook made by
- *   `createHook()` is none; the error does not say that there is one.
- * @throws {@link WorkflowRuntimeError} when `respondWith` is something else, and when the run ends, or
- *   closes the response, without having answered.
- * @throws {@link TimeLimitError} when a manual response takes longer than `timeout`: answer 504. The
- *   request was delivered all the same.
- * @throws {@link WorkflowWorldError} when the database cannot be used: answer 503, so that the sender
- *   tries again.
+ *   `createHook()` is not a webhook; the error does not reveal that it exists.
+ * @throws {@link WorkflowRuntimeError} when `respondWith` has another value, and when the run ends,
+ *   or closes the response, without an answer.
+ * @throws {@link TimeLimitError} when a manual response takes longer than `timeout`: answer 504.
+ *   The workflow has the request nevertheless.
+ * @throws {@link WorkflowWorldError} when the database cannot be used: answer 503, so that the
+ *   sender tries again.
  *
  * @example
  * ```ts
@@ -205,43 +210,44 @@ export function resumeWebhook(
 
 /** Options of {@link resumeWebhook}. */
 export interface ResumeWebhookOptions {
-  /** Milliseconds to wait for a manual response at most; as long as the run lives unless told. */
+  /** Milliseconds to wait for a manual response at most. Default: until the run ends. */
   timeout?: number;
 }
 
-/** Does nothing: `workflow/api` has it for the SDK's compiler, and so it is here. */
+/** Does nothing. It is here because `workflow/api` exports it, for the SDK's compiler. */
 export function runStep(): void;
 
 // ---------------------------------------------------------------------------------------------
 // Starting and following runs
 // ---------------------------------------------------------------------------------------------
 
-/** A workflow function as it is written; the SDK's build makes it startable. */
+/** A workflow function as you write it; `start()` accepts it after the SDK has compiled it. */
 export type WorkflowFunction<TArgs extends unknown[], TResult> = (
   ...args: TArgs
 ) => Promise<TResult>;
 
-/** What the SDK's build puts on a workflow function. */
+/** The properties that the SDK's build adds to a workflow function. */
 export type WorkflowMetadata = {
   /** The workflow's name, for example `workflow//./workflows/approval//approval`. */
   workflowId: string;
 };
 
-/** What the options of {@link start} have in common. */
+/** The options that every call of {@link start} may have. */
 export interface StartOptionsBase {
-  /** The World to start on, one of {@link createWorld}; that of this process unless told. */
+  /** The World to start on, made by {@link createWorld}. Default: the World of this process. */
   world?: object;
-  /** The spec version that the run is stamped with; that of the World unless told. */
+  /** The spec version of the run. Default: the spec version of the World. */
   specVersion?: number;
 }
 
 /** Options that name a deployment. */
 export interface StartOptionsWithDeploymentId extends StartOptionsBase {
   /**
-   * Which deployment the run belongs to. `'latest'` means the current one here, where there are no
-   * others, and says so once on the console.
+   * The deployment that the run belongs to. This World has a single deployment, so `'latest'` means
+   * that one; `start()` says so once on the console.
    *
-   * With it the types of arguments and result are `unknown`: the other deployment may have others.
+   * With this option the types of arguments and result are `unknown`, because another deployment
+   * may have other types.
    */
   deploymentId: 'latest' | (string & {});
 }
@@ -257,22 +263,22 @@ export type StartOptions = StartOptionsWithDeploymentId | StartOptionsWithoutDep
 /**
  * Starts a run of a workflow.
  *
- * The run and the message that starts it are written in one transaction. When the promise resolves,
- * both are on disk; when it rejects, neither is, except with the code `OUTCOME_UNKNOWN`; when the
- * process dies, both are or neither is. It does not wait for the workflow.
+ * One transaction writes the run and the message that starts it. When the promise resolves, both
+ * are on disk. When the promise rejects, neither is, except with the code `OUTCOME_UNKNOWN`. When
+ * the process dies, either both are or neither is. `start()` does not wait for the workflow.
  *
  * Works in any process that reaches the database, also one that never called `start()` on a World.
  *
  * @param workflow - The workflow function, as the SDK has compiled it, or its `workflowId`.
- * @param args - Its arguments; anything that the Workflow SDK can serialize. Streams among them are
- *   uploaded in the background.
+ * @param args - Its arguments; any values that the Workflow SDK can serialize. `start()` uploads
+ *   streams among them in the background.
  * @returns The run.
  *
- * @throws {@link WorkflowRuntimeError} when `workflow` is no workflow function, or when the
+ * @throws {@link WorkflowRuntimeError} when `workflow` is not a workflow function, or when the
  *   arguments cannot be serialized.
- * @throws {@link WorkflowWorldError} when the database cannot be used (retry when `status` is 500 or
- *   more), or when `options.world` is not of this package.
- * @throws {@link ThrottleError} when too much waits to be written; retry after its `retryAfter`.
+ * @throws {@link WorkflowWorldError} when the database cannot be used (retry when `status` is 500
+ *   or more), or when `options.world` is not of this package.
+ * @throws {@link ThrottleError} when too many writes are waiting; retry after its `retryAfter`.
  *
  * @example
  * ```ts
@@ -303,7 +309,8 @@ export function start<TResult>(
 ): Promise<Run<TResult>>;
 
 /**
- * The run with this id. Nothing is looked up: a run that does not exist shows at the first use.
+ * Makes an object for the run with this id, without looking it up. If the run does not exist, the
+ * first use of the object rejects.
  *
  * @example
  * ```ts
@@ -313,10 +320,10 @@ export function start<TResult>(
 export function getRun<TResult>(runId: string): Run<TResult>;
 
 /**
- * A workflow run. Each property that is a promise reads anew.
+ * A workflow run. Each property that is a promise reads the run again.
  *
- * All but `exists` reject with {@link WorkflowRunNotFoundError} when there is no such run, and with
- * {@link WorkflowWorldError} when the database cannot be used.
+ * All of them except `exists` reject with {@link WorkflowRunNotFoundError} when there is no such
+ * run, and with {@link WorkflowWorldError} when the database cannot be used.
  */
 export class Run<TResult> {
   constructor(runId: string);
@@ -324,7 +331,7 @@ export class Run<TResult> {
   readonly runId: string;
   /** Whether there is such a run. */
   get exists(): Promise<boolean>;
-  /** Where it stands. */
+  /** Its status. */
   get status(): Promise<RunStatus>;
   /** The name of its workflow. */
   get workflowName(): Promise<string>;
@@ -335,17 +342,18 @@ export class Run<TResult> {
   /** When it ended; `undefined` before. */
   get completedAt(): Promise<Date | undefined>;
   /**
-   * What the workflow returned, as soon as it has: the commit that ends the run tells it, in this
-   * process or another. Nothing polls meanwhile, however many wait; a script that awaits it stays
-   * alive.
+   * The return value of the workflow. The promise resolves when this process or another commits the
+   * end of the run. Nothing polls meanwhile, however many promises wait. A script that awaits it
+   * stays alive.
    *
    * Rejects with {@link WorkflowRunFailedError} or {@link WorkflowRunCancelledError} when the run
-   * ended so, and with {@link WorkflowWorldError} (code `CLOSED`) when the World is closed meanwhile.
+   * failed or was cancelled, and with {@link WorkflowWorldError} (code `CLOSED`) when the World is
+   * closed meanwhile.
    */
   get returnValue(): Promise<TResult>;
   /** The stream of the run's `getWritable()`: {@link getReadable} without options. */
   get readable(): WorkflowReadableStream;
-  /** What the run writes to one of its streams, from a chunk on, as it comes. */
+  /** The values that the run writes to one of its streams, from a chunk on, as they arrive. */
   getReadable<R = any>(options?: WorkflowReadableStreamOptions): WorkflowReadableStream<R>;
   /**
    * Cancels the run.
@@ -354,26 +362,27 @@ export class Run<TResult> {
    */
   cancel(): Promise<void>;
   /**
-   * Ends pending `sleep()`s of the run, all or those named, and wakes it: one transaction.
+   * Ends pending `sleep()`s of the run, all of them or the named ones, and wakes the run, in one
+   * transaction.
    *
    * @throws `Error` with the reason as its `cause`.
    */
   wakeUp(options?: StopSleepOptions): Promise<StopSleepResult>;
 }
 
-/** Which sleeps {@link Run.wakeUp} ends; all pending ones when none is named. */
+/** The sleeps that {@link Run.wakeUp} ends; without this option, all pending sleeps. */
 export interface StopSleepOptions {
   /** Correlation ids of the sleeps. */
   correlationIds?: string[];
 }
 
-/** What {@link Run.wakeUp} did. */
+/** The result of {@link Run.wakeUp}. */
 export interface StopSleepResult {
   /** How many sleeps it ended. */
   stoppedCount: number;
 }
 
-/** A stream of a run, and where it ends. */
+/** A stream of a run, with the index of its last chunk. */
 export type WorkflowReadableStream<R = any> = ReadableStream<R> & {
   /** The index of the last chunk that has been written, -1 when there is none. */
   getTailIndex(): Promise<number>;
@@ -381,13 +390,13 @@ export type WorkflowReadableStream<R = any> = ReadableStream<R> & {
 
 /** Options of {@link Run.getReadable}. */
 export interface WorkflowReadableStreamOptions {
-  /** Which of the run's streams: that of `getWritable({ namespace })`. */
+  /** The namespace of the stream, as in `getWritable({ namespace })`. */
   namespace?: string;
-  /** The first chunk to read; a negative index counts from the end of what is there. */
+  /** The first chunk to read; a negative index counts from the end of the present chunks. */
   startIndex?: number;
-  /** Gets promises of what goes on in the background, for a platform's `waitUntil`. */
+  /** Receives promises of background work, for a platform's `waitUntil`. */
   ops?: Promise<any>[];
-  /** Where the classes of values come from; `globalThis` unless told. */
+  /** The global object whose classes the values get. Default: `globalThis`. */
   global?: Record<string, any>;
 }
 
@@ -396,13 +405,13 @@ export interface WorkflowReadableStreamOptions {
 // ---------------------------------------------------------------------------------------------
 
 /**
- * A World of the Workflow SDK, on the database that the options or the environment name.
+ * Makes a World of the Workflow SDK, on the database that the options or the environment name.
  *
- * Synchronous; does no I/O and never throws. Worlds of one process that name the same database
- * share one engine. Its methods may be picked off the object.
+ * It is synchronous, does no I/O and never throws. Worlds of one process that name the same
+ * database share one engine. You may take the methods off the object and call them alone.
  *
  * @example
- * The SDK makes it itself when it is told to:
+ * The SDK makes the World itself if this variable is set:
  * ```sh
  * WORKFLOW_TARGET_WORLD=hookline
  * ```
@@ -415,23 +424,24 @@ export default createWorld;
 // ---------------------------------------------------------------------------------------------
 
 /**
- * The database refused or could not do something that has no class of its own.
+ * The database refused an operation, or could not do it, and no other class describes the reason.
  *
- * Every error here is the SDK's own class. Recognise one by its `name`, or by the class's static
- * `is()`, which does that; `instanceof` fails between two copies of a package. A class that extends
- * this one has a name of its own, so `WorkflowWorldError.is()` does not hold for it: overload is a
- * {@link ThrottleError}.
+ * Every error class here is the SDK's own. Recognise an error by its `name`, or by the static
+ * `is()` of its class, which compares the name; `instanceof` fails between two copies of a package.
+ * A class that extends this one has its own name, so `WorkflowWorldError.is()` is false for its
+ * errors: an overload, for example, is a {@link ThrottleError}.
  */
 export class WorkflowWorldError extends Error {
-  /** Like an HTTP status: 500 and more is worth a retry, 400 is the caller's mistake. */
+  /** Like an HTTP status: retry at 500 and more; 400 is a mistake of the caller. */
   status?: number;
   /**
-   * Why: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
+   * The reason: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
-   * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: what
-   * was asked for may be there when the database is opened again, or not), `LEASE_LOST` (the delivery
-   * that writes this was given to another process), `INTERNAL`, `INVALID`, `NOT_FOUND`, `NO_ADDON`,
-   * `NOT_CONFIGURED` (the SDK of this process uses another World) or `UNSUPPORTED_SDK` (the app's `workflow` is of another line).
+   * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: the
+   * write may be there when the database is opened again, or not), `LEASE_LOST` (the writing
+   * delivery has lost its lease to another delivery), `INTERNAL`, `INVALID`, `NOT_FOUND`,
+   * `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World) or `UNSUPPORTED_SDK`
+   * (the app's `workflow` is of another line).
    */
   code?: string;
   /** Not used by this World. */
@@ -448,96 +458,96 @@ export class WorkflowWorldError extends Error {
       cause?: unknown;
     },
   );
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is WorkflowWorldError;
 }
 
 /** No live hook has the token. */
 export class HookNotFoundError extends Error {
-  /** The token that was asked for. */
+  /** The token that the caller passed. */
   token: string;
   constructor(token: string);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is HookNotFoundError;
 }
 
 /** There is no run with this id. */
 export class WorkflowRunNotFoundError extends Error {
-  /** The id that was asked for. */
+  /** The id that the caller passed. */
   runId: string;
   constructor(runId: string);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is WorkflowRunNotFoundError;
 }
 
-/** Something did not come within the time that the caller gave it. */
+/** Something did not arrive within the time limit of the caller. */
 export class TimeLimitError extends Error {
   /** The limit, in milliseconds. */
   readonly timeout: number;
   constructor(what: string, timeout: number);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is TimeLimitError;
 }
 
 /** An idempotency key was used before with another payload: use a fresh key for this one. */
 export class IdempotencyConflictError extends Error {
   constructor(message: string);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is IdempotencyConflictError;
 }
 
-/** The run that was waited for has failed. */
+/** The awaited run has failed. */
 export class WorkflowRunFailedError extends Error {
   /** The run. */
   runId: string;
-  /** What the workflow threw, as an `Error` with its message, stack and code. */
+  /** The error that the workflow threw, as an `Error` with its message, stack and code. */
   override cause: Error & { code?: string };
   constructor(runId: string, error: StructuredError);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is WorkflowRunFailedError;
 }
 
-/** The run that was waited for has been cancelled. */
+/** The awaited run was cancelled. */
 export class WorkflowRunCancelledError extends Error {
   /** The run. */
   runId: string;
   constructor(runId: string);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is WorkflowRunCancelledError;
 }
 
 /** The SDK was used wrongly, or a value cannot be serialized; nothing was written. */
 export class WorkflowRuntimeError extends Error {
   constructor(message: string, options?: { cause?: unknown; slug?: string });
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is WorkflowRuntimeError;
 }
 
 /** The entity is not in a state that allows the event: it exists already, or has ended. */
 export class EntityConflictError extends WorkflowWorldError {
   constructor(message: string);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is EntityConflictError;
 }
 
 /** The run has ended. */
 export class RunExpiredError extends WorkflowWorldError {
   constructor(message: string);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is RunExpiredError;
 }
 
 /** The step may not be tried again before `retryAfter` seconds. */
 export class TooEarlyError extends WorkflowWorldError {
   constructor(message: string, options?: { retryAfter?: number });
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is TooEarlyError;
 }
 
-/** Too much at once; try again after `retryAfter` seconds. */
+/** Too many operations at once; try again after `retryAfter` seconds. */
 export class ThrottleError extends WorkflowWorldError {
   constructor(message: string, options?: { retryAfter?: number });
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is ThrottleError;
 }
 
@@ -548,6 +558,6 @@ export class RunNotSupportedError extends Error {
   /** The newest spec version that this World knows. */
   worldSpecVersion: number;
   constructor(runSpecVersion: number, worldSpecVersion: number);
-  /** Whether a value is such an error, of whatever copy of the class. */
+  /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is RunNotSupportedError;
 }

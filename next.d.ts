@@ -4,20 +4,20 @@
  * @packageDocumentation
  */
 
-/** What {@link withHookline} sets in a configuration of Next.js. */
+/** The settings that {@link withHookline} adds to a configuration of Next.js. */
 export interface HooklineNextConfig {
-  /** The app's own, and this package. */
+  /** The app's own packages, and this one. */
   serverExternalPackages: string[];
-  /** The app's own, and the files of this package that run. */
+  /** The app's own files, and the files of this package that run. */
   outputFileTracingIncludes: Record<string, string[]>;
 }
 
 /**
- * Adds to a Next.js configuration what this package needs: it stays out of the bundles, and its
- * files come along with `output: 'standalone'`. Names Hookline as the World of the Workflow SDK
- * unless `WORKFLOW_TARGET_WORLD` says another.
+ * Adds the settings that this package needs to a Next.js configuration: Next.js keeps the package
+ * out of its bundles, and copies the package's files with `output: 'standalone'`. Names Hookline as
+ * the World of the Workflow SDK, unless `WORKFLOW_TARGET_WORLD` names another.
  *
- * Goes inside `withWorkflow()`, which reads what this returns.
+ * Put it inside `withWorkflow()`, which reads the returned configuration.
  *
  * @example
  * ```ts
@@ -28,8 +28,7 @@ export interface HooklineNextConfig {
  * export default withWorkflow(withHookline({}));
  * ```
  *
- * @throws `Error` when the package `workflow` is not installed, or is of a version that is not
- *   supported.
+ * @throws `Error` when the package `workflow` is not installed, or its version is not supported.
  */
 export function withHookline<T extends object, Phase extends unknown[]>(
   config: (...phase: Phase) => T | Promise<T>,

@@ -8,25 +8,25 @@ import type { Event, Hook, WaitForHookOptions, World } from './index.js';
 
 /** Options of {@link createTestWorld}. */
 export interface TestWorldOptions {
-  /** What time it is in the test; time passes from there on. Default: the real time. */
+  /** The time at which the test begins; time passes from there. Default: the real time. */
   now?: Date | string | number;
 }
 
-/** What {@link TestWorld.seedHook} makes. */
+/** The hook that {@link TestWorld.seedHook} makes. */
 export interface SeededHook {
-  /** The token by which the code under test resumes it. Default: a random one. */
+  /** The token with which the code under test resumes the hook. Default: a random token. */
   token?: string;
-  /** What `getHookByToken()` returns as `hook.metadata`. */
+  /** The metadata of the hook, as `getHookByToken()` returns it. */
   metadata?: unknown;
-  /** Whether the webhook route may resume it. Default false, as for `createHook()`. */
+  /** Whether the webhook route may resume the hook. Default false, as for `createHook()`. */
   isWebhook?: boolean;
-  /** The name of the workflow that the hook seems to come from. */
+  /** The name of the workflow of the hook's run. */
   workflowName?: string;
-  /** An existing run that the hook is to belong to. Default: a run of its own. */
+  /** An existing run that gets the hook. Default: a new run. */
   runId?: string;
 }
 
-/** One payload that a hook was sent. */
+/** One payload that was sent to a hook. */
 export interface RecordedResume<T = any> {
   /** The hook's token. */
   token: string;
@@ -46,15 +46,15 @@ export interface RecordedDelivery {
   message: any;
 }
 
-/** An event whose payload is the value that it was before it was stored. */
+/** An event whose payload is the original value, not its stored bytes. */
 export type LoggedEvent = Event & { eventData?: Record<string, any> };
 
-/** A storage fault, as the `code` of the `WorkflowWorldError` that it becomes. */
+/** The `code` of the `WorkflowWorldError` that a storage fault causes. */
 export type StorageFault = 'BUSY' | 'STORAGE_FULL' | 'IO' | 'READ_ONLY' | 'CORRUPT';
 
 /**
- * A World in memory: real SQLite, so the code under test meets the real rules. While it is there it
- * is the World of the process, for `hookline` and for `workflow/api`.
+ * A World in memory with real SQLite, so the code under test meets the real rules. Until it is
+ * closed or replaced, it is the World of the process, for `hookline` and for `workflow/api`.
  */
 export interface TestWorld extends World {
   /**
@@ -63,47 +63,53 @@ export interface TestWorld extends World {
    * @returns The hook, with its metadata as a value.
    */
   seedHook(hook?: SeededHook): Promise<Hook>;
-  /** The payloads that hooks were sent, in order; of the hook with this token only, if one is given. */
+  /** The payloads that were sent to hooks, in order; with a token, only those of its hook. */
   resumes(token?: string): Promise<RecordedResume[]>;
   /** The events of a run, or of all runs, in order. */
   log(runId?: string): Promise<LoggedEvent[]>;
   /**
-   * The messages that {@link TestWorld.drain} has handed over, in order. Where no compiled workflow
-   * is loaded, and for seeded runs, they are recorded and done.
+   * The messages that {@link TestWorld.drain} has handed over, in order. If no compiled workflow is
+   * loaded, and for seeded runs, a message is only recorded, and then counts as done.
    */
   deliveries(): RecordedDelivery[];
   /**
    * Delivers messages until none is due and none is in flight.
    *
-   * @param options.skipSleeps - Moves the clock on to whatever is due next, until nothing sleeps.
+   * @param options.skipSleeps - Moves the clock to the next due message, until no message sleeps.
    */
   drain(options?: { skipSleeps?: boolean }): Promise<void>;
-  /** As `waitForHook()` of the package; begins to deliver, so that the run gets to its hook. */
+  /**
+   * As `waitForHook()` of the package, but also starts delivery, so that the run reaches its hook.
+   */
   waitForHook(token: string, options?: WaitForHookOptions): Promise<Hook>;
-  /** What time it is in the test. */
+  /** The present time of the test. */
   now(): Date;
   /**
-   * Moves the time on, for the World and for `Date`, and delivers what has become due: sleeps,
-   * retries, delayed messages. Timers (`setTimeout`) are not touched.
+   * Moves the time of the World and of `Date` forward, and delivers everything that has become due:
+   * sleeps, retries, delayed messages. It does not change timers (`setTimeout`).
    *
-   * @param duration - Milliseconds, or a text such as `'30s'`, `'2h'` or `'1d'`.
+   * @param duration - Milliseconds, or a string such as `'30s'`, `'2h'` or `'1d'`.
    */
   advance(duration: number | string): Promise<void>;
   /**
-   * Makes a commit fail: everything in it is undone, and its operations reject with this fault.
+   * Makes a commit fail: everything in the commit is undone, and its operations reject with the
+   * fault.
    *
-   * @param nth - Which one from now on; 1, the default, is the next. Commits of leases do not count.
+   * @param nth - The number of the commit from now on; 1, the default, is the next commit. Commits
+   *   of leases do not count.
    */
   failCommit(nth?: number, options?: { code?: StorageFault }): Promise<void>;
-  /** Closes it, and gives the process back its own World and time. Not needed for a test to end. */
+  /**
+   * Closes the World, and gives the process back its own World and time. A test may end without it.
+   */
   close(): Promise<void>;
-  /** As `close()`, for `await using`; Node 20 has it nowhere but in its main context. */
+  /** As `close()`, for `await using`; Node 20 has this symbol only in its main context. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Makes a World in memory and lets it be the World of this process, until it is closed or this is
- * called again. Synchronous; nothing has to be closed.
+ * Makes a World in memory and makes it the World of this process, until you close it or call this
+ * function again. It is synchronous, and you need not close the World.
  *
  * @example
  * ```ts

@@ -1,11 +1,12 @@
 /**
- * The World and what it stores: the types of `createWorld()`'s result, which the Workflow SDK calls.
- * `index.d.ts` exports them all; nothing needs to import this file.
+ * The World and what it stores: the types of `createWorld()`'s result, which the Workflow SDK
+ * calls. `index.d.ts` exports them all; nothing needs to import this file.
  */
+
 /**
  * Options of `createWorld()`. An option wins over its environment variable.
- * Values are judged when the database opens: a bad one, and an option that there is not, is the error
- * of the first operation and of `start()` (`WorkflowWorldError` with code `BAD_CONFIG`).
+ * The values are checked when the database opens. With a bad value or an unknown option, the first
+ * operation and `start()` reject with a `WorkflowWorldError` of code `BAD_CONFIG`.
  */
 export interface WorldOptions {
   /**
@@ -14,23 +15,23 @@ export interface WorldOptions {
    */
   url?: string;
   /**
-   * `'full'` (default): what was acknowledged survives a power cut. `'normal'`: it survives a crash
-   * of the process only. Variable: `WORKFLOW_HOOKLINE_DURABILITY`.
+   * `'full'` (default): every acknowledged write survives a power cut. `'normal'`: it survives a
+   * crash of the process, but perhaps not a power cut. Variable: `WORKFLOW_HOOKLINE_DURABILITY`.
    */
   durability?: 'full' | 'normal';
   /** Deliveries in flight at once in this process. Variable: `WORKFLOW_HOOKLINE_CONCURRENCY`. */
   concurrency?: number;
   /**
-   * What this process does: read, write and deliver (`'all'`, default, or `'worker'`); read and write
-   * (`'producer'`), and never deliver; or only read (`'reader'`). A reader opens the file for reading
-   * only, and refuses every write with the code `READ_ONLY`.
+   * What this process does. `'all'` (default) and `'worker'` read, write and deliver. `'producer'`
+   * reads and writes, and never delivers. `'reader'` opens the file for reading only, and refuses
+   * every write with the code `READ_ONLY`.
    * Variable: `WORKFLOW_HOOKLINE_ROLE`.
    */
   role?: 'all' | 'producer' | 'worker' | 'reader';
   /**
-   * How messages reach the handlers: called in this process (`'direct'`), by HTTP to the app's own
-   * routes (`'http'`), or as fits the framework (`'auto'`, default).
-   * Variable: `WORKFLOW_HOOKLINE_DELIVERY`.
+   * How messages reach the handlers: by calls in this process (`'direct'`), by HTTP to the app's
+   * own routes (`'http'`), or as the framework needs it (`'auto'`, default). Variable:
+   * `WORKFLOW_HOOKLINE_DELIVERY`.
    */
   delivery?: 'auto' | 'direct' | 'http';
   /**
@@ -40,40 +41,43 @@ export interface WorldOptions {
    */
   baseUrl?: string;
   /**
-   * Where the file may lie: where only this host can reach it (`'local'`, default), or also on network
-   * and FUSE file systems (`'any'`), for who knows that only one host ever opens it and that mmap works
-   * there. Variable: `WORKFLOW_HOOKLINE_FILE_SYSTEM`.
+   * Where the file may be: only on file systems of this host (`'local'`, default), or also on
+   * network and FUSE file systems (`'any'`). Set `'any'` only if a single host opens the file and
+   * mmap works there. Variable: `WORKFLOW_HOOKLINE_FILE_SYSTEM`.
    */
   fileSystem?: 'local' | 'any';
   /**
-   * Encrypts what is stored: the key ring, entries `id:base64` with the newest first, each key 32
-   * bytes. What is new is encrypted under the first; the others still read. Plain unless given.
+   * Encrypts stored values with this key ring: entries `id:base64`, the newest first, each key 32
+   * bytes. The first key encrypts new values; the other keys still decrypt. Default: no encryption.
    * Variable: `WORKFLOW_HOOKLINE_ENCRYPTION_KEYS`, with commas between the entries.
    */
   encryptionKeys?: string | readonly string[];
   /**
-   * How hook tokens are stored: as they are (`'plain'`, default), or (`'sealed'`) as a keyed hash with
-   * the token encrypted behind it, which needs `encryptionKeys`. Variable: `WORKFLOW_HOOKLINE_TOKENS`.
+   * How hook tokens are stored: as they are (`'plain'`, default), or as a keyed hash followed by
+   * the encrypted token (`'sealed'`), which needs `encryptionKeys`. Variable:
+   * `WORKFLOW_HOOKLINE_TOKENS`.
    */
   tokens?: 'plain' | 'sealed';
   /**
-   * Whether spans hold the tokens of hooks, as those of the SDK do. Default false, because tokens are
-   * secrets and traces are read by many. Variable: `WORKFLOW_HOOKLINE_TRACE_TOKENS`.
+   * Whether spans hold the tokens of hooks, as the spans of the SDK do. Default false, because
+   * tokens are secrets and many people read traces. Variable: `WORKFLOW_HOOKLINE_TRACE_TOKENS`.
    */
   traceTokens?: boolean;
-  /** Milliseconds that the SDK gathers stream chunks before it writes them. Default 0. No variable. */
+  /**
+   * For how many milliseconds the SDK gathers stream chunks before a write. Default 0. No variable.
+   */
   streamFlushIntervalMs?: number;
 }
 
-/** What the Workflow SDK 4.x asks of a backend; see `@workflow/world`. */
+/** The interface that the Workflow SDK 4.x needs of a backend; see `@workflow/world`. */
 export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
-  /** The spec version that new runs are stamped with. */
+  /** The spec version of new runs. */
   specVersion: number;
   /**
    * The AES-256 key of a run, for the SDK; `undefined` when its values are plain.
    *
-   * @throws WorkflowWorldError with code `ENCRYPTION_KEY_MISSING` when the key ring has not the key
-   *   that the run was started with, `ENCRYPTION_KEY_WRONG` when it has another one under its id.
+   * @throws WorkflowWorldError with code `ENCRYPTION_KEY_MISSING` when the key ring lacks the key
+   *   that the run was started with, `ENCRYPTION_KEY_WRONG` when it has another key under that id.
    */
   getEncryptionKeyForRun(run: WorkflowRun): Promise<Uint8Array | undefined>;
   getEncryptionKeyForRun(
@@ -81,23 +85,25 @@ export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
     context?: Record<string, unknown>,
   ): Promise<Uint8Array | undefined>;
   /**
-   * Opens the database, and begins to deliver messages to this process's handlers, now or once the
-   * app answers, which is not waited for.
+   * Opens the database, and begins to deliver messages to this process's handlers. If the handlers
+   * are behind the app's routes, delivery begins when the app answers; `start()` does not wait for
+   * that.
    *
-   * Rejects when this process can never claim a message, with the error of its first claim; a fault
-   * that may pass, such as `BUSY`, does not reject. What fails later is told by `stats()`.
+   * Rejects with the error of the first claim when this process can never claim a message. A fault
+   * that may pass, such as `BUSY`, does not reject. `stats()` shows later faults.
    *
-   * From then on a SIGTERM or SIGINT that nobody else in the process listens for lets deliveries in
-   * flight end before the process ends by it, for ten seconds at most; a second one ends it at once.
+   * From then on, at SIGTERM or SIGINT, the process first lets deliveries in flight end, for ten
+   * seconds at most, and then ends by the signal; a second signal ends it at once. This applies
+   * only if no other code of the process listens for the signal.
    */
   start(): Promise<void>;
-  /** Lets deliveries in flight end, and closes; may be called twice, or before any use. */
+  /** Lets deliveries in flight end, and closes. You may call it twice, or before any use. */
   close(): Promise<void>;
 }
 
 /**
- * Runs, steps, events and hooks. A read makes no database: of one that is not there it answers as an
- * empty one does, and the first write makes it.
+ * Runs, steps, events and hooks. If there is no database, a read answers as for an empty one and
+ * does not make it; the first write makes it.
  */
 export interface Storage {
   /** Workflow runs. Rejects with `WorkflowRunNotFoundError` for a run that does not exist. */
@@ -106,8 +112,8 @@ export interface Storage {
     get(runId: string, params?: ReadOptions & { resolveData?: 'all' }): Promise<WorkflowRun>;
     get(runId: string, params?: ReadOptions): Promise<WorkflowRun | RunWithoutData>;
     /**
-     * The run as soon as it has ended, by push; or as it is when `timeoutMs` is over. SDK 4.8.9 does
-     * not call it.
+     * Waits until the run has ended, or `timeoutMs` is over, and returns the run. The commit of the
+     * end wakes the wait. SDK 4.8.9 does not call this.
      */
     waitForTerminalStatus(
       runId: string,
@@ -161,21 +167,25 @@ export interface Storage {
 
 /** Messages that make the SDK's runtime replay a run or execute a step. */
 export interface Queue {
-  /** The same for every process and build; `WORKFLOW_HOOKLINE_DEPLOYMENT_ID` sets another. */
+  /**
+   * The deployment id, equal for every process and build; `WORKFLOW_HOOKLINE_DEPLOYMENT_ID` sets
+   * it.
+   */
   getDeploymentId(): Promise<string>;
-  /** Enqueues a message; resolves when it is on disk. */
+  /** Enqueues a message; resolves when the message is on disk. */
   queue(
     queueName: string,
     message: unknown,
     options?: QueueMessageOptions,
   ): Promise<{ messageId: any }>;
   /**
-   * Registers the handler for the queues with this prefix, and returns it as a route handler for
-   * deliveries by HTTP. That answers 400 to a malformed request, 401 to one that does not belong to
-   * a live delivery, 500 when the handler throws, 422 when what it asked for can never be stored and
-   * it has no run that could end for that, and 503 when this process lacks the key of the run or the
-   * version that it needs. A server of your own passes the answer on with its headers: without them
-   * the queue takes it for somebody else's.
+   * Registers the handler for the queues with this prefix, and returns a route handler for
+   * deliveries by HTTP. The route handler answers 400 to a malformed request, 401 to a request that
+   * does not belong to a live delivery, and 500 when the handler throws. It answers 422 when the
+   * handler asked for something that can never be stored and there is no run that could fail for
+   * it, and 503 when this process lacks the key of the run or the version that the run needs. If
+   * you have a server of your own, pass the answer on with its headers: without them the queue
+   * rejects the answer.
    */
   createQueueHandler(
     queueNamePrefix: string,
@@ -186,56 +196,65 @@ export interface Queue {
   ): (request: Request) => Promise<Response>;
 }
 
-/** What an operator looks at. The Workflow SDK itself does not use it. */
+/** The state of the queue, for operators. The Workflow SDK itself does not use this. */
 export interface Inspection {
-  /** How much there is to do, and what this process is doing of it. */
+  /** Counts the messages and runs of the database, and the deliveries of this process. */
   stats(): Promise<WorldStats>;
-  /** Messages that were given up after many failed deliveries, the oldest first unless told. */
+  /**
+   * Lists the messages that were given up after many failed deliveries, by default the oldest
+   * first.
+   */
   deadMessages(params?: PageRequest): Promise<Page<DeadMessage>>;
   /**
-   * Puts a message that was given up back into the queue: due now, its attempts counted anew.
+   * Puts a message that was given up back into the queue: it is due now, and its attempts count
+   * from the start.
    *
-   * @returns The message that will be delivered. When one with the same idempotency key has been
-   *   enqueued since, it is that one, and the dead one goes.
-   * @throws WorkflowWorldError with code `NOT_FOUND` when no such message is dead.
+   * @returns The message that will be delivered. If another message with the same idempotency key
+   *   was enqueued meanwhile, it is that message, and the dead message is deleted.
+   * @throws WorkflowWorldError with code `NOT_FOUND` when there is no dead message with this id.
    */
   redrive(messageId: string): Promise<{ messageId: string }>;
 }
 
-/** A reading of {@link Inspection.stats}. */
+/** The result of {@link Inspection.stats}. */
 export interface WorldStats {
-  /** Messages of all processes: could be delivered now, due later, being delivered, given up. */
+  /** Messages of all processes: due now, due later, being delivered, given up. */
   messages: { due: number; sleeping: number; leased: number; dead: number };
-  /** Milliseconds for which the oldest due message has been due; `null` when none is. */
+  /** For how many milliseconds the oldest due message has been due; `null` when none is due. */
   oldestDueMessageMs: number | null;
   /** Runs that have not ended. */
   runs: { pending: number; running: number };
   /**
-   * Deliveries of this process: at work now; and since it started, leases that ended while their
-   * delivery was at work, which another process may then have repeated.
+   * Deliveries of this process: how many are in flight, and how many leases have ended since its
+   * start while their delivery was in flight. Another process may have repeated those deliveries.
    */
   deliveries: {
     inFlight: number;
     leasesLost: number;
-    /** What stood in the way of deliveries, one entry for each kind, in the order of `firstAt`. */
+    /**
+     * The faults that kept deliveries from working, one entry for each kind, in the order of
+     * `firstAt`.
+     */
     faults: WorkerFault[];
   };
   /**
-   * The write-ahead log: the bytes of its file; and when it is long, the processes that read from it,
-   * where the system tells, because one of them may keep it from beginning anew.
+   * The write-ahead log: the bytes of its file and, if the log is long and the system reports them,
+   * the processes that read from it. One of them may keep the log from starting again at its
+   * beginning.
    */
   log: { bytes: number; readBy: number[] };
 }
 
 /**
- * A fault after which a worker goes on trying. The first of each kind is also a warning of the process
- * (`process.on('warning')`, with the name `HooklineWarning`).
+ * A fault after which a worker keeps trying. The first fault of each kind is also a warning of the
+ * process (`process.on('warning')`, with the name `HooklineWarning`).
  */
 export interface WorkerFault {
   /**
-   * What failed: to claim messages, to hand one over, to write how its delivery ended, to extend
-   * leases, to free those of processes that have ended, to search for forgotten runs, to reach the app
-   * while messages wait for it, or the worker itself, which began anew.
+   * The duty that failed: claiming messages, handing a message over, writing how its delivery
+   * ended, extending leases, freeing the leases of processes that have ended, searching for
+   * forgotten runs, reaching the app while messages wait for it, or keeping the dispatcher running
+   * (it was started again).
    */
   duty:
     | 'claim'
@@ -246,15 +265,15 @@ export interface WorkerFault {
     | 'search'
     | 'reachApp'
     | 'dispatch';
-  /** As the `code` of a `WorkflowWorldError`. */
+  /** A code, as in `WorkflowWorldError`. */
   code: string;
-  /** What was wrong the last time, and what to do. */
+  /** The latest reason, and what to do. */
   message: string;
   /** How often it happened. */
   times: number;
   firstAt: Date;
   lastAt: Date;
-  /** Whether the same has gone well since. */
+  /** Whether the same duty has succeeded since. */
   isPast: boolean;
 }
 
@@ -262,20 +281,20 @@ export interface WorkerFault {
 export interface DeadMessage {
   messageId: string;
   queueName: string;
-  /** The run that it was to replay; absent for the message of a step. */
+  /** The run that the message was to replay; absent for the message of a step. */
   runId?: string;
   /** How often it was delivered. */
   attempt: number;
-  /** What went wrong the last time. */
+  /** The error of the latest delivery. */
   error?: string;
   createdAt: Date;
   /** When it was given up. */
   deadAt: Date;
 }
 
-/** Ordered bytes that a run produces, readable while they are written. */
+/** Streams: ordered bytes that a run produces, readable while they are written. */
 export interface Streamer {
-  /** Milliseconds that the SDK gathers chunks before it writes them. */
+  /** For how many milliseconds the SDK gathers chunks before a write. */
   streamFlushIntervalMs?: number;
   /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
   writeToStream(
@@ -292,13 +311,13 @@ export interface Streamer {
   /** Ends a stream: its readers end when they have read everything. */
   closeStream(name: string, runId: string | Promise<string>): Promise<void>;
   /**
-   * Reads from a chunk on, waiting for more until the stream is closed. A negative index counts
-   * from the end of what is there now. Chunks without bytes are left out.
+   * Reads from a chunk on, and waits for more chunks until the stream is closed. A negative index
+   * counts from the end of the present chunks. Chunks without bytes are left out.
    */
   readFromStream(name: string, startIndex?: number): Promise<ReadableStream<Uint8Array>>;
   /** The names of the streams that a run has written to. */
   listStreamsByRunId(runId: string): Promise<string[]>;
-  /** A page of the chunks that are there now; `limit` is 100 unless told, at most 1000. */
+  /** A page of the present chunks; `limit` is 100 by default and at most 1000. */
   getStreamChunks(
     name: string,
     runId: string,
@@ -308,14 +327,14 @@ export interface Streamer {
   getStreamInfo(name: string, runId: string): Promise<{ tailIndex: number; done: boolean }>;
 }
 
-/** What Hookline offers the person who runs a World, beyond what the SDK asks for. */
+/** Functions for operators, beyond those that the SDK needs. */
 export interface Upkeep {
   /**
-   * Copies the database into a new file that only its owner can read, while it is being used.
+   * Copies the database into a new file that only its owner can read. The database may be in use.
    *
-   * @param file - The file to make; from the working directory when it is relative.
-   * @returns What is in the copy, which has been checked and is on disk.
-   * @throws WorkflowWorldError when there is such a file already, or it cannot be written.
+   * @param file - The file to make; a relative path starts at the working directory.
+   * @returns The size and content of the copy. The copy is checked and on disk.
+   * @throws WorkflowWorldError when the file exists already, or cannot be written.
    */
   backup(file: string): Promise<{ bytes: number; runs: number; events: number }>;
 }
@@ -327,12 +346,12 @@ export interface Upkeep {
 /** A stored payload: the SDK's bytes, or for spec version 1 a JSON value. */
 export type SerializedData = unknown;
 
-/** How much a read returns; `'none'` leaves payloads out. */
+/** Whether a read returns payloads; `'none'` leaves them out. */
 export interface ReadOptions {
   resolveData?: 'none' | 'all';
 }
 
-/** Which page of a list; `cursor` is the one of the page before. */
+/** Selects a page of a list; `cursor` comes from the page before. */
 export interface PageRequest {
   pagination?: { limit?: number; cursor?: string; sortOrder?: 'asc' | 'desc' };
 }
@@ -359,9 +378,11 @@ export interface ListStepsOptions extends ReadOptions, PageRequest {
 /** Options of `queue`. */
 export interface QueueMessageOptions {
   deploymentId?: string;
-  /** While a message with this key is queued, another one with it is that message. */
+  /**
+   * While a message with this key is queued, enqueueing another one with it returns that message.
+   */
   idempotencyKey?: string;
-  /** Sent along with a delivery by HTTP. */
+  /** Headers that a delivery by HTTP carries. */
   headers?: Record<string, string>;
   /** Seconds before the first delivery. */
   delaySeconds?: number;
@@ -377,7 +398,7 @@ export interface CreateEventOptions extends ReadOptions {
   occurredAt?: Date;
 }
 
-/** Where a run stands. */
+/** The status of a run. */
 export type RunStatus = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
 
 /** An error as events and entities store it. */
@@ -387,7 +408,7 @@ export interface StructuredError {
   code?: string;
 }
 
-/** What a run has whatever its status. */
+/** The fields of a run in every status. */
 export interface RunBase {
   runId: string;
   deploymentId: string;
@@ -466,17 +487,19 @@ export interface Hook {
   hookId: string;
   /** The secret that names this hook. */
   token: string;
-  /** The owner (team or user) of this hook; this World, which has none, says `hookline`. */
+  /**
+   * The owner (team or user) of this hook; this World has no owners, so it is always `hookline`.
+   */
   ownerId: string;
-  /** The project of this hook; this World, which has none, says `hookline`. */
+  /** The project of this hook; this World has no projects, so it is always `hookline`. */
   projectId: string;
   /** The environment in which this hook was created. */
   environment: string;
   /**
-   * What the workflow attached to the hook when it created it.
+   * The metadata that the workflow gave the hook.
    *
-   * `getHookByToken()` and `resumeHook()` by token give the value itself; a hook read from
-   * the World (`world.hooks`) has it as stored bytes. The key is absent when there is none.
+   * `getHookByToken()` and `resumeHook()` with a token return the value itself; a hook read from
+   * the World (`world.hooks`) has the stored bytes. Without metadata the key is absent.
    */
   metadata?: any;
   /** When this hook was created. */
@@ -499,7 +522,7 @@ export interface Wait {
   specVersion?: number;
 }
 
-/** What `events.create` returns: the event, and the entity that it changed. */
+/** The result of `events.create`: the event, and the entity that it changed. */
 export interface EventResult {
   /** Absent for the few events that change an entity without being stored. */
   event?: Event;
@@ -507,7 +530,7 @@ export interface EventResult {
   step?: Step;
   hook?: Hook;
   wait?: Wait;
-  /** The log so far, when it came along complete or in part. */
+  /** The log so far, complete or in part, if the World returns it with the event. */
   events?: Event[];
   cursor?: string | null;
   hasMore?: boolean;
@@ -524,11 +547,11 @@ export interface EventRequest {
   /** Ties the event to its step, hook or wait; `run_*` events have none. */
   correlationId?: string;
   specVersion?: number;
-  /** As in {@link Event} of the same type. */
+  /** The data of the event, as in {@link Event} of the same type. */
   eventData?: object;
 }
 
-/** What every event has. */
+/** The fields of every event. */
 export interface EventBase<Type extends string> {
   runId: string;
   eventId: string;
@@ -547,7 +570,7 @@ export interface EntityEvent<Type extends string> extends EventBase<Type> {
   correlationId: string;
 }
 
-/** What a run is created from. */
+/** The data from which a run is created. */
 export interface RunCreation {
   deploymentId: string;
   workflowName: string;

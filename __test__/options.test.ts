@@ -61,15 +61,15 @@ const revoked = () => {
   return proxy;
 };
 
-describe('an option that is none is BAD_CONFIG, naming the option and what it may be', () => {
+describe('an option that is none is BAD_CONFIG, naming the option and what it must be', () => {
   const wrong: [string, unknown, RegExp][] = [
-    ['url', {}, /"url" .* is an object, but may be a text/],
+    ['url', {}, /"url" .* is an object, but must be a string/],
     ['url', 42, /"url" .* is a number/],
     ['url', Symbol(SECRET), /"url" .* is a symbol/],
     ['url', () => SECRET, /"url" .* is a function/],
     ['url', 'a\ud800', /"url" .* half of a surrogate pair/],
-    ['durability', ['full'], /"durability" .* is an array, but may be 'full' or 'normal'/],
-    ['concurrency', Number.NaN, /"concurrency" .* is NaN, but may be a number from 1 to 10000/],
+    ['durability', ['full'], /"durability" .* is an array, but must be 'full' or 'normal'/],
+    ['concurrency', Number.NaN, /"concurrency" .* is NaN, but must be a number from 1 to 10000/],
     ['concurrency', Number.POSITIVE_INFINITY, /"concurrency" .* is Infinity/],
     ['concurrency', 1.5, /"concurrency" .* is a number/],
     ['concurrency', 5n, /"concurrency" .* is a bigint/],
@@ -79,7 +79,7 @@ describe('an option that is none is BAD_CONFIG, naming the option and what it ma
     [
       'encryptionKeys',
       42,
-      /"encryptionKeys" .* is a number, but may be a text id:base64, or a list/,
+      /"encryptionKeys" .* is a number, but must be a string id:base64, or a list/,
     ],
     ['encryptionKeys', [SECRET, 42], /"encryptionKeys" .* is an array/],
     ['encryptionKeys', { [SECRET]: SECRET }, /"encryptionKeys" .* is an object/],
@@ -90,7 +90,7 @@ describe('an option that is none is BAD_CONFIG, naming the option and what it ma
       /"encryptionKeys" .* cannot be read/,
     ],
     ['tokens', 1, /"tokens" .* is a number/],
-    ['traceTokens', 1, /"traceTokens" .* is a number, but may be true or false/],
+    ['traceTokens', 1, /"traceTokens" .* is a number, but must be true or false/],
     ['streamFlushIntervalMs', -1, /"streamFlushIntervalMs" .* is a number/],
     ['streamFlushIntervalMs', '5', /"streamFlushIntervalMs" .* is a string/],
     ['streamFlushIntervalMs', Number.NaN, /"streamFlushIntervalMs" .* is NaN/],

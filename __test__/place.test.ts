@@ -145,7 +145,7 @@ test('the setting is local or any, as an option too', async () => {
   await expect(bad.closeStream('s', 'wrun_s')).rejects.toMatchObject({
     code: 'BAD_CONFIG',
     message: expect.stringContaining(
-      'WORKFLOW_HOOKLINE_FILE_SYSTEM is "nfs", but may be local, any',
+      'WORKFLOW_HOOKLINE_FILE_SYSTEM is "nfs", but must be local, any',
     ),
   });
   const any = createWorld({ url: newDatabase(), fileSystem: 'any' });

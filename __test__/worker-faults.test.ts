@@ -63,7 +63,7 @@ describe('a worker whose queue has a damaged page', () => {
     expect(report.doctorAfterTheEnd).toEqual([
       expect.objectContaining({
         state: 'warning',
-        found: expect.stringContaining('none lives on this host'),
+        found: expect.stringContaining('none is alive on this host'),
       }),
     ]);
   });

@@ -32,6 +32,8 @@ export function startChild(script, args, execArgv = [], env = {}) {
 
 /** The child's side: answers commands until it is told to stop, then calls `close`. */
 export function obey(commands, close) {
+  // Its parent has been killed.
+  process.once('disconnect', () => process.exit(1));
   process.on('message', async ({ command, options }) => {
     if (command === 'stop') {
       await close();

@@ -24,8 +24,13 @@ let written = 0;
 /** Chunks that were due before belong to an earlier load. */
 let since = 0;
 let allArrived = () => undefined;
+let isClosing = false;
 
-obey({ open, load, end }, () => world.close());
+obey({ open, load, end }, () => {
+  // After a load that never arrived the streams are still open. They fail when the World closes.
+  isClosing = true;
+  return world.close();
+});
 
 async function createNamed(name, at) {
   if (name === 'world-local') {
@@ -47,7 +52,7 @@ async function open({ count, bytes }) {
   streams = runIds.map((runId) => {
     const name = `${runId.replace('wrun_', 'strm_')}_user`;
     const writer = new WorkflowServerWritableStream(name, runId).getWriter();
-    return { writer, read: readAll(name, bytes) };
+    return { writer, read: readAll(name, bytes).catch(fail) };
   });
 }
 
@@ -125,6 +130,7 @@ async function end() {
 }
 
 function fail(error) {
+  if (isClosing) return;
   console.error(error);
   process.exit(1);
 }

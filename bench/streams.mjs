@@ -49,6 +49,13 @@ const load = {
 const folder = await mkdtemp(join(options.folder, 'hookline-streams-'));
 let server;
 let places = 0;
+// A server that outlives its benchmark would be left behind.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    server?.stop();
+    process.exit(1);
+  });
+}
 try {
   server = options['world-postgres'] ? await postgres() : undefined;
   const worlds = measuredWorlds();

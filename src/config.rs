@@ -147,7 +147,7 @@ impl Config {
         )?;
         let location = location(raw.url.as_deref())?;
         if raw.for_tests.is_some() && !matches!(location, Location::Memory(_)) {
-            let message = "a World of hookline/testing is in memory: give it a :memory: URL";
+            let message = "a World of hookline/testing lives in memory: give it a :memory: URL";
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         }
         choose("TRACE_TOKENS", raw.trace_tokens.as_deref(), &[("false", false), ("true", true)])?;
@@ -221,7 +221,7 @@ impl Config {
 fn bad(variable: &str, value: &str, allowed: &str) -> WorldError {
     WorldError::new(
         ErrorKind::BadConfig,
-        format!("WORKFLOW_HOOKLINE_{variable} is \"{value}\", but may be {allowed}"),
+        format!("WORKFLOW_HOOKLINE_{variable} is \"{value}\", but must be {allowed}"),
     )
 }
 
@@ -345,7 +345,7 @@ pub fn app_url(value: String) -> Result<String, WorldError> {
     }
     Err(WorldError::new(
         ErrorKind::BadConfig,
-        "what WORKFLOW_LOCAL_BASE_URL or PORT says of this app is no http:// URL, and deliveries come \
+        "WORKFLOW_LOCAL_BASE_URL or PORT does not give an http:// URL of this app, and deliveries come \
          by plain HTTP: set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL of this app",
     ))
 }
@@ -365,7 +365,7 @@ fn workflow_prefix(namespace: Option<&str>) -> Result<String, WorldError> {
     Err(WorldError::new(
         ErrorKind::BadConfig,
         format!(
-            "WORKFLOW_QUEUE_NAMESPACE is \"{namespace}\", but may be lower-case letters and digits, \
+            "WORKFLOW_QUEUE_NAMESPACE is \"{namespace}\", but must be lower-case letters and digits, \
              a letter first"
         ),
     ))

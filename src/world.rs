@@ -335,7 +335,9 @@ impl Engine {
             EventBody::RunCreated(creation) if creation.wakes => {
                 self.store.append_event(request, done);
             }
-            _ => done.settle(Err(WorldError::invalid("a start is a run_created that wakes"))),
+            _ => done.settle(Err(WorldError::invalid(
+                "a start must be a run_created event that wakes the run",
+            ))),
         }
     }
 
@@ -346,7 +348,7 @@ impl Engine {
     pub fn resume_hook(&self, request: EventRequest, done: Completion<EventReply>) {
         match request.body {
             EventBody::HookReceived { .. } => self.store.append_event(request, done),
-            _ => done.settle(Err(WorldError::invalid("a resume is a hook_received event"))),
+            _ => done.settle(Err(WorldError::invalid("a resume must be a hook_received event"))),
         }
     }
 
@@ -358,7 +360,7 @@ impl Engine {
     pub fn resume_hook_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
         match request.body {
             EventBody::HookReceived { .. } => self.store.resume_once(request, key, done),
-            _ => done.settle(Err(WorldError::invalid("a resume is a hook_received event"))),
+            _ => done.settle(Err(WorldError::invalid("a resume must be a hook_received event"))),
         }
     }
 
@@ -456,7 +458,7 @@ impl Engine {
     pub fn redrive(&self, message_id: &str, done: Completion<MessageId>) {
         match MessageId::parse(message_id) {
             Some(id) => self.store.redrive(id, done),
-            None => done.settle(Err(WorldError::invalid("that is no id of a message"))),
+            None => done.settle(Err(WorldError::invalid("this is not the id of a message"))),
         }
     }
 

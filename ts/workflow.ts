@@ -1,7 +1,8 @@
 /**
- * What workflow code gets instead of this package: the SDK bundles workflows with the condition
- * `workflow`, and they run in a sandbox without Node. The errors are real, so that a workflow can
- * recognise one that a step has thrown; the functions say where they belong.
+ * The module that workflow code gets instead of this package: the SDK bundles workflows with the
+ * condition `workflow`, and they run in a sandbox without Node. The error classes are real, so that
+ * a workflow can recognise an error of a step. Each function throws an error that says where to
+ * call it.
  */
 
 export { IDEMPOTENCY_WINDOW_MS } from './api/limits';

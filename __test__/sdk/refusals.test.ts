@@ -62,7 +62,7 @@ describe.each(['direct', 'http'])('by delivery %s', (delivery) => {
 
   test('a sleep until no date ends the run, and explain says why', async () => {
     const runId = await app.start('refusedSleep');
-    const reason = 'The end of a sleep (eventData.resumeAt) must be a date, but is none.';
+    const reason = 'The end of a sleep (eventData.resumeAt) must be a valid date.';
     expect((await failed(runId)).error?.message).toBe(reason);
     expect(await app.ask('replays', { name: 'refusedSleep' })).toBe(1);
     expect(await explained(data, runId)).toContain(reason);

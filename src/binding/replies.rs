@@ -159,7 +159,7 @@ impl Serialize for StoredJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match serde_json::from_str::<&RawValue>(&self.0) {
             Ok(raw) => raw.serialize(serializer),
-            Err(_) => Err(S::Error::custom("a value of an event or of a run is no JSON")),
+            Err(_) => Err(S::Error::custom("a value of an event or of a run is not JSON")),
         }
     }
 }

@@ -182,7 +182,7 @@ fn body(
         }
         EventType::HookDisposed => EventBody::HookDisposed { hook: id()? },
         EventType::HookConflict => {
-            return Err(WorldError::invalid("hook_conflict is written by the World alone"));
+            return Err(WorldError::invalid("only the World itself writes hook_conflict"));
         }
         EventType::WaitCreated => EventBody::WaitCreated {
             wait: id()?,
@@ -355,7 +355,7 @@ const CHALLENGE_LENGTH_MAX: usize = 100;
 /// A challenge that this process may answer.
 pub fn challenge(text: String) -> Result<String, WorldError> {
     match text.is_empty() || text.len() > CHALLENGE_LENGTH_MAX {
-        true => Err(WorldError::invalid("that is no challenge")),
+        true => Err(WorldError::invalid("the challenge is malformed")),
         false => Ok(text),
     }
 }
@@ -385,7 +385,7 @@ impl ListQuery {
             None => order,
             Some("asc") => SortOrder::Ascending,
             Some("desc") => SortOrder::Descending,
-            Some(_) => return Err(WorldError::invalid("sortOrder is neither asc nor desc")),
+            Some(_) => return Err(WorldError::invalid("sortOrder must be asc or desc")),
         };
         Ok(PageRequest {
             limit: limit(self.limit)?,
@@ -510,7 +510,7 @@ impl StreamChunks {
         match self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
             None => Ok(0),
             Some(cursor) => cursor.parse().ok().filter(|index| *index >= 0).ok_or_else(|| {
-                WorldError::invalid("the cursor is not one that this stream gave out")
+                WorldError::invalid("the cursor is not from this stream; start without a cursor")
             }),
         }
     }

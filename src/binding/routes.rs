@@ -38,8 +38,9 @@ impl NativeWorld {
         body: String,
     ) -> Result<JsValue> {
         let proof = self.admissions().and_then(|admissions| {
-            let status = u16::try_from(status)
-                .map_err(|_| WorldError::invalid("that is no status of an answer over HTTP"))?;
+            let status = u16::try_from(status).map_err(|_| {
+                WorldError::invalid("the status of an answer must be an HTTP status")
+            })?;
             Ok(admissions.secret()?.prove_answer(&request_proof, status, body.as_bytes()))
         });
         promise::answer(&env, proof.and_then(replies::proof))

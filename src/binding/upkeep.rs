@@ -44,7 +44,7 @@ struct Place {
 
 impl ImportedEvent {
     fn past(self, bytes: &[u8]) -> std::result::Result<PastEvent, WorldError> {
-        let outside = || WorldError::invalid("a payload stands outside of the bytes");
+        let outside = || WorldError::invalid("a payload lies outside of the bytes");
         let payload = match self.payload {
             None => None,
             Some(Place { at, len }) => {

@@ -128,7 +128,7 @@ impl<A: Awaited> Board<A> {
             let mut state = lock(&self.state);
             if state.waiters.contains_key(&id) {
                 drop(state);
-                return done.settle(Err(WorldError::invalid("this waiter waits already")));
+                return done.settle(Err(WorldError::invalid("this waiter is in use already")));
             }
             if state.waiters.is_empty() {
                 (self.watch_elsewhere)(true);

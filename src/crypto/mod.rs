@@ -78,7 +78,7 @@ impl KeyRing {
                 bad_ring(&format!("entry {place} of the key ring {reason}"))
             })?;
             if keys.iter().any(|earlier| earlier.id == key.id) {
-                return Err(bad_ring(&format!("the key id \"{}\" stands there twice", key.id)));
+                return Err(bad_ring(&format!("the key id \"{}\" is there twice", key.id)));
             }
             keys.push(key);
         }
@@ -125,8 +125,8 @@ impl KeyRing {
             WorldError::new(
                 ErrorKind::EncryptionKeyMissing,
                 format!(
-                    "the arguments of run \"{run_id}\" were encrypted under none of the keys of this \
-                     process ({}): give every process the same {VARIABLE}",
+                    "no key of this process ({}) opens the arguments of run \"{run_id}\": give every \
+                     process the same {VARIABLE}",
                     ids.join(", ")
                 ),
             )
@@ -190,7 +190,7 @@ pub fn is_encrypted_by_sdk(payload: &[u8]) -> bool {
 /// What is needed is sealed under a key that is not in the ring.
 pub fn key_missing(id: &str) -> WorldError {
     let message = format!(
-        "the encryption key \"{id}\" is not in the key ring: add it to {VARIABLE}, behind the newest"
+        "the encryption key \"{id}\" is not in the key ring: add it to {VARIABLE}, after the newest key"
     );
     WorldError::new(ErrorKind::EncryptionKeyMissing, message).with("keyId", id)
 }
@@ -198,8 +198,8 @@ pub fn key_missing(id: &str) -> WorldError {
 /// The ring's key with this id is not the one that was used.
 pub fn key_wrong(id: &str) -> WorldError {
     let message = format!(
-        "the encryption key \"{id}\" of {VARIABLE} is not the one that this database was sealed \
-         with, or what was sealed has been damaged: give the key its own id"
+        "the encryption key \"{id}\" of {VARIABLE} is not the key of that id that sealed this \
+         database, or the sealed data is damaged: give each key an id of its own"
     );
     WorldError::new(ErrorKind::EncryptionKeyWrong, message).with("keyId", id)
 }

@@ -136,7 +136,7 @@ impl RunId {
         let age_ms = now_ms - ulid.timestamp_ms() as i64;
         if age_ms > RUN_ID_AGE_MS_MAX {
             return Some(format!(
-                "run id \"{self}\" was made {} s ago, more than the {} s that a start may take",
+                "run id \"{self}\" was made {} s ago, but a start takes only ids of the last {} s",
                 age_ms / 1000,
                 RUN_ID_AGE_MS_MAX / 1000
             ));

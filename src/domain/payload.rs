@@ -7,7 +7,7 @@ pub const PAYLOAD_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Why a value of this many bytes cannot be stored, or `None` when it can.
 pub fn unstorable_because(bytes: usize) -> Option<String> {
     (bytes > PAYLOAD_BYTES_MAX).then(|| {
-        format!("a value of {bytes} bytes cannot be stored (at most {PAYLOAD_BYTES_MAX}): keep it elsewhere, and store where")
+        format!("a value of {bytes} bytes is too large to be stored (at most {PAYLOAD_BYTES_MAX}): keep it elsewhere, and store its address")
     })
 }
 

@@ -24,11 +24,11 @@ pub enum Refusal {
     #[error("run \"{run_id}\" is {} already: nothing can be started in it", .status.as_str())]
     RunExpired { run_id: RunId, status: RunStatus },
     #[error(
-        "the run uses spec version {0}, this engine executes up to {WORLD_SPEC_VERSION}: upgrade hookline"
+        "the run uses spec version {0}, but this engine executes versions up to {WORLD_SPEC_VERSION}: upgrade hookline"
     )]
     RunTooNew(u32),
     #[error(
-        "{event_type} is not possible on run \"{run_id}\": it was made by an SDK older than the event log"
+        "{event_type} is not possible on run \"{run_id}\": an SDK older than the event log made the run"
     )]
     RunTooOld { run_id: RunId, event_type: &'static str },
     #[error("step \"{0}\" does not exist")]
@@ -46,20 +46,20 @@ pub enum Refusal {
     #[error("hook \"{0}\" is disposed already")]
     HookDisposed(CorrelationId),
     #[error(
-        "the token of hook \"{hook_id}\" is held by run \"{holder}\": end that run, or dispose its hook"
+        "run \"{holder}\" of this database holds the token of hook \"{hook_id}\": end that run, or dispose its hook"
     )]
     TokenHeld { hook_id: CorrelationId, holder: RunId },
     #[error("this idempotency key has been used for another payload: use a fresh key for it")]
     ResumeKeyReused,
     #[error("only a resume has an idempotency key")]
     NotAResume,
-    #[error("the cursor is not one that this list gave out; start without a cursor")]
+    #[error("the cursor is not from this list; start without a cursor")]
     CursorUnreadable,
     #[error("the token of a hook may have at most {} characters", super::id::TOKEN_LENGTH_MAX)]
     TokenUnacceptable,
     #[error(
-        "this delivery has lost its lease, so it writes nothing more: the message is delivered again, \
-         or has been"
+        "this delivery has lost its lease, so it can write nothing more: the message is delivered \
+         again, or has been"
     )]
     LeaseLost,
     #[error("wait \"{0}\" does not exist")]

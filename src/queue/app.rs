@@ -112,7 +112,7 @@ impl App {
     /// Finds the app, and says why not.
     pub(super) async fn find(&self) -> Result<(), String> {
         let mut why = match &self.address {
-            AppAddress::OfThisProcess => "no server of this process listens".to_owned(),
+            AppAddress::OfThisProcess => "this process has no server that listens".to_owned(),
             AppAddress::At(base_url) => no_address(base_url),
         };
         for place in self.places().await {
@@ -176,7 +176,7 @@ impl App {
     /// Connects, and challenges whoever answers.
     async fn open(&self, place: &Place) -> Result<Connection, String> {
         let at = place.socket;
-        let unreached = |error: String| format!("the app is not reached at {at}: {error}");
+        let unreached = |error: String| format!("the app cannot be reached at {at}: {error}");
         let uri: Uri = format!("http://{at}/").parse().map_err(|_| unreached("no URL".into()))?;
         let stream = self.connector.clone().call(uri).await;
         let stream = stream.map_err(|error| unreached(error.to_string()))?;
@@ -199,15 +199,15 @@ impl App {
         let proof = answer.headers().get(HANDLED_HEADER).and_then(|proof| proof.to_str().ok());
         if !proof.is_some_and(|proof| secret.is_app(&challenge, proof)) {
             return Err(format!(
-                "what answers at {at} (HTTP {status}) does not prove to be this app, so it is given no \
-                 message: it is another program, or the app works on another database, or something \
-                 between drops the headers that begin with x-hookline-"
+                "the server at {at} (HTTP {status}) has not proved that it is this app, so it gets no \
+                 messages: another program answers there, or the app uses another database, or a \
+                 proxy removes the headers that begin with x-hookline-"
             ));
         }
         let closed =
             |_| format!("the app closes each connection at {at}: deliveries need keep-alive");
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        body.map_err(|error| format!("the app gave no whole answer at {at}: {error}"))?;
+        body.map_err(|error| format!("the app's answer at {at} is incomplete: {error}"))?;
         connection.ready().await.map_err(closed)
     }
 
@@ -236,7 +236,7 @@ fn late(place: &Place, within: Duration) -> String {
 fn no_address(base_url: &str) -> String {
     match base_url.parse::<Uri>().ok().as_ref().and_then(host_and_port) {
         Some(host_and_port) => format!("no address is known for {host_and_port}"),
-        None => "no address is known for the URL of the app, which names no host".to_owned(),
+        None => "the URL of the app names no host".to_owned(),
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Worl
 
 /// A panic that was caught. It has been printed; its text may hold a caller's values.
 fn defect() -> WorldError {
-    let message = "a defect of hookline stopped a part of a worker, which goes on; please report the \
-                   panic that the process has printed";
+    let message = "a defect of hookline stopped a part of a worker; the worker goes on. Please report \
+                   the panic that the process has printed";
     WorldError::new(ErrorKind::Internal, message)
 }

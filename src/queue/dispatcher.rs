@@ -95,7 +95,7 @@ impl Dispatcher {
     /// `Internal` when no thread can be started.
     pub fn start(delivering: Delivering) -> Result<Self, WorldError> {
         let failed = |error: std::io::Error| {
-            WorldError::new(ErrorKind::Internal, format!("delivery cannot be started: {error}"))
+            WorldError::new(ErrorKind::Internal, format!("the worker cannot be started: {error}"))
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed)?;

@@ -156,8 +156,8 @@ impl HttpDelivery {
     }
 }
 
-const CHANGED: &str = "the answer does not prove to be the app's: something between changes its status \
-     or its body, or it is another program's.";
+const CHANGED: &str = "the answer does not prove that it comes from the app: a proxy changes its status or \
+     its body, or another program answers.";
 
 /// The headers that a caller gave to its message, but for those that belong to the delivery.
 fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
@@ -190,7 +190,7 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
             Handled::Again { seconds }
         }
         Ok(_) => Handled::Done,
-        Err(_) => Handled::Failed { error: "the route answered something else than JSON".into() },
+        Err(_) => Handled::Failed { error: "the answer of the route is not JSON".into() },
     }
 }
 

@@ -60,8 +60,8 @@ impl<'de> Visitor<'de> for BodyVisitor {
 pub fn of(queue_name: &str, body: &[u8]) -> Result<Purpose, WorldError> {
     let kind = QueueKind::of(queue_name).ok_or_else(|| {
         WorldError::invalid(format!(
-            "the queue name \"{queue_name}\" does not begin with __wkf_workflow_, __wkf_step_ or \
-             their form with a namespace"
+            "the queue name \"{queue_name}\" must begin with __wkf_workflow_ or __wkf_step_, or with \
+             one of them in a namespace (__name_wkf_step_)"
         ))
     })?;
     if kind == QueueKind::Step {

@@ -117,8 +117,8 @@ impl Readiness {
             return;
         }
         let message = format!(
-            "messages are due, and the app does not answer at its address: start it, or check PORT and \
-             WORKFLOW_HOOKLINE_BASE_URL ({reason})"
+            "messages are due, but the app does not answer at its address: start the app, or check PORT \
+             and WORKFLOW_HOOKLINE_BASE_URL ({reason})"
         );
         self.delivering.failed(Duty::ReachApp, &WorldError::new(ErrorKind::NotFound, message));
     }

@@ -216,7 +216,7 @@ impl Work {
                 handled.unwrap_or_else(|error| Handled::NotReached { error: error.message })
             }
             (None, Some(app)) => app.hand_over(delivery).await,
-            (None, None) => Handled::NotReached { error: "the handler has gone".into() },
+            (None, None) => Handled::NotReached { error: "the handler no longer exists".into() },
         }
     }
 

@@ -87,7 +87,6 @@ const NOT_SYNCED: &[&str] = &[
     "lease",
     "admit",
     "delivery_secret",
-    "stream_slice",
     "stream_slices",
     "streams_of_run",
 ];
@@ -174,7 +173,7 @@ fn wait_and_stream(world: &World, counter: &Counter) {
     let complete = || settled(|done| world.store.complete_waits(run_id(2), None, done));
     assert_eq!(counter.of("complete_waits", complete), Ok(1));
     counter.of("write_stream", || world.write("stream", &["chunk"]));
-    counter.of("stream_slice", || world.slice("stream", 0, 1));
+    counter.of("stream_slices", || world.slice("stream", 0, 1));
     counter.of("close_stream", || world.close_stream("stream"));
 }
 

@@ -20,12 +20,14 @@ import { flushInBackground, outlivingTheRequest } from './background';
 import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
 import { type ResumedRun, type ResumeSpan, tracedResume } from './telemetry';
 
-/** Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one. */
+/**
+ * Longest token that a hook can have, in UTF-16 units; the addon refuses to create a longer one.
+ */
 const TOKEN_LENGTH_MAX = 65_536;
 
 /**
- * Where a call works, found once: the World of the process may be another when it ends, as in a test
- * that does not wait for it.
+ * The World and engine of a call, found once: the World of the process may have changed when the
+ * call ends, as in a test that does not await it.
  */
 export interface Place {
   engine: Engine;
@@ -35,7 +37,7 @@ export interface Place {
 /** A hook to resume. */
 export interface Target {
   hook: Hook;
-  /** What dehydration must know of the run. */
+  /** The facts about the run that dehydration needs. */
   run: ResumedRun;
 }
 
@@ -43,8 +45,8 @@ export interface Target {
  * Sends a payload to a hook and wakes its run; both are on disk when the promise resolves.
  *
  * @throws HookNotFoundError with the token, when no live hook has it.
- * @throws IdempotencyConflictError when the idempotency key stands for another payload.
- * @throws WorkflowRunNotFoundError when the hook's run is gone.
+ * @throws IdempotencyConflictError when the idempotency key was used for another payload.
+ * @throws WorkflowRunNotFoundError when the hook's run does not exist.
  * @throws TypeError for an argument that is neither a token nor a hook.
  * @throws the SDK's `WorkflowRuntimeError` for a payload that cannot be serialized; nothing is
  *   written then.
@@ -64,7 +66,7 @@ export function resumeHook(
 }
 
 /**
- * The live hook that a token names, its metadata hydrated.
+ * Finds the live hook with a token, its metadata hydrated.
  *
  * @throws HookNotFoundError with the token, when no live hook has it.
  */
@@ -73,7 +75,7 @@ export async function getHookByToken(token: string): Promise<Hook> {
   checkToken(token);
   const engine = currentEngine();
   const native = await engine.look();
-  // Without its run: a hook cannot outlive it here.
+  // The run is not loaded, because a hook cannot outlive its run in this World.
   const { json, bytes } = await settled<{ hook: NativeRecord }>(native.getHookByToken(token));
   return hydrated(toHook(json.hook, bytes), engine);
 }
@@ -114,28 +116,28 @@ async function resumeByToken(
   try {
     target = await findByToken(native, token);
   } catch (error) {
-    // Another call with the same key may have resumed it meanwhile, and so have ended its run.
+    // Another call with the same key may have resumed the hook meanwhile, and so ended its run.
     const earlier = sending.once && (await hookOfEarlierResume(native, sending.once));
     if (earlier) return hydrated(earlier, engine);
     throw error;
   }
-  // Also when the caller gives a key: the metadata needs the run's own.
+  // Needed even if the caller gives a key, because the run's own key decrypts the metadata.
   const key = await runKey(engine, target.hook.runId);
   await hydrated(target.hook, engine, key);
   return resumeTarget(place, target, payload, { encryptionKey: key, ...sending });
 }
 
-/** How a payload is sent. */
+/** Options of sending a payload. */
 export interface Sending {
-  /** The run's own unless given. */
+  /** Default: the run's own key. */
   encryptionKey?: CryptoKey;
-  /** Only if no resume with this key has been done. */
+  /** Resumes only if no earlier resume had this key. */
   once?: ResumeKey;
-  /** Who is told of it. */
+  /** The span that learns about the resume. */
   span?: ResumeSpan;
 }
 
-/** Sends a payload to a hook that has been found. Streams go to `world` if it is given. */
+/** Sends a payload to a hook that was found. Streams in the payload go to `world`, if given. */
 export async function resumeTarget(
   { engine, native }: Place,
   { hook, run }: Target,
@@ -161,7 +163,7 @@ export async function resumeTarget(
   try {
     await settled(once ? native.resumeHookOnce(request, bytes) : native.resumeHook(request, bytes));
   } catch (error) {
-    // SDK 4.8.9 puts the hook's id there when the hook object was given; callers look for the token.
+    // For a hook object, SDK 4.8.9 puts the hook's id into the error; our callers need the token.
     throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
   }
   span?.committed(run);
@@ -176,7 +178,7 @@ export async function findByToken(native: NativeWorld, token: string): Promise<T
   return { hook: toHook(json.hook, bytes), run: json.run };
 }
 
-/** The same hook, its metadata the value that the workflow gave; `known` spares asking for the key. */
+/** Returns the same hook with its metadata as a value; `known` saves looking up the key. */
 export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): Promise<Hook> {
   if (hook.metadata !== undefined) {
     const key = known ?? (await runKey(engine, hook.runId));
@@ -185,8 +187,8 @@ export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): P
   return hook;
 }
 
-// By hook object the hook itself is not looked up: the caller's object is what comes back, and the
-// atomic operation is what notices that it is gone.
+// For a hook object the hook itself is not looked up: the call returns the caller's object, and the
+// atomic operation notices when the hook is gone.
 async function findRunOf(native: NativeWorld, hook: Hook): Promise<Target> {
   const { json } = await settled<{ run: Target['run'] }>(native.runForResume(hook.runId));
   return { hook, run: json.run };
@@ -213,7 +215,7 @@ const OPTIONS = ['encryptionKey', 'idempotencyKey', 'idempotencyWindow'];
 
 /**
  * The third argument is the SDK's `encryptionKeyOverride`, or our options. Options are a plain
- * object, which a key of Web Crypto never is, in whatever realm either was made.
+ * object, and a key of Web Crypto never is, in any realm.
  */
 function optionsOf(keyOrOptions: CryptoKey | ResumeHookOptions | undefined): ResumeHookOptions {
   if (keyOrOptions === undefined || keyOrOptions === null) return {};
@@ -242,7 +244,7 @@ function tokenOf(tokenOrHook: unknown): string {
 
 /**
  * Refuses a token that no hook can have, without asking the database. A lone surrogate would be
- * replaced on its way to the store, and then name somebody else's hook.
+ * replaced on its way to the store, and the token might then name another hook.
  */
 export function checkToken(token: string): void {
   if (token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;

@@ -1,8 +1,9 @@
 /**
- * What identifies a keyed resume: digests of its key and of its payload.
+ * Identifies a resume with an idempotency key: by digests of its key and of its payload.
  *
- * The payload is digested as it is serialized, before encryption, which differs from call to call.
- * So the same value gives the same digest in every process; the order of an object's fields counts.
+ * The digest is of the serialized payload before encryption, because encryption differs from call
+ * to call. So the same value gives the same digest in every process; the order of an object's
+ * fields matters.
  */
 import { createHash } from 'node:crypto';
 import type { Hook } from '../../index';
@@ -14,7 +15,7 @@ import { IDEMPOTENCY_WINDOW_MS } from './limits';
 /** Longest idempotency key, in UTF-16 units. */
 const KEY_LENGTH_MAX = 1024;
 
-/** A key as it crosses. */
+/** A key as it crosses to the addon. */
 export interface ResumeKey {
   token: string;
   keyDigest: string;
@@ -23,10 +24,10 @@ export interface ResumeKey {
 }
 
 /**
- * The key of a resume.
+ * Makes the key of a resume.
  *
- * @throws TypeError for a key that is no text or too long, and for a payload with streams: two
- *   streams cannot be compared without reading them.
+ * @throws TypeError for a key that is not a string or is too long, and for a payload with streams:
+ *   two streams cannot be compared without reading them.
  */
 export async function resumeKey(
   token: string,
@@ -43,10 +44,10 @@ export async function resumeKey(
   const uploads: Promise<unknown>[] = [];
   const serialized = await serializedForDigest(payload, uploads);
   if (uploads.length > 0) {
-    // They go nowhere; what becomes of them is nobody's business.
+    // The streams are discarded, so their failures do not matter.
     for (const upload of uploads) upload.catch(() => undefined);
     throw new TypeError(
-      'A payload with streams cannot have an idempotencyKey: read them, and send what they hold.',
+      'A payload with streams cannot have an idempotencyKey: read the streams, and send their contents.',
     );
   }
   const keyDigest = digest(JSON.stringify([token, idempotencyKey]));
@@ -54,9 +55,9 @@ export async function resumeKey(
 }
 
 /**
- * The hook that an earlier resume with this key found, its metadata as stored; it may have gone.
+ * The hook of an earlier resume with this key, its metadata as stored; it may no longer be live.
  *
- * @throws IdempotencyConflictError when the key stands for another payload.
+ * @throws IdempotencyConflictError when the key was used for another payload.
  */
 export async function hookOfEarlierResume(
   native: NativeWorld,

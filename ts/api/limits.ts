@@ -1,4 +1,4 @@
 /** Limits that users may name. */
 
-/** How long an idempotency key is remembered unless the call says otherwise: seven days. */
+/** For how many milliseconds an idempotency key is kept by default: seven days. */
 export const IDEMPOTENCY_WINDOW_MS = 7 * 24 * 60 * 60 * 1000;

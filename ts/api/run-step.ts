@@ -1,4 +1,4 @@
 /** `runStep`, which `workflow/api` exports for its own compiler. */
 
-/** Does nothing, as the SDK's own: it is only ever compiled away. */
+/** Does nothing, like the SDK's own: the SDK's compiler removes its calls. */
 export function runStep(): void {}

@@ -1,5 +1,6 @@
 /**
- * `getRun` and `Run`, as `workflow/api` documents them; the return value comes by push.
+ * `getRun` and `Run`, as `workflow/api` documents them; a commit delivers the return value, without
+ * polling.
  */
 import type {
   Run as PublicRun,
@@ -26,12 +27,12 @@ import { SPEC_VERSION } from '../sdk/spec-version';
 import { encryptionKeyOf } from '../world/keys';
 import { currentWorld, engineOf } from '../world/world';
 
-/** A run that exists, or may exist: nothing is looked up before it is asked for. */
+/** A run that may exist: the object looks nothing up before a property is read. */
 export class Run<TResult> implements PublicRun<TResult> {
   readonly runId: string;
   readonly #world: World;
 
-  /** `world` is the one that the run was started on; the current one unless told. */
+  /** `world` is the World that the run was started on. Default: the current World. */
   constructor(runId: string, world: World = currentWorld()) {
     this.runId = runId;
     this.#world = world;
@@ -79,7 +80,8 @@ export class Run<TResult> implements PublicRun<TResult> {
     const world = this.#world;
     const { runId } = this;
     const name = streamName(runId, options.namespace);
-    // Looked up when the first chunk is there: a stream that nobody reads must not fail on its own.
+    // The key is looked up when the first chunk arrives, because a stream without a reader must not
+    // fail.
     const key = async () => encryptionKeyOf(world, await world.runs.get(runId));
     const stream = openReadable({ runId, name, key, ...options }, world);
     const getTailIndex = async () => (await world.getStreamInfo(name, runId)).tailIndex;
@@ -106,7 +108,7 @@ export class Run<TResult> implements PublicRun<TResult> {
   #engine(): Engine {
     const engine = engineOf(this.#world);
     if (typeof this.runId !== 'string') throw invalid('runId must be a string.');
-    if (!engine) throw invalid('This World is not one of hookline.');
+    if (!engine) throw invalid('This World is not a World of hookline.');
     return engine;
   }
 
@@ -128,12 +130,15 @@ export class Run<TResult> implements PublicRun<TResult> {
   }
 }
 
-/** The run with this id, which is not looked up: `await run.exists` says whether there is one. */
+/**
+ * Makes an object for the run with this id without a look-up: `await run.exists` tells whether it
+ * exists.
+ */
 export function getRun<TResult>(runId: string): Run<TResult> {
   return new Run(runId);
 }
 
-/** What the SDK calls the stream of a run's `getWritable()`. */
+/** The SDK's name for the stream of a run's `getWritable()`. */
 function streamName(runId: string, namespace: string | undefined): string {
   const name = `${runId.replace('wrun_', 'strm_')}_user`;
   return namespace ? `${name}_${Buffer.from(namespace).toString('base64url')}` : name;

@@ -1,6 +1,6 @@
 /**
- * `start`, as `workflow/api` documents it, in one commit: the run and the message that starts it are
- * both on disk when the promise resolves, and neither is when it rejects.
+ * `start`, as `workflow/api` documents it, in one commit: the run and the message that starts it
+ * are both on disk when the promise resolves, and neither is when it rejects.
  */
 import type { CryptoKey, StartOptions, World } from '../../index';
 import { answerOf, settled } from '../native/binding';
@@ -15,10 +15,10 @@ import { flushInBackground, outlivingTheRequest } from './background';
 import { Run } from './run';
 import { type StartSpan, traceCarrier, tracedStart } from './telemetry';
 
-/** What the SDK's build puts on every workflow function. */
+/** The property that the SDK's build adds to every workflow function. */
 type Workflow = { workflowId?: string } | null | undefined;
 
-/** The names that the SDK lets into a queue name. */
+/** The workflow names that the SDK accepts in a queue name. */
 const WORKFLOW_NAME = /^[\w\-./@()[\]]+$/;
 
 /** Runs of the first spec version hold plain values instead of bytes. */
@@ -29,8 +29,8 @@ let hasWarnedOfLatest = false;
 /**
  * Starts a run of a workflow.
  *
- * @throws the SDK's `WorkflowRuntimeError` for what is no workflow function, or for arguments that
- *   cannot be serialized; nothing is written then.
+ * @throws the SDK's `WorkflowRuntimeError` for a value that is not a workflow function, or for
+ *   arguments that cannot be serialized; then nothing is written.
  * @throws WorkflowWorldError when the database cannot be used.
  */
 export function start(
@@ -59,7 +59,10 @@ async function begin(
 ): Promise<Run<unknown>> {
   const world = (options.world as World | undefined) ?? currentWorld();
   const engine = engineOf(world);
-  if (!engine) throw invalid('start() needs a World of hookline; `options.world` is another one.');
+  if (!engine)
+    throw invalid(
+      'start() needs a World of hookline; `options.world` is a World of another package.',
+    );
   const native = await engine.connect();
   const { runId } = answerOf<{ runId: string }>(native.freshRunId()).json;
   const target = await deploymentOf(world, options.deploymentId);
@@ -91,11 +94,13 @@ async function begin(
   return new Run(runId, world);
 }
 
-/** The workflow's name; refused here, because nothing may be written for one that has no queue. */
+/**
+ * Checks the workflow's name here, because nothing may be written for a name that fits no queue.
+ */
 function nameOf(workflow: Workflow): string {
   const name = workflow?.workflowId;
   if (!name) {
-    // Without the SDK's build every function is an ordinary one.
+    // Without the SDK's build, every workflow function is an ordinary function.
     const missing = missingSdk();
     throw new WorkflowRuntimeError(
       `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
@@ -110,7 +115,7 @@ function nameOf(workflow: Workflow): string {
   return name;
 }
 
-/** The deployment that the run will belong to. There is one here, so `latest` is the current one. */
+/** The deployment of the run. This World has a single deployment, so `latest` means that one. */
 async function deploymentOf(world: World, asked: string | undefined) {
   const current = await world.getDeploymentId();
   if (asked === 'latest' && !hasWarnedOfLatest) {
@@ -127,7 +132,10 @@ interface Target {
   runId: string;
   key: CryptoKey | undefined;
   specVersion: number;
-  /** Byte streams are framed only for this deployment: another may run an SDK that cannot read that. */
+  /**
+   * Byte streams are framed only for this deployment, because another may have an SDK that cannot
+   * read frames.
+   */
   framed: boolean;
 }
 

@@ -1,18 +1,18 @@
 /**
- * Spans around `start` and `resumeHook`, with the names and attributes of the SDK's own, where the app
- * has set OpenTelemetry up.
+ * Makes spans around `start` and `resumeHook`, with the names and attributes of the SDK's own
+ * spans, if the app has set up OpenTelemetry.
  *
- * Nothing is loaded for that: `@opentelemetry/api` keeps what was registered under a symbol of its
- * major version, by which all its copies in a process find it. So an app without telemetry pays for
- * one look at a global, and no bundler sees an import of a package that may not be there.
+ * This loads no package: `@opentelemetry/api` keeps its registrations under a symbol of its major
+ * version, by which all its copies in a process find them. So an app without telemetry pays only
+ * for one look at a global, and no bundler sees an import of a package that may be missing.
  */
 import type { Hook } from '../../index';
 
-/** Where `@opentelemetry/api` 1.x keeps what was registered. */
+/** The symbol under which `@opentelemetry/api` 1.x keeps its registrations. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
 /** The key of a context's span. */
 const SPAN_KEY = Symbol.for('OpenTelemetry Context Key SPAN');
-/** The SDK's tracer, so that whoever filters by it sees us too. */
+/** The name of the SDK's tracer, so that filters by tracer include our spans. */
 const TRACER = 'workflow';
 const STATUS_OK = 1;
 const STATUS_ERROR = 2;
@@ -56,7 +56,7 @@ function registered(): Registered | undefined {
   return (globalThis as { [REGISTERED]?: Registered })[REGISTERED];
 }
 
-/** Does the work within a span, if there is somebody to tell; its outcome is the work's. */
+/** Does the work within a span, if OpenTelemetry is set up; settles as the work does. */
 function traced<T>(name: string, work: (span?: Span) => Promise<T>): Promise<T> {
   let outcome: Promise<T> | undefined;
   const within = (span: Span) => {
@@ -67,7 +67,7 @@ function traced<T>(name: string, work: (span?: Span) => Promise<T>): Promise<T> 
   return outcome ?? work();
 }
 
-/** Does the work, tells the span how it went, and ends it. */
+/** Does the work, writes its outcome to the span, and ends the span. */
 async function ended<T>(span: Span, work: (span: Span) => Promise<T>): Promise<T> {
   try {
     const result = await work(span);
@@ -83,21 +83,24 @@ async function ended<T>(span: Span, work: (span: Span) => Promise<T>): Promise<T
   }
 }
 
-/** Whoever watches must not change what happens: a resume that is committed must not reject. */
+/**
+ * Runs code of the telemetry and ignores its errors: a committed resume must not reject because of
+ * them.
+ */
 function quietly(tell: () => unknown): void {
   try {
     tell();
   } catch {
-    // There is nobody left to tell.
+    // There is no one to report the error to.
   }
 }
 
-/** What a start learns as it goes on. */
+/** The facts that a start adds to its span. */
 export interface StartSpan {
   started(runId: string, deploymentId: string): void;
 }
 
-/** Starts a run of a workflow within the span that the SDK has for it. */
+/** Starts a run of a workflow within a span like the SDK's. */
 export function tracedStart<T>(
   workflowName: string,
   argumentCount: number,
@@ -130,15 +133,15 @@ export interface ResumedRun {
   executionContext?: Record<string, unknown> | null;
 }
 
-/** What a resume learns as it goes on. */
+/** The facts that a resume adds to its span. */
 export interface ResumeSpan {
   found(hook: Hook): void;
   committed(run: ResumedRun): void;
 }
 
 /**
- * Resumes a hook within the span that the SDK has for it. Its token is a secret, and told only if
- * `showsToken` says so: then as the SDK does it.
+ * Resumes a hook within a span like the SDK's. The token is a secret, so the span has it only with
+ * `showsToken`, in the SDK's attribute.
  */
 export function tracedResume<T>(
   token: () => string,
@@ -167,7 +170,7 @@ export function tracedResume<T>(
       },
     });
     return resumed.catch((error) => {
-      // The SDK says so of every failure, whatever was found.
+      // The SDK sets this for every failure, even if the hook was found.
       quietly(() =>
         span.setAttributes({ ...tokenAttribute(token()), 'workflow.hook.found': false }),
       );
@@ -176,7 +179,7 @@ export function tracedResume<T>(
   });
 }
 
-/** The trace that is under way, for the run that is being started; empty when there is none. */
+/** The current trace, for the new run; empty when there is none. */
 export function traceCarrier(): TraceCarrier {
   const { context, propagation } = registered() ?? {};
   const carrier: TraceCarrier = {};
@@ -192,7 +195,7 @@ function linkTo(span: Span, carrier: TraceCarrier | null | undefined): void {
   if (!carrier || !context || !propagation) return;
   const extracted = propagation.extract(context.active(), carrier, GETTER);
   const linked = (extracted.getValue(SPAN_KEY) as Span | undefined)?.spanContext();
-  // A carrier without a trace leaves the context as it was: with this very span in it.
+  // A carrier without a trace leaves the context unchanged, and the context holds this very span.
   if (linked && linked.spanId !== span.spanContext().spanId) span.addLink?.({ context: linked });
 }
 

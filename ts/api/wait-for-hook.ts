@@ -1,4 +1,4 @@
-/** `waitForHook`: the hook that a workflow is about to make, by push. */
+/** `waitForHook`: waits for the hook that a workflow is about to make, without polling. */
 import type { Hook, WaitForHookOptions } from '../../index';
 import { hookWithToken } from '../engine/awaiting';
 import type { Engine } from '../engine/engine';
@@ -7,9 +7,9 @@ import { currentEngine } from '../world/world';
 import { checkToken, hydrated } from './hooks';
 
 /**
- * The live hook with this token, as soon as there is one, its metadata hydrated.
+ * Waits for the live hook with this token; returns it with its metadata hydrated.
  *
- * @throws TimeLimitError when there is none within `timeout`.
+ * @throws TimeLimitError when there is no such hook within `timeout`.
  * @throws HookNotFoundError for a token that no hook can have.
  * @throws WorkflowWorldError when the database cannot be used, or is closed meanwhile.
  */
@@ -17,7 +17,7 @@ export async function waitForHook(token: string, options?: WaitForHookOptions): 
   return waitForHookOf(currentEngine(), token, options);
 }
 
-/** The same, of an engine that need not be that of the process. */
+/** The same for a given engine, which need not be the engine of the process's World. */
 export async function waitForHookOf(
   engine: Engine,
   token: string,

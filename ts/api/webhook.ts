@@ -1,6 +1,6 @@
 /**
  * `resumeWebhook`, as `workflow/api` documents it: a request resumes a hook that was made by
- * `createWebhook()`, and is answered as the webhook says.
+ * `createWebhook()`, and the webhook's `respondWith` determines the response.
  */
 import type { Hook, ResumeWebhookOptions, World } from '../../index';
 import { checkTimeout, runEnd } from '../engine/awaiting';
@@ -13,18 +13,18 @@ import { outlivingTheRequest } from './background';
 import { checkToken, findByToken, hydrated, type Place, resumeTarget, type Target } from './hooks';
 import { tracedResume } from './telemetry';
 
-/** Where the serializer looks for the stream by which the workflow answers. */
+/** The symbol under which the serializer finds the stream of the workflow's response. */
 const RESPONSE_WRITABLE = Symbol.for('WEBHOOK_RESPONSE_WRITABLE');
 
 type Answering = Request & { [RESPONSE_WRITABLE]?: WritableStream<Response> };
 
 /**
- * Resumes the webhook that a token names, and returns the response for the request.
+ * Resumes the webhook with a token, and returns the response to the request.
  *
- * @throws HookNotFoundError with the token, when no live webhook has it, also when a hook has it that
- *   the public must not resume.
- * @throws WorkflowRuntimeError when the webhook's `respondWith` is invalid, and when its run ends or
- *   closes the response without having sent one.
+ * @throws HookNotFoundError with the token, when no live webhook has it, also when the token
+ *   belongs to a hook that is not a webhook.
+ * @throws WorkflowRuntimeError when the webhook's `respondWith` is invalid, and when its run ends
+ *   or closes the response without sending one.
  * @throws TimeLimitError when a manual response takes longer than `timeout`.
  * @throws WorkflowWorldError when the database cannot be used.
  */
@@ -40,7 +40,8 @@ export async function resumeWebhook(
   const engine = engineOf(world) as Engine;
   const native = await engine.connect();
   const target = await findByToken(native, token);
-  // Before anything else of it is looked at: nobody may learn that such a hook exists.
+  // This comes before any other use of the hook, because the caller must not learn that such a hook
+  // exists.
   if (target.hook.isWebhook === false) throw new HookNotFoundError(token);
   await hydrated(target.hook, engine);
   const respondWith = respondWithOf(target.hook);
@@ -51,7 +52,7 @@ export async function resumeWebhook(
   return manualResponse({ world, engine, target, request, timeout });
 }
 
-/** Resumes a webhook that has been found, as `resumeHook` would. */
+/** Resumes a webhook that was found, as `resumeHook` does. */
 function resumeFound(place: Place, target: Target, request: Request, world?: World): Promise<Hook> {
   return tracedResume(
     () => target.hook.token,
@@ -60,7 +61,7 @@ function resumeFound(place: Place, target: Target, request: Request, world?: Wor
   );
 }
 
-/** How the webhook answers: with this response, or `manual`, by its workflow. */
+/** How the webhook answers: with this response, or with the workflow's response (`manual`). */
 function respondWithOf({ metadata }: Hook): Response | 'manual' {
   if (metadata === null || typeof metadata !== 'object' || !('respondWith' in metadata)) {
     return new Response(null, { status: 202 });
@@ -84,7 +85,7 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
   const { world, engine, target, request } = answer;
   const { readable, writable } = new TransformStream<Response, Response>();
   request[RESPONSE_WRITABLE] = writable;
-  // The only stream that this resume reads from is the one by which the response comes.
+  // The response arrives on the only stream that this resume reads.
   let responseStream: string | undefined;
   const noting: World = {
     ...world,
@@ -103,7 +104,7 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
     await outlivingTheRequest(resumeFound({ engine, native }, target, request, noting));
     return await firstResponse(reader, answer, sentChunks);
   } finally {
-    // Nobody waits any more: what comes now must not be read, and nothing must be waited for.
+    // The wait is over: a later response must not be read, and no read may stay pending.
     await reader.cancel();
   }
 }
@@ -115,7 +116,7 @@ async function firstResponse(
 ): Promise<Response> {
   const over = new AbortController();
   const first = reader.read().then(({ value }) => value && buffered(value));
-  // Whatever comes too late is nobody's business.
+  // A failure after the wait does not matter.
   first.catch(() => undefined);
   const limit = timeLimit(timeout, over.signal);
   const ended = endedWithoutResponse(engine, target.hook.runId, over.signal, sentChunks);
@@ -148,11 +149,14 @@ async function endedWithoutResponse(
 ): Promise<undefined> {
   const ended = await runEnd(engine, runId, { signal }).catch(() => undefined);
   if (ended && (await sentChunks()) === 0) return undefined;
-  // A response that was sent before the end is there and will be read.
+  // A response that was sent before the end has arrived and will be read.
   return new Promise(() => undefined);
 }
 
-/** The response with its body in memory: it is sent on when the workflow may have gone. */
+/**
+ * Reads the body of the response into memory, because the workflow may have ended when the response
+ * is sent.
+ */
 async function buffered(response: Response): Promise<Response> {
   if (!response.body) return response;
   const { status, statusText, headers } = response;

@@ -1,4 +1,4 @@
-/** `hookline backup <file>`: online, while the app serves. */
+/** `hookline backup <file>`: copies the database while the app runs. */
 import { resolve } from 'node:path';
 import type { Context } from './context';
 import { size } from './print';

@@ -1,4 +1,4 @@
-/** What every command shares: the World that it talks to, how it prints, how it ends. */
+/** The parts that all commands share: the World, the printer, the exit codes. */
 import type { World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../engine/config';
 import type { Engine } from '../engine/engine';
@@ -17,7 +17,7 @@ export interface GlobalOptions {
   envFile?: string;
 }
 
-/** What a command works with. */
+/** The context of a command. */
 export interface Context {
   print: Printer;
   /** Where the database is, for people. */
@@ -26,7 +26,7 @@ export interface Context {
   world(role: NonNullable<WorldOptions['role']>, options?: { create: boolean }): World;
 }
 
-/** An end that is no accident, with its exit code. */
+/** An expected failure of a command, with its exit code. */
 export class CommandError extends Error {
   constructor(
     message: string,
@@ -69,14 +69,14 @@ export async function runCommand(
 
 function refuseInMemory(location: string): void {
   if (!location.startsWith(':memory:')) return;
-  throw new CommandError('A database in memory is seen by its own process only.', EXIT.usage);
+  throw new CommandError('A database in memory is visible only to its own process.', EXIT.usage);
 }
 
-/** Commands look at a database; only `import` makes one, and an app does. */
+/** Fails if there is no database: only an app and `import` make one. */
 function refuseMissing(world: World): void {
   const engine = engineOf(world) as Engine;
   if (!engine.isAbsent()) return;
-  const message = `${absence(engine.place())} Or with --url; --env-file reads a file of variables.`;
+  const message = `${absence(engine.place())} Or pass --url; --env-file reads a file of variables.`;
   throw new CommandError(message, EXIT.notFound);
 }
 

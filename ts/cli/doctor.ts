@@ -1,4 +1,4 @@
-/** `hookline doctor`: looks at everything that an installation needs, and says how to mend it. */
+/** `hookline doctor`: checks everything that an installation needs, and says how to repair it. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { World, WorldStats } from '../../index';
@@ -20,20 +20,20 @@ import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, printable, size, warn } from './print';
 import { type LivingWorker, livingWorkers, troublesOf } from './workers';
 
-/** What `engines` says. */
+/** The supported versions of Node, as in `engines`. */
 const NODE_SUPPORTED = [20, 17, 0] as const;
-/** The lines between lack `process.getBuiltinModule` until this version. */
+/** Earlier versions of these lines lack `process.getBuiltinModule`. */
 const NODE_AFTER_20 = [22, 3, 0] as const;
-/** A message that has been due for so long is delivered by nobody. */
+/** If a message has been due for this long, nobody delivers it. */
 const LATE_MS = 60_000;
-/** A log that is shorter gives nothing to ask. */
+/** A shorter log is no reason for questions. */
 const LONG_LOG_BYTES = 64 * 1024 * 1024;
-/** How long the app may take to say that it is there. */
+/** The time limit for the app's answer. */
 const APP_ANSWERS_WITHIN_MS = 2000;
-/** The route of the SDK by which runs go on. */
+/** The SDK's route for replays. */
 const FLOW = '/.well-known/workflow/v1/flow';
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Finding {
   what: string;
   state: 'good' | 'warning' | 'problem';
@@ -41,12 +41,12 @@ export interface Finding {
   fix?: string;
 }
 
-/** Looks at everything; exit code 4 when there is a problem. */
+/** Runs all checks; exit code 4 when there is a problem. */
 export async function doctor({ print }: Context, options: GlobalOptions): Promise<number> {
   const nodeItself = node();
   if (nodeItself.state === 'problem') return report(print, [nodeItself]);
   const native = addon();
-  // Without the addon nothing can be said of what it would open.
+  // Without the addon the database cannot be checked.
   const looked = native.state === 'good' ? await database(options) : [];
   return report(print, [nodeItself, native, ...looked, ...sdk(), await app()]);
 }
@@ -120,7 +120,7 @@ async function delivery(world: World): Promise<Finding[]> {
   }
 }
 
-/** Where the database lies, when that is no good place. */
+/** A bad place of the database. */
 function placed(place: Place | undefined): Finding[] {
   const what = 'Place';
   if (place?.refusal) return [{ what, state: 'problem', found: place.refusal }];
@@ -142,7 +142,7 @@ async function examination(native: NativeWorld, path: string): Promise<Finding> 
   try {
     return examined(path, (await settled<Examination>(native.examine())).json);
   } catch (error) {
-    // It may be damaged so that it cannot even be examined.
+    // The damage may be so bad that the database cannot even be examined.
     return { what: 'Database', state: 'problem', found: messageOf(error) };
   }
 }
@@ -164,33 +164,33 @@ function examined(path: string, examination: Examination): Finding {
 function queue({ messages, oldestDueMessageMs }: WorldStats): Finding {
   const what = 'Queue';
   if (messages.dead > 0) {
-    const fix = 'See them with hookline dead, mend the cause, then hookline redrive --all.';
+    const fix = 'See them with hookline dead, repair the cause, then hookline redrive --all.';
     return { what, state: 'problem', found: `${messages.dead} messages were given up`, fix };
   }
   if (oldestDueMessageMs !== null && oldestDueMessageMs > LATE_MS && messages.leased === 0) {
     const found = `nothing has been delivered for ${duration(oldestDueMessageMs)}, though ${messages.due} messages are due`;
     const fix =
       'Call getWorld().start() where the app starts, in the role all or worker, and start it. If a ' +
-      'worker lives, see what stands in its way, and whether the app answers.';
+      'worker is alive, see what blocks it, and whether the app answers.';
     return { what, state: 'problem', found, fix };
   }
   const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
   return { what, state: 'good', found };
 }
 
-/** A log that somebody keeps from beginning anew. */
+/** A long log, which a reader may keep from starting again at its beginning. */
 function longLog({ log: { bytes, readBy } }: WorldStats): Finding[] {
   if (bytes < LONG_LOG_BYTES) return [];
   const found = `the write-ahead log has ${size(bytes)}`;
   const readers = readBy.filter((pid) => pid !== process.pid);
   const fix =
     readers.length > 0
-      ? `A process reads for long, one of ${readers.join(', ')}: end its transaction.`
-      : 'End whatever reads the database for long: a report, a copy, a shell with an open transaction.';
+      ? `One of the processes ${readers.join(', ')} has a long read: end its transaction.`
+      : 'End the long read of the database: a report, a copy, a shell with an open transaction.';
   return [{ what: 'Log', state: 'warning', found, fix }];
 }
 
-/** Who could deliver, as far as the workers of this host can show it. */
+/** The workers of this host that could deliver. */
 async function workers(world: World, due: number): Promise<Finding[]> {
   const what = 'Workers';
   let living: LivingWorker[];
@@ -204,11 +204,11 @@ async function workers(world: World, due: number): Promise<Finding[]> {
     return troubles.map((found) => ({ what, state: 'problem', found }));
   }
   if (living.length > 0) return [{ what, state: 'good', found: `${living.length} live here` }];
-  const found = 'none lives on this host';
+  const found = 'none is alive on this host';
   if (due === 0) return [{ what, state: 'good', found }];
   const fix =
     'Start the app, which calls getWorld().start(). If it runs as another user or could not make its ' +
-    'lock file, it does not show: its own warnings and world.stats() say why.';
+    'lock file, this command cannot see it: its own warnings and world.stats() say why.';
   return [{ what, state: 'warning', found: `${found}, and ${due} messages are due`, fix }];
 }
 
@@ -220,7 +220,12 @@ function missingDatabase(path: string): Finding {
     accessSync(folder, constants.W_OK);
   } catch {
     const fix = `Let this user write in ${folder}, or set WORKFLOW_HOOKLINE_URL to another place.`;
-    return { what: 'Database', state: 'problem', found: `${found}, and cannot be made`, fix };
+    return {
+      what: 'Database',
+      state: 'problem',
+      found: `${found}, and this user cannot make it`,
+      fix,
+    };
   }
   const fix =
     'The app makes it at its first use. If the app runs already, it uses another path: ' +
@@ -236,7 +241,7 @@ function permissions(path: string): Finding | undefined {
     [dirname(path), 'its folder, where SQLite keeps its log'],
     [owners, 'the folder of lock files, without which nothing is delivered'],
   ] as const) {
-    // The first worker makes it.
+    // The first worker makes the folder.
     if (place === owners && !existsSync(owners)) continue;
     try {
       accessSync(place, constants.R_OK | constants.W_OK);
@@ -247,7 +252,7 @@ function permissions(path: string): Finding | undefined {
   }
   if (process.platform === 'win32') return undefined;
   const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) === 0) return { what, state: 'good', found: 'only its owner reads it' };
+  if ((mode & 0o077) === 0) return { what, state: 'good', found: 'only its owner may read it' };
   const found = `others than its owner may read it (mode ${mode.toString(8)})`;
   return { what, state: 'warning', found, fix: `It holds tokens and payloads: chmod 600 ${path}` };
 }
@@ -283,7 +288,7 @@ async function app(): Promise<Finding> {
   const what = 'App';
   const url = process.env.WORKFLOW_HOOKLINE_BASE_URL || appUrl();
   if (!url) {
-    const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL to have it asked.';
+    const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL, and this command asks it.';
     return { what, state: 'warning', found: 'its address is not known here', fix };
   }
   if (readConfig({}).delivery === 'direct') {
@@ -307,7 +312,7 @@ async function app(): Promise<Finding> {
   }
 }
 
-/** Other servers may answer everything; this is what the SDK's route says. */
+/** Another server may answer every request, so compare the answer with that of the SDK's route. */
 async function isHealthOfFlow(response: Response): Promise<boolean> {
   const text = await response.text();
   try {

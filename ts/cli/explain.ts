@@ -1,4 +1,6 @@
-/** `hookline explain <run>`: what a run waits for, since when, what wakes it next, its last error. */
+/**
+ * `hookline explain <run>`: what a run waits for, since when, what wakes it next, its last error.
+ */
 import type { Step, World } from '../../index';
 import type { Context } from './context';
 import { upTo } from './lists';
@@ -6,7 +8,7 @@ import { type QueuedMessage, readOutlook } from './outlook';
 import { bad, bold, dim, duration, masked, type Printer, printable, when } from './print';
 import { type LivingWorker, livingWorkers, troublesOf } from './workers';
 
-/** Steps and hooks that are looked at: a run has few that are open. */
+/** The most steps and hooks to read: a run has few open ones. */
 const LOOKED_AT_MAX = 10_000;
 
 /** One thing that a run waits for. */
@@ -15,11 +17,11 @@ interface Reason {
   id: string;
   what: string;
   since: Date;
-  /** When it ends by itself. */
+  /** When the wait ends by itself. */
   until?: Date;
 }
 
-/** What makes the run go on next. */
+/** The next thing that makes the run continue. */
 interface Next {
   what: string;
   at?: Date;
@@ -53,7 +55,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
   );
   const hooks = await upTo(LOOKED_AT_MAX, (page) => world.hooks.list({ runId, ...page }));
   const { waits, messages } = await readOutlook(world, runId);
-  // Where they cannot be looked for, the doctor says why.
+  // If the workers cannot be listed, `hookline doctor` says why.
   const worker = workersOf(await livingWorkers(world).catch(() => undefined));
   const ended = run.completedAt !== undefined;
   const open = steps.filter((step) => step.status === 'pending' || step.status === 'running');
@@ -103,11 +105,12 @@ function nextOf(messages: QueuedMessage[], hooks: number, worker: string): Next[
 
 /** Why a message that is due may not have been delivered yet. */
 function workersOf(living: LivingWorker[] | undefined): string {
-  if (living === undefined) return 'whether one lives, hookline doctor says';
-  if (living.length === 0) return 'none lives: a process that has called world.start()';
+  if (living === undefined) return 'hookline doctor says whether one is alive';
+  if (living.length === 0)
+    return 'none is alive: a worker is a process that has called world.start()';
   const [trouble] = living.flatMap(troublesOf);
-  if (trouble !== undefined) return `of ${living.length} that live, ${trouble}`;
-  return `${living.length} live; hookline doctor asks whether the app answers`;
+  if (trouble !== undefined) return `of ${living.length} alive, ${trouble}`;
+  return `${living.length} alive; hookline doctor asks whether the app answers`;
 }
 
 function nextOfMessage(message: QueuedMessage, worker: string): Next {

@@ -23,7 +23,7 @@ export async function importRuns(
         `${report.events} events, ${report.streams} streams with ${report.chunks} chunks.`,
       );
       for (const { runId, reason } of report.failures) print.line(`  ${runId}: ${reason}`);
-      print.line(failed === 0 ? 'Every log here has the digest of the one there.' : '');
+      print.line(failed === 0 ? 'The digest of every log equals the digest of its source.' : '');
     });
     return failed === 0 ? EXIT.done : EXIT.problems;
   } finally {

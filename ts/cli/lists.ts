@@ -27,7 +27,7 @@ export async function runs(
   });
 }
 
-/** Prints live hooks; their tokens only when they are asked for. */
+/** Prints live hooks; with their tokens only on request. */
 export async function hooks(
   { world, print, location }: Context,
   { run, limit, tokens }: { run?: string; limit: number; tokens?: boolean },
@@ -52,7 +52,7 @@ export async function hooks(
   });
 }
 
-/** Up to so many items of a list. */
+/** Reads up to `limit` items of a list. */
 export async function upTo<T>(
   limit: number,
   list: (page: PageRequest) => Promise<Page<T>>,
@@ -68,7 +68,7 @@ export async function upTo<T>(
   return all;
 }
 
-/** What fits into a column. */
+/** The first line of a text, short enough for a column. */
 export function firstLine(text: string | undefined): string {
   const line = (text ?? '').split('\n', 1)[0] ?? '';
   return line.length > 60 ? `${line.slice(0, 59)}…` : line;

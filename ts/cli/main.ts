@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx hookline`: for the person who runs a World. The guide is `docs/operations.md`. */
+/** `npx hookline`: commands for operators. The guide is `docs/operations.md`. */
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { RunStatus } from '../../index';
 import { version } from '../../package.json';
@@ -17,10 +17,13 @@ import { resume } from './resume';
 const STATUSES: RunStatus[] = ['pending', 'running', 'completed', 'failed', 'cancelled'];
 
 const program = new Command('hookline')
-  .description('Look at, mend and move the workflows of a Hookline database.')
+  .description('Inspect, repair and move the workflows of a Hookline database.')
   // No short name: a token may begin with it.
   .version(version, '--version')
-  .option('--url <url>', 'the database; default WORKFLOW_HOOKLINE_URL, or the one of this folder')
+  .option(
+    '--url <url>',
+    'the database; default WORKFLOW_HOOKLINE_URL, or the database of this folder',
+  )
   .option('--env-file <file>', 'a file of variables, such as .env')
   .option('--json', 'print JSON for scripts')
   .addHelpText(
@@ -33,21 +36,21 @@ Exit codes:
   3  no such run, hook, message, database or source of an import
   4  doctor found problems, or an import is not equal to its source`,
   )
-  // Said by `leave`, also as JSON.
+  // `leave` prints the error, also as JSON.
   .configureOutput({ outputError: () => undefined })
   .exitOverride((error) => leave(error));
 
-/** The end of a process that was asked for help, or in a wrong way. */
+/** Ends the process after a request for help, or after wrong usage. */
 function leave({ code, exitCode, message }: CommanderError): never {
   const isWrong = exitCode !== 0 && code !== 'commander.help';
-  // What is wrong may be anything, so the option is not known from the parser.
+  // The parse has failed, so the parser does not know this option.
   const json = process.argv.includes('--json');
   const said = message.replace(/^error: /, '');
   if (isWrong) createPrinter(json).error(new CommandError(said, EXIT.usage));
   process.exit(exitCode === 0 ? EXIT.done : EXIT.usage);
 }
 
-/** Runs a command with the options that stand before or after its name. */
+/** Runs a command with the options before or after its name. */
 function running(
   command: (context: Context, options: GlobalOptions) => Promise<number | undefined>,
 ) {
@@ -56,10 +59,10 @@ function running(
 }
 
 const limit = () =>
-  new Option('-n, --limit <n>', 'at most so many').default(50).argParser((text) => {
+  new Option('-n, --limit <n>', 'how many to show at most').default(50).argParser((text) => {
     const number = Number(text);
     if (Number.isSafeInteger(number) && number > 0) return number;
-    throw new InvalidArgumentError('It must be a number from 1.');
+    throw new InvalidArgumentError('It must be a whole number, 1 or more.');
   });
 const showTokens = () => new Option('--tokens', 'show tokens in full; they are secrets');
 
@@ -93,12 +96,12 @@ program
 program
   .command('resume <token> [json]')
   .description('send a payload to a hook: JSON, {} unless given, - for standard input')
-  .addHelpText('after', '\nA token that begins with a dash: hookline resume -- <token> [json]')
-  // The parser's own message names what it takes for an option, which is a secret.
+  .addHelpText('after', '\nFor a token that begins with a dash: hookline resume -- <token> [json]')
+  // The parser's own message quotes the supposed option, which may be a token and so a secret.
   .exitOverride((error) => {
     if (error.code === 'commander.unknownOption') {
       error.message =
-        'no such option; a token that begins with a dash: hookline resume -- <token> [json]';
+        'no such option; for a token that begins with a dash: hookline resume -- <token> [json]';
     }
     leave(error);
   })
@@ -106,7 +109,7 @@ program
 
 program
   .command('backup <file>')
-  .description('copy the database into a new file, also while the app serves')
+  .description('copy the database into a new file, also while the app runs')
   .action((file) => running((context) => backup(context, file)));
 
 program
@@ -134,7 +137,9 @@ program
 
 program
   .command('import')
-  .description('bring the runs of another World here; again, it goes on where it stopped')
+  .description(
+    'import the runs of another World; a repeated import continues where the last one stopped',
+  )
   .requiredOption(
     '--from <source>',
     "a world-local folder, or the URL of world-postgres's database",

@@ -1,4 +1,4 @@
-/** `cli-progress` comes without types; this is the part that is used. */
+/** `cli-progress` has no types; these are the types of the used part. */
 declare module 'cli-progress' {
   /** One progress bar. */
   export class SingleBar {

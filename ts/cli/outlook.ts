@@ -1,4 +1,4 @@
-/** What a run may still be woken by, as the addon tells it. */
+/** The waits and messages that may still wake a run, as the addon reports them. */
 import type { World } from '../../index';
 import type { Engine } from '../engine/engine';
 import { settled } from '../native/binding';
@@ -24,7 +24,7 @@ export interface QueuedMessage {
   deadAtMs: number | null;
 }
 
-/** Reads it. */
+/** Reads the outlook of a run. */
 export async function readOutlook(
   world: World,
   runId: string,

@@ -5,20 +5,20 @@ import { Table } from 'console-table-printer';
 /** A row of a table: texts by column. */
 export type Row = Record<string, string>;
 
-/** Where a command's answer goes. */
+/** Prints a command's answer. */
 export interface Printer {
-  /** Whether a script reads it. */
+  /** Whether the output is JSON, for a script. */
   json: boolean;
   /** The answer: `value` as JSON, or what `show` prints. */
   answer(value: unknown, show: () => void): void;
   table(rows: Row[], whenEmpty: string): void;
   line(text?: string): void;
-  /** What is no answer, on standard error; not for scripts. */
+  /** A note on standard error; scripts do not get it. */
   note(text: string): void;
   error(error: unknown): void;
 }
 
-/** A printer; with `json` it prints nothing but the answer. */
+/** Makes a printer; with `json` it prints only the answer. */
 export function createPrinter(json: boolean): Printer {
   const line = (text = '') => void process.stdout.write(`${text}\n`);
   return {
@@ -81,13 +81,13 @@ export function duration(ms: number): string {
   return `${Math.max(0, Math.floor(ms))} ms`;
 }
 
-/** A point in time, and how far it is: `2026-11-24T10:00:00.000Z (3 h ago)`. */
+/** A point in time, and its distance from now: `2026-11-24T10:00:00.000Z (3 h ago)`. */
 export function when(at: Date, now = Date.now()): string {
   const away = at.getTime() - now;
   return `${at.toISOString()} (${away > 0 ? `in ${duration(away)}` : `${duration(-away)} ago`})`;
 }
 
-/** How long ago, for a column. */
+/** The time since a point in time, for a column. */
 export function ago(at: Date | undefined): string {
   return at ? `${duration(Date.now() - at.getTime())} ago` : '';
 }
@@ -100,14 +100,14 @@ export function size(bytes: number): string {
 }
 
 /**
- * A text of the database for a terminal: names and errors come from whoever wrote them, and must not
- * steer the terminal of whoever reads them.
+ * A text of the database without control characters: names and errors come from other people, and
+ * must not control the reader's terminal.
  */
 export function printable(text: string): string {
   return text.replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
 }
 
-/** A token is a secret: enough of it to tell it from others. */
+/** Masks a token, which is a secret; the rest is enough to distinguish tokens. */
 export function masked(token: string): string {
   return token.length <= 8 ? '********' : `${token.slice(0, 4)}…${token.slice(-2)}`;
 }

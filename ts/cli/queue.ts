@@ -4,10 +4,10 @@ import { CommandError, type Context, EXIT } from './context';
 import { firstLine, upTo } from './lists';
 import { ago, bad, bold, duration, good, type Row, size } from './print';
 
-/** Dead messages that one `redrive --all` looks at. */
+/** The most dead messages that one `redrive --all` reads. */
 const REDRIVEN_MAX = 100_000;
 
-/** Prints how the queue is. */
+/** Prints the state of the queue. */
 export async function stats({ world, print }: Context): Promise<undefined> {
   const found = await world('reader').stats();
   print.answer(found, () => {
@@ -69,7 +69,7 @@ export async function redrive(
     }
   }
   print.answer(redriven, () => print.line(`${redriven.length} put back into the queue.`));
-  // Of all, one may be gone since it was listed: its run has ended.
+  // With `--all`, a message may have been deleted since it was listed, because its run has ended.
   if (!all && missing.length > 0) {
     throw new CommandError(`Not among the messages given up: ${missing.join(', ')}`, EXIT.notFound);
   }

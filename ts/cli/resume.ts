@@ -12,7 +12,7 @@ export async function resume(
 ): Promise<undefined> {
   const payload = parse(json === '-' ? await text(process.stdin) : (json ?? '{}'));
   const producer = world('producer');
-  // The place where `resumeHook` finds the World of its process.
+  // The symbol by which `resumeHook` finds the World of its process.
   (globalThis as { [SDK_WORLD]?: unknown })[SDK_WORLD] = producer;
   const { runId, hookId } = await resumeHook(token, payload as object);
   print.answer({ runId, hookId }, () => print.line(`Resumed hook ${hookId} of run ${runId}.`));
@@ -25,7 +25,7 @@ function parse(json: string): unknown {
   } catch {
     // The parser's own message holds a part of the payload, which may be a secret.
     throw new CommandError(
-      'The payload is not JSON. A text needs its quotes, in a shell \'"like this"\'.',
+      'The payload is not JSON. A string needs its quotes, in a shell \'"like this"\'.',
       EXIT.usage,
     );
   }

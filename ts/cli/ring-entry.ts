@@ -5,10 +5,11 @@ import { randomBytes } from 'node:crypto';
 const KEY_LENGTH = 32;
 
 /**
- * A new entry of a key ring, `id:base64`: a random master key. It is a secret, and nothing but the
- * caller ever sees it.
+ * Makes a new entry of a key ring, `id:base64`, with a random master key. The entry is a secret, so
+ * only the caller gets it.
  *
- * @param id - Its name, 1 to 64 letters, digits, `-`, `_` and `.`; the day and some chance unless told.
+ * @param id - Its name, 1 to 64 letters, digits, `-`, `_` and `.`; by default the date and a random
+ *   part.
  */
 export function newRingEntry(id = freshId()): string {
   if (!/^[\w.-]{1,64}$/.test(id)) {

@@ -1,4 +1,4 @@
-/** Waiting for the end of a run, or for a hook: by push, told by the commit. */
+/** Waits for the end of a run, or for a hook; the commit wakes the wait, without polling. */
 import type { Hook, WorkflowRun } from '../../index';
 import { type Answer, type NativeReply, type NativeWorld, settled } from '../native/binding';
 import { invalid } from '../native/errors';
@@ -8,14 +8,14 @@ import { after } from './timer';
 
 /** How long to wait. */
 export interface Patience {
-  /** Milliseconds; for ever when it is not given. */
+  /** Milliseconds. Default: no limit. */
   timeout?: number;
   /** Ends the wait early. */
   signal?: AbortSignal;
 }
 
 /**
- * The run, once it has ended; `undefined` when patience ran out first.
+ * Resolves with the run when it has ended; `undefined` when patience ran out first.
  *
  * @throws WorkflowRunNotFoundError, WorkflowWorldError (`CLOSED` when the World closes meanwhile).
  */
@@ -31,8 +31,8 @@ export async function runEnd(
 }
 
 /**
- * The live hook with this token, now or later, and also when there is no database yet; `undefined`
- * when patience ran out first.
+ * Resolves with the live hook with this token, now or later, even if there is no database yet;
+ * `undefined` when patience ran out first.
  */
 export async function hookWithToken(
   engine: Engine,
@@ -47,13 +47,13 @@ export async function hookWithToken(
   return json && toHook(json.hook, bytes);
 }
 
-/** Refuses a time limit that is none. */
+/** Checks a time limit. */
 export function checkTimeout(timeout: unknown, name = 'timeout'): void {
   if (timeout === undefined || (typeof timeout === 'number' && timeout >= 0)) return;
   throw invalid(`${name} must be a number of milliseconds, zero or more.`);
 }
 
-/** The opened addon once there is a database, and the patience that is left. */
+/** Waits for a database; returns the opened addon and the remaining patience. */
 async function untilThere(
   engine: Engine,
   { timeout, signal }: Patience,
@@ -84,7 +84,7 @@ async function untilSettled<T>(
 ): Promise<Answer<T | undefined>> {
   checkTimeout(timeout);
   signal?.throwIfAborted();
-  // Named by the addon: a process may hold several copies of this module.
+  // The addon names the waiter, because a process may hold several copies of this module.
   const waiter = native.freshWaiter();
   const reply = begin(native, waiter);
   const stop = () => native.stopAwaiting(waiter);

@@ -1,12 +1,12 @@
 /**
- * Options and environment, gathered but not judged: the addon validates them when it opens, so that
+ * Gathers options and environment without checking them: the addon checks them when it opens. So
  * making a World can neither fail nor touch anything.
  */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorldOptions } from '../../index';
 
-/** The JSON that `new NativeWorld()` takes; every value as it was given, absent when not set. */
+/** The JSON that `new NativeWorld()` takes; each value is unchanged, and absent when not set. */
 export interface NativeConfig {
   url?: string;
   durability?: string;
@@ -20,11 +20,11 @@ export interface NativeConfig {
   encryptionKeys?: string;
   tokens?: string;
   traceTokens?: string;
-  /** Milliseconds by which the clock of a World for tests is ahead. */
+  /** For a World for tests: the milliseconds by which its clock is ahead. */
   forTests?: number;
 }
 
-/** The option by which `hookline/testing` asks for a World in which time can be skipped. */
+/** The option with which `hookline/testing` makes a World whose time can be skipped. */
 export const FOR_TESTS = Symbol.for('hookline//for-tests');
 
 const BASE_PATH = Symbol.for('@workflow/core/basePath');
@@ -33,8 +33,8 @@ const DEFAULT_URL = '.workflow-data/hookline.db';
 /**
  * The configuration of a World: an option wins over its `WORKFLOW_HOOKLINE_*` variable.
  *
- * Called at the first use and not when the World is made, because a build makes Worlds too, without
- * the environment they will run in.
+ * Call this at the first use, not when the World is made: a build makes Worlds too, without the
+ * environment in which the app will run.
  */
 export function readConfig(options: WorldOptions): NativeConfig {
   return {
@@ -45,7 +45,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     delivery: delivery(setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY')),
     baseUrl: setting(options.baseUrl, 'WORKFLOW_HOOKLINE_BASE_URL'),
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
-    // What a hook says of where it was made.
+    // Each hook stores this as the environment in which it was made.
     environment: setting(undefined, 'NODE_ENV'),
     fileSystem: setting(options.fileSystem, 'WORKFLOW_HOOKLINE_FILE_SYSTEM'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
@@ -61,18 +61,18 @@ export function tracesTokens({ traceTokens }: NativeConfig): boolean {
 }
 
 /**
- * In a Next.js server a message must come in through the app's own route. Next.js makes the request
- * context there that steps rely on (`cookies()`, `revalidatePath()`, `after()`), and every bundle
- * that imports the SDK registers handlers, most of which know none of the app's steps.
+ * In a Next.js server a message must arrive through the app's own route. There Next.js makes the
+ * request context that steps need (`cookies()`, `revalidatePath()`, `after()`). Also, every bundle
+ * that imports the SDK registers handlers, and most of these know none of the app's steps.
  */
 function delivery(mode = 'auto'): string {
-  // A standalone server has only the second one.
+  // A standalone server has only the second variable.
   const isNext = process.env.NEXT_RUNTIME || process.env.__NEXT_PRIVATE_ORIGIN;
   return mode === 'auto' && isNext ? 'http' : mode;
 }
 
 /**
- * A text equal for Worlds that share an engine. It only decides which handlers see which
+ * A key that is equal for Worlds that share an engine. It only decides which handlers see which
  * deliveries; the addon finds the engine by the canonical path itself.
  */
 export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
@@ -81,18 +81,19 @@ export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
     if (url === ':memory:' || url.includes('://')) return url;
     return resolve(url.startsWith('file:') ? url.slice('file:'.length) : url);
   } catch {
-    // No path at all, or a working directory that is gone: opening it says so.
+    // The URL is not a path, or the working directory is gone: opening reports that.
     return url;
   }
 }
 
 /**
- * Where this app answers, for delivery over HTTP, when no `baseUrl` says it: by the SDK's own
- * variables. Read when delivery starts, because a server knows its port only when it listens.
+ * The address of this app for delivery over HTTP, from the SDK's own variables, for a World without
+ * a `baseUrl`. It is read when delivery starts, because a server knows its port only when it
+ * listens.
  */
 export function appUrl(): string | undefined {
   const port = setting(undefined, 'PORT');
-  // Port 0 is any that is free.
+  // Port 0 means any free port.
   const byPort = port && port !== '0' ? `http://localhost:${port}` : undefined;
   const origin = setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? byPort;
   // The SDK's wrapper for Next.js keeps the app's `basePath` here.
@@ -111,7 +112,7 @@ export function maxEvents(): number | undefined {
   return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
 }
 
-/** A ring as one text; an empty one stays a setting, so that the addon refuses it. */
+/** A key ring as one text. An empty ring is still a setting, so that the addon refuses it. */
 function keyRing(keys: string | readonly string[] | undefined): string | undefined {
   return typeof keys === 'string' ? keys : keys?.join(',');
 }

@@ -1,8 +1,9 @@
 /**
  * One World object's hold on the addon: opened at the first use, closed once.
  *
- * Two World objects of one process may name one database; the addon then shares its engine. So this
- * file counts nothing, and keeps no state that both would need (see `handlers.ts` for that).
+ * If two World objects of one process name one database, the addon shares its engine between them.
+ * So this file counts no users, and keeps no state that both objects need; `handlers.ts` keeps
+ * that.
  */
 import { randomUUID } from 'node:crypto';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
@@ -18,31 +19,36 @@ import { drainOnSignals, ignoreSignals } from './signals';
 import { pause } from './timer';
 import { warnOfFault } from './worker-faults';
 
-/** Between looks for a database that somebody waits for: nothing tells of a file that is not there. */
+/**
+ * The time between two looks for an awaited database: no event reports that a missing file appears.
+ */
 const APPEARANCE_MS = 100;
 
-// The status is that of the addon's own `CLOSED`: to the runtime an error without one is final, and
-// what a closing process leaves undone must be tried again by another.
+// The status is the same as that of the addon's own `CLOSED`. Without a status the runtime takes
+// the error as final, but another process must retry the work of a closing one.
 function closed(): Error {
   return toError({ code: 'CLOSED', message: 'This World is closed.', details: { status: 503 } });
 }
 
-/** The key of Worlds with bad options: no path, and none of theirs is ever opened. */
+/** The key of Worlds with bad options. It equals no path, and such Worlds never open. */
 const UNUSABLE = '\0unusable';
 
-/** What is wrong with the options of a World. The runtime tries again: it may be mended by then. */
+/**
+ * The error for the options of a World. Its status makes the runtime retry, because the options may
+ * be right by then.
+ */
 function badConfig(message: string): Error {
   return toError({ code: 'BAD_CONFIG', message, details: { status: 500 } });
 }
 
-// What the addon says of a reader's write, which a database that is not there has nobody to say.
+// The addon's own error for a reader's write; without a database there is no addon to report it.
 function readsOnly(): Error {
   const message =
-    'There is no database, and this World only reads (WORKFLOW_HOOKLINE_ROLE is reader): write through one with another role.';
+    'There is no database, and this World only reads (WORKFLOW_HOOKLINE_ROLE is reader): write through a World with another role.';
   return toError({ code: 'READ_ONLY', message, details: { status: 400 } });
 }
 
-/** Takes one direct delivery, and tells the addon its outcome; it must not throw. */
+/** Runs one direct delivery, and reports its outcome to the addon; it must not throw. */
 export type Deliver = (
   engine: Engine,
   native: NativeWorld,
@@ -50,12 +56,15 @@ export type Deliver = (
   body: Uint8Array,
 ) => void;
 
-/** The engine of a World, which gives each direct delivery to `deliver`; does no I/O and never throws. */
+/**
+ * Makes the engine of a World, which passes each direct delivery to `deliver`; does no I/O and
+ * never throws.
+ */
 export function createEngine({ options, fault }: Given, deliver: Deliver): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
-  /** Stands for a database that is not there. */
+  /** An empty database in memory, which answers reads while there is no database. */
   let nothing: Promise<NativeWorld> | undefined;
   let asked: NativeWorld | undefined;
   let closing: Promise<void> | undefined;
@@ -67,18 +76,18 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       config ??= readConfig(options);
       return config;
     },
-    // Those with bad options have no engine to share.
+    // Worlds with bad options share no engine.
     key: () => (fault ? UNUSABLE : engineKey(engine.config())),
     async connect() {
-      // While it closes, what is being delivered may still use it.
+      // While the World closes, its deliveries in flight may still use it.
       if (isClosed || (closing && !opening)) throw closed();
       if (engine.config().role === 'reader' && engine.isAbsent()) throw readsOnly();
-      // What Node creates while it opens lives as long as the process.
+      // The handles that Node creates while opening live as long as the process.
       opening ??= inNobodysContext(open);
       const attempt = opening;
       try {
         const native = await attempt;
-        // It was abandoned meanwhile: what is begun now would be waited for in vain.
+        // The World was abandoned meanwhile: an operation that begins now would never settle.
         if (isClosed) throw closed();
         return native;
       } catch (error) {
@@ -109,12 +118,13 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       return engine.connect();
     },
     async start() {
-      // A reader begins nothing: it need not be there yet.
+      // A reader delivers nothing, so the database need not exist yet.
       const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
       const starting = inNobodysContext(() =>
         native.startWorker(deliverTo(native), warnOfFault, appUrl()),
       );
-      // Before it settles: its first claim may be delivered by then.
+      // Do this before `starting` settles, because messages of the first claim may be in delivery
+      // by then.
       if (!closing) inNobodysContext(() => drainOnSignals(drain));
       try {
         await settled(starting);
@@ -132,7 +142,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       closing = Promise.resolve();
       isClosed = true;
       forgetHandlers(engine);
-      // It may still be opening.
+      // The World may still be opening.
       const leaveNow = () => {
         void place?.native.close();
         place?.leave();
@@ -143,26 +153,29 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
     },
   };
 
-  /** Each delivery by itself: what one leaves in its context (`enterWith`) is not there for the next. */
+  /**
+   * Each delivery gets a context of its own: a store that one sets (`enterWith`) does not reach the
+   * next.
+   */
   function deliverTo(native: NativeWorld) {
     return (delivery: string, body: Uint8Array) =>
       inNobodysContext(() => deliver(engine, native, delivery, body));
   }
 
   async function open(): Promise<NativeWorld> {
-    // A reader may look at what is there with whatever the app has.
+    // A reader may read the database with any version of the SDK.
     if (engine.config().role !== 'reader') refuseUnsupportedSdk();
     const { NativeWorld: World } = loadBinding();
     const native = new World(JSON.stringify(engine.config()));
     await settled(native.open());
     place = joinTable(engine, native);
     warnOfPlace(engine.place());
-    // Whoever reads from it still holds it.
+    // A pending read still holds the empty database.
     nothing = undefined;
     return native;
   }
 
-  /** Answers what can be asked without opening. */
+  /** An addon object for the questions that need no opened database. */
   function unopened(): NativeWorld {
     const { NativeWorld: World } = loadBinding();
     asked ??= new World(JSON.stringify(engine.config()));

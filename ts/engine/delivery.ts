@@ -1,34 +1,36 @@
 /**
- * In which delivery code runs, and which deliveries are at work.
+ * Knows in which delivery code runs, and which deliveries are at work.
  *
- * A process that was paused goes on with a delivery whose lease is gone, and knows nothing of it. So
- * what a handler writes for its run names the lease, and the store refuses it when that is lost
- * (`src/domain/fence.rs`). All of this is on `globalThis`, because a bundler may evaluate this module
- * several times.
+ * A process that was paused may continue a delivery whose lease is gone, without knowing it. So
+ * each write of a handler for its run names the lease, and the store refuses the write when the
+ * lease is lost (`src/domain/fence.rs`). The state is on `globalThis`, because a bundler may
+ * evaluate this module several times.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Fence } from '../native/requests';
 import type { Engine } from './engine';
 
-/** A delivery of a database. A later lease of the same message may be given to it while it works. */
+/** A delivery of a database. While it works, it may get a later lease of the same message. */
 export interface Delivery extends Fence {
-  /** Of the engine. */
+  /** The key of the engine. */
   key: string;
 }
 
-/** What a handler came to. */
+/** The outcome of a handler. */
 export interface HandlerOutcome {
   result?: unknown;
-  /** Never `undefined` when it has failed. */
+  /** Never `undefined` when the handler has failed. */
   error?: unknown;
 }
 
-/** Where code stands that runs in a delivery. */
+/** The delivery in which code runs. */
 interface Place {
   delivery: Delivery;
-  /** The run that it replays, or whose step it executes. */
+  /** The run that the delivery replays, or whose step it executes. */
   runId: unknown;
-  /** The handler has returned: what its code goes on with is not the delivery's any more. */
+  /**
+   * Whether the handler has returned. Code that it left running no longer belongs to the delivery.
+   */
   returned: boolean;
 }
 
@@ -39,22 +41,22 @@ interface State {
 
 const STATE = Symbol.for('hookline//deliveries');
 
-/** Made at the first use: an import changes nothing. */
+/** Made at the first use, because an import must change nothing. */
 function state(): State {
   const globals = globalThis as { [STATE]?: State };
   globals[STATE] ??= { place: new AsyncLocalStorage(), atWork: new Set() };
   return globals[STATE];
 }
 
-/** The run that a message is about: a replay names it otherwise than a step. */
+/** The run that a message is about. A replay and a step have different fields for it. */
 export function runOf(message: unknown): unknown {
   const { runId, workflowRunId } = (message ?? {}) as { runId?: unknown; workflowRunId?: unknown };
   return runId ?? workflowRunId;
 }
 
 /**
- * Runs the handler of a message in this delivery. When it throws, it may have left writes behind that
- * it no longer awaits: those are still the delivery's.
+ * Runs the handler of a message in this delivery. A handler that throws may have left writes
+ * running that it no longer awaits; those still belong to the delivery.
  */
 export async function inDelivery<T>(
   delivery: Delivery,
@@ -67,7 +69,9 @@ export async function inDelivery<T>(
   return result;
 }
 
-/** The lease that a write for this run needs; none outside of the run's own deliveries. */
+/**
+ * The lease that a write for this run must name; `undefined` outside of the run's own deliveries.
+ */
 export function fenceOf(engine: Engine, runId: unknown): Fence | undefined {
   const here = state().place.getStore();
   if (!here || here.returned || runId === undefined || runId !== here.runId) return undefined;
@@ -75,7 +79,10 @@ export function fenceOf(engine: Engine, runId: unknown): Fence | undefined {
   return engine.key() === key ? { messageId, leaseToken } : undefined;
 }
 
-/** Does the work of a delivery; others may come to wait for its outcome. Never rejects. */
+/**
+ * Does the work of a delivery; a repeated delivery may join and wait for its outcome. Never
+ * rejects.
+ */
 export async function atWork(
   delivery: Delivery,
   work: () => Promise<unknown>,
@@ -95,8 +102,8 @@ export async function atWork(
 }
 
 /**
- * What the handler comes to that is at work for this message already; it goes on under the new lease.
- * `undefined` when there is none here.
+ * The outcome of the handler that already works on this message; the handler continues under the
+ * new lease. `undefined` when no handler of this process works on it.
  */
 export function outcomeUnder(
   engine: Engine,

@@ -3,30 +3,35 @@ import type { NativeWorld } from '../native/binding';
 import type { NativeConfig } from './config';
 import type { Place } from './place';
 
-/** What the parts of a World share; every function may be picked off the object. */
+/** The part that all other parts of a World share. Its functions work without their object. */
 export interface Engine {
   /**
    * The configuration, read from options and environment at the first call.
    *
-   * @throws WorkflowWorldError with code `BAD_CONFIG` for options that are none.
+   * @throws WorkflowWorldError with code `BAD_CONFIG` for bad options.
    */
   config(): NativeConfig;
   /** Equal for Worlds of this process that use the same database; never throws. */
   key(): string;
-  /** The opened addon; a failed opening is tried again by the next call. Makes the database. */
+  /** Opens the addon, and makes the database. After a failed opening, the next call tries again. */
   connect(): Promise<NativeWorld>;
-  /** The opened addon for who only reads: where there is no database, over one that is empty. */
+  /** Opens the addon for reads. If there is no database, the reads go to an empty one in memory. */
   look(): Promise<NativeWorld>;
-  /** The opened addon once there is a database, made by whomever; `undefined` when told to stop. */
+  /**
+   * Waits until any process has made the database, and opens the addon; `undefined` when `signal`
+   * aborts.
+   */
   appearance(signal?: AbortSignal): Promise<NativeWorld | undefined>;
   /** Whether there is no database, as far as this World knows. */
   isAbsent(): boolean;
-  /** Where the database lies, or will; `undefined` for memory. Opens nothing. */
+  /** Where the database is, or will be made; `undefined` for memory. Opens nothing. */
   place(): Place | undefined;
   /** Opens, and begins to deliver messages to this process's handlers. */
   start(): Promise<void>;
-  /** Ends the use of the database by this World object; may be called twice, or unopened. */
+  /**
+   * Ends the use of the database by this World object; it may be called twice, or before opening.
+   */
   close(): Promise<void>;
-  /** The same, by somebody who does not wait: nothing of it runs here later. */
+  /** Closes without waiting; nothing of it runs in JavaScript later. */
   abandon(): void;
 }

@@ -1,15 +1,15 @@
 /**
- * Which handler of this process takes which messages.
+ * The table of the handlers of this process: which handler takes which messages.
  *
  * The SDK registers its handlers on one World object and starts another, and a bundler may evaluate
- * this module several times, so the table lies on `globalThis`. Entries compare by the engine's key
- * only when a message arrives: at registration the environment may not be complete yet.
+ * this module several times, so the table is on `globalThis`. Entries are compared by the engine's
+ * key only when a message arrives, because at registration the environment may not be complete yet.
  */
 
 import type { NativeWorld } from '../native/binding';
 import type { Engine } from './engine';
 
-/** What the SDK passes to `createQueueHandler`. */
+/** The handler that the SDK passes to `createQueueHandler`. */
 export type QueueHandler = (
   message: unknown,
   meta: { attempt: number; queueName: string; messageId: string },
@@ -22,7 +22,7 @@ interface Registration {
   handler: QueueHandler;
 }
 
-/** An opened World's place in the table: its engine keeps it, the table does not. */
+/** An opened World's entry in the table. Its engine holds the entry; the table holds it weakly. */
 export interface Opened {
   engine: Engine;
   native: NativeWorld;
@@ -32,8 +32,8 @@ export interface Opened {
 interface Table {
   registrations: Registration[];
   /**
-   * Opened Worlds: they are told of handlers that come later, and can verify deliveries. Held
-   * weakly, so that a World that is forgotten without `close()` still gives its database back.
+   * Opened Worlds: they learn of later handlers, and can verify deliveries. The table holds them
+   * weakly, so that a World that is dropped without `close()` still releases its database.
    */
   opened: Set<WeakRef<Opened>>;
 }
@@ -46,7 +46,7 @@ function table(): Table {
   return globals[TABLE];
 }
 
-/** The opened Worlds with this engine, as far as anybody still holds them. */
+/** The opened Worlds with this engine that have not been garbage-collected. */
 function openedWith(key: string): Opened[] {
   const { opened } = table();
   const alive = [];
@@ -58,7 +58,10 @@ function openedWith(key: string): Opened[] {
   return alive;
 }
 
-/** Adds a handler; one that the same World registered for the prefix before is replaced (hot reload). */
+/**
+ * Adds a handler. It replaces an earlier handler of the same World for the same prefix (hot
+ * reload).
+ */
 export function registerHandler(engine: Engine, prefix: string, handler: QueueHandler): void {
   const { registrations, opened } = table();
   const earlier = registrations.findIndex((r) => r.engine === engine && r.prefix === prefix);
@@ -68,7 +71,7 @@ export function registerHandler(engine: Engine, prefix: string, handler: QueueHa
   for (const { native } of openedWith(engine.key())) native.handlerRegistered(prefix);
 }
 
-/** Removes what a closed World has registered. */
+/** Removes the handlers of a closed World. */
 export function forgetHandlers(engine: Engine): void {
   const globals = table();
   globals.registrations = globals.registrations.filter((r) => r.engine !== engine);
@@ -80,7 +83,7 @@ function knownPrefixes(key: string): Set<string> {
   return new Set(registrations.filter((r) => r.engine.key() === key).map((r) => r.prefix));
 }
 
-/** Every handler of this process, the newest last, whatever World it was registered with. */
+/** Every handler of this process, of any World, the newest last. */
 export function allHandlers(): { prefix: string; handler: QueueHandler }[] {
   return table().registrations.map(({ prefix, handler }) => ({ prefix, handler }));
 }
@@ -96,9 +99,9 @@ export function joinTable(engine: Engine, native: NativeWorld): Opened {
 }
 
 /**
- * An opened World with this engine, this one or another. Verifying through it spares the SDK's
- * second World object an opening of its own, which nobody would ever close. Never through a reader,
- * which cannot take one.
+ * An opened World with this engine, this one or another. The SDK's second World object verifies
+ * deliveries through it, so that it need not open the database itself, which nobody would ever
+ * close. A reader cannot verify deliveries.
  */
 export function openedWorld(engine: Engine): NativeWorld | undefined {
   if (table().opened.size === 0) return undefined;

@@ -1,10 +1,10 @@
 /**
  * Nobody's asynchronous context: the one in which no `AsyncLocalStorage` has a store.
  *
- * A World is often used first by a request (lazy initialisation). Whatever Node creates then (the
- * function that the addon calls for a delivery, the handle behind a signal's listener) keeps that
- * request's context, so that the steps of every later user would see its session, its tenant or its
- * open transaction. What is created or called in here keeps nobody's.
+ * Often a request uses a World first (lazy initialisation). Handles that Node creates then (the
+ * function that the addon calls for a delivery, the handle behind a signal's listener) keep the
+ * context of that request. So the steps of every later user would see its session, its tenant or
+ * its open transaction. Code that runs through this function keeps nobody's context.
  */
 import { loadBinding } from '../native/binding';
 

@@ -1,21 +1,21 @@
 /**
- * What `createWorld()` was given, read once and without throwing: whatever is wrong with it is told by
- * the first operation. The addon judges what a text says; here is judged what a text, a number or a
- * list is, because everything crosses to the addon as text, and `{}` would be the path
- * `[object Object]`.
+ * Reads the argument of `createWorld()` once, without throwing: the first operation reports what is
+ * wrong with it. The addon checks the content of a text. This file checks whether a value is a
+ * text, a number or a list, because everything crosses to the addon as text, and `{}` would be the
+ * path `[object Object]`.
  */
 import type { WorldOptions } from '../../index';
 import { kindOf } from '../native/kind';
 import { FOR_TESTS } from './config';
 
-/** The options, or why they are none; a fault names no value, because any may be a secret. */
+/** The options, or why they are bad. A fault names no value, because any value may be a secret. */
 export interface Given {
   options: WorldOptions;
   fault?: string;
 }
 
 interface Kind {
-  /** What the option may be, in words. */
+  /** The allowed values of the option, in words. */
   may: string;
   admits(value: unknown): boolean;
 }
@@ -24,9 +24,9 @@ interface Kind {
 const isText = (value: unknown) => typeof value === 'string' && value.isWellFormed();
 const text = (may: string): Kind => ({ may, admits: isText });
 
-/** A number and a boolean may also be given as the text that a variable would hold. */
+/** A number or a boolean may also be a string, as in an environment variable. */
 const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
-  url: text('a text: a path, a file: URL or :memory:'),
+  url: text('a string: a path, a file: URL or :memory:'),
   durability: text("'full' or 'normal'"),
   concurrency: {
     may: 'a number from 1 to 10000',
@@ -34,10 +34,10 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
   },
   role: text("'all', 'producer', 'worker' or 'reader'"),
   delivery: text("'auto', 'direct' or 'http'"),
-  baseUrl: text('a text: an http:// URL of this app'),
+  baseUrl: text('a string: an http:// URL of this app'),
   fileSystem: text("'local' or 'any'"),
   encryptionKeys: {
-    may: 'a text id:base64, or a list of such texts',
+    may: 'a string id:base64, or a list of such strings',
     admits: (value) => isText(value) || (Array.isArray(value) && value.every(isText)),
   },
   tokens: text("'plain' or 'sealed'"),
@@ -53,7 +53,7 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
 
 /** Reads the options; a getter or a proxy that throws is a fault. */
 export function readOptions(given: unknown): Given {
-  let at = 'what createWorld() was given';
+  let at = 'the argument of createWorld()';
   try {
     if (given === undefined || given === null) return { options: {} };
     if (typeof given !== 'object' || Array.isArray(given)) {
@@ -63,7 +63,8 @@ export function readOptions(given: unknown): Given {
       };
     }
     const options: Record<PropertyKey, unknown> = {};
-    // An option may be inherited, or a getter of a class; own keys tell of those that there are not.
+    // An option may be inherited, or a getter of a class, so each known name is read. The own keys
+    // show unknown options.
     const names = new Set<string | symbol>([
       ...Object.keys(KINDS),
       FOR_TESTS,
@@ -72,7 +73,8 @@ export function readOptions(given: unknown): Given {
     for (const name of names) {
       at = `the option ${shown(name)} of createWorld()`;
       const read = (given as Record<PropertyKey, unknown>)[name];
-      // A list is copied: it may change later, or be another one when it is read again.
+      // A list is copied, because it may change later, and a getter may return another list the
+      // next time.
       const value = Array.isArray(read) ? [...read] : read;
       if (value === undefined || value === null) continue;
       const fault = typeof name === 'string' && faultOf(name, value);
@@ -93,8 +95,8 @@ function faultOf(name: string, value: unknown): string | undefined {
   const { may, admits } = KINDS[name as keyof WorldOptions];
   if (admits(value)) return undefined;
   const isHalf = typeof value === 'string' && !value.isWellFormed();
-  const is = isHalf ? 'a text with half of a surrogate pair' : kindOf(value);
-  return `the option ${shown(name)} of createWorld() is ${is}, but may be ${may}`;
+  const is = isHalf ? 'a string with half of a surrogate pair' : kindOf(value);
+  return `the option ${shown(name)} of createWorld() is ${is}, but must be ${may}`;
 }
 
 const NAME_LENGTH_MAX = 50;

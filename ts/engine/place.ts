@@ -1,17 +1,20 @@
-/** Where the database lies: what is said of it once per process. */
+/** Where the database is, and the warnings about its place, each once per process. */
 import { realpathSync } from 'node:fs';
 import { answerOf, type NativeWorld } from '../native/binding';
 
-/** A place, as the addon tells it. */
+/** A place, as the addon reports it. */
 export interface Place {
   path: string;
   /** Why nothing can be written there. */
   refusal: string | null;
-  /** Why the database may be gone one day. */
+  /** Why the database may be lost one day. */
   warning: { of: 'container' | 'memory' | 'build'; found: string; advice: string } | null;
 }
 
-/** Said already, in this process: bundlers may evaluate this module several times. */
+/**
+ * The warnings that this process has given. It is global, because bundlers may evaluate this module
+ * several times.
+ */
 const SAID = Symbol.for('hookline//said');
 
 /** `undefined` for a database in memory. */
@@ -20,8 +23,8 @@ export function placeOf(native: NativeWorld): Place | undefined {
 }
 
 /**
- * Warns of a database that will not last. What only a restart takes is nothing to speak of in
- * development and in tests, which keep their files in such places on purpose.
+ * Warns of a database that will not last. In development and in tests it does not warn of places
+ * that only a restart clears, because those keep their files there on purpose.
  */
 export function warnOfPlace(place: Place | undefined): void {
   const warning = place?.warning;
@@ -30,14 +33,14 @@ export function warnOfPlace(place: Place | undefined): void {
   sayOnce('HOOKLINE_PLACE', `The database ${warning.found}: ${warning.advice}.`);
 }
 
-/** Tells who looks with the SDK's own tools that there was nothing to look at. */
+/** Tells the user of the SDK's own tools that there is no database to read. */
 export function sayAbsent(place: Place | undefined): void {
   if (isToolOfSdk()) sayOnce('HOOKLINE_ABSENT', absence(place));
 }
 
-/** What is said where there is no database. */
+/** The message for a missing database. */
 export function absence(place: Place | undefined): string {
-  return `There is no database at ${place?.path}. Run this in the folder of the app, or say where it is with WORKFLOW_HOOKLINE_URL.`;
+  return `There is no database at ${place?.path}. Run this in the folder of the app, or set WORKFLOW_HOOKLINE_URL to its path.`;
 }
 
 /** An app may read before it writes; the command line and the web UI only look. */

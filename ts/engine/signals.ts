@@ -1,15 +1,15 @@
 /**
- * Ending by SIGTERM or SIGINT without losing time: deliveries in flight are finished, or given back
- * at once instead of when another process notices.
+ * Ends deliveries at SIGTERM or SIGINT: those in flight are finished, or given back at once, so
+ * that another process need not first notice the death of this one.
  *
- * Only where nobody else in the process handles the signal. A host that does (Next.js, most servers)
- * knows better when it is done, and calls `close()` or does not.
+ * This happens only if no other code of the process handles the signal. A host that handles it
+ * (Next.js, most servers) knows better when to end, and may call `close()`.
  */
 
 type Drain = () => Promise<void>;
 
 interface Signals {
-  /** What ends the deliveries of each started World. */
+  /** The functions that end the deliveries of each started World. */
   started: Set<Drain>;
   listener?: (signal: NodeJS.Signals) => void;
 }
@@ -30,7 +30,7 @@ export function drainOnSignals(drain: Drain): void {
   signals.started.add(drain);
   if (signals.listener) return;
   signals.listener = (signal) => void endBy(signal);
-  // First in line, so that it sees everybody else's listeners before one that is called once goes.
+  // Registered first, so that it still counts other listeners that are removed after one call.
   for (const signal of SIGNALS) process.prependListener(signal, signals.listener);
 }
 
@@ -48,12 +48,12 @@ function stopListening(): void {
 }
 
 async function endBy(signal: NodeJS.Signals): Promise<void> {
-  // From here on it is as if we had never listened: a second signal ends the process at once, and
-  // others that look whether they are alone find that they are.
+  // Remove our listener first: then a second signal ends the process at once, and other code that
+  // counts listeners does not find ours.
   const isHandledElsewhere = process.listenerCount(signal) > 1;
   stopListening();
   if (isHandledElsewhere) return;
-  // The World stays open meanwhile: whatever else the app is doing goes on until the very end.
+  // The World stays open meanwhile, so that other work of the app continues until the end.
   await Promise.allSettled([...shared().started].map((drain) => drain()));
   process.kill(process.pid, signal);
 }

@@ -1,8 +1,11 @@
-/** A timer for any time: one of JavaScript alone fires at once when it is set to over 24 days. */
+/**
+ * A timer for any duration: JavaScript's own timer fires at once when it is set to more than 24
+ * days.
+ */
 
 const PART_MAX_MS = 2 ** 31 - 1;
 
-/** Runs `due` after so many milliseconds, unless the returned function is called before. */
+/** Runs `due` after `ms` milliseconds, unless the returned function is called before. */
 export function after(ms: number, due: () => void): () => void {
   let timer: NodeJS.Timeout;
   const wait = (left: number) => {
@@ -13,7 +16,7 @@ export function after(ms: number, due: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Resolves after so many milliseconds, or as soon as the signal is aborted. */
+/** Resolves after `ms` milliseconds, or as soon as the signal is aborted. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const over = () => {

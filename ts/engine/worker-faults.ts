@@ -1,13 +1,16 @@
-/** What stands in the way of a worker's deliveries: for programs, for people, and as a warning. */
+/** The faults of a worker: for programs, for people, and as a warning. */
 import type { WorkerFault } from '../../index';
 
-/** A fault as the addon tells it, and as a worker leaves it for other processes. */
+/**
+ * A fault as the addon reports it, and as a worker writes it into its lock file for other
+ * processes.
+ */
 export interface NativeWorkerFault extends Omit<WorkerFault, 'firstAt' | 'lastAt'> {
   firstAtMs: number;
   lastAtMs: number;
 }
 
-/** For programs. */
+/** Turns a fault into its form for programs. */
 export function toWorkerFault(fault: NativeWorkerFault): WorkerFault {
   const { firstAtMs, lastAtMs, ...rest } = fault;
   return { ...rest, firstAt: new Date(firstAtMs), lastAt: new Date(lastAtMs) };
@@ -24,15 +27,15 @@ const DUTIES: Record<WorkerFault['duty'], string> = {
   dispatch: 'keep its dispatcher running',
 };
 
-/** For people: what the worker cannot do, and why. */
+/** Describes a fault for people: what the worker cannot do, and why. */
 export function describeFault({ duty, code, message }: NativeWorkerFault): string {
   // A worker of another version may have other duties.
   return `cannot ${DUTIES[duty] ?? duty}: ${message} [${code}]`;
 }
 
-/** Warns of a fault that has happened for the first time. */
+/** Warns of the first fault of a kind. */
 export function warnOfFault(fault: string): void {
   const native = JSON.parse(fault) as NativeWorkerFault;
-  const warning = `A worker of hookline ${describeFault(native)}; it goes on trying, and world.stats() tells how it goes.`;
+  const warning = `A worker of hookline ${describeFault(native)}; it keeps trying, and world.stats() shows whether it succeeds.`;
   process.emitWarning(warning, { type: 'HooklineWarning', code: `HOOKLINE_${native.code}` });
 }

@@ -1,4 +1,4 @@
-/** What two Worlds must agree on: the same text for the same log, whoever stored it. */
+/** Digests that compare the logs of two Worlds: equal logs have equal digests in every World. */
 import { createHash } from 'node:crypto';
 import type { Event } from '../../index';
 import { isBytes } from '../native/json';
@@ -10,7 +10,7 @@ export function digestOf(events: Event[]): string {
   for (const event of events) {
     // In this World the times of a log never decrease.
     latest = Math.max(latest, event.createdAt.getTime());
-    // What made the run stands on `run_created`; not every World repeats it here.
+    // `run_created` has the data of the run; not every World repeats it here.
     const data = event.eventType === 'run_started' ? {} : dataOf(event);
     const { eventType, correlationId = null } = event;
     hash.update(`${canonical([eventType, correlationId, latest, data])}\n`);

@@ -1,8 +1,8 @@
 /**
- * Brings the runs of another World here, run by run, each in one transaction and with its streams.
+ * Imports the runs of another World, run by run, each in one transaction and with its streams.
  *
- * A run that is here already is compared instead, so an import that was cut short is taken up again
- * by running it again.
+ * It only compares a run that is already here. So you continue an interrupted import by running it
+ * again.
  */
 import type { Event, World } from '../../index';
 import type { Engine } from '../engine/engine';
@@ -14,10 +14,10 @@ import { canonical, digestOf } from './digest';
 
 const PAGE = 1000;
 const CHUNKS = 100;
-/** Runs under way at once: they share commits. */
+/** Runs that are imported at once, so that they share commits. */
 const AT_ONCE = 8;
 
-/** What became of an import. */
+/** The result of an import. */
 export interface ImportReport {
   runs: { total: number; imported: number; already: number; failed: number };
   events: number;
@@ -26,7 +26,7 @@ export interface ImportReport {
   failures: { runId: string; reason: string }[];
 }
 
-/** Imports everything; `progress` is told of every run that is done. */
+/** Imports all runs; calls `progress` after each run. */
 export async function importWorld(
   source: World,
   target: World,
@@ -41,7 +41,7 @@ export async function importWorld(
     failures: [],
   };
   progress.begin(runs.length);
-  // The oldest first, as they were made.
+  // The oldest first, in the order in which they were made.
   const waiting = runs.map(({ runId }) => runId).sort();
   const work = async () => {
     for (let runId = waiting.shift(); runId !== undefined; runId = waiting.shift()) {
@@ -73,7 +73,8 @@ async function importRun(
     report.runs.already += 1;
     return;
   }
-  // Streams do not need their run, and the run may go on as soon as it is here.
+  // The streams come first: they do not need their run, but the run may continue as soon as it is
+  // here.
   await copyStreams(source, target, runId, report);
   const native = await (engineOf(target) as Engine).connect();
   const { request, bytes } = encodeLog(runId, events);
@@ -84,7 +85,9 @@ async function importRun(
   report.events += events.length;
 }
 
-/** The log of a run in the order in which it happened; a second start of a running run is no event. */
+/**
+ * The log of a run in the order in which it happened; a second start of a running run is left out.
+ */
 async function logOf(world: World, runId: string): Promise<Event[]> {
   const events = await everything<Event>((page) => world.events.list({ runId, ...page }));
   let started = false;
@@ -106,7 +109,7 @@ async function isHere(target: World, runId: string): Promise<boolean> {
   }
 }
 
-/** The log as `NativeWorld.importRun` takes it: payloads apart, in one block. */
+/** Encodes a log for `NativeWorld.importRun`: payloads apart, in one block. */
 function encodeLog(runId: string, events: Event[]): { request: string; bytes: Uint8Array } {
   const block: Uint8Array[] = [];
   let at = 0;
@@ -123,19 +126,19 @@ function encodeLog(runId: string, events: Event[]): { request: string; bytes: Ui
   return { request, bytes: new Uint8Array(Buffer.concat(block)) };
 }
 
-/** A run that has gone on here since has a longer log: what was imported is its beginning. */
+/** A run that has continued here has a longer log, which begins with the imported events. */
 async function compareLogs(target: World, runId: string, events: Event[]): Promise<void> {
   const here = (await logOf(target, runId)).slice(0, events.length);
   if (here.length === events.length && digestOf(here) === digestOf(events)) return;
-  throw new Error('its log here is not the one of the source');
+  throw new Error('its log in this database differs from the log of the source');
 }
 
 async function compareEntities(source: World, target: World, runId: string): Promise<void> {
   const [there, here] = await Promise.all([source, target].map((world) => entities(world, runId)));
-  // The run may have gone on already, unless it has ended.
+  // Unless the run has ended, it may have continued already.
   const ended = !['pending', 'running'].includes(there?.status as string);
   if (!ended || canonical(there) === canonical(here)) return;
-  throw new Error('its entities here are not those of the source');
+  throw new Error('its entities in this database differ from the entities of the source');
 }
 
 /** Times are left out: where two writers raced, other Worlds keep those of the second. */
@@ -159,7 +162,7 @@ async function copyStreams(
 ): Promise<void> {
   for (const name of await source.listStreamsByRunId(runId)) {
     const chunks = await chunksOf(source, runId, name);
-    // An import that was cut short has written a beginning of it.
+    // An interrupted import may have written the first chunks.
     const { tailIndex, done } = await target.getStreamInfo(name, runId);
     const missing = chunks.slice(tailIndex + 1);
     for (let from = 0; from < missing.length; from += CHUNKS) {
@@ -168,7 +171,9 @@ async function copyStreams(
     const there = await source.getStreamInfo(name, runId);
     if (there.done && !done) await target.closeStream(name, runId);
     if (canonical(await chunksOf(target, runId, name)) !== canonical(chunks)) {
-      throw new Error(`its stream "${name}" here is not the one of the source`);
+      throw new Error(
+        `its stream "${name}" in this database differs from the stream of the source`,
+      );
     }
     report.streams += 1;
     report.chunks += chunks.length;

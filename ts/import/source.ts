@@ -1,4 +1,7 @@
-/** The World that runs are imported from, read through its own package: its format is its business. */
+/**
+ * Opens the World to import from through its own package, because only that package knows the
+ * format.
+ */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -12,19 +15,19 @@ export interface Source {
   name: string;
 }
 
-/** Where the SDK keeps its World of files, one package requiring the next. */
+/** The way to the SDK's World of files: each package requires the next. */
 const WAY_TO_LOCAL = ['workflow', '@workflow/core', '@workflow/world-local'];
 const WAY_TO_POSTGRES = ['@workflow/world-postgres'];
 
-/** What was to be imported is not there. */
+/** The source of the import does not exist. */
 export class MissingSourceError extends Error {
   override readonly name = 'MissingSourceError';
 }
 
-/** Where the SDK's wrapper for Next.js has world-local keep its files. */
+/** The folder that the SDK's wrapper for Next.js sets for world-local. */
 const NEXT_FOLDER = '.next/workflow-data';
 
-/** Where else the runs may be. */
+/** A hint at the other folder, if it has runs. */
 function elsewhere(folder: string): string {
   const isThere = folder !== resolve(NEXT_FOLDER) && existsSync(join(NEXT_FOLDER, 'runs'));
   return isThere ? ` There are some in ${NEXT_FOLDER}: --from ${NEXT_FOLDER}` : '';
@@ -32,7 +35,7 @@ function elsewhere(folder: string): string {
 
 /**
  * Opens the source that a text names: the URL of world-postgres's database, or a folder of
- * world-local. Nothing is started, so nothing is delivered from it.
+ * world-local. The source is not started, so it delivers nothing.
  *
  * @throws MissingSourceError when there is no such folder, or no runs in it.
  * @throws Error that says what to do, when its package is missing.
@@ -62,7 +65,7 @@ async function openPostgres(url: string): Promise<Source> {
   return { world: createWorld({ connectionString: url }), name: `postgres://${host}${pathname}` };
 }
 
-/** Imports the last package of a way, as the one before it would. */
+/** Imports the last package of a way, as the package before it would. */
 async function load<T>(way: string[]): Promise<T> {
   let from = join(process.cwd(), 'index.js');
   for (const name of way) {
@@ -77,7 +80,7 @@ async function load<T>(way: string[]): Promise<T> {
       );
     }
   }
-  // The manifest of the package itself resolves its own name, whatever it exports.
+  // A package can resolve its own name from its own manifest, whatever it exports.
   const entry = createRequire(from).resolve(way.at(-1) as string);
   return (await import(pathToFileURL(entry).href)) as T;
 }

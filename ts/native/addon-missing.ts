@@ -1,7 +1,7 @@
-/** What to say when there is no native addon: why, and what to do about it on this platform. */
+/** The error for a missing native addon: the reason, and what to do about it on this platform. */
 import { toError } from './errors';
 
-/** The platforms that a package with a binary is published for: the folders of `npm/`. */
+/** The platforms that have a published package with a binary: the folders of `npm/`. */
 export const PREBUILT: readonly string[] = [
   'darwin-arm64',
   'darwin-x64',
@@ -28,8 +28,8 @@ export function addonMissing(cause: unknown): Error {
 }
 
 /**
- * What the loader tried, the last first. It keeps the errors of all places in a chain of causes, and
- * the reason that matters (a libc that is too old) may be any of them.
+ * The reasons of all places that the loader tried, the last first. The loader keeps the errors in a
+ * chain of causes, and any of them may be the real reason (such as a libc that is too old).
  */
 function reasons(cause: unknown): string {
   if (typeof cause === 'string') return cause;
@@ -48,7 +48,7 @@ function firstLine(message: unknown): string {
   return String(message).split('\n', 1)[0] ?? '';
 }
 
-/** This platform as the names of the binaries have it. */
+/** The name of this platform, as in the names of the binaries. */
 function platformName(): string {
   const { platform, arch } = process;
   const abi = { linux: isMusl() ? '-musl' : '-gnu', win32: '-msvc' }[platform as string] ?? '';

@@ -2,9 +2,9 @@
  * The only file that reaches the native addon.
  *
  * Values cross as text and bytes: a reply is one JSON document plus one block of bytes that the
- * document points into. So every object, Date and Error that a caller sees is made by JavaScript in
- * the caller's own realm (under Jest the addon's own objects would fail `instanceof`), and a page of
- * a thousand events costs one native value instead of ten thousand.
+ * document points into. So JavaScript makes every object, Date and Error that a caller sees, in the
+ * caller's own realm (under Jest the addon's own objects would fail `instanceof`). A page of a
+ * thousand events costs one native value instead of ten thousand.
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -13,10 +13,10 @@ import { addonMissing } from './addon-missing';
 import { type NativeFault, toError } from './errors';
 import { decodeStored } from './stored-json';
 
-/** Where a payload stands in a reply: bytes of the block, JSON text, or absent. */
+/** Where a payload is in a reply: bytes of the block, JSON text, or absent. */
 export type PayloadRef = { at: number; len: number } | { json: string } | null | undefined;
 
-/** What every native operation answers; `error` is the JSON of a {@link NativeFault}. */
+/** The reply of every native operation; `error` is the JSON of a {@link NativeFault}. */
 export interface NativeReply {
   json?: string;
   bytes?: Uint8Array;
@@ -40,7 +40,7 @@ export interface NativeWorld {
   open(): Promise<NativeReply>;
   /** Whether there is no database to read yet. Opens nothing. */
   isAbsent(): boolean;
-  /** Where the database lies, or will: a `Place`; void for memory. Opens nothing. */
+  /** Where the database is, or will be made: a `Place`; void for memory. Opens nothing. */
   place(): NativeReply;
   close(): Promise<NativeReply>;
   /** Ends deliveries as `close` does, and leaves the database open. */
@@ -84,7 +84,10 @@ export interface NativeWorld {
   /** Settles after the first claim; rejects when that can never work. */
   startWorker(
     deliver: (delivery: string, body: Uint8Array) => void,
-    /** Called once for each kind of fault, with a `NativeWorkerFault` of `worker-faults.ts`. */
+    /**
+     * Called at the first fault of each kind, with a `NativeWorkerFault` of
+     * `engine/worker-faults.ts`.
+     */
     warn: (fault: string) => void,
     appUrl?: string,
   ): Promise<NativeReply>;
@@ -111,15 +114,15 @@ export interface NativeWorld {
   /** Makes a commit of a World for tests fail: `{ nth, code }`. */
   failCommit(request: string): NativeReply;
 
-  /** What a run may still be woken by: `{ waits, messages }`. */
+  /** The waits and messages that may still wake a run: `{ waits, messages }`. */
   outlook(runId: string): Promise<NativeReply>;
-  /** How the database is; reads all of it. */
+  /** Examines the database; reads all of it. */
   examine(): Promise<NativeReply>;
-  /** The workers that live on this host, as a list of `LivingWorker`s. */
+  /** The living workers of this host, as a list of `LivingWorker`s. */
   workers(): Promise<NativeReply>;
   /** Copies the database into a new file: `{ bytes, runs, events }`. */
   backUp(file: string): Promise<NativeReply>;
-  /** Adds a run by its log; payloads stand in `bytes`. */
+  /** Adds a run by its log; the payloads are in `bytes`. */
   importRun(request: string, bytes: Uint8Array): Promise<NativeReply>;
 
   writeStream(name: string, runId: string, chunks: Uint8Array[]): Promise<NativeReply>;
@@ -135,7 +138,10 @@ export interface NativeWorld {
 export interface NativeBinding {
   NativeWorld: new (config: string) => NativeWorld;
   addonVersion(): string;
-  /** Calls it where no `AsyncLocalStorage` has a store; what it throws is thrown here. */
+  /**
+   * Calls `work` in a context in which no `AsyncLocalStorage` has a store; throws what `work`
+   * throws.
+   */
   callInNobodysContext(work: () => void): void;
 }
 
@@ -146,9 +152,9 @@ export interface Answer<T> {
 }
 
 /**
- * What a reply holds, or the error that it stands for.
+ * Parses a successful reply, or throws the error of a failed one.
  *
- * @throws the class of `./errors` for the fault's code.
+ * @throws an error of the class in `./errors` for the fault's code.
  */
 export function answerOf<T>(reply: NativeReply): Answer<T> {
   if (reply.error != null) throw toError(JSON.parse(reply.error) as NativeFault);
@@ -177,8 +183,8 @@ export function loadBinding(): NativeBinding {
   } catch (cause) {
     throw addonMissing(cause);
   }
-  // A lock file that pins the platform package alone, or a copied folder: what the two say to each
-  // other has no versions of its own.
+  // The cause may be a lock file that pins only the platform package, or a copied folder. The
+  // protocol between the two parts has no version of its own, so their versions must be equal.
   const addonVersion = found.addonVersion();
   if (addonVersion !== version) {
     throw addonMissing(`it is version ${addonVersion}, and this package is version ${version}`);
@@ -187,8 +193,9 @@ export function loadBinding(): NativeBinding {
   return binding;
 }
 
-// Both specifiers are joined at run time so that no bundler sees them: one that did would try to
-// parse the binary, and the build of an app without `serverExternalPackages` would fail.
+// Both specifiers are joined at run time, so that no bundler sees them. A bundler that saw them
+// would try to parse the binary, and the build of an app without `serverExternalPackages` would
+// fail.
 const BESIDE = ['..', 'native', 'binding.js'].join('/');
 const BY_NAME = ['hookline', 'binding'].join('/');
 
@@ -199,8 +206,8 @@ function besideThisFile(): NativeBinding | undefined {
     load = createRequire(__filename);
     load.resolve(BESIDE);
   } catch {
-    // In a bundle the file name is a made-up path. Only "not there" lands here: an addon that is
-    // there and does not load must say why.
+    // In a bundle the file name is a made-up path. Only a missing file ends up here: an addon that
+    // is there and does not load must report why.
     return undefined;
   }
   return load(BESIDE) as NativeBinding;

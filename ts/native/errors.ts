@@ -1,9 +1,9 @@
 /**
- * From the addon's fault codes to the classes that the Workflow SDK knows.
+ * Turns the addon's fault codes into the error classes that the Workflow SDK knows.
  *
- * The SDK recognises an error by its `name`, across bundles and realms, so the classes are its own
- * (`@workflow/errors`), bundled into this package. They must be made here and not by the addon: an
- * error made natively is not `instanceof Error` under Jest.
+ * The SDK recognises an error by its `name`, across bundles and realms, so these are the SDK's own
+ * classes (`@workflow/errors`), bundled into this package. JavaScript must make the errors, because
+ * an error that the addon makes is not `instanceof Error` under Jest.
  */
 import {
   EntityConflictError,
@@ -40,7 +40,7 @@ export interface NativeFault {
   details: Record<string, unknown>;
 }
 
-/** Something did not come within the time that the caller gave it. */
+/** Something did not arrive within the time limit of the caller. */
 export class TimeLimitError extends Error {
   override readonly name = 'TimeLimitError';
 
@@ -57,7 +57,7 @@ export class TimeLimitError extends Error {
   }
 }
 
-/** An idempotency key stands for another payload. */
+/** An idempotency key was used for another payload before. */
 export class IdempotencyConflictError extends Error {
   override readonly name = 'IdempotencyConflictError';
 
@@ -78,7 +78,7 @@ const CLASSES: Record<string, (fault: NativeFault) => Error> = {
     new ThrottleError(message, { retryAfter: numberOf(details.retryAfter) }),
   RUN_NOT_SUPPORTED: ({ details }) =>
     new RunNotSupportedError(Number(details.runSpecVersion), Number(details.worldSpecVersion)),
-  // Without a status: the runtime takes a missing step or wait as a hard failure of the delivery.
+  // Without a status, because then the runtime lets the delivery fail for a missing step or wait.
   NOT_FOUND: ({ code, message }) => new WorkflowWorldError(message, { code }),
   INVALID: ({ code, message }) => new WorkflowWorldError(message, { code, status: 400 }),
 };
@@ -98,7 +98,7 @@ export function toError(fault: NativeFault): Error {
   });
 }
 
-/** The error for an argument that the caller got wrong: status 400, code `INVALID`. */
+/** The error for a wrong argument: status 400, code `INVALID`. */
 export function invalid(message: string): Error {
   return toError({ code: 'INVALID', message, details: {} });
 }

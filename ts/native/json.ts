@@ -1,8 +1,8 @@
 /**
  * Typed JSON: JSON in which bytes survive, as `{"__type":"Uint8Array","data":"<base64>"}`.
  *
- * It is what queue bodies and non-binary payloads are stored as. The tag is the one that the SDK's
- * own Worlds use, so a message is readable by its tools; plain JSON is a valid document too.
+ * Queue bodies and non-binary payloads are stored in this format. The SDK's own Worlds use the same
+ * tag, so the SDK's tools can read a message. Plain JSON is a valid document too.
  */
 
 const TAG = 'Uint8Array';
@@ -10,7 +10,7 @@ const TAG = 'Uint8Array';
 /** How `JSON.stringify` writes half of a surrogate pair (and how an escaped backslash may look). */
 const LONE_SURROGATE = /\\ud[89a-f]/;
 
-/** Whether a value is a `Uint8Array` (a `Buffer` counts), made in whatever realm. */
+/** Whether a value is a `Uint8Array` (a `Buffer` counts), made in any realm. */
 export function isBytes(value: unknown): value is Uint8Array {
   return (
     ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]'
@@ -25,10 +25,11 @@ export function copyBytes(source: Uint8Array, start = 0, end = source.length): U
 }
 
 /**
- * The text of a value; `undefined` when JSON has none for it (`undefined`, a function, a symbol).
+ * The JSON text of a value; `undefined` for a value that JSON cannot express (`undefined`, a
+ * function, a symbol).
  *
- * A lone surrogate becomes U+FFFD, because nothing but JavaScript can hold one: an error message
- * that was cut within an emoji must not make the event of that error unstorable.
+ * A lone surrogate becomes U+FFFD, because only JavaScript can hold one. Otherwise an error message
+ * that was cut within an emoji could not be stored.
  *
  * @throws TypeError for a bigint or a cycle.
  */
@@ -45,7 +46,8 @@ export function decodeJson(text: string): unknown {
 }
 
 function tagBytes(this: unknown, key: string, value: unknown): unknown {
-  // `value` has been through toJSON, which turns a Buffer into an object; the holder has it as it is.
+  // `toJSON` has already turned a Buffer in `value` into an object; the holder still has the
+  // Buffer.
   const raw = (this as Record<string, unknown>)[key];
   if (!isBytes(raw)) return value;
   const data = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('base64');

@@ -1,4 +1,4 @@
-/** What kind of value something is, in words, for the error that refuses it: never the value itself. */
+/** The kind of a value in words, for an error message that must not show the value itself. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
@@ -6,7 +6,7 @@ export function kindOf(value: unknown): string {
   try {
     return Array.isArray(value) ? 'an array' : 'an object';
   } catch {
-    // A revoked proxy answers nothing at all.
+    // A revoked proxy throws for every question.
     return 'an object';
   }
 }

@@ -1,9 +1,9 @@
 /**
- * From the addon's records to the SDK's entities.
+ * Turns the addon's records into the SDK's entities.
  *
- * Every entity is built anew for every caller: SDK 4.8.9 overwrites `hook.metadata` on the object it
- * is given. Dates and bytes are made here, in the caller's realm, and bytes are plain `Uint8Array`s,
- * because a `Buffer` has a `toJSON` of its own.
+ * Every caller gets a new entity, because SDK 4.8.9 overwrites `hook.metadata` of the object that
+ * it gets. Dates and bytes are made here, in the caller's realm. Bytes are plain `Uint8Array`s,
+ * because a `Buffer` has its own `toJSON`.
  */
 import type { DeadMessage, Event, Hook, Page, Step, Wait, WorkflowRun } from '../../index';
 import type { PayloadRef } from './binding';
@@ -27,7 +27,9 @@ export const PAYLOAD_FIELDS: Readonly<Record<string, string>> = {
 /** The fields of `eventData` that are points in time: milliseconds natively, `Date`s in the SDK. */
 export const DATE_FIELDS = ['resumeAt', 'retryAfter'] as const;
 
-/** A record as it stands in a reply's JSON; fields are described in the native contract. */
+/**
+ * A record in the JSON of a reply; `binding.ts` and `src/binding/replies.rs` describe its fields.
+ */
 export type NativeRecord = Record<string, unknown>;
 
 /** The value of a payload; `undefined` when there is none. */
@@ -63,7 +65,7 @@ export function toDeadMessage(record: NativeRecord): DeadMessage {
 
 /** A hook; without data, or when it has none, the `metadata` key is absent. */
 export function toHook(record: NativeRecord, bytes: Uint8Array, resolveData = true): Hook {
-  // Written out, because every resume makes one.
+  // Written out for speed, because every resume makes a hook.
   const { metadata, createdAtMs, environment } = record;
   const hook = {
     runId: record.runId,
@@ -81,7 +83,9 @@ export function toHook(record: NativeRecord, bytes: Uint8Array, resolveData = tr
   return hook;
 }
 
-/** An event, its payload put back into `eventData`; an event that has no data has no such key. */
+/**
+ * An event, with its payload put back into `eventData`; an event without data has no `eventData`.
+ */
 export function toEvent(record: NativeRecord, bytes: Uint8Array, resolveData = true): Event {
   const { payload, eventData, ...rest } = record;
   const event = entity(rest, bytes, ['createdAt'], [], true);
@@ -92,7 +96,8 @@ export function toEvent(record: NativeRecord, bytes: Uint8Array, resolveData = t
   const value = payloadOf(payload as PayloadRef, bytes);
   const payloadField = PAYLOAD_FIELDS[String(record.eventType)];
   if (value !== undefined && payloadField) data[payloadField] = value;
-  // What the caller gave as `{}` is `{}` again, unless it is what leaving the payload out made of it.
+  // If the caller gave `{}`, it is `{}` again. But an object that is only empty because the payload
+  // was left out is dropped.
   const given = resolveData && eventData !== null && eventData !== undefined;
   if (given || Object.keys(data).length > 0) event.eventData = data;
   return event as unknown as Event;

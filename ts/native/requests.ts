@@ -1,4 +1,4 @@
-/** What is asked of the addon: a caller's arguments, checked and made into texts and bytes. */
+/** Requests to the addon: the arguments of a caller, checked and turned into texts and bytes. */
 import type { EventRequest, PageRequest, ReadOptions } from '../../index';
 import { invalid } from './errors';
 import { encodeJson, isBytes } from './json';
@@ -16,26 +16,28 @@ const FIELD_TYPES = [
   ['isWebhook', 'boolean'],
 ] as const;
 
-/** What workflow code knows the points in time by. */
+/** The names by which workflow code knows the points in time. */
 const TIMES: Readonly<Record<string, string>> = {
   resumeAt: 'The end of a sleep (eventData.resumeAt)',
   retryAfter: 'The retryAfter of a RetryableError (eventData.retryAfter)',
 };
 
-/** The lease of the delivery that writes, as it crosses. */
+/** The lease of the writing delivery, as it crosses to the addon. */
 export interface Fence {
   messageId: string;
   leaseToken: string;
 }
 
-/** An `appendEvent` request as it crosses: the JSON text, and the payload beside it. */
+/**
+ * An `appendEvent` request as it crosses to the addon: the JSON text, and the payload beside it.
+ */
 interface EncodedEvent {
   request: string;
   payload?: Uint8Array;
 }
 
 /**
- * An event as the addon takes it: the payload field apart from the rest, dates as milliseconds.
+ * Encodes an event for the addon: the payload apart from the other fields, dates as milliseconds.
  *
  * @param fence - The delivery that appends it.
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
@@ -70,7 +72,7 @@ export function encodeEvent(
   return { request: request as string, payload: payload?.bytes };
 }
 
-/** Refuses here what the addon could only say of that a field has the wrong type. */
+/** Checks the types of fields here, because the addon could not name the wrong field. */
 function checkFields(eventType: string, data: Record<string, unknown>): void {
   if (eventType === 'hook_created') checkNewToken(data.token);
   for (const [field, type] of FIELD_TYPES) {
@@ -86,29 +88,31 @@ function checkNewToken(token: unknown): void {
       'pass a string to createHook(), such as String(id), and the same to resumeHook()';
     throw invalid(`The token of a hook must be a string, but is ${kindOf(token)}: ${advice}.`);
   }
-  // It would be replaced on its way to the store, and the replay would not know it again.
+  // The surrogate would be replaced on its way to the store, and the replay would not recognise its
+  // token.
   if (!token.isWellFormed()) {
     throw invalid('The token of a hook must be text, but holds half of a surrogate pair.');
   }
 }
 
 /**
- * The JSON text of what a caller wants to have stored; `undefined` when JSON has none for it.
+ * The JSON text of a value that a caller stores; `undefined` for a value that JSON cannot express.
  *
- * @throws WorkflowWorldError with status 400 when there is no JSON for it. What JavaScript says of the
- *   reason may name parts of a secret, or be an error of the value's own, so it is left out.
+ * @throws WorkflowWorldError with status 400 when the value cannot be written as JSON. The message
+ *   leaves JavaScript's own error out, because that may name parts of a secret, or come from the
+ *   value itself.
  */
 export function storableJson(value: unknown): string | undefined {
   try {
     return encodeJson(value);
   } catch {
     throw invalid(
-      'What is to be stored has no JSON: it holds a bigint, contains itself, or cannot be read.',
+      'The value to be stored cannot be written as JSON: it holds a bigint, contains itself, or cannot be read.',
     );
   }
 }
 
-/** How a payload is stored: bytes as they are, any other value as typed JSON, `undefined` not. */
+/** Encodes a payload: bytes as they are, any other value as typed JSON, `undefined` not at all. */
 export function encodePayload(
   value: unknown,
 ): { format: 'bytes' | 'json'; bytes: Uint8Array } | undefined {
@@ -117,12 +121,12 @@ export function encodePayload(
   return json === undefined ? undefined : { format: 'json', bytes: new TextEncoder().encode(json) };
 }
 
-/** Whether a caller wants payloads: everything but `resolveData: 'none'` says so. */
+/** Whether a caller wants payloads: yes, unless `resolveData` is `'none'`. */
 export function wantsData(params: ReadOptions | null | undefined): boolean {
   return params?.resolveData !== 'none';
 }
 
-/** The page, the order and the payloads that a list is asked for. */
+/** Checks which page of a list a caller wants, in which order, and whether with payloads. */
 export function paging(params: (ReadOptions & PageRequest) | null | undefined) {
   const { limit, cursor, sortOrder } = params?.pagination ?? {};
   if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
@@ -141,10 +145,10 @@ export function paging(params: (ReadOptions & PageRequest) | null | undefined) {
 }
 
 function milliseconds(field: string, value: unknown): number {
-  // A bigint or a symbol would be an error of JavaScript's own.
+  // `new Date` throws its own error for a bigint or a symbol.
   const isPointInTime = ['number', 'string', 'object'].includes(typeof value);
   const ms = isPointInTime ? new Date(value as string | number | Date).getTime() : Number.NaN;
-  if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a date, but is none.`);
+  if (Number.isNaN(ms)) throw invalid(`${TIMES[field] ?? field} must be a valid date.`);
   return ms;
 }
 

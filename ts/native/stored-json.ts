@@ -1,18 +1,21 @@
-/** JSON that the database gave: what is none was damaged there, or written by somebody else. */
+/**
+ * JSON from the database. A text that is not JSON was damaged there, or written by another program.
+ */
 import { toError } from './errors';
 import { decodeJson } from './json';
 
 /**
- * The value of a stored text.
+ * Parses a stored text.
  *
- * @throws WorkflowWorldError with code `CORRUPT` for a text that is no JSON; it is not quoted.
+ * @throws WorkflowWorldError with code `CORRUPT` for a text that is not JSON; the message does not
+ *   quote it.
  */
 export function decodeStored(text: string): unknown {
   try {
     return decodeJson(text);
   } catch {
     const message =
-      'the database file is damaged; restore it from a backup [a stored value is no JSON]';
+      'the database file is damaged; restore it from a backup [a stored value is not JSON]';
     throw toError({ code: 'CORRUPT', message, details: { status: 500 } });
   }
 }

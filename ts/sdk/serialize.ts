@@ -1,26 +1,34 @@
-/** Payloads in and out, by the SDK's own serializer for the run's SDK line. */
+/**
+ * Serializes and deserializes payloads with the SDK's own serializer for the SDK line of the run.
+ */
 import type { CryptoKey, World } from '../../index';
 
 type Sdk = typeof import('./4');
 
 let loaded: Sdk | undefined;
 
-/** What the target run's SDK can decode decides how a payload is written. */
+/**
+ * The run that will read a payload: the payload is written in a form that the run's SDK can decode.
+ */
 export interface PayloadTarget {
   runId: string;
-  /** `executionContext.workflowCoreVersion` of the run; anything but a version means the baseline. */
+  /**
+   * `executionContext.workflowCoreVersion` of the run; any other value means the oldest supported
+   * version.
+   */
   coreVersion: unknown;
   /** Whether the hook is of the first spec version, whose payloads are plain values. */
   v1Compat: boolean;
-  /** Dropped when the run could not decrypt. */
+  /** Ignored when the run's SDK cannot decrypt. */
   key: CryptoKey | undefined;
 }
 
 /**
  * Serializes a hook payload for the run that will read it: bytes, or with `v1Compat` a plain value.
  *
- * Uploads of streams within the payload are pushed to `uploads`, also when this then fails, so that
- * the caller can always watch over them. They go to `world`, the current one unless it is given.
+ * Uploads of streams within the payload are pushed to `uploads`, even if serialization then fails,
+ * so that the caller can always watch over them. They go to `world`; the default is the current
+ * World.
  *
  * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
  */
@@ -52,7 +60,7 @@ export async function dehydratePayload(
   });
 }
 
-/** The serializer's error holds the payload and the part that failed; whoever logs it must not. */
+/** Removes the payload from the serializer's error, because callers log errors. */
 function withoutPayload(error: unknown): unknown {
   const cause = (error as { cause?: { root?: unknown; value?: unknown } } | undefined)?.cause;
   if (cause !== null && typeof cause === 'object') {
@@ -63,8 +71,8 @@ function withoutPayload(error: unknown): unknown {
 }
 
 /**
- * A payload serialized to be compared with others: as bytes, plain, for no run. Streams within it are
- * read into nothing; `uploads` then holds something.
+ * Serializes a payload for comparisons: as plain bytes, for no run. Streams within the payload are
+ * discarded; then `uploads` is not empty.
  *
  * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
  */
@@ -89,7 +97,7 @@ export async function serializedForDigest(
 
 const nothing = async () => undefined;
 
-/** A World whose streams go nowhere. */
+/** A World that discards its streams. */
 const NOWHERE = {
   writeToStream: nothing,
   writeToStreamMulti: nothing,
@@ -112,7 +120,7 @@ function capabilitiesOf(sdk: Sdk, coreVersion: unknown): Capabilities {
   return capabilities;
 }
 
-/** The value of a hook's metadata, as the workflow passed it to `createHook()`. */
+/** Deserializes a hook's metadata into the value that the workflow passed to `createHook()`. */
 export async function hydrateMetadata(
   metadata: unknown,
   runId: string,
@@ -122,7 +130,7 @@ export async function hydrateMetadata(
   return load(currentWorld).hydrateStepArguments(metadata as never, runId, key as never);
 }
 
-/** What is serialized for a run that is about to be started. */
+/** The run that the arguments are serialized for, before it is started. */
 export interface ArgumentsTarget {
   runId: string;
   key: CryptoKey | undefined;
@@ -159,7 +167,7 @@ export async function dehydrateArguments(
   });
 }
 
-/** The return value of a run, as its workflow returned it. */
+/** Deserializes the return value of a run. */
 export async function hydrateReturnValue(
   output: unknown,
   runId: string,
@@ -172,18 +180,18 @@ export async function hydrateReturnValue(
   );
 }
 
-/** Where a stream of a run is read from. */
+/** Which stream of a run to read, and how. */
 export interface ReadableSource {
   runId: string;
   name: string;
-  /** Asked for when there is something to decrypt. */
+  /** Called when there is something to decrypt. */
   key: () => Promise<CryptoKey | undefined>;
   startIndex?: number;
   ops?: Promise<unknown>[];
   global?: Record<string, unknown>;
 }
 
-/** The values that a run writes to a stream, as they come. */
+/** A stream of the values that a run writes, as they arrive. */
 export function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {
   const { runId, name, key, startIndex, ops = [], global = globalThis } = source;
   const sdk = load();
@@ -194,17 +202,17 @@ export function openReadable(source: ReadableSource, world: World): ReadableStre
   );
 }
 
-/** The version of the SDK whose serializer this is: what a run that we start can decode. */
+/** The version of the bundled SDK, which is stored with each run that we start. */
 export function coreVersion(): string {
   return load().version;
 }
 
-/** A run's key for the serializer, from its 32 bytes. */
+/** Makes a run's key for the serializer from its 32 bytes. */
 export async function importKey(raw: Uint8Array): Promise<CryptoKey> {
   return (await load().importKey(raw as never)) as CryptoKey;
 }
 
-/** Loads the bundled serializer once; importing this package does not. */
+/** Loads the bundled serializer at the first call; importing this package does not load it. */
 function load(currentWorld?: () => World): Sdk {
   loaded ??= require('./4') as Sdk;
   if (currentWorld) loaded.useWorld(currentWorld);

@@ -1,23 +1,23 @@
 /**
- * Which version of the Workflow SDK the app has, as its package says it.
+ * Finds the version of the Workflow SDK that the app has, in the manifest of the SDK's package.
  *
- * Imports nothing, because `hookline/next` is also bundled for the edge runtime: Node is asked for
- * its modules when a function runs.
+ * This file imports nothing, because `hookline/next` is also bundled for the edge runtime: each
+ * function gets Node's modules when it runs.
  */
 
-/** The versions of the SDK that this package speaks: this one and later ones of its line. */
+/** The oldest supported version of the SDK; later versions of its line are supported too. */
 const SDK_SUPPORTED = [4, 8, 9] as const;
 
 /** The same, for people. */
 export const SUPPORTED_SDK = `${SDK_SUPPORTED.join('.')} and later 4.x versions`;
 
-/** What an installation lacks, and what to do about it; each a sentence without its full stop. */
+/** What an installation lacks, and how to fix it; each is a sentence without its full stop. */
 export interface Shortcoming {
   found: string;
   fix: string;
 }
 
-/** A package as the app in the working directory has it. */
+/** A package that the app in the working directory has. */
 export interface Installed {
   version: string;
   /** The folder of the package. */
@@ -25,13 +25,13 @@ export interface Installed {
 }
 
 /**
- * The package that the app has under a name; `undefined` when there is none, as in a server whose
- * dependencies were bundled into it.
+ * Finds the app's package with a name; `undefined` when there is none, as in a server with bundled
+ * dependencies.
  */
 export function installed(name: string): Installed | undefined {
   const { createRequire } = process.getBuiltinModule('node:module');
   const { join } = process.getBuiltinModule('node:path');
-  // From the working directory: that is where the SDK looks for its World.
+  // From the working directory, because the SDK looks for its World there.
   const { resolve } = createRequire(join(process.cwd(), 'index.js'));
   for (const modules of resolve.paths(name) ?? []) {
     const found = packageAt(join(modules, name));
@@ -46,29 +46,35 @@ function packageAt(folder: string): Installed | undefined {
   return manifest && { version: String(manifest.version), folder };
 }
 
-/** What the SDK of a process leaves in the global object: 4.x the first, 5.x one of the others too. */
+/**
+ * The symbols that the SDK of a process leaves in the global object: 4.x leaves the first, 5.x also
+ * one of the others.
+ */
 const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
 const MARKS_OF_5 = ['getWorldFn', 'cachePromise', 'stubbedCachePromise'].map((name) =>
   Symbol.for(`@workflow/world//${name}`),
 );
-/** Where `hookline/testing` notes its World, which it also puts where the SDK's would be. */
+/**
+ * The symbol under which `hookline/testing` stores its World; it also puts that World in the SDK's
+ * place.
+ */
 const TEST_WORLD = Symbol.for('hookline//test-world');
 
-/** What the files say, which are read once for each working directory. */
+/** The result of reading the files, once for each working directory. */
 let read: { cwd: string; sdk: Installed | undefined } | undefined;
 
 /**
- * Why the SDK that the app has cannot be used; `undefined` when it can, or when it is not sure that
- * the one that was found is the app's.
+ * Why this package cannot work with the app's SDK; `undefined` when it can, or when the found SDK
+ * may belong to another app.
  *
- * `ownFolder` is that of the caller's code, where it has one.
+ * `ownFolder` is the folder of the caller's code, if it has one.
  */
 export function unsupportedSdk(ownFolder?: string): Shortcoming | undefined {
   const cwd = process.cwd();
   if (read?.cwd !== cwd) read = { cwd, sdk: unsupportedIn(cwd, ownFolder) };
   const { sdk } = read;
   if (!sdk) return undefined;
-  // That one was not loaded: another folder has the app's.
+  // The process has loaded another SDK, from another folder.
   if (lineOf(sdk.version) !== SDK_SUPPORTED[0] && hasLoadedSupportedLine()) return undefined;
   return {
     found: `workflow ${sdk.version} in ${sdk.folder} is not supported: this version of hookline works with ${SUPPORTED_SDK}`,
@@ -76,7 +82,9 @@ export function unsupportedSdk(ownFolder?: string): Shortcoming | undefined {
   };
 }
 
-/** The SDK of the app in a folder, when it is not supported, and the app's program has no other. */
+/**
+ * The SDK of the app in a folder, if that SDK is not supported and the app's program has no other.
+ */
 function unsupportedIn(cwd: string, ownFolder: string | undefined): Installed | undefined {
   const sdk = importedFrom(cwd);
   if (!sdk || isSupported(sdk.version) || !isOfApp(sdk, cwd)) return undefined;
@@ -85,7 +93,10 @@ function unsupportedIn(cwd: string, ownFolder: string | undefined): Installed | 
   return elsewhere.some((other) => other && isSupported(other.version)) ? undefined : sdk;
 }
 
-/** The SDK that a file in the folder imports; unlike `require`, that looks in no folder of the user. */
+/**
+ * The SDK that a file in the folder imports; unlike `require`, this does not search the user's
+ * global folders.
+ */
 function importedFrom(folder: string): Installed | undefined {
   const { join } = process.getBuiltinModule('node:path');
   for (const above of upwards(folder)) {
@@ -96,8 +107,9 @@ function importedFrom(folder: string): Installed | undefined {
 }
 
 /**
- * Whether the app means the SDK that it finds: the `package.json` between them names it, or there is
- * none and it is installed right here. Any other may be there for another app.
+ * Whether the found SDK belongs to the app: the nearest `package.json` names it, or there is no
+ * `package.json` and the SDK is installed in this very folder. Any other SDK may belong to another
+ * app.
  */
 function isOfApp(sdk: Installed, cwd: string): boolean {
   const { dirname, join } = process.getBuiltinModule('node:path');
@@ -129,7 +141,7 @@ function hasLoadedSupportedLine(): boolean {
   return !MARKS_OF_5.some((mark) => mark in globals);
 }
 
-/** What to do when there is no SDK where there should be one. */
+/** The error for a missing SDK. */
 export function missingSdk(): Shortcoming | undefined {
   if (installed('workflow')) return undefined;
   return {
@@ -138,18 +150,18 @@ export function missingSdk(): Shortcoming | undefined {
   };
 }
 
-/** Both as one text, as an error has it. */
+/** Joins both sentences into the message of an error. */
 export function messageOf({ found, fix }: Shortcoming): string {
   return `${found}. ${fix}`;
 }
 
-/** What of a `package.json` is looked at. */
+/** The fields of a `package.json` that are read. */
 export interface Manifest {
   name?: unknown;
   version?: unknown;
 }
 
-/** A `package.json`; `undefined` when there is none that can be read. */
+/** Reads a `package.json`; `undefined` when it is missing or unreadable. */
 export function readManifest(path: string): Manifest | undefined {
   const { readFileSync } = process.getBuiltinModule('node:fs');
   try {
@@ -160,7 +172,7 @@ export function readManifest(path: string): Manifest | undefined {
   }
 }
 
-/** Whether a package says that it uses another one. */
+/** Whether a package names another one among its dependencies. */
 export function declares(manifest: Manifest, name: string): boolean {
   const { dependencies, devDependencies, optionalDependencies, peerDependencies } =
     manifest as Record<string, object | undefined>;
@@ -182,7 +194,10 @@ function lineOf(version: string): number {
   return Number(version.split('.')[0]);
 }
 
-/** Whether the SDK can be used; what has no version, such as a folder of a workspace, is not judged. */
+/**
+ * Whether a version of the SDK is supported. A package without a version, such as a folder of a
+ * workspace, counts as supported.
+ */
 export function isSupported(version: string): boolean {
   if (!/^\d+\.\d+\.\d+/.test(version)) return true;
   return isAtLeast(version, SDK_SUPPORTED) && lineOf(version) === SDK_SUPPORTED[0];

@@ -1,9 +1,8 @@
 /**
- * `hookline/next`: what a Next.js app adds to its configuration and its instrumentation.
+ * `hookline/next`: the functions for the configuration and the instrumentation of a Next.js app.
  *
- * Loaded in two places: by Node in `next.config`, and by a bundler, or Node, in `instrumentation`,
- * there also for the edge runtime. So it imports nothing that asks Node for its modules before a
- * function runs.
+ * Node loads this file in `next.config`. A bundler, or Node, loads it in `instrumentation`, there
+ * also for the edge runtime. So no function gets Node's modules before it runs.
  */
 import type { HooklineNextConfig } from '../../next';
 import { messageOf, missingSdk, unsupportedSdk } from './installed-sdk';
@@ -23,7 +22,7 @@ type ConfigByPhase = (...phase: unknown[]) => Config | Promise<Config>;
 
 /** See `next.d.ts`. */
 export function withHookline(config: Config | ConfigByPhase = {}): Config | ConfigByPhase {
-  // The SDK's own wrapper, which comes after, would choose its local World.
+  // Otherwise the SDK's own wrapper, which runs later, chooses its local World.
   process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
   if (typeof config !== 'function') return withPackage(config);
   return async (...phase: unknown[]) => withPackage(await config(...phase));
@@ -43,7 +42,7 @@ function withPackage(config: Config): HooklineNextConfig {
   };
 }
 
-/** Globs of the files that run, for `output: 'standalone'`: nothing else says that they are needed. */
+/** Globs of the files that run, for `output: 'standalone'`: Next.js cannot find them by itself. */
 function packageFiles(): string[] {
   const { createRequire } = process.getBuiltinModule('node:module');
   const { dirname, join, relative, sep } = process.getBuiltinModule('node:path');
@@ -59,7 +58,8 @@ function packageFiles(): string[] {
     `${from}/{dist,native}/*`,
     // The platform's package is a sibling in every layout, also in pnpm's, by a link.
     `${from}-{darwin,linux,win32}-*/*`,
-    // By which the package is found from the working directory: Turbopack follows it and drops it.
+    // The link by which the package is found from the working directory: Turbopack follows the link
+    // and drops it.
     ...links.slice(0, 1).map(glob),
   ];
 }
@@ -74,11 +74,12 @@ export async function register(): Promise<void> {
   if (process.env.NEXT_RUNTIME === 'edge') return;
   process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
   if (process.env.WORKFLOW_TARGET_WORLD !== PACKAGE) return;
-  // Steps need the request that a route gives them; a custom server does not show that it is Next.js.
+  // Steps need the request that a route gives them; under a custom server the package cannot detect
+  // Next.js by itself.
   process.env.WORKFLOW_HOOKLINE_DELIVERY ||= 'http';
   const { createRequire } = process.getBuiltinModule('node:module');
   const { join } = process.getBuiltinModule('node:path');
-  // As the SDK loads it: by name, from the working directory, out of every bundler's sight.
+  // Loaded as the SDK loads it: by name, from the working directory, invisible to bundlers.
   const load = createRequire(join(process.cwd(), 'index.js'));
   const { createWorld } = load(PACKAGE) as typeof import('../../index');
   const globals = globalThis as Globals;
@@ -87,7 +88,10 @@ export async function register(): Promise<void> {
   await globals[SDK_WORLD].start?.();
 }
 
-/** Elsewhere `withWorkflow()` has told the SDK; a standalone server never loads `next.config`. */
+/**
+ * The base path of a standalone server, which never loads `next.config`; elsewhere `withWorkflow()`
+ * has set it.
+ */
 function standaloneBasePath(): string | undefined {
   const config = process.env.__NEXT_PRIVATE_STANDALONE_CONFIG;
   return config && (JSON.parse(config) as { basePath?: string }).basePath;

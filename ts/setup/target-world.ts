@@ -1,8 +1,9 @@
 /**
- * What is refused because the app is not set up for it: each is one error that says what to do.
+ * Finds the World that the app's SDK uses. For a wrong set-up it makes an error that says what to
+ * do.
  *
- * Beside another World of the SDK this package would be worse than useless: the app's workflows would
- * write in one place, and this package in another, where nobody delivers.
+ * If the SDK uses another World, this package must refuse to work: the app's workflows would write
+ * to that World, and this package to a database that nobody delivers from.
  */
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
@@ -12,7 +13,7 @@ import { declares, messageOf, readManifest, unsupportedSdk, upwards } from './in
 const PACKAGE = 'hookline';
 
 /**
- * The app has an SDK that this package cannot work with.
+ * Throws when this package cannot work with the app's SDK.
  *
  * @throws WorkflowWorldError with code `UNSUPPORTED_SDK`.
  */
@@ -22,13 +23,18 @@ export function refuseUnsupportedSdk(): void {
   throw toError({ code: 'UNSUPPORTED_SDK', message: messageOf(unsupported), details: {} });
 }
 
-/** The module that the SDK is told to take its World from, unless that is this package or nobody says. */
+/**
+ * The module that `WORKFLOW_TARGET_WORLD` names; `undefined` when it is not set, or names this
+ * package.
+ */
 export function otherTarget(): string | undefined {
   const target = process.env.WORKFLOW_TARGET_WORLD;
   return target && target !== PACKAGE ? target : undefined;
 }
 
-/** The World that the SDK of this process uses, or will use, is another one: code `NOT_CONFIGURED`. */
+/**
+ * The error with code `NOT_CONFIGURED`: the SDK of this process uses, or will use, another World.
+ */
 export function otherWorld(): Error {
   const target = process.env.WORKFLOW_TARGET_WORLD;
   const because = otherTarget()
@@ -38,17 +44,17 @@ export function otherWorld(): Error {
       : 'WORKFLOW_TARGET_WORLD is not set, and the Workflow SDK has chosen another World';
   return toError({
     code: 'NOT_CONFIGURED',
-    message: `The workflows of this process are not stored by hookline: ${because}. Set WORKFLOW_TARGET_WORLD=hookline where the app starts (Next.js: withHookline() inside withWorkflow()), or import from workflow/api what is meant for that World.`,
+    message: `The workflows of this process are not stored by hookline: ${because}. Set WORKFLOW_TARGET_WORLD=hookline where the app starts (Next.js: withHookline() inside withWorkflow()), or import the functions for that World from workflow/api.`,
     details: {},
   });
 }
 
 /**
- * A World made as the SDK makes it of its target: by name or path from the working directory, and by
- * a call of the module, its default export or its `createWorld`. `undefined` when the module is not
- * there, or is that of another World, whose code is then not run.
+ * Makes the target's World as the SDK does: it loads the module by name or path from the working
+ * directory, and calls the module, its default export or its `createWorld`. Returns `undefined`
+ * when the module is missing, or belongs to another World, whose code is then not run.
  *
- * Throws what the module throws, as the SDK does.
+ * Throws the module's own errors, as the SDK does.
  */
 export function worldOfTarget(target: string): unknown {
   const require = createRequire(join(process.cwd(), 'index.js'));
@@ -65,12 +71,15 @@ export function worldOfTarget(target: string): unknown {
   return module?.createWorld?.();
 }
 
-/** A file of the app may, as may one of a package that uses this one; this one's own is no other. */
+/**
+ * Whether a module may wrap this package: a file of the app may, and so may a package that depends
+ * on this one.
+ */
 function mayWrapThisPackage(file: string): boolean {
   if (!file.includes(`${sep}node_modules${sep}`)) return true;
   for (const folder of upwards(dirname(file))) {
     const manifest = readManifest(join(folder, 'package.json'));
-    // Some folders of a package have one that says only how their files are read.
+    // Some folders of a package have a manifest that only sets the module type.
     if (manifest?.name) return manifest.name === PACKAGE || declares(manifest, PACKAGE);
   }
   return false;

@@ -1,8 +1,9 @@
 /**
- * Deliveries of a World for tests: recorded, and handed to the SDK's handlers where there are any.
+ * Takes the deliveries of a World for tests: records them, and hands them to the SDK's handlers, if
+ * there are any.
  *
- * A seeded run has no code behind it, so its wake-ups are recorded and done; so is everything when
- * no compiled workflows are loaded, as in the test of a route.
+ * A seeded run has no workflow code, so its wake-ups are only recorded, and count as done. The same
+ * is true of all messages when no compiled workflows are loaded, as in the test of a route.
  */
 import type { World } from '../../index';
 import type { RecordedDelivery } from '../../testing';
@@ -11,17 +12,17 @@ import { allHandlers, type QueueHandler } from '../engine/handlers';
 const HANDLERS = Symbol.for('hookline//test-handlers');
 
 /**
- * What the SDK registered with any World for tests of this process: a compiled bundle registers its
- * handlers once, when it is loaded, but every test has its own World.
+ * The handlers that the SDK registered with any World for tests of this process: a compiled bundle
+ * registers its handlers once, when it is loaded, but every test has its own World.
  */
 const globals = globalThis as { [HANDLERS]?: Map<string, QueueHandler> };
 globals[HANDLERS] ??= new Map();
 const handlers = globals[HANDLERS];
 
-/** Our own handlers: the table of all holds them too. */
+/** Our own handlers, which the table of all handlers holds too. */
 const recorders = new WeakSet<QueueHandler>();
 
-/** The queue name prefixes of a process, by the namespace that the SDK is told. */
+/** The queue name prefixes of a process, with the SDK's namespace. */
 function prefixes(): string[] {
   const namespace = process.env.WORKFLOW_QUEUE_NAMESPACE;
   const start = namespace ? `__${namespace}_wkf` : '__wkf';

@@ -1,4 +1,4 @@
-/** The log of a World for tests, with payloads as the values that they were. */
+/** The log of a World for tests, with payloads as values. */
 import type { CryptoKey, Event, World } from '../../index';
 import type { LoggedEvent, RecordedResume } from '../../testing';
 import { isBytes } from '../native/json';
@@ -8,7 +8,7 @@ import { encryptionKeyOf } from '../world/keys';
 import { everything } from '../world/pages';
 import { currentWorld } from '../world/world';
 
-/** What a test asserts on. */
+/** The records that a test asserts on. */
 export function createLogReader(world: World) {
   async function eventsOf(runId: string): Promise<LoggedEvent[]> {
     const events = await everything<Event>((page) => world.events.list({ runId, ...page }));
@@ -25,7 +25,7 @@ export function createLogReader(world: World) {
     return logs.flat().sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
   }
 
-  /** Every payload that a hook was sent, in order. */
+  /** Every payload that was sent to a hook, in order. */
   async function resumes(token?: string): Promise<RecordedResume[]> {
     const events = await log();
     const tokens = new Map<string | undefined, string>();

@@ -1,4 +1,4 @@
-/** Hooks that are there without a workflow that made them. */
+/** Makes hooks without a workflow. */
 import { randomUUID } from 'node:crypto';
 import type { Hook, World } from '../../index';
 import type { SeededHook } from '../../testing';
@@ -7,10 +7,10 @@ import { SPEC_VERSION } from '../sdk/spec-version';
 import { encryptionKeyOf } from '../world/keys';
 import { currentWorld } from '../world/world';
 
-/** The SDK whose runs these are: what it can decode decides how payloads are written. */
+/** The SDK version of the seeded runs; it determines how payloads are written. */
 const CORE_VERSION = '4.8.9';
 
-/** A value as the SDK stores it for such a run; streams within it are written by then. */
+/** Serializes a value as the SDK does for such a run, and writes the streams within it. */
 async function stored(world: World, value: unknown, runId: string): Promise<unknown> {
   const key = runId === '' ? undefined : await encryptionKeyOf(world, runId);
   const target = { runId, coreVersion: CORE_VERSION, v1Compat: false, key };
@@ -20,7 +20,7 @@ async function stored(world: World, value: unknown, runId: string): Promise<unkn
   return bytes;
 }
 
-/** Makes hooks on runs of their own; knows which runs those are. */
+/** Makes hooks on new runs, and remembers those runs. */
 export function createSeeder(world: World) {
   const seeded = new Set<unknown>();
 
@@ -42,7 +42,7 @@ export function createSeeder(world: World) {
   }
 
   return {
-    /** Whether this made the run, so that no code is behind it. */
+    /** Whether this seeder made the run, so that the run has no workflow code. */
     isSeeded: (runId: unknown) => seeded.has(runId),
     /** A live hook, as `createHook()` in a workflow makes one. */
     async seedHook({
@@ -64,7 +64,9 @@ export function createSeeder(world: World) {
         },
       });
       if (!hook) {
-        throw new Error(`The hook was not made: its run's log has a ${event?.eventType} instead.`);
+        throw new Error(
+          `The hook was not made: the log of its run has a ${event?.eventType} event instead.`,
+        );
       }
       return metadata === undefined ? hook : { ...hook, metadata };
     },

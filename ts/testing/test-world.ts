@@ -1,8 +1,8 @@
 /**
- * A World for one test: a database in memory of its own, made the one of this process, whose time
- * can be moved and whose storage can be made to fail.
+ * A World for one test, with its own database in memory. It becomes the World of this process. A
+ * test can move its time, and can make its storage fail.
  *
- * It holds nothing that keeps a process alive, so a test that forgets to close it does no harm.
+ * It keeps no process alive, so a test need not close it.
  */
 import { randomUUID } from 'node:crypto';
 import type { TestWorld, TestWorldOptions } from '../../testing';
@@ -23,18 +23,24 @@ const SDK_WORLD = Symbol.for('@workflow/world//cache');
 const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
 const CURRENT = Symbol.for('hookline//test-world');
 
-/** More jumps of the clock than any sensible test needs: a workflow that sleeps for ever. */
+/**
+ * More jumps of the clock than a sensible test needs; more of them mean that a workflow sleeps for
+ * ever.
+ */
 const JUMPS_MAX = 1000;
 
 type Globals = { [SDK_WORLD]?: unknown; [SDK_HANDLERS_WORLD]?: unknown; [CURRENT]?: TestWorld };
 const globals = globalThis as Globals;
 
-/** Makes a World in memory the one of this process; the one that another call made before is closed. */
+/**
+ * Makes a World in memory, and makes it the World of this process; closes the World of the call
+ * before.
+ */
 export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
-  // What cannot be made leaves the earlier one as it was.
+  // If this fails, the earlier World stays as it is.
   const offsetMs = offsetTo(options.now);
   const earlier = globals[CURRENT];
-  // Not closed in the background: that would still be going on when the runner has ended the file.
+  // Not closed in the background, because closing might last longer than the test file.
   if (earlier) engineOf(earlier)?.abandon();
   const inMemory = {
     url: `:memory:test-${randomUUID()}`,
@@ -67,16 +73,17 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
       for (let jumps = 0; jumps < JUMPS_MAX; jumps += 1) {
         const nextDueInMs = await whenIdle(engine);
         if (!skipSleeps || nextDueInMs === undefined) return;
-        // A message that is not due yet by a fraction of a millisecond must not be jumped at twice.
+        // If a message is not due yet by a fraction of a millisecond, the clock must not jump a
+        // second time.
         await time.skip(nextDueInMs + 1);
       }
       throw new Error(
-        `After ${JUMPS_MAX} jumps of the clock there is still something asleep: does a workflow sleep in a loop?`,
+        `After ${JUMPS_MAX} jumps of the clock something is still asleep: does a workflow sleep in a loop?`,
       );
     },
     async waitForHook(token, options) {
       await deliver();
-      // Not of the process: that may have another World by now.
+      // Of this World, because the process may have another World by now.
       return waitForHookOf(engine, token, options);
     },
     async failCommit(nth = 1, { code = 'IO' } = {}) {
@@ -89,7 +96,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     },
   };
   const world = parts as TestWorld;
-  // Node 20 has the symbol in its main context only, which is not where Jest runs tests.
+  // Node 20 has the symbol only in its main context, and Jest runs tests in another one.
   if (Symbol.asyncDispose) world[Symbol.asyncDispose] = () => world.close();
   install(world);
   return world;
@@ -101,7 +108,7 @@ function install(world: TestWorld): void {
   globals[SDK_HANDLERS_WORLD] = world;
 }
 
-/** A World that has been replaced by another leaves that one alone. */
+/** A World that was replaced does not change the new World of the process. */
 function uninstall(world: TestWorld): void {
   if (globals[CURRENT] !== world) return;
   for (const place of [CURRENT, SDK_WORLD, SDK_HANDLERS_WORLD] as const) {
@@ -116,7 +123,7 @@ async function whenIdle(engine: Engine): Promise<number | undefined> {
   return json.nextDueInMs ?? undefined;
 }
 
-/** How far the time that a test wants is ahead of the real one. */
+/** The milliseconds by which the test's time is ahead of the real time. */
 function offsetTo(start: Date | string | number | undefined): number {
   if (start === undefined) return 0;
   const offsetMs = new Date(start).getTime() - realNow();
@@ -125,8 +132,8 @@ function offsetTo(start: Date | string | number | undefined): number {
 }
 
 /**
- * The time of a World: the host's, plus an offset. `Date` follows, because the SDK's runtime decides
- * by `Date.now()` whether a sleep is over.
+ * The time of a World: the host's, plus an offset. `Date` follows, because the SDK's runtime
+ * decides by `Date.now()` whether a sleep is over.
  */
 function createTime(engine: Engine, start: number) {
   let offsetMs = start;

@@ -5,7 +5,7 @@ import { invalid } from '../native/errors';
 const SHIFT = Symbol.for('hookline//date-shift');
 
 interface Shift {
-  /** The `Date` that stood here before. */
+  /** The `Date` that was here before. */
   original: DateConstructor;
   shifted: DateConstructor;
   offsetMs: number;
@@ -13,21 +13,21 @@ interface Shift {
 
 const globals = globalThis as { Date: DateConstructor; [SHIFT]?: Shift };
 
-/** Now, as `Date` told it before {@link shiftDate}. */
+/** The real time, as `Date` had it before {@link shiftDate}. */
 export function realNow(): number {
   return (globals[SHIFT]?.original ?? Date).now();
 }
 
 /**
- * Lets `Date` tell another time, by an offset from the real one; 0 puts the original back. Time
- * still passes, and no timer is touched.
+ * Moves `Date` by an offset from the real time; 0 restores the original. Time still passes, and
+ * timers do not change.
  */
 export function shiftDate(offsetMs: number): void {
   const shift = globals[SHIFT];
   if (shift) {
     shift.offsetMs = offsetMs;
     if (offsetMs !== 0) return;
-    // Somebody may have put another Date on top meanwhile; theirs is not ours to take away.
+    // Other code may have replaced Date meanwhile; then its Date must stay.
     if (globals.Date === shift.shifted) globals.Date = shift.original;
     delete globals[SHIFT];
     return;
@@ -46,13 +46,17 @@ export function shiftDate(offsetMs: number): void {
   globals.Date = state.shifted;
 }
 
-/** A duration in milliseconds: a number of them, or a text such as `'2h'` as `sleep()` takes it. */
+/**
+ * A duration in milliseconds: a number of them, or a string such as `'2h'` as `sleep()` takes it.
+ */
 export function durationMs(duration: number | string): number {
-  // `ms` throws an error of its own for what is no text, and for an empty one.
+  // `ms` throws its own error for a value that is not a string, and for an empty string.
   const isText = typeof duration === 'string' && duration !== '';
   const parsed = isText ? ms(duration) : duration;
   if (typeof parsed !== 'number' || !Number.isFinite(parsed) || parsed < 0) {
-    throw invalid("A duration is a number of milliseconds, or a text such as '30s', '2h' or '1d'.");
+    throw invalid(
+      "A duration is a number of milliseconds, or a string such as '30s', '2h' or '1d'.",
+    );
   }
   return parsed;
 }

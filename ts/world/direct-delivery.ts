@@ -7,8 +7,8 @@ import { decodeStored } from '../native/stored-json';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
 /**
- * One direct delivery: runs the handler and tells the addon how it went, exactly once.
- * Never throws, because it is called from native code.
+ * Runs the handler of one direct delivery, and reports the outcome to the addon, exactly once.
+ * Never throws, because native code calls it.
  */
 export function deliver(
   engine: Engine,
@@ -39,6 +39,6 @@ export function deliver(
       }),
     )
     .then((outcome) => native.settleDelivery(deliveryId, outcome))
-    // A World that closed meanwhile has released the message; there is nobody left to tell.
+    // A World that closed meanwhile has released the message, so no one needs the outcome.
     .catch(() => undefined);
 }

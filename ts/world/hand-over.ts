@@ -1,11 +1,12 @@
 /**
- * What becomes of a delivery that was refused for ever.
+ * Calls a handler, and decides what its outcome means, above all after an error that will never
+ * pass.
  *
- * Workflow code decides what its replay asks for, and it asks for the same every time: for a hook whose
- * token is a number, with metadata that cannot be serialized, for a sleep until no date. SDK 4.8.9 lets
- * such an error out of its handler as if storage had failed, so the message would be delivered until the
- * 48th attempt ends the run for having been delivered 48 times. Here the first one ends the run, or the
- * step, with the reason.
+ * A replay of workflow code asks for the same things every time. It may ask for a hook whose token
+ * is a number, for metadata that cannot be serialized, or for a sleep with an invalid date. SDK
+ * 4.8.9 throws such an error out of its handler as if storage had failed, so the message would be
+ * delivered again until the 48th attempt ends the run, only for the number of attempts. Here the
+ * first attempt ends the run, or the step, with the reason.
  */
 import type { EventRequest } from '../../index';
 import type { Engine } from '../engine/engine';
@@ -24,8 +25,8 @@ import { createEvent } from './storage';
 const STEP_QUEUE = /^__(?:[a-z][a-z0-9]*_)?wkf_step_/;
 
 /**
- * Calls a handler. What it was refused for ever ends its run, or its step, and is not thrown then: the
- * message is done. It is thrown when there is nothing to end.
+ * Calls a handler. An error that will never pass ends the run, or the step; then the message is
+ * done, and nothing is thrown. If there is no run or step to end, the error is thrown.
  */
 export async function handOver(
   engine: Engine,
@@ -44,26 +45,28 @@ export async function handOver(
 
 /** Whether the next delivery of the message would end with the same error. */
 export function isRefusedForEver(error: unknown, queueName: string): boolean {
-  // What no World could store.
+  // No World can store the value.
   if (WorkflowWorldError.is(error) && error.code === 'INVALID') return true;
-  // Out of a replay: a hook's metadata cannot be serialized. The runtime takes such an error for final
-  // too, where it catches it. What a step returns may be another value the next time, and the runtime
-  // itself counts its attempts.
+  // The error comes from a replay, whose hook metadata cannot be serialized. Where the runtime
+  // catches such an error, it also takes it as final. A step is different: it may return another
+  // value the next time, and the runtime counts its attempts.
   return WorkflowRuntimeError.is(error) && !STEP_QUEUE.test(queueName);
 }
 
 /**
- * Whether a handler failed for what this process lacks, so that another one, or this one with a
- * better configuration, will succeed: such an attempt must not count towards those of the run.
+ * Whether a handler failed because this process lacks something. Another process, or this one with
+ * a better configuration, will succeed, so the attempt must not count.
  */
 export function isOfThisProcess(error: unknown): boolean {
-  // Of a newer SDK: another process may have the version that executes it.
+  // The run is of a newer SDK, which another process may have.
   if (RunNotSupportedError.is(error)) return true;
   const { code } = (error ?? {}) as { code?: unknown };
   return code === 'ENCRYPTION_KEY_MISSING' || code === 'ENCRYPTION_KEY_WRONG';
 }
 
-/** The seconds after which a handler wants its message again; `undefined` when it is done with it. */
+/**
+ * The seconds after which a handler wants its message again; `undefined` when the message is done.
+ */
 export function timeoutOf(result: unknown): number | undefined {
   const seconds = (result as { timeoutSeconds?: unknown } | null | undefined)?.timeoutSeconds;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return undefined;
@@ -81,30 +84,30 @@ async function endWith(
   try {
     await createEvent(engine)(end.runId, end.event, { resolveData: 'none' });
   } catch (cause) {
-    // Somebody else has ended it meanwhile.
+    // Another delivery has ended it meanwhile.
     if (EntityConflictError.is(cause) || RunExpiredError.is(cause)) return;
-    // Whatever else kept the end from being written will not the next time; and a lease that is lost
-    // is somebody else's, who ends it.
+    // Any other error may pass, so the next delivery writes the end. If the lease is lost, its new
+    // owner writes the end.
     throw hasNothingToEnd(cause) ? error : cause;
   }
   const where = end.event.correlationId ? `step ${end.event.correlationId} of run` : 'run';
   console.error(`[hookline] The ${where} ${end.runId} has failed: ${reasonOf(error)}`);
 }
 
-/** Whether the end was not written because what it would end does not exist, or cannot. */
+/** Whether the end was not written because the run or step does not exist, or cannot exist. */
 function hasNothingToEnd(cause: unknown): boolean {
   if (WorkflowRunNotFoundError.is(cause)) return true;
   if (!WorkflowWorldError.is(cause)) return false;
   return cause.code === 'NOT_FOUND' || cause.code === 'INVALID';
 }
 
-/** The event that ends what a message is about, as the runtime itself writes it. */
+/** The event that ends the run or the step of a message, as the runtime itself writes it. */
 function endOf(
   error: Error,
   body: unknown,
   queueName: string,
 ): { runId: string; event: EventRequest } | undefined {
-  // Workflow code may have thrown it, and made it itself.
+  // Workflow code may have made the error itself, with any stack.
   const stack = typeof error.stack === 'string' ? error.stack : undefined;
   const message = reasonOf(error);
   const { runId, workflowRunId, stepId } = (body ?? {}) as Record<string, unknown>;
@@ -118,7 +121,10 @@ function endOf(
   return { runId, event: eventOf('run_failed', eventData) };
 }
 
-/** What was wrong; the SDK calls the metadata of a hook the arguments of a step. */
+/**
+ * The reason of an error. The SDK's message names step arguments where it means the metadata of a
+ * hook.
+ */
 function reasonOf({ message }: Error): string {
   return message.replace(
     /^Failed to serialize step arguments/,

@@ -7,13 +7,13 @@ import { payloadOf } from '../native/records';
 import { decodeStored } from '../native/stored-json';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
-/** What becomes of a request; `src/queue/admission.rs` says what each means. */
+/** The admission of a request; `src/queue/admission.rs` defines each kind. */
 type AdmittedDelivery =
   | { admission: 'enters'; leaseToken: string; body: PayloadRef }
   | { admission: 'joins'; leaseToken: string }
   | { admission: 'waits' | 'repeated' };
 
-/** What a request says of itself. */
+/** The delivery that a request claims to be. */
 interface ClaimedDelivery {
   queueName: string;
   messageId: string;
@@ -22,10 +22,10 @@ interface ClaimedDelivery {
 }
 
 /**
- * One request over HTTP: a challenge, or a delivery. A delivery proves itself by its live lease, which
- * is checked before any code runs: the route is open to the world. What the handler is given comes
- * from the store, and it is given once, however often the request is repeated. The answer proves that
- * it is ours; all proofs are made in the addon (`src/crypto/delivery.rs`).
+ * Answers one request over HTTP: a challenge, or a delivery. The route is open to everyone, so a
+ * delivery must prove its live lease before any code runs. The handler gets the message from the
+ * store, and gets it once, even if the request is repeated. The answer proves that it comes from
+ * this handler. The addon makes all proofs (`src/crypto/delivery.rs`).
  */
 export async function answerDelivery(
   engine: Engine,
@@ -52,7 +52,7 @@ export async function answerDelivery(
     const claimed = { queueName, messageId, attempt, proof } as ClaimedDelivery;
     return await runAdmitted(engine, native, claimed, handler);
   } catch {
-    // The reason may name the database, which is nothing for whoever sent this.
+    // The reason may name the database, so the unknown sender must not see it.
     return refusal(503, 'The delivery cannot be verified now');
   }
 }
@@ -64,7 +64,10 @@ function answerChallenge(native: NativeWorld, challenge: string): Response {
   return Response.json({ ok: true }, { headers: { [HANDLED]: proof } });
 }
 
-/** Throws what keeps it from being verified; what the handler throws is an answer. */
+/**
+ * Runs an admitted delivery. Throws when the delivery cannot be verified; an error of the handler
+ * becomes an answer.
+ */
 async function runAdmitted(
   engine: Engine,
   native: NativeWorld,
@@ -79,12 +82,12 @@ async function runAdmitted(
       return refusal(401, NOT_LIVE);
     case 'repeated':
       return refusal(409, 'This delivery was taken before');
-    // It comes again; until then the queue counts it as not reached.
+    // The message is delivered again, and the queue counts this attempt as not reached.
     case 'waits':
       return refusal(503, 'An earlier delivery still runs');
     case 'joins': {
       const outcome = outcomeUnder(engine, messageId, admitted.leaseToken);
-      // It runs in another thread.
+      // The handler runs in another thread.
       if (!outcome) return refusal(503, 'An earlier delivery still runs');
       return handled(native, claimed, await outcome);
     }
@@ -106,16 +109,18 @@ async function runAdmitted(
   }
 }
 
-/** Tells the queue whether the message comes again: to anybody, to another process, or never. */
+/**
+ * The status that tells the queue who gets the message next: any process, another process, or none.
+ */
 function failureStatus(error: unknown, queueName: string): number {
   if (isOfThisProcess(error)) return 503;
   return isRefusedForEver(error, queueName) ? 422 : 500;
 }
 
-/** The header by which an answer proves itself: the queue takes no other for one. */
+/** The header in which an answer proves itself; the queue accepts no answer without it. */
 const HANDLED = 'x-hookline-handled';
 
-/** The answer to a request with this proof, for what its handler came to. */
+/** The answer to a request with this proof, for the outcome of its handler. */
 function handled(
   native: NativeWorld,
   { proof, queueName }: ClaimedDelivery,

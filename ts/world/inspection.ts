@@ -1,4 +1,4 @@
-/** Looking at the queue: how much there is to do, and what was given up. */
+/** Shows the queue: how many messages there are, and which were given up. */
 import type { DeadMessage, Inspection, PageRequest, WorldStats } from '../../index';
 import type { Engine } from '../engine/engine';
 import { type NativeWorkerFault, toWorkerFault } from '../engine/worker-faults';

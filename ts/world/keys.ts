@@ -11,14 +11,15 @@ export function createKeys(engine: Engine): Pick<World, 'getEncryptionKeyForRun'
   return {
     async getEncryptionKeyForRun(run: WorkflowRun | string) {
       const runId = typeof run === 'string' ? run : run?.runId;
-      if (typeof runId !== 'string') throw invalid('A run, or the id of one, must be given.');
+      if (typeof runId !== 'string')
+        throw invalid('getEncryptionKeyForRun() takes a run or the id of a run.');
       return rawRunKey(engine, runId);
     },
   };
 }
 
 async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | undefined> {
-  // Without a ring nothing is encrypted, and nothing has to be opened to know that.
+  // Without a key ring nothing is encrypted, so the database need not be opened.
   if (engine.config().encryptionKeys === undefined) return undefined;
   const native = await engine.look();
   const { bytes } = await settled(native.runKey(runId));

@@ -1,7 +1,7 @@
-/** Lists that are read to their end. */
+/** Reads lists to their end. */
 import type { Page, PageRequest } from '../../index';
 
-/** Items asked for at once. */
+/** Items of one page. */
 const PAGE = 1000;
 
 /** All items of a list, in ascending order. */

@@ -44,7 +44,7 @@ function encodeRequest(
 ): string {
   if (typeof queueName !== 'string' || !QUEUE_NAME.test(queueName)) {
     throw invalid(
-      'A queue name must begin with __wkf_workflow_ or __wkf_step_, or such with a namespace.',
+      'A queue name must begin with __wkf_workflow_ or __wkf_step_, or with one of them in a namespace (__name_wkf_step_).',
     );
   }
   const { delaySeconds, idempotencyKey, headers } = options;

@@ -88,7 +88,7 @@ function runs(engine: Engine, read: Reads) {
       text('runId', runId);
       return get(runId, data);
     },
-    /** The run once it has ended, or as it is when the time is over. */
+    /** Returns the run when it has ended, or when the time is over. */
     async waitForTerminalStatus(
       runId: string,
       { timeoutMs, ...params }: ReadOptions & { timeoutMs?: number } = {},
@@ -189,8 +189,9 @@ export function createEvent(engine: Engine) {
 type AskedEvent = { eventType: string; eventData?: Record<string, unknown> };
 
 /**
- * The appended event with the payload that its caller gave: it does not cross back. What the World
- * itself logged instead (`hook_conflict`), or keeps elsewhere (`run_started`), has none.
+ * Puts the caller's payload into the appended event, because the payload does not cross back. An
+ * event that the World logged instead (`hook_conflict`), or whose payload it keeps elsewhere
+ * (`run_started`), has none.
  */
 function withPayload(
   { eventType, eventData }: AskedEvent,

@@ -8,7 +8,7 @@ import { kindOf } from '../native/kind';
 import { payloadOf } from '../native/records';
 import { paging } from '../native/requests';
 
-/** Chunks asked for at once; they are all in memory together. */
+/** Chunks of one read; all of them are in memory together. */
 const READ_LIMIT = 64;
 
 type RunId = string | Promise<string>;
@@ -32,7 +32,7 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
     },
     async writeToStreamMulti(name: string, runId: RunId, chunks: (string | Uint8Array)[]) {
       if (!Array.isArray(chunks)) throw invalid('Stream chunks must be given as an array.');
-      // Also what is missing in the array is looked at.
+      // `Array.from` also passes the holes of the array to `toBytes`.
       await write(streamName(name), runId, Array.from(chunks, toBytes));
     },
     async closeStream(name: string, runId: RunId) {
@@ -44,7 +44,7 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
       const isAbsent = engine.isAbsent();
       if (!isAbsent) await engine.connect();
       lastReadId += 1;
-      // A negative one counts from the end of what is there now.
+      // A negative index counts from the end of the present chunks.
       return liveTail(engine, lastReadId, name, isAbsent ? Math.max(0, startIndex) : startIndex);
     },
     async listStreamsByRunId(runId: string) {
@@ -86,10 +86,10 @@ interface NativeChunks {
 }
 
 /**
- * Keeps the calls for one stream in the order they were made, though a run id may be a promise.
+ * Keeps the calls for one stream in order, although a run id may be a promise.
  *
- * Only the order of *issuing* is kept: the addon preserves it from there, and writes that are in
- * flight together share a commit.
+ * It keeps only the order in which calls are *issued*: the addon keeps the order from there, and
+ * concurrent writes share a commit.
  */
 function createIssueOrder(engine: Engine) {
   const lastIssued = new Map<string, Promise<unknown>>();
@@ -99,7 +99,7 @@ function createIssueOrder(engine: Engine) {
       // Both are awaited at once, so that a rejected run id is never unhandled.
       const [native, id] = await Promise.all([engine.connect(), runId, before]);
       if (typeof id !== 'string') throw invalid('runId must be a string.');
-      // In an object, because a promise returned bare would be awaited, and with it the commit.
+      // The reply is in an object, because returning the promise itself would await the commit.
       return { reply: issue(native, id) };
     })();
     const place = issued.then(
@@ -116,7 +116,10 @@ function createIssueOrder(engine: Engine) {
   };
 }
 
-/** The chunks from `start` on, waiting for more until the stream is closed or the reader cancels. */
+/**
+ * A stream of the chunks from `start` on, which waits for more until the stream is closed or the
+ * reader cancels.
+ */
 function liveTail(
   engine: Engine,
   readId: number,
@@ -127,10 +130,10 @@ function liveTail(
   let native: NativeWorld | undefined;
   const cancelled = new AbortController();
 
-  /** Enqueues what has arrived; whether that satisfies one pull. */
+  /** Enqueues the chunks that have arrived; returns whether that satisfies one pull. */
   async function pullOnce(controller: ReadableStreamDefaultController<Uint8Array>) {
     native ??= await engine.appearance(cancelled.signal);
-    // What is begun for nobody would keep the process alive.
+    // A read that no one needs would keep the process alive.
     if (!native || cancelled.signal.aborted) return true;
     const request = JSON.stringify({ readId, name, from, limit: READ_LIMIT });
     const { json, bytes } = await settled<{ chunks: PayloadRef[]; next: number; done: boolean }>(
@@ -141,7 +144,7 @@ function liveTail(
     let enqueued = false;
     for (const chunk of json.chunks) {
       const data = payloadOf(chunk, bytes) as Uint8Array;
-      // An empty chunk has its index but carries nothing, and a byte stream would reject it.
+      // An empty chunk has an index but no bytes, and a byte stream would reject it.
       if (data.length === 0) continue;
       controller.enqueue(data);
       enqueued = true;
@@ -159,8 +162,8 @@ function liveTail(
       native?.stopReadingStream(readId);
     },
   };
-  // No read-ahead: a stream that nobody reads from must not wait for chunks, and so keep a script
-  // alive.
+  // No read-ahead: without a reader the stream must not wait for chunks, because that would keep a
+  // script alive.
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 
@@ -169,7 +172,9 @@ function streamName(name: unknown): string {
   return name;
 }
 
-/** A chunk's own copy of its bytes: it crosses later, and the caller may reuse its buffer. */
+/**
+ * Copies the bytes of a chunk, because the chunk crosses later and the caller may reuse its buffer.
+ */
 function toBytes(chunk: unknown): Uint8Array {
   if (typeof chunk === 'string') return new TextEncoder().encode(chunk);
   if (!ArrayBuffer.isView(chunk)) {

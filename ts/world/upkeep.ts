@@ -1,4 +1,4 @@
-/** What the person who runs a World asks of it; nothing here is on the path of a workflow. */
+/** Functions for operators; no workflow uses them. */
 import { resolve } from 'node:path';
 import type { Upkeep } from '../../index';
 import type { Engine } from '../engine/engine';

@@ -19,7 +19,8 @@ import { createStorage } from './storage';
 import { createStreamer } from './streamer';
 import { createUpkeep } from './upkeep';
 
-// Symbols of the registry, because a bundler may evaluate this module more than once per process.
+// Symbols of the global registry, because a bundler may evaluate this module more than once per
+// process.
 const ENGINE = Symbol.for('hookline//world');
 const DEFAULT = Symbol.for('hookline//default-world');
 const SDK_WORLD = Symbol.for('@workflow/world//cache');
@@ -29,16 +30,16 @@ const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
 type HooklineWorld = World & { [ENGINE]: Engine };
 
 /**
- * A World on the database that the options or the environment name.
+ * Makes a World on the database that the options or the environment name.
  *
- * Synchronous, does no I/O and never throws: `next build` makes Worlds too. A bad option or an
- * unreachable database is the error of the first operation.
+ * It is synchronous, does no I/O and never throws, because `next build` makes Worlds too. With a
+ * bad option or an unreachable database, the first operation rejects.
  */
 export function createWorld(options?: WorldOptions): World {
   const given = readOptions(options);
   const engine = createEngine(given, deliver);
   const world: HooklineWorld = {
-    // SDK 5.x looks at this first, and could only say that the number is wrong.
+    // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {
       refuseUnsupportedSdk();
       return SPEC_VERSION;
@@ -64,16 +65,17 @@ export function engineOf(world: unknown): Engine | undefined {
 interface Globals {
   [SDK_WORLD]?: World;
   [SDK_HANDLERS_WORLD]?: World;
-  /** No World when the target's is not one of ours. */
+  /** `world` is `undefined` when the target's World is not one of ours. */
   [DEFAULT]?: { key: string; world: World | undefined };
 }
 
 /**
- * The World of this process: the SDK's own, or where the SDK has none yet one made as it would make
- * it. The second case is a route that runs before the SDK's, or a producer that never loads the SDK.
+ * The World of this process: the SDK's own or, if the SDK has none yet, a World made as the SDK
+ * would make it. The second case is a route that runs before the SDK's routes, or a producer that
+ * never loads the SDK.
  *
- * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's is not, or would not be, one of
- *   ours.
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's World is not, or would not
+ *   be, one of ours.
  */
 export function currentWorld(): World {
   const globals = globalThis as Globals;
@@ -97,7 +99,7 @@ export function currentEngine(): Engine {
   return engineOf(currentWorld()) as Engine;
 }
 
-// The default World is remade when the environment names another database: tests do that.
+// A test may set another database in the environment; then the default World is made again.
 function environmentKey(): string {
   return engineKey(readConfig({}));
 }

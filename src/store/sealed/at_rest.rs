@@ -359,7 +359,7 @@ fn with_token(json: &str, replace: impl FnOnce(&str) -> HookToken) -> Option<Str
 fn token_not_found() -> WorldError {
     WorldError::invalid(
         "the data of a hook's event cannot be sealed, so nothing was written: it must be a JSON \
-         object, nested no deeper than 127 levels, and its token a text",
+         object, nested no deeper than 127 levels, and its token must be a string",
     )
 }
 

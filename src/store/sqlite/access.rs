@@ -35,7 +35,7 @@ pub(super) fn lock_files_refused(folder: &Path, error: &io::Error) -> WorldError
             "choose a file in a folder that this process may write (WORKFLOW_HOOKLINE_URL)",
         ),
         io::ErrorKind::StorageFull => (ErrorKind::StorageFull, "free some space"),
-        _ => (ErrorKind::Io, "mend that, or delete the folder while nothing uses the database"),
+        _ => (ErrorKind::Io, "repair it, or delete the folder while nothing uses the database"),
     };
     let folder = folder.display();
     let message = format!("the folder of lock files {folder} cannot be written: {error}; {advice}");
@@ -56,8 +56,8 @@ fn denied(path: &Path) -> WorldError {
         None => (String::new(), "let this user write it".to_owned()),
     };
     let message = format!(
-        "{what} {shown}{belongs} may not be written by the user of this process{me}, as when the app ran \
-         once as another one: {advice}{or_delete}"
+        "{what} {shown}{belongs} may not be written by the user of this process{me}; perhaps the app ran \
+         once as another user: {advice}{or_delete}"
     );
     WorldError::new(ErrorKind::ReadOnly, message)
 }

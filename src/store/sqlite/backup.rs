@@ -94,7 +94,7 @@ fn copy_pages(location: &Location, partial: &Path) -> Result<(), WorldError> {
     match pages.step(-1)? {
         StepResult::Done => {}
         _ => {
-            let message = "another process has had the database to itself for long; try again";
+            let message = "another process has held the database for too long; try again";
             return Err(WorldError::new(ErrorKind::Busy, message));
         }
     }
@@ -109,7 +109,7 @@ fn copy_pages(location: &Location, partial: &Path) -> Result<(), WorldError> {
 fn checked(partial: &Partial) -> Result<Backup, WorldError> {
     let copy = Connection::open_with_flags(&partial.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     if let Some(damage) = damages(&copy)?.first() {
-        let message = format!("the copy is damaged, and so may be the database: {damage}");
+        let message = format!("the copy is damaged, and the database may be damaged too: {damage}");
         return Err(WorldError::new(ErrorKind::Corrupt, message));
     }
     let count = |sql: &str| copy.query_row(sql, [], |row| row.get(0));

@@ -215,7 +215,7 @@ pub(super) struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the row {} of table {} is not what was written", self.key, self.table)
+        write!(f, "the row {} of table {} is not as it was written", self.key, self.table)
     }
 }
 

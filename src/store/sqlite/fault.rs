@@ -21,7 +21,7 @@ impl From<rusqlite::Error> for WorldError {
             }
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => (
                 ErrorKind::ReadOnly,
-                "the database file or its folder may not be written; check its owner and mode",
+                "this process may not write the database file or its folder; check their owner and mode",
             ),
             ErrorCode::CannotOpen => (
                 ErrorKind::CannotOpen,

@@ -240,7 +240,7 @@ impl Files {
         let share = |(_, file): &(FileId, File)| locks::share(file, &SHARED_MEMORY_IN_USE);
         locked.extend(self.shared_memory.iter().map(share));
         if locked.contains(&Locked::Excluded) {
-            let message = "another process closes the database at this moment; try again";
+            let message = "another process is closing the database; try again";
             return Err(WorldError::new(ErrorKind::Busy, message));
         }
         Ok(())
@@ -282,8 +282,8 @@ fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
     if process.is_some_and(|mark| locks::is_held_elsewhere(file, &mark)) {
         return Err(WorldError::new(
             ErrorKind::BadConfig,
-            "another copy of hookline in this process has the database open, and closing it in one \
-             copy would drop the locks of the other: let the app load one copy (npm ls hookline \
+            "another copy of hookline in this process has the database open. Closing it in one copy \
+             would drop the locks of the other: let the app load only one copy (npm ls hookline \
              shows them, npm dedupe may be enough)",
         ));
     }
@@ -292,7 +292,7 @@ fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
     if others.iter().any(|bytes| locks::is_held_elsewhere(file, bytes)) {
         let message = format!(
             "another process has the database {} open under another name (a hard link, or a mount of \
-             the file alone), and each name has a write-ahead log of its own, which would damage the \
+             the file alone). Each name has a write-ahead log of its own, and two logs would damage the \
              database: give every process the same path, or mount the folder instead of the file",
             path.display()
         );

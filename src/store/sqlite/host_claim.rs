@@ -399,9 +399,9 @@ fn held_elsewhere(said: Option<&Said>, silent: Duration, now_ms: i64) -> WorldEr
         None => ("another host".to_owned(), String::new()),
     };
     let message = format!(
-        "another host has the database: {name} {since}was heard of {} s ago. Only one host can use it at a \
-         time. Stop the app there; after a crash, or when the files were copied from there, it is free \
-         in {again_s} s",
+        "another host has the database: {name} {since}was last active {} s ago. Only one host can use it at \
+         a time. Stop the app there. After a crash of that host, or if the files were copied from it, the \
+         database is free in {again_s} s",
         silent.as_secs()
     );
     WorldError::new(ErrorKind::Busy, message).with("retryAfter", again_s)
@@ -409,7 +409,7 @@ fn held_elsewhere(said: Option<&Said>, silent: Duration, now_ms: i64) -> WorldEr
 
 fn taken_over_by(host: &Host) -> WorldError {
     let message = format!(
-        "the host \"{}\" has taken the database over, because this one was not heard of for {} s (it was \
+        "the host \"{}\" has taken the database over, because this host was silent for {} s (it was \
          suspended, or cut off from the disk): this process writes nothing more; stop it",
         host.name,
         SILENCE.as_secs()

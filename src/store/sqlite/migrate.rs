@@ -112,8 +112,8 @@ pub(super) fn refuse_if_newer(connection: &Connection) -> Result<(), WorldError>
     Err(WorldError::new(
         ErrorKind::Corrupt,
         format!(
-            "the database file is damaged: it says that its schema is {version}, but its history does \
-             not; restore it from a backup"
+            "the database file is damaged: its schema is {version}, but its history of migrations says \
+             otherwise; restore it from a backup"
         ),
     ))
 }
@@ -186,8 +186,8 @@ fn compare_history(history: &[(i64, String)]) -> Result<usize, WorldError> {
             return Err(WorldError::new(
                 ErrorKind::Corrupt,
                 format!(
-                    "migration {number} of the database is not the one that this hookline ships; \
-                     it was made by a modified build: restore a backup or open another file"
+                    "migration {number} of the database is not the migration that this hookline ships; \
+                     a modified build made it: restore a backup or open another file"
                 ),
             ));
         }

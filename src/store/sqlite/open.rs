@@ -61,14 +61,14 @@ impl Location {
     /// `CannotOpen` when there is none, `BadConfig` for memory, which nobody else can have filled.
     pub fn existing(&self) -> Result<Self, WorldError> {
         let Location::File(path) = self else {
-            let message = "a reader needs a database file: WORKFLOW_HOOKLINE_URL names memory";
+            let message = "a reader needs a database file, but WORKFLOW_HOOKLINE_URL names memory";
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         };
         let found = fs::canonicalize(path).map_err(|error| {
             let shown = path.display();
             let message = format!(
-                "the database {shown} cannot be read: {error}; a reader makes none, so start a World \
-                 that writes first"
+                "the database {shown} cannot be read: {error}; a reader does not make one, so start \
+                 a World that writes first"
             );
             WorldError::new(ErrorKind::CannotOpen, message).with("path", shown.to_string())
         })?;

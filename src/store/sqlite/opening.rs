@@ -131,7 +131,7 @@ fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Resul
             ErrorKind::BadConfig,
             format!(
                 "WORKFLOW_QUEUE_NAMESPACE gives queue names that begin with \"{workflow_prefix}\", \
-                 but those of the database begin with \"{kept}\": set it as the app that made it has it (--env-file reads it for the CLI)"
+                 but those of the database begin with \"{kept}\": set it to the value that the app has (--env-file reads it for the CLI)"
             ),
         )),
         _ => Ok(()),
@@ -257,7 +257,7 @@ impl SqliteStore {
         let (replays, lists) = (readers()?, readers()?);
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
-            "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through one with \
+            "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through a World with \
              another role",
         );
         Ok(Self {

@@ -178,14 +178,14 @@ impl Place {
     /// `CannotOpen`, with what it is, why, and what to do.
     pub fn refuse_unless_local(&self) -> Result<(), WorldError> {
         let (name, what) = match &self.kind {
-            Kind::Network(name) => (name, "which several hosts may have at once"),
+            Kind::Network(name) => (name, "which several hosts can mount at once"),
             Kind::Fuse(name) => (name, "which a program serves, perhaps from another host"),
             Kind::Local | Kind::ContainerLayer | Kind::Memory(_) => return Ok(()),
         };
         let message = format!(
-            "the database would lie on a file system of the kind {name}, {what}; the shared memory and \
-             the locks of SQLite's log do not hold between hosts, and two that write would damage the \
-             file. Choose a local disk, or a block volume that one host mounts \
+            "the database would be on a file system of the kind {name}, {what}. The shared memory and \
+             the locks of SQLite's log do not work between hosts, and two writing hosts would damage \
+             the file. Choose a local disk, or a block volume that one host mounts \
              (WORKFLOW_HOOKLINE_URL); or, if only this host ever opens it and mmap works there, set \
              WORKFLOW_HOOKLINE_FILE_SYSTEM=any"
         );
@@ -198,7 +198,7 @@ impl Place {
         if let Some(folder) = &self.build_folder {
             return Some(Warning {
                 of: "build",
-                found: format!("{path} lies in {}, which the next build deletes", folder.display()),
+                found: format!("{path} is in {}, which the next build deletes", folder.display()),
                 advice: "set WORKFLOW_HOOKLINE_URL to a path outside of it",
             });
         }
@@ -206,14 +206,14 @@ impl Place {
             Kind::ContainerLayer => Some(Warning {
                 of: "container",
                 found: format!(
-                    "{path} lies in the container's own layer, and goes with the container"
+                    "{path} is in the container's own layer, which is deleted with the container"
                 ),
                 advice: "mount a volume, and set WORKFLOW_HOOKLINE_URL to a path on it",
             }),
             Kind::Memory(name) => Some(Warning {
                 of: "memory",
                 found: format!(
-                    "{path} lies on {name}, which is memory, and goes when the machine or the container \
+                    "{path} is on {name}, which is memory, and is lost when the machine or the container \
                      restarts"
                 ),
                 advice: "set WORKFLOW_HOOKLINE_URL to a path on a disk",

@@ -128,9 +128,9 @@ impl Presence {
         if !self.gone.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let message = "the database was removed or replaced while it was open, so nothing is read or \
-                       written any more: put the right file in its place, then start this process \
-                       again";
+        let message = "the database was removed or replaced while it was open, so hookline reads and \
+                       writes nothing more: put the right file in its place, then start this \
+                       process again";
         Err(WorldError::new(ErrorKind::Io, message).for_good())
     }
 }

@@ -145,7 +145,7 @@ impl Readers {
 }
 
 fn throttled() -> WorldError {
-    WorldError::throttled(format!("{WAITING_READS_MAX} reads wait already"))
+    WorldError::throttled(format!("{WAITING_READS_MAX} reads are waiting already"))
 }
 
 fn run(connection: &Connection, presence: &Presence, receiver: &Mutex<Receiver<Job>>) {

@@ -60,14 +60,14 @@ fn unseen(error: &io::Error) -> WorldError {
         io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
         _ => ErrorKind::Io,
     };
-    WorldError::new(kind, format!("the lock files of the workers cannot be looked at: {error}"))
+    WorldError::new(kind, format!("the lock files of the workers cannot be read: {error}"))
 }
 
 fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
     let Unreplayable { place, event_type, refusal } = unreplayable;
     let reason = refusal.map_or("it changes nothing".into(), |refusal| refusal.to_string());
     WorldError::invalid(format!(
-        "event {place} of run \"{run_id}\", a {event_type}, cannot follow those before it: {reason}"
+        "event {place} of run \"{run_id}\", a {event_type}, cannot follow the events before it: {reason}"
     ))
 }
 

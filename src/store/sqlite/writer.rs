@@ -168,7 +168,7 @@ impl Writer {
 }
 
 fn throttled() -> WorldError {
-    WorldError::throttled("as much as fits into memory waits to be written already")
+    WorldError::throttled("so many writes are waiting already that the memory for them is full")
 }
 
 /// Why a batch was not committed.
@@ -372,8 +372,8 @@ fn outcome_unknown(why: &WorldError) -> WorldError {
     WorldError::new(
         ErrorKind::OutcomeUnknown,
         format!(
-            "something failed during this commit, so it may be there when the database is opened again, or it \
-             may not; look before you repeat it, or repeat it with an idempotency key: {}",
+            "something failed during this commit, so the operation may be there when the database is opened \
+             again, or it may not; look before you repeat it, or repeat it with an idempotency key: {}",
             why.message
         ),
     )
@@ -388,7 +388,7 @@ fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
     WorldError::new(
         ErrorKind::Internal,
         format!(
-            "a defect of hookline stopped this operation, nothing was written; please report it: {text}"
+            "a defect of hookline stopped this operation, and nothing was written; please report it: {text}"
         ),
     )
 }

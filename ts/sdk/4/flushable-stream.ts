@@ -1,8 +1,8 @@
 /**
- * Stands in for the SDK's `flushable-stream.js` inside the bundle.
+ * Replaces the SDK's `flushable-stream.js` inside the bundle.
  *
- * The SDK's pipe that fails leaves its sink as it is. What reads from the other side of that, such as
- * `Run.getReadable()` or the answer of a manual webhook, would then wait for ever.
+ * When the SDK's pipe fails, it leaves its sink open. A reader on the other side of the sink, such
+ * as `Run.getReadable()` or the answer of a manual webhook, would then wait for ever.
  */
 import { type FlushableState, flushablePipe as pipe } from '@workflow/core/flushable-stream';
 
@@ -12,7 +12,7 @@ export {
   pollWritableLock,
 } from '@workflow/core/flushable-stream';
 
-/** The SDK's pipe; when it fails, so does the sink. */
+/** The SDK's pipe, which aborts its sink when it fails. */
 export async function flushablePipe<T>(
   source: ReadableStream<T>,
   sink: WritableStream<T>,
@@ -21,7 +21,7 @@ export async function flushablePipe<T>(
   try {
     await pipe(source, sink, state);
   } catch (error) {
-    // A sink that has failed already is no news.
+    // The sink may have failed already.
     await sink.abort(error).catch(() => undefined);
     throw error;
   }

@@ -1,9 +1,11 @@
 /**
- * The entry of `dist/sdk-4.js`: what this package needs of SDK 4.x, bundled by `scripts/build-js.mjs`.
+ * The entry of `dist/sdk-4.js`: the parts of SDK 4.x that this package needs, bundled by
+ * `scripts/build-js.mjs`.
  *
- * Payloads are the SDK's business (class instances, streams, `Request`, step references), and it is
- * ESM, which plain Jest cannot load from `node_modules`; so its serializer travels inside this
- * package, as CommonJS. Nothing else may import this folder: `serialize.ts` loads it when first needed.
+ * Only the SDK can serialize payloads (class instances, streams, `Request`, step references). The
+ * SDK is ESM, which plain Jest cannot load from `node_modules`. So this package contains the SDK's
+ * serializer as CommonJS. Only `serialize.ts` may import this folder, and loads it at the first
+ * use.
  */
 export { getRunCapabilities } from '@workflow/core/capabilities';
 export { importKey } from '@workflow/core/encryption';

@@ -1,8 +1,8 @@
 /**
- * Stands in for the SDK's `logger.js` inside the bundle.
+ * Replaces the SDK's `logger.js` inside the bundle.
  *
- * The SDK logs the value that it could not serialize. A payload may be a secret, so this one says
- * only what happened; the error that is thrown names the path within the value.
+ * The SDK logs the value that it could not serialize. A payload may be a secret, so this logger
+ * drops the value and logs only the message. The thrown error names the path within the value.
  */
 
 type Log = (message: string, metadata?: Record<string, unknown>) => void;

@@ -13,7 +13,7 @@ declare module '@workflow/core/capabilities' {
 }
 
 declare module '@workflow/core/flushable-stream' {
-  /** How far a pipe is; its `promise` is what `ops` hold. */
+  /** The state of a pipe; `ops` hold its `promise`. */
   export interface FlushableState {
     promise: Promise<void>;
   }

@@ -1,16 +1,16 @@
-/** Payloads of nothing but plain data, which need none of the SDK's reducers. */
+/** Serializes payloads of plain data, which need none of the SDK's reducers. */
 import { encodeWithFormatPrefix, SerializationFormat } from '@workflow/core/serialization';
 import { stringify } from 'devalue';
 
-/** Deeper values, and wider ones in all, are left to the SDK's own function. */
+/** The SDK's own function serializes values that are deeper, or have more parts in all. */
 const DEPTH_MAX = 16;
 const VALUES_MAX = 1000;
 
 /**
- * What the SDK's `dehydrateStepReturnValue` makes of a value of plain data: the same bytes, without
+ * Makes the same bytes as the SDK's `dehydrateStepReturnValue` from a value of plain data, without
  * asking some thirty reducers about each part, which is most of the cost of a small payload.
  *
- * `undefined` when the value is, or holds, anything else: the SDK's own function is to be asked then.
+ * Returns `undefined` when the value is, or holds, anything else; then call the SDK's own function.
  */
 export function dehydratePlain(value: unknown): Uint8Array | undefined {
   let text: string;
@@ -18,8 +18,8 @@ export function dehydratePlain(value: unknown): Uint8Array | undefined {
     if (!isPlain(value, DEPTH_MAX, { left: VALUES_MAX })) return undefined;
     text = stringify(value);
   } catch {
-    // A key that may not be (`__proto__`, a symbol), or a getter that throws. The SDK's own function
-    // says so by its own error; this one would hold the payload.
+    // The cause is a forbidden key (`__proto__`, a symbol), or a getter that throws. The SDK's own
+    // function reports that with its own error; the error here would hold the payload.
     return undefined;
   }
   const bytes = new TextEncoder().encode(text);
@@ -34,7 +34,8 @@ function isPlain(value: unknown, depth: number, budget: { left: number }): boole
   if (depth === 0 || budget.left < 0) return false;
   const ordinary = Array.isArray(value) ? Array.prototype : Object.prototype;
   if (Object.getPrototypeOf(value) !== ordinary) return false;
-  // A tag, or a constructor of its own, is what makes a class instance of an object or an array.
+  // The SDK treats an object or an array with a tag, or with its own constructor, as a class
+  // instance.
   if (Symbol.toStringTag in value || Object.hasOwn(value, 'constructor')) return false;
   if (Array.isArray(value)) return value.every((item) => isPlain(item, depth - 1, budget));
   for (const key of Object.keys(value)) {

@@ -104,8 +104,8 @@ impl Bound {
         let frames = self.frames();
         let mib = frames * FRAME_BYTES / (1024 * 1024);
         let message = format!(
-            "the write-ahead log has grown to {mib} MiB, because a reader holds it or the disk is slow: end \
-             the process that reads for so long (npx hookline doctor names it)"
+            "the write-ahead log has grown to {mib} MiB, because a long read keeps it or the disk is slow: \
+             end the process that reads (npx hookline doctor names it)"
         );
         Err(WorldError::throttled(message))
     }
@@ -497,8 +497,9 @@ impl Shared {
 
     fn stop(&self, fault: &WorldError) {
         let message = format!(
-            "the disk failed to write the database file, and nothing is written any longer; end every process \
-             that has it open, check the disk, and start again: what was acknowledged is in the log [{}]",
+            "the disk failed to write the database file, and hookline writes nothing more; end every process \
+             that has it open, check the disk, and start again: everything that was acknowledged is in the \
+             log [{}]",
             fault.message
         );
         let _ = self.stopped.set(WorldError::new(ErrorKind::Io, message).for_good());

@@ -104,9 +104,9 @@ fn unreadable(error: &io::Error) -> WorldError {
 fn lost() -> WorldError {
     WorldError::new(
         ErrorKind::Corrupt,
-        "the disk lost a part of the write-ahead log that it had taken; end every process that has the \
-         database open, check the disk, and start again: what was acknowledged before the disk failed \
-         is recovered then",
+        "the disk lost a part of the write-ahead log that it had accepted; end every process that has \
+         the database open, check the disk, and start again: the start recovers everything that was \
+         acknowledged before the disk failed",
     )
     .for_good()
 }
@@ -121,8 +121,8 @@ fn failed(error: impl std::borrow::Borrow<io::Error>) -> WorldError {
     WorldError::new(
         kind,
         format!(
-            "the disk failed to write the log of the database, and nothing is written until it does: \
-             {error}; check the disk and its free space"
+            "the disk failed to write the log of the database ({error}), and hookline writes nothing \
+             until the disk works again; check the disk and its free space"
         ),
     )
 }
