@@ -21,7 +21,7 @@ use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::store::sealed::{KeptKey, KeptKeys};
 use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use hookline::store::upkeep::Upkeep;
-use hookline::store::{EventQuery, Outcome, RunQuery, Store};
+use hookline::store::{EventQuery, Outcome, RunQuery, Store, StreamRead};
 
 use disk::Disk;
 use kit::rows::*;
@@ -87,6 +87,7 @@ const NOT_SYNCED: &[&str] = &[
     "lease",
     "admit",
     "delivery_secret",
+    "stream_slice",
     "stream_slices",
     "streams_of_run",
 ];
@@ -173,7 +174,11 @@ fn wait_and_stream(world: &World, counter: &Counter) {
     let complete = || settled(|done| world.store.complete_waits(run_id(2), None, done));
     assert_eq!(counter.of("complete_waits", complete), Ok(1));
     counter.of("write_stream", || world.write("stream", &["chunk"]));
-    counter.of("stream_slices", || world.slice("stream", 0, 1));
+    counter.of("stream_slice", || world.slice("stream", 0, 1));
+    let read = StreamRead { name: "stream".into(), from: 0, limit: 1 };
+    counter
+        .of("stream_slices", || settled(|done| world.store.stream_slices(vec![read], done)))
+        .expect("they are read");
     counter.of("close_stream", || world.close_stream("stream"));
 }
 
