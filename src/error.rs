@@ -142,8 +142,7 @@ impl ErrorKind {
         )
     }
 
-    /// Whether the storage failed, as opposed to an answer of the rules: then the whole batch that
-    /// the operation stood in is rolled back.
+    /// Whether the storage failed, as opposed to an answer of the rules.
     pub fn is_storage_fault(self) -> bool {
         self.status().is_some_and(|status| status >= 500)
     }

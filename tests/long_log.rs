@@ -11,15 +11,17 @@ use std::time::{Duration, Instant};
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::message::NewMessage;
 use hookline::domain::payload::Payload;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::sqlite::{LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
-use hookline::store::{Completion, LogState, Store};
+use hookline::store::upkeep::Upkeep;
+use hookline::store::{ClaimRequest, Completion, LogState, Outcome, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{PATIENCE, options, settled};
+use kit::{LEASE_MS, PATIENCE, STEP_PREFIX, options, settled, step_message};
 
 const MIB: i64 = 1024 * 1024;
 /// A log that has begun anew is no longer than this: what it was when it was last begun anew, or what
@@ -141,4 +143,39 @@ fn a_log_that_is_held_no_longer_gives_its_space_back_without_traffic() {
         assert!(started.elapsed() < PATIENCE, "{:?}", place.log());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_database_whose_messages_are_done_gives_their_pages_back_without_traffic() {
+    const MESSAGES: usize = 600;
+    let place = Place::new(LOG_BYTES_MAX);
+    let body = vec![7; 60_000];
+    for number in 0..MESSAGES {
+        let message = NewMessage { body: body.clone(), ..step_message(&number.to_string()) };
+        settled(|done| place.store.enqueue(message, 0, done)).expect("it is enqueued");
+    }
+    let length = || std::fs::metadata(place.path()).map_or(0, |file| file.len() as i64);
+    place.until("the messages are in the database file", |_| length() > 30 * MIB);
+    let request = ClaimRequest {
+        limit: MESSAGES,
+        prefixes: vec![STEP_PREFIX.into()],
+        lease_owner: place.store.lease_owner().to_owned(),
+        lease_ms: LEASE_MS,
+    };
+    let claimed = settled(|done| place.store.claim(request, done)).expect("they are claimed");
+    assert_eq!(claimed.deliveries.len(), MESSAGES);
+    for delivery in claimed.deliveries {
+        let (id, token) = (delivery.message_id, delivery.lease_token);
+        let held = settled(|done| place.store.settle_delivery(id, token, Outcome::Ack, done));
+        assert_eq!(held, Ok(true));
+    }
+    // A checkpoint notices.
+    place.resume(250, 60_000).expect("they are logged");
+    let started = Instant::now();
+    while length() > 30 * MIB {
+        assert!(started.elapsed() < PATIENCE, "{} bytes", length());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let damages = settled(|done| place.store.examine(done)).expect("it is examined").damages;
+    assert_eq!(damages, Vec::<String>::new());
 }

@@ -13,13 +13,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use hookline::clock::ManualClock;
-use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::event::{Event, EventBody, EventRequest};
 use hookline::domain::page::PageRequest;
 use hookline::domain::payload::Payload;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::fault_plan::FaultPlan;
 use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
-use hookline::store::{Completion, EventQuery, EventReply, Store};
+use hookline::store::{CommitNews, Completion, EventQuery, EventReply, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -287,22 +287,37 @@ fn append_together(
     outcomes.into_iter().map(wait).collect()
 }
 
+/// Makes SQLite refuse a write under a condition, in place of whatever else it may refuse.
+fn make_bad(world: &World, write: &str, condition: &str) {
+    let db = Connection::open(world.path()).expect("SQLite opens");
+    let trigger = format!(
+        "CREATE TRIGGER bad BEFORE {write} WHEN {condition}
+         BEGIN SELECT raise(ABORT, 'refused by the test'); END"
+    );
+    db.execute_batch(&trigger).expect("the trigger is made");
+}
+
+/// Listens to all commits from now on: while the writer is held, all that was committed before has
+/// been told.
+fn commits_of(world: &World) -> std::sync::mpsc::Receiver<CommitNews> {
+    let release = hold_writer(world);
+    let told = news_of(&*world.store, Clone::clone);
+    drop(release);
+    told
+}
+
 #[test]
-fn one_bad_operation_of_a_batch_fails_alone() {
+fn bad_operations_of_a_batch_fail_alone_and_the_others_are_one_commit() {
     let world = World::on_file();
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
-    // A constraint that the engine does not know stands for whatever else SQLite may refuse.
-    let db = Connection::open(world.path()).expect("SQLite opens");
-    db.execute_batch(
-        "CREATE TRIGGER bad BEFORE INSERT ON events WHEN new.data = 'bad'
-         BEGIN SELECT raise(ABORT, 'refused by the test'); END",
-    )
-    .expect("the trigger is made");
-    let requests = (0..30)
+    make_bad(&world, "INSERT ON events", "new.data = 'bad'");
+    let told = commits_of(&world);
+    let requests = (0..200)
         .map(|number| {
             let data = (number % 10 == 5).then(|| "bad".to_owned());
-            EventRequest { data, ..received(1) }
+            // A long payload is written before its event.
+            EventRequest { data, ..received(40 * number) }
         })
         .collect();
     let outcomes = append_together(&world, requests);
@@ -312,14 +327,42 @@ fn one_bad_operation_of_a_batch_fails_alone() {
             let error = outcome.expect_err("it is bad");
             assert_eq!(error.kind, ErrorKind::Internal, "{error}");
             assert!(error.message.contains("refused by the test"), "{error}");
+            assert!(error.message.contains(&world.path().display().to_string()), "{error}");
         } else {
             position += 1;
             let event = outcome.expect("it is good").event.expect("it was logged");
             assert_eq!(event.position, position, "the neighbours keep their order");
         }
     }
-    assert_eq!(world.log(1).len(), 3 + 27);
+    let log = world.log(1);
+    assert_eq!(log.len(), 3 + 180);
+    assert_eq!(log[6].payload, Some(Payload::Bytes(vec![7; 120])));
+    assert_eq!(log[182].payload, Some(Payload::Bytes(vec![7; 40 * 199])));
     assert_eq!(integrity(&world.path()), "ok");
+    world.store.close();
+    // One for each message that held the writer, one for all the rest.
+    assert_eq!(told.try_iter().count(), 3);
+}
+
+#[test]
+fn an_operation_that_fails_when_it_has_written_leaves_nothing_and_tells_nobody() {
+    let world = World::on_file();
+    for run in 1..=3 {
+        world.does(run, EventBody::RunCreated(creation()));
+    }
+    let names = |event: &Event| event.event_type;
+    make_bad(&world, "UPDATE ON runs", &format!("new.run_id = '{}'", run_id(2)));
+    let before: Vec<_> = world.log(2).iter().map(names).collect();
+    let told = commits_of(&world);
+    let ends = (1..=3).map(|run| request(run, EventBody::RunCompleted)).collect();
+    let ended: Vec<bool> = append_together(&world, ends).iter().map(Result::is_ok).collect();
+    assert_eq!(ended, [true, false, true]);
+    assert_eq!(world.log(2).iter().map(names).collect::<Vec<_>>(), before);
+    let view = settled(|done| world.store.run(run_id(2), true, done)).expect("it is there");
+    assert_eq!(view.run.completed_at_ms, None);
+    world.store.close();
+    let told: Vec<_> = told.try_iter().flat_map(|news| news.ended_runs).collect();
+    assert_eq!(told, [run_id(1), run_id(3)]);
 }
 
 #[test]
@@ -327,10 +370,7 @@ fn a_batch_of_refusals_and_events_is_one_commit() {
     let world = World::on_file();
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
-    // While the writer is held, all that was committed before has been told.
-    let release = hold_writer(&world);
-    let told = news_of(&*world.store, Clone::clone);
-    drop(release);
+    let told = commits_of(&world);
     let unknown = || request(1, step_started("unknown"));
     let requests = vec![received(1), unknown(), received(1), unknown(), received(1)];
     let outcomes = append_together(&world, requests);

@@ -304,11 +304,11 @@ impl Log {
             spec_version: self.spec_version,
             run_spec_version: self.run.spec_version,
             data,
-            payload,
+            payload: None,
         };
         self.next.position += 1;
-        self.decision.event = Some(Event { payload: None, ..event.clone() });
-        self.change(Change::AppendEvent(event));
+        self.decision.event = Some(event.clone());
+        self.change(Change::AppendEvent(Event { payload, ..event }));
         position
     }
 

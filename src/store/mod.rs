@@ -250,6 +250,18 @@ pub struct CommitNews {
     pub elsewhere: bool,
 }
 
+impl CommitNews {
+    /// Adds what another operation of the same commit makes visible.
+    pub fn add(&mut self, other: Self) {
+        let Self { queue, streams, ended_runs, hooks, elsewhere } = other;
+        self.queue |= queue;
+        self.streams.extend(streams);
+        self.ended_runs.extend(ended_runs);
+        self.hooks.extend(hooks);
+        self.elsewhere |= elsewhere;
+    }
+}
+
 /// What was looked for, each with what there is or why it cannot be had: one that cannot be read
 /// stands in the way of no other.
 pub type Found<K, V> = Vec<(K, Result<V, WorldError>)>;

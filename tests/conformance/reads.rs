@@ -3,6 +3,7 @@
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::{CorrelationId, event_id};
 use hookline::domain::page::PageRequest;
+use hookline::domain::payload::Payload;
 use hookline::error::ErrorKind;
 use hookline::store::EventQuery;
 
@@ -20,6 +21,7 @@ run_by_every_store!(
     an_event_id_that_the_log_did_not_make_is_not_found,
     an_event_without_payloads_keeps_its_other_data,
     an_entity_without_payloads_keeps_everything_else,
+    a_payload_of_any_length_keeps_every_byte,
 );
 
 fn a_run_is_read_with_and_without_its_payloads(world: &World) {
@@ -153,4 +155,25 @@ fn an_entity_without_payloads_keeps_everything_else(world: &World) {
     assert_eq!(step.step.error, Some(error("fatal")));
     let run = settled(|done| world.store.run(run_id(1), false, done)).expect("it exists");
     assert_eq!(run.run.error, Some(error("why")));
+}
+
+fn a_payload_of_any_length_keeps_every_byte(world: &World) {
+    world.start_runs(1);
+    world.does(1, hook_created("h", "token"));
+    // On both sides of each length at which a store may change its way.
+    let lengths = [0, 1, 767, 768, 769, 1500, 4096, 70_000, 256 << 10, (256 << 10) + 1, 3 << 20];
+    let payloads =
+        lengths.map(|length| Payload::Bytes((0..length).map(|byte| (byte % 251) as u8).collect()));
+    for payload in &payloads {
+        let resume = request(1, hook_received("h", None));
+        let resume = EventRequest { payload: Some(payload.clone()), ..resume };
+        world.tries(resume).expect("the rules allow it");
+    }
+    let stored: Vec<_> = world.log(1).into_iter().skip(3).map(|event| event.payload).collect();
+    assert!(stored.iter().flatten().eq(&payloads), "a payload has changed");
+    let chunks: Vec<_> = payloads.iter().map(|payload| payload.as_bytes().to_vec()).collect();
+    settled(|done| world.store.write_stream("s".into(), run_id(1), chunks.clone(), done))
+        .expect("they are written");
+    let slice = settled(|done| world.store.stream_slice("s".into(), 0, 100, done));
+    assert!(slice.expect("they are read").chunks == chunks, "a chunk has changed");
 }

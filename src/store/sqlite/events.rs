@@ -23,29 +23,25 @@ macro_rules! columns {
     };
 }
 
-/// The columns of [`payload_from`], where [`join_payloads`] has joined; the argument is put before
-/// the columns of `events`.
+/// The columns of [`payload_from`]; the argument is put before each name. A subquery reads a long
+/// payload: it runs for those only, where a join would begin for every row.
 macro_rules! payload_columns {
     ($of:literal) => {
         concat!(
             $of,
             "payload_format, ",
             $of,
-            "payload_checksum, ifnull(",
+            "payload_checksum, CASE WHEN ",
             $of,
-            "payload, long_values.bytes)"
+            "payload_number IS NULL THEN ",
+            $of,
+            "payload ELSE (SELECT bytes FROM long_values WHERE number = ",
+            $of,
+            "payload_number) END"
         )
     };
 }
 pub(super) use {columns as event_columns, payload_columns};
-
-/// Joins the long payloads of events.
-macro_rules! join_payloads {
-    () => {
-        " LEFT JOIN long_values ON long_values.number = payload_number"
-    };
-}
-pub(super) use join_payloads;
 
 pub(super) static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
 /// How many [`payload_columns`] there are.
@@ -107,13 +103,8 @@ pub(super) fn payload_at(
     run_id: &RunId,
     position: Position,
 ) -> Result<Option<Payload>> {
-    const PAYLOAD: &str = concat!(
-        "SELECT ",
-        payload_columns!(""),
-        " FROM events",
-        join_payloads!(),
-        " WHERE run_id = ? AND position = ?"
-    );
+    const PAYLOAD: &str =
+        concat!("SELECT ", payload_columns!(""), " FROM events WHERE run_id = ? AND position = ?");
     connection
         .prepare_cached(PAYLOAD)?
         .query_row(params![run_id.as_str(), position], |row| {
@@ -173,14 +164,7 @@ pub(super) fn payload_from(
 
 /// Checks every event and its payload.
 pub(super) const CHECK: Check = Check {
-    rows: concat!(
-        "SELECT ",
-        columns!(),
-        ", ",
-        payload_columns!(""),
-        " FROM events",
-        join_payloads!()
-    ),
+    rows: concat!("SELECT ", columns!(), ", ", payload_columns!(""), " FROM events"),
     verify: |row| event_of(row, true).map(drop),
 };
 
@@ -193,14 +177,7 @@ const CHECK_ROWS: Check = Check {
 /// Reads the columns of [`event_of`] from events; the payload only when it is wanted.
 pub(super) fn select(resolve_data: bool) -> &'static str {
     match resolve_data {
-        true => concat!(
-            "SELECT ",
-            columns!(),
-            ", ",
-            payload_columns!(""),
-            " FROM events",
-            join_payloads!()
-        ),
+        true => concat!("SELECT ", columns!(), ", ", payload_columns!(""), " FROM events"),
         false => concat!("SELECT ", columns!(), " FROM events"),
     }
 }
@@ -274,9 +251,8 @@ pub(super) fn hook_created(
         columns!(),
         ", ",
         payload_columns!(""),
-        " FROM events INDEXED BY events_opening_entities",
-        join_payloads!(),
-        " WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
+        " FROM events INDEXED BY events_opening_entities \
+         WHERE correlation_id = ? AND run_id = ? AND event_type = 'hook_created'"
     );
     let mut event = connection
         .prepare_cached(HOOK_CREATED)?

@@ -4,7 +4,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table, damage};
-use super::events::{self, join_payloads, payload_at, payload_columns};
+use super::events::{self, payload_at, payload_columns};
 use super::runs::{run_columns, run_from};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
@@ -207,9 +207,8 @@ pub(super) fn view_by_token(
         ", ",
         payload_columns!("m."),
         " FROM hooks AS h \
-         LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position",
-        join_payloads!(),
-        " WHERE h.token = ? AND h.disposal = 0"
+         LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
+         WHERE h.token = ? AND h.disposal = 0"
     );
     let mut statement = connection.prepare_cached(VIEW_BY_TOKEN)?;
     in_either_form(token, |text| statement.query_row([text], view_of).optional())
@@ -237,9 +236,8 @@ pub(super) fn with_run_by_token(
         ", ",
         run_columns!("r."),
         " FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
-         LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position",
-        join_payloads!(),
-        " WHERE h.token = ? AND h.disposal = 0"
+         LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
+         WHERE h.token = ? AND h.disposal = 0"
     );
     const RUN_AT: usize = METADATA_AT + events::PAYLOAD_COLUMNS;
     let mut statement = connection.prepare_cached(WITH_RUN_BY_TOKEN)?;

@@ -6,12 +6,16 @@
 //! one, and the row names its number. Rows are never changed, and what is read is checked by the
 //! checksum of whoever names it.
 
-use rusqlite::{Connection, Result};
+use rusqlite::blob::ZeroBlob;
+use rusqlite::{Connection, MAIN_DB, Result};
 
 /// Bytes of the longest value that stays in its row. SQLite keeps up to 1002 bytes of such a row in
 /// one piece; what an event has besides its payload takes about 150 of them, and 230 with a sealed
 /// token.
 const SHORT_BYTES_MAX: usize = 768;
+/// Bytes of the longest value that is handed to SQLite as a parameter. It copies a parameter twice
+/// before it is in a page; a longer value is written into its pages at once.
+const BOUND_BYTES_MAX: usize = 256 * 1024;
 
 /// Where a value is stored: in the row that it belongs to, or here.
 #[derive(Default)]
@@ -28,6 +32,14 @@ pub(super) fn store<'a>(connection: &Connection, bytes: &'a [u8]) -> Result<Stor
     if bytes.len() <= SHORT_BYTES_MAX {
         return Ok(Stored { in_row: Some(bytes), number: None });
     }
-    let number = connection.prepare_cached(INSERT)?.insert([bytes])?;
+    let mut insert = connection.prepare_cached(INSERT)?;
+    let number = if bytes.len() <= BOUND_BYTES_MAX {
+        insert.insert([bytes])?
+    } else {
+        let number = insert.insert([ZeroBlob(bytes.len() as u64)])?;
+        let mut blob = connection.blob_open(MAIN_DB, "long_values", "bytes", number, false)?;
+        blob.write_all_at(bytes, 0)?;
+        number
+    };
     Ok(Stored { in_row: None, number: Some(number) })
 }

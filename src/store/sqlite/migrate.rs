@@ -51,6 +51,10 @@ pub fn migrate(connection: &mut Connection, now_ms: i64) -> Result<(), WorldErro
     if is_current(connection)? {
         return Ok(());
     }
+    // Only a file without a page can be told: later it would take a VACUUM.
+    if pragma(connection, "page_count")? == 0 {
+        connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    }
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let done = check_history(&transaction)?;

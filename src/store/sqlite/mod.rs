@@ -159,7 +159,7 @@ impl SqliteStore {
 
 fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
     writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
-        tx.append_event(request.clone())
+        tx.append_event(request)
     });
 }
 
@@ -193,7 +193,7 @@ impl Store for SqliteStore {
 
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
         self.writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
-            tx.resume_once(request.clone(), &key)
+            tx.resume_once(request, &key)
         });
     }
 
@@ -355,7 +355,7 @@ impl Store for SqliteStore {
 
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
         self.writer.submit_value(message.body.len(), Durability::Durable, done, move |tx| {
-            tx.enqueue(message.clone(), delay_ms)
+            tx.enqueue(message, delay_ms)
         });
     }
 
@@ -408,9 +408,8 @@ impl Store for SqliteStore {
         done: Completion<bool>,
     ) {
         let delivery = Fence { message_id, lease_token };
-        self.writer.submit(Durability::Volatile, done, move |tx| {
-            tx.settle_delivery(&delivery, outcome.clone())
-        });
+        self.writer
+            .submit(Durability::Volatile, done, move |tx| tx.settle_delivery(&delivery, outcome));
     }
 
     fn free_dead_leases(&self, done: Completion<usize>) {
@@ -448,7 +447,7 @@ impl Store for SqliteStore {
                 }
                 Ok(forgotten::Found { runs, next }) => {
                     writer.submit(Durability::Volatile, done, move |tx| {
-                        Ok(Woken { runs: tx.wake_forgotten(&runs)?, next: next.clone() })
+                        Ok(Woken { runs: tx.wake_forgotten(&runs)?, next })
                     });
                 }
                 Err(error) => done.settle(Err(error)),
@@ -502,7 +501,7 @@ impl Store for SqliteStore {
         let bytes = chunks.iter().map(Vec::len).sum();
         self.writer.submit_value(bytes, Durability::Durable, done, move |tx| {
             streams::append(tx.rows, &name, &run_id, &chunks, tx.now.ms)?;
-            tx.news.streams.push(name.clone());
+            tx.news.streams.push(name);
             Ok(())
         });
     }
@@ -510,7 +509,7 @@ impl Store for SqliteStore {
     fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
         self.writer.submit(Durability::Durable, done, move |tx| {
             streams::close(tx.rows, &name, &run_id, tx.now.ms)?;
-            tx.news.streams.push(name.clone());
+            tx.news.streams.push(name);
             Ok(())
         });
     }

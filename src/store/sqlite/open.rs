@@ -247,6 +247,13 @@ pub(super) fn make_read_only(connection: &Connection) -> Result<(), WorldError> 
     Ok(())
 }
 
+/// Keeps what undoes an operation of a batch in memory; by default it goes to a temporary file when it
+/// is long, and an operation would fail where none can be made.
+pub(super) fn undo_in_memory(connection: &Connection) -> Result<(), WorldError> {
+    connection.pragma_update(None, "temp_store", "memory")?;
+    Ok(())
+}
+
 /// Gives the connection that writes, and makes most point reads, more than SQLite's 2 MiB of cache:
 /// about 100,000 hooks without metadata fit, so that looking one of them up reads no page again.
 pub(super) fn widen_cache(connection: &Connection) -> Result<(), WorldError> {

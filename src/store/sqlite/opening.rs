@@ -68,6 +68,7 @@ fn connect_to_write(
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
     delivery_secret::keep(&connection)?;
     open::widen_cache(&connection)?;
+    open::undo_in_memory(&connection)?;
     Ok(connection)
 }
 

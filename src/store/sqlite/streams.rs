@@ -20,8 +20,9 @@ macro_rules! columns {
 /// Reads chunks, the columns that their checksum covers and then that.
 macro_rules! select_chunks {
     () => {
-        "SELECT stream_number, chunk_index, ifnull(chunks.bytes, long_values.bytes), checksum \
-         FROM chunks LEFT JOIN long_values ON number = bytes_number"
+        "SELECT stream_number, chunk_index, CASE WHEN bytes_number IS NULL THEN bytes \
+           ELSE (SELECT bytes FROM long_values WHERE number = bytes_number) END, checksum \
+         FROM chunks"
     };
 }
 

@@ -47,9 +47,7 @@ impl Upkeep for SqliteStore {
 
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
         match replay(&run_id, log, self.environment.as_deref()) {
-            Ok(run) => {
-                self.writer.submit(Durability::Durable, done, move |tx| tx.import_run(run.clone()))
-            }
+            Ok(run) => self.writer.submit(Durability::Durable, done, move |tx| tx.import_run(run)),
             Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
         }
     }

@@ -3,7 +3,6 @@
 //! It takes everything that has arrived, runs it in one transaction, commits once and settles. While
 //! it commits, the next batch gathers; no timer, so one caller alone waits for nobody.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -96,12 +95,12 @@ impl Writer {
         }
     }
 
-    /// Hands an operation to the writer. `work` may run twice: alone again when its batch failed.
+    /// Hands an operation to the writer.
     pub(super) fn submit<T: Send + 'static>(
         &self,
         durability: Durability,
         done: Completion<T>,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
     ) {
         self.submit_value(0, durability, done, work);
     }
@@ -112,7 +111,7 @@ impl Writer {
         bytes: usize,
         durability: Durability,
         done: Completion<T>,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
     ) {
         let waiting = self.backlog.add(bytes);
         let refusal = match waiting {
@@ -122,6 +121,7 @@ impl Writer {
         // What only ends or keeps deliveries goes on: it makes the log no longer for long.
         let full = || self.refuse_if_full().err().filter(|_| durability == Durability::Durable);
         let refusal = refusal.or_else(full);
+        let work = Some(work);
         let operation = Box::new(Submitted { durability, work, outcome: None, waiting, done });
         if refusal.is_some() {
             return operation.settle(refusal.as_ref());
@@ -171,24 +171,6 @@ fn throttled() -> WorldError {
     WorldError::throttled("so many writes are waiting already that the memory for them is full")
 }
 
-/// Why a batch was not committed.
-struct Failed {
-    fault: WorldError,
-    of: Blame,
-}
-
-/// Whether one of the operations may be to blame.
-enum Blame {
-    Batch,
-    Operation,
-}
-
-impl Failed {
-    fn of_batch(fault: WorldError) -> Self {
-        Self { fault, of: Blame::Batch }
-    }
-}
-
 impl WriterState {
     fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
         let mut linger = Linger::default();
@@ -213,65 +195,50 @@ impl WriterState {
         }
     }
 
-    /// Commits a batch; when it fails, each of its operations is tried alone, so that one bad
-    /// operation cannot hurt its neighbours.
+    /// Commits a batch, once: an operation that fails does so alone, and what fails the commit fails
+    /// them all.
     fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) {
         let mut news = CommitNews::default();
-        match self.attempt(&mut batch, &mut news) {
-            Ok(()) => {
-                // First: whoever is told may read at once.
-                self.connection.end_operations(batch.len());
-                batch.into_iter().for_each(|operation| operation.settle(None));
-                self.listeners.tell(&news);
-                self.do_chore();
-            }
-            // Nobody could have been written: trying each alone would only wait as often.
-            Err(Failed { fault, of: Blame::Batch }) => self.settle_all(batch, fault),
-            Err(Failed { fault, .. }) if batch.len() == 1 => self.settle_all(batch, fault),
-            Err(_) => batch.into_iter().for_each(|operation| self.commit(vec![operation])),
-        }
-    }
-
-    fn settle_all(&self, batch: Vec<Box<dyn Operation>>, fault: WorldError) {
-        let fault = fault::at(fault, &self.path);
+        let fault = self.attempt(&mut batch, &mut news).err();
+        // First: whoever is told may read at once.
         self.connection.end_operations(batch.len());
-        batch.into_iter().for_each(|operation| operation.settle(Some(&fault)));
+        for operation in batch {
+            let fault = fault.as_ref().or(operation.failure());
+            let fault = fault.map(|fault| fault::at(fault.clone(), &self.path));
+            operation.settle(fault.as_ref());
+        }
+        if fault.is_none() {
+            self.listeners.tell(&news);
+            self.do_chore();
+        }
     }
 
     fn attempt(
         &mut self,
         batch: &mut [Box<dyn Operation>],
         news: &mut CommitNews,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), WorldError> {
         let shared = Arc::clone(&self.connection);
         let connection = &*shared.lock();
-        self.presence.refuse_to_write().map_err(Failed::of_batch)?;
-        let _my_turn = shared.wait_for_turn().map_err(Failed::of_batch)?;
+        self.presence.refuse_to_write()?;
+        let _my_turn = shared.wait_for_turn()?;
         // A rollback that failed must not fail every batch from then on.
         roll_back(connection);
-        self.make_log_sound(connection).map_err(Failed::of_batch)?;
+        self.make_log_sound(connection)?;
         let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
-        self.begin(connection, durable).map_err(Failed::of_batch)?;
+        self.begin(connection, durable)?;
         let executed = migrate::refuse_if_newer(connection);
         let executed = executed.and_then(|()| self.execute_all(connection, batch, news));
-        if let Err(fault) = executed {
-            // Nothing of the batch may stay.
-            roll_back(connection);
-            let of = match fault.kind {
-                ErrorKind::Busy | ErrorKind::NewerDatabase => Blame::Batch,
-                _ => Blame::Operation,
-            };
-            return Err(Failed { fault, of });
-        }
+        // Nothing of the batch may stay.
+        executed.inspect_err(|_| roll_back(connection))?;
         if let Err(fault) = execute(connection, "COMMIT") {
             roll_back(connection);
             return Err(self.commit_failed(connection, fault));
         }
         // It is in the file, whoever has that now.
-        let claimed = self.presence.check_claim();
-        claimed.map_err(|fault| Failed::of_batch(outcome_unknown(&fault)))?;
+        self.presence.check_claim().map_err(|fault| outcome_unknown(&fault))?;
         // What was written to a file that has gone is lost.
-        self.presence.check().map_err(Failed::of_batch)?;
+        self.presence.check()?;
         if let Some(log) = &self.log {
             log.after_commit();
         }
@@ -299,12 +266,12 @@ impl WriterState {
 
     /// The frames of a commit that failed may be on the disk, where the next opening would find them.
     /// It has failed for sure only when they are gone.
-    fn commit_failed(&self, connection: &Connection, fault: WorldError) -> Failed {
-        let Some(log) = &self.log else { return Failed { fault, of: Blame::Operation } };
+    fn commit_failed(&self, connection: &Connection, fault: WorldError) -> WorldError {
+        let Some(log) = &self.log else { return fault };
         log.doubt();
         match log.make_sound(connection) {
-            Ok(()) => Failed { fault, of: Blame::Operation },
-            Err(unsound) => Failed::of_batch(outcome_unknown(&unsound)),
+            Ok(()) => fault,
+            Err(unsound) => outcome_unknown(&unsound),
         }
     }
 
@@ -316,6 +283,8 @@ impl WriterState {
         }
     }
 
+    /// Executes each operation once. One that fails is undone alone; where it has no neighbours, with
+    /// the transaction.
     fn execute_all(
         &self,
         connection: &Connection,
@@ -326,17 +295,31 @@ impl WriterState {
             ms: self.clock.now_ms(),
             queue_ms: self.queue_time.shared_now_ms(connection, &*self.clock)?,
         };
-        let mut tx = Tx {
-            rows: connection,
-            now,
-            entropy: &self.entropy,
-            environment: self.environment.as_deref(),
-            workflow_prefix: &self.workflow_prefix,
-            news,
-        };
+        let has_neighbours = batch.len() > 1;
         for operation in batch {
-            catch_unwind(AssertUnwindSafe(|| operation.execute(&mut tx)))
-                .unwrap_or_else(|panic| Err(defect(panic.as_ref())))?;
+            if has_neighbours {
+                execute(connection, "SAVEPOINT operation")?;
+            }
+            let mut own_news = CommitNews::default();
+            operation.execute(&mut Tx {
+                rows: connection,
+                now,
+                entropy: &self.entropy,
+                environment: self.environment.as_deref(),
+                workflow_prefix: &self.workflow_prefix,
+                news: &mut own_news,
+            });
+            match operation.failure() {
+                None => news.add(own_news),
+                // For some faults, a full disk for one, SQLite has rolled all of it back.
+                Some(failure) if !has_neighbours || connection.is_autocommit() => {
+                    return Err(failure.clone());
+                }
+                Some(_) => execute(connection, "ROLLBACK TO operation")?,
+            }
+            if has_neighbours {
+                execute(connection, "RELEASE operation")?;
+            }
         }
         Ok(())
     }
@@ -375,20 +358,6 @@ fn outcome_unknown(why: &WorldError) -> WorldError {
             "something failed during this commit, so the operation may be there when the database is opened \
              again, or it may not; look before you repeat it, or repeat it with an idempotency key: {}",
             why.message
-        ),
-    )
-}
-
-fn defect(panic: &(dyn std::any::Any + Send)) -> WorldError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    WorldError::new(
-        ErrorKind::Internal,
-        format!(
-            "a defect of hookline stopped this operation, and nothing was written; please report it: {text}"
         ),
     )
 }

@@ -51,7 +51,8 @@ pub struct Arrival {
 /// The rows of one transaction. Every function is a load or a write of rows by key; the rules that
 /// say which, and what for, are in [`crate::domain`].
 ///
-/// A function fails with a storage fault only, for which the whole transaction is rolled back.
+/// A function fails with a storage fault only, for which all that its operation has written is
+/// rolled back.
 #[allow(missing_docs)] // the names and types say it; what they do not say is written
 pub trait Rows {
     fn run(&self, run_id: &RunId) -> Result<Option<Run>, WorldError>;

@@ -19,7 +19,7 @@ use super::super::open;
 use super::super::presence::Presence;
 use super::super::write_connection::WriteConnection;
 use super::mending::mark_doubtful;
-use super::{FRAME_BYTES, Filled, mend, shrinking};
+use super::{FRAME_BYTES, Filled, free_pages, mend, shrinking};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{lock, try_lock};
 
@@ -34,7 +34,7 @@ const ROUNDS_MAX: usize = 5;
 const SYNCED_AT_ONCE_FRAMES: i64 = 8000;
 /// How often it is synced then.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
-/// How often a piece of a log that has been long is given back.
+/// How often a piece of a log that has been long, or some free pages, are given back.
 const CUT_EVERY: Duration = Duration::from_millis(50);
 /// When a log that a reader holds is tried again, without traffic.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -71,8 +71,10 @@ struct Shared {
 enum Chore {
     /// Copying what is left, and letting the log begin anew.
     Finish,
-    /// Giving back a piece of the file.
+    /// Giving back a piece of the log's file.
     Cut,
+    /// Giving back pages of the database.
+    GiveBack,
 }
 
 /// What the thread is to do.
@@ -140,6 +142,8 @@ struct State {
     chore: Option<Chore>,
     /// The file is longer than a log needs to be.
     is_long: bool,
+    /// The database has more free pages than it keeps.
+    is_roomy: bool,
     /// A reader, or another process's checkpoint, was in the way the last time.
     is_held: bool,
     is_closed: bool,
@@ -188,16 +192,7 @@ impl Log {
 
     /// For the writer, after each commit.
     pub(in super::super) fn after_commit(&self) {
-        let shared = &*self.shared;
-        let frames = shared.bound.frames();
-        if frames < CHECKPOINT_FRAMES {
-            // It has begun anew.
-            shared.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
-        } else if frames >= shared.checkpoint_at.load(Ordering::Relaxed) {
-            shared.checkpoint_at.store(frames + CHECKPOINT_FRAMES, Ordering::Relaxed);
-            lock(&shared.state).is_asked = true;
-            shared.changed.notify_all();
-        }
+        self.shared.after_commit();
     }
 
     /// Whether there is something that the writer is to do between two batches.
@@ -284,6 +279,23 @@ pub(in super::super) fn count_frames(
 }
 
 impl Shared {
+    fn after_commit(&self) {
+        let frames = self.bound.frames();
+        if frames < CHECKPOINT_FRAMES {
+            // It has begun anew.
+            self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
+        } else if frames >= self.checkpoint_at.load(Ordering::Relaxed) {
+            self.checkpoint_at.store(frames + CHECKPOINT_FRAMES, Ordering::Relaxed);
+            self.ask();
+        }
+    }
+
+    /// Asks the thread for a checkpoint.
+    fn ask(&self) {
+        lock(&self.state).is_asked = true;
+        self.changed.notify_all();
+    }
+
     fn doubt(&self) {
         self.is_doubtful.store(true, Ordering::Release);
         mark_doubtful(&self.database);
@@ -309,14 +321,15 @@ impl Shared {
             if std::mem::take(&mut state.is_asked) {
                 return Next::Copy;
             }
-            let (pause, next) = match (state.is_held, state.is_long) {
+            let (pause, next) = match (state.is_held, state.is_long || state.is_roomy) {
                 // The writer may have nothing more to write, because the log is full.
                 _ if state.chore.is_some() => {
                     (AGAIN_AFTER_WHEN_FULL, Next::HandOver(Chore::Finish))
                 }
                 (true, _) if self.bound.is_reached() => (AGAIN_AFTER_WHEN_FULL, Next::Copy),
                 (true, _) => (AGAIN_AFTER, Next::Copy),
-                (false, true) => (CUT_EVERY, Next::HandOver(Chore::Cut)),
+                (false, true) if state.is_long => (CUT_EVERY, Next::HandOver(Chore::Cut)),
+                (false, true) => (CUT_EVERY, Next::HandOver(Chore::GiveBack)),
                 (false, false) => {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
@@ -365,6 +378,7 @@ impl Shared {
         match chore {
             Chore::Finish => self.finish(writing),
             Chore::Cut => self.cut(writing),
+            Chore::GiveBack => self.give_back(writing),
         }
     }
 
@@ -441,11 +455,14 @@ impl Shared {
         });
         match finished {
             Ok(filled) if !filled.is_busy => {
+                // What cannot be counted is counted after the next checkpoint.
+                let is_roomy = free_pages::are_many(writing).unwrap_or(false);
                 self.bound.begun_anew();
                 self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
                 let mut state = lock(&self.state);
                 state.is_held = false;
                 state.is_long = shrinking::is_long(&self.database);
+                state.is_roomy = is_roomy;
                 self.changed.notify_all();
             }
             _ => self.is_held(),
@@ -476,6 +493,26 @@ impl Shared {
             // The next piece is tried again.
             Err(fault) if fault.kind == ErrorKind::Busy => {}
             Err(_) => lock(&self.state).is_long = false,
+        }
+    }
+
+    /// Gives back some pages of the database; when there are no more to give, a checkpoint cuts its
+    /// file.
+    fn give_back(&self, writing: &Connection) {
+        match open::hurry(|| free_pages::give_back_some(writing)) {
+            Ok(is_roomy) => {
+                lock(&self.state).is_roomy = is_roomy;
+                self.after_commit();
+                if !is_roomy {
+                    self.ask();
+                }
+            }
+            // It is tried again.
+            Err(fault) if fault.kind == ErrorKind::Busy => {}
+            Err(_) => {
+                self.doubt();
+                lock(&self.state).is_roomy = false;
+            }
         }
     }
 

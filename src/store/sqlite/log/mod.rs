@@ -6,6 +6,7 @@
 
 mod checkpoints;
 mod format;
+mod free_pages;
 mod holders;
 mod mending;
 mod shrinking;
