@@ -364,7 +364,10 @@ impl Store for SqliteStore {
         if let Err(error) = self.presence.check() {
             return done.settle(Err(fault::at(error, &self.location.shown())));
         }
-        if let Err(error) = self.owners.register() {
+        // What cannot be read may be there.
+        let has_leases =
+            |owner: &str| self.point.read(|c| Ok(leases::has_leases(c, owner)?)).unwrap_or(true);
+        if let Err(error) = self.owners.register(has_leases) {
             return done.settle(Err(error));
         }
         if let Err(full) = self.writer.refuse_if_full() {
