@@ -162,7 +162,8 @@ pub enum Admission {
     LeaseLost,
 }
 
-/// How much the queue holds, for all processes, and how many runs are under way.
+/// How much the queue holds, for all processes, and how many runs are under way. A store may stop
+/// counting at a large number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueDepth {
     /// Messages that could be delivered now.
@@ -346,7 +347,8 @@ pub trait Store: Send + Sync + 'static {
         outcome: Outcome,
         done: Completion<bool>,
     );
-    /// Frees the leases of owners that are no longer alive; settles with how many.
+    /// Frees the leases of owners that are no longer alive; settles with how many. A message whose
+    /// deliveries go on ending so waits; see [`crate::domain::queue::back_off::after_death_ms`].
     fn free_dead_leases(&self, done: Completion<usize>);
     /// Wakes runs that have something to do and no message that would make them do it: one that was
     /// created and never enqueued, one whose wait is over, one whose log has grown since its last

@@ -93,9 +93,10 @@ use crate::domain::id::{
 };
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::queue::back_off::after_death_ms;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
-use crate::entropy::Entropy;
+use crate::entropy::{self, Entropy};
 use crate::error::{ErrorKind, WorldError};
 
 /// Threads that serve replays; and as many that serve lists, for which no replay waits.
@@ -432,10 +433,21 @@ impl Store for SqliteStore {
             let leases = claims::all_leases(tx.rows)?;
             queue_time.leases_are(&leases, &*clock);
             for owner in leases::other_owners(tx.rows, owners.me())? {
-                if !owners.is_alive(&owner) {
-                    freed += leases::free_leases_of(tx.rows, &owner)?;
-                    dead.push(owner);
+                if owners.is_alive(&owner) {
+                    continue;
                 }
+                for (delivery, attempt) in leases::deliveries_of(tx.rows, &owner)? {
+                    match after_death_ms(attempt, entropy::fraction()) {
+                        0 => leases::free(tx.rows, delivery.message_id)?,
+                        delay_ms => {
+                            let error = "the process that handled it has died".to_owned();
+                            let outcome = Outcome::Release { delay_ms, error, reached: true };
+                            tx.settle_delivery(&delivery, outcome)?;
+                        }
+                    }
+                    freed += 1;
+                }
+                dead.push(owner);
             }
             tx.news.queue |= freed > 0;
             Ok((freed, dead))
