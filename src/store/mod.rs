@@ -127,7 +127,8 @@ pub struct ClaimRequest {
 pub struct Claimed {
     /// The messages, each leased.
     pub deliveries: Vec<Delivery>,
-    /// When the next message that may not be claimed yet becomes due.
+    /// When the next message that may not be claimed yet becomes due. `None` also when the worker got
+    /// as many as it wanted: more may be due already.
     pub next_due_at_ms: Option<i64>,
     /// What time it is for the queue, which is not the host's when that was set back.
     pub now_ms: i64,
@@ -138,6 +139,8 @@ pub struct Claimed {
 pub struct ActivePlace {
     /// The status of the last run that was looked at.
     pub status: RunStatus,
+    /// Its workflow.
+    pub workflow_name: String,
     /// That run.
     pub run_id: RunId,
 }

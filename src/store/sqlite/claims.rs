@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Result, Row, Rows, params};
 
-use super::due::{self, Due};
+use super::due::Due;
 use super::leases::free;
 use super::messages::{MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id};
 use super::queue_time::QueueTime;
@@ -42,7 +42,7 @@ pub(super) fn claim(
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
-    let mut due = Due::of(connection, due::queues(connection, &request.prefixes)?, now_ms)?;
+    let mut due = Due::of(connection, &request.prefixes, now_ms)?;
     let mut claiming = Claiming::default();
     let mut deliveries = Vec::new();
     let mut claimable = connection.prepare_cached(CLAIMABLE)?;
@@ -72,7 +72,7 @@ pub(super) fn claim(
         observed.time.lease_seen(delivery.message_id, now_ms + request.lease_ms, observed.clock);
         deliveries.push(delivery);
     }
-    Ok(Claimed { deliveries, next_due_at_ms: due.next_due_at_ms()?, now_ms })
+    Ok(Claimed { deliveries, next_due_at_ms: due.next_due_at_ms(), now_ms })
 }
 
 /// A message that is due.
