@@ -153,6 +153,10 @@ export interface Storage {
     ): Promise<EventResult>;
     get(runId: string, eventId: string, params?: ReadOptions): Promise<Event>;
     list(params: ReadOptions & PageRequest & { runId: string }): Promise<Page<Event>>;
+    /**
+     * The events of one step, hook or wait. A page may have fewer than its limit, or none, while
+     * `hasMore` is true: of a very long log each page looks through a part.
+     */
     listByCorrelationId(
       params: ReadOptions & PageRequest & { correlationId: string; runId?: string },
     ): Promise<Page<Event>>;
@@ -218,7 +222,10 @@ export interface Inspection {
 
 /** The result of {@link Inspection.stats}. */
 export interface WorldStats {
-  /** Messages of all processes: due now, due later, being delivered, given up. */
+  /**
+   * Messages of all processes: due now, due later, being delivered, given up. Counting ends at
+   * 100,000, which means as many or more; so does the counting of runs.
+   */
   messages: { due: number; sleeping: number; leased: number; dead: number };
   /** For how many milliseconds the oldest due message has been due; `null` when none is due. */
   oldestDueMessageMs: number | null;

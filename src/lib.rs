@@ -3,7 +3,8 @@
 //! - [`domain`]: what a run is and which events it allows. Pure.
 //! - [`store`]: the operations a World needs of its database; [`store::sqlite`] does them.
 //! - [`queue`]: delivers messages. [`board`]: who waits for what: chunks, ends of runs, hooks.
-//! - [`world`]: one engine for each database of the process; [`config`] says how.
+//! - [`world`]: one engine for each database of the process, shared through `sharing`; [`config`] says
+//!   how.
 //! - [`test_controls`]: what tests of users may do to their World.
 //! - [`crypto`]: the key ring, and what is derived from it and sealed under it.
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
@@ -19,6 +20,7 @@ pub mod entropy;
 pub mod error;
 pub mod lock;
 pub mod queue;
+mod sharing;
 pub mod store;
 pub mod test_controls;
 pub mod world;

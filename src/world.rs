@@ -26,6 +26,7 @@ use crate::queue::http::AppAddress;
 use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
 use crate::queue::purpose;
 use crate::queue::wake_credits::WakeCredits;
+use crate::sharing::Sharing;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
 use crate::store::sqlite::{
@@ -36,25 +37,20 @@ use crate::store::{Completion, EventReply, QueueDepth, Store};
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
-static ENGINES: Mutex<Option<HashMap<EngineKey, Shared>>> = Mutex::new(None);
+static ENGINES: Sharing<EngineKey, Engine> = Sharing::new();
 
 /// Which engine: one that only reads shares nothing with one that writes to the same database.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct EngineKey {
     database: DatabaseId,
     reads_only: bool,
 }
 
 /// Which database: a file by its identity, whatever its names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum DatabaseId {
     File(FileId),
     Memory(String),
-}
-
-struct Shared {
-    engine: Arc<Engine>,
-    worlds: usize,
 }
 
 /// Store, queue and streams of one database.
@@ -151,16 +147,8 @@ impl World {
         };
         let config = Config { location, ..config };
         let key = EngineKey { database, reads_only };
-        let mut engines = lock(&ENGINES);
-        let engines = engines.get_or_insert_default();
-        if let Some(shared) = engines.get_mut(&key) {
-            shared.engine.config.refuse_if_other(&config)?;
-            shared.worlds += 1;
-            let engine = Arc::clone(&shared.engine);
-            return Ok(Self { engine, key, id, worker, closed: Mutex::new(false) });
-        }
-        let engine = Engine::open(config)?;
-        engines.insert(key.clone(), Shared { engine: Arc::clone(&engine), worlds: 1 });
+        let may_join = |engine: &Engine| engine.config.refuse_if_other(&config);
+        let engine = ENGINES.join(&key, may_join, || Engine::open(config.clone()))?;
         Ok(Self { engine, key, id, worker, closed: Mutex::new(false) })
     }
 
@@ -221,19 +209,8 @@ impl World {
         }
         self.stop_worker();
         self.engine.boards.close_of(self.id);
-        let last = {
-            let mut engines = lock(&ENGINES);
-            let engines = engines.get_or_insert_default();
-            match engines.get_mut(&self.key) {
-                Some(shared) if shared.worlds > 1 => {
-                    shared.worlds -= 1;
-                    false
-                }
-                _ => engines.remove(&self.key).is_some(),
-            }
-        };
-        if last {
-            self.engine.store.close();
+        if let Some(engine) = ENGINES.leave(&self.key) {
+            engine.store.close();
         }
     }
 }

@@ -24,10 +24,10 @@ CREATE TABLE runs (
   replayed_position INTEGER NOT NULL DEFAULT 0,
   CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at_ms IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
--- runs.list by status; the search for forgotten runs.
-CREATE INDEX runs_by_status ON runs (status, run_id);
--- runs.list by workflow, and by workflow and status.
-CREATE INDEX runs_by_workflow ON runs (workflow_name, status, run_id);
+-- runs.list by status, and by workflow and status; the search for forgotten runs.
+CREATE INDEX runs_by_status ON runs (status, workflow_name, run_id);
+-- runs.list by workflow. It has no status, so that a run that starts or ends changes one index only.
+CREATE INDEX runs_by_workflow ON runs (workflow_name, run_id);
 
 -- The log. Clustered by run, so that a replay reads neighbouring pages.
 CREATE TABLE events (

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, RwLock};
 
-use super::backoff;
 use crate::domain::message::Delivery;
+use crate::domain::queue::back_off;
 use crate::lock;
 use crate::store::{Completion, Outcome};
 
@@ -99,18 +99,20 @@ pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
             // A saturating cast: centuries are as good as for ever.
             Outcome::Reschedule { delay_ms: (seconds.max(0.0) * 1000.0) as i64 }
         }
-        Handled::Failed { error } | Handled::Lost { error } if attempt >= backoff::ATTEMPTS_MAX => {
+        Handled::Failed { error } | Handled::Lost { error }
+            if attempt >= back_off::ATTEMPTS_MAX =>
+        {
             Outcome::Dead { error }
         }
         Handled::Failed { error } | Handled::Lost { error } => Outcome::Release {
-            delay_ms: backoff::delay_ms(attempt, fraction),
+            delay_ms: back_off::delay_ms(attempt, fraction),
             error,
             reached: true,
         },
         Handled::Refused { error } => Outcome::Dead { error },
         Handled::Unable { error } => Outcome::unable(error),
         Handled::NotReached { error } => {
-            Outcome::Release { delay_ms: backoff::delay_ms(1, fraction), error, reached: false }
+            Outcome::Release { delay_ms: back_off::delay_ms(1, fraction), error, reached: false }
         }
     }
 }
@@ -124,7 +126,7 @@ mod tests {
         let failed = || Handled::Failed { error: "e".into() };
         assert!(matches!(outcome(failed(), 1, 0.5), Outcome::Release { reached: true, .. }));
         assert!(matches!(outcome(failed(), 49, 0.5), Outcome::Release { .. }));
-        let last = backoff::ATTEMPTS_MAX;
+        let last = back_off::ATTEMPTS_MAX;
         assert_eq!(outcome(failed(), last, 0.5), Outcome::Dead { error: "e".into() });
         let missed = Handled::NotReached { error: "e".into() };
         assert!(matches!(outcome(missed, 1000, 0.5), Outcome::Release { reached: false, .. }));

@@ -2,15 +2,14 @@
 //!
 //! [`dispatcher`] claims messages and keeps a bounded number in flight, [`delivery`] hands one over,
 //! [`http`] does so over the network, `app` knows where, and `readiness` whether the app is there.
-//! `leases` extends and frees leases, `settling` tells the queue how a delivery has ended, and [`backoff`]
-//! says when a failed one comes again. `search` looks for forgotten runs. [`purpose`] reads what a message
-//! is for, [`admission`] lets a delivery over HTTP in once, [`pulse`] knows whether anything delivers and
-//! what is in the way, and `showing` shows that to other processes.
+//! `leases` extends and frees leases, and `settling` tells the queue how a delivery has ended. `search`
+//! looks for forgotten runs. [`purpose`] reads what a message is for, [`admission`] lets a delivery over
+//! HTTP in once, [`pulse`] knows whether anything delivers and what is in the way, and `showing` shows
+//! that to other processes.
 
 pub mod admission;
 mod app;
 mod asking;
-pub mod backoff;
 pub mod delivery;
 pub mod dispatcher;
 pub mod http;

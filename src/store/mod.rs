@@ -127,7 +127,8 @@ pub struct ClaimRequest {
 pub struct Claimed {
     /// The messages, each leased.
     pub deliveries: Vec<Delivery>,
-    /// When the next message that may not be claimed yet becomes due.
+    /// When the next message that may not be claimed yet becomes due. `None` also when the worker got
+    /// as many as it wanted: more may be due already.
     pub next_due_at_ms: Option<i64>,
     /// What time it is for the queue, which is not the host's when that was set back.
     pub now_ms: i64,
@@ -138,6 +139,8 @@ pub struct Claimed {
 pub struct ActivePlace {
     /// The status of the last run that was looked at.
     pub status: RunStatus,
+    /// Its workflow.
+    pub workflow_name: String,
     /// That run.
     pub run_id: RunId,
 }
@@ -162,7 +165,8 @@ pub enum Admission {
     LeaseLost,
 }
 
-/// How much the queue holds, for all processes, and how many runs are under way.
+/// How much the queue holds, for all processes, and how many runs are under way. A store may stop
+/// counting at a large number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueDepth {
     /// Messages that could be delivered now.
@@ -358,7 +362,8 @@ pub trait Store: Send + Sync + 'static {
         outcome: Outcome,
         done: Completion<bool>,
     );
-    /// Frees the leases of owners that are no longer alive; settles with how many.
+    /// Frees the leases of owners that are no longer alive; settles with how many. A message whose
+    /// deliveries go on ending so waits; see [`crate::domain::queue::back_off::after_death_ms`].
     fn free_dead_leases(&self, done: Completion<usize>);
     /// Wakes runs that have something to do and no message that would make them do it: one that was
     /// created and never enqueued, one whose wait is over, one whose log has grown since its last

@@ -106,6 +106,41 @@ fn the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed() {
 }
 
 #[test]
+fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits() {
+    let world = World::on_file();
+    world.enqueue(step_message("kills its process"));
+    world.enqueue_in(step_message("innocent"), 1);
+    let mut now_ms = 1;
+    for attempt in 1..8 {
+        world.at(now_ms);
+        let neighbour = neighbour(&world);
+        let request = ClaimRequest {
+            limit: 1,
+            prefixes: vec![STEP_PREFIX.into()],
+            lease_owner: neighbour.lease_owner().to_owned(),
+            lease_ms: LEASE_MS,
+        };
+        let claimed = settled(|done| neighbour.claim(request, done)).expect("the claim succeeds");
+        assert_eq!(bodies(&claimed.deliveries), ["kills its process"]);
+        assert_eq!(claimed.deliveries[0].attempt, attempt);
+        neighbour.close();
+        assert_eq!(free_dead_leases(&*world.store), 1);
+        if attempt <= 2 {
+            // The next claim, at the same time, has it.
+            continue;
+        }
+        let claimed = world.claimed(10);
+        let others = if attempt == 3 { vec!["innocent"] } else { vec![] };
+        assert_eq!(bodies(&claimed.deliveries), others);
+        let due_at_ms = claimed.next_due_at_ms.expect("it waits") - NOW_MS;
+        let waits_ms = due_at_ms - now_ms;
+        let expected_ms = 500 << (attempt - 3);
+        assert!((expected_ms * 4 / 5..=expected_ms * 6 / 5).contains(&waits_ms), "{waits_ms}");
+        now_ms = due_at_ms;
+    }
+}
+
+#[test]
 fn a_store_never_frees_its_own_leases() {
     let world = World::on_file();
     world.enqueue(step_message("a"));

@@ -3,6 +3,7 @@
 //! A store loads what a rule takes, asks the rule in the same transaction, and writes the answer; as
 //! [`super::transition`] does for events. One file per question.
 
+pub mod back_off;
 pub mod claim;
 pub mod enqueue;
 pub mod forgotten;

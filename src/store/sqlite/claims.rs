@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Result, Row, Rows, params};
 
-use super::due::{self, Due};
+use super::due::Due;
+use super::leases::free;
 use super::messages::{MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id};
 use super::queue_time::QueueTime;
 use crate::clock::Clock;
@@ -41,7 +42,7 @@ pub(super) fn claim(
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
-    let mut due = Due::of(connection, due::queues(connection, &request.prefixes)?, now_ms)?;
+    let mut due = Due::of(connection, &request.prefixes, now_ms)?;
     let mut claiming = Claiming::default();
     let mut deliveries = Vec::new();
     let mut claimable = connection.prepare_cached(CLAIMABLE)?;
@@ -71,7 +72,7 @@ pub(super) fn claim(
         observed.time.lease_seen(delivery.message_id, now_ms + request.lease_ms, observed.clock);
         deliveries.push(delivery);
     }
-    Ok(Claimed { deliveries, next_due_at_ms: due.next_due_at_ms()?, now_ms })
+    Ok(Claimed { deliveries, next_due_at_ms: due.next_due_at_ms(), now_ms })
 }
 
 /// A message that is due.
@@ -116,12 +117,10 @@ fn put_off(connection: &Connection, message_id: MessageId, now_ms: i64) -> Resul
 fn free_expired(connection: &Connection, now_ms: i64, observed: Observed<'_>) -> Result<()> {
     const EXPIRED: &str = "SELECT message_id, lease_expires_at_ms FROM messages \
          WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= ?";
-    const FREE: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
-         lease_token = NULL, lease_expires_at_ms = NULL WHERE message_id = ?";
     for (message_id, expires_at_ms) in leases(connection.prepare_cached(EXPIRED)?.query([now_ms])?)?
     {
         if observed.time.is_silent(message_id, expires_at_ms, observed.clock) {
-            connection.prepare_cached(FREE)?.execute([message_id.number()])?;
+            free(connection, message_id)?;
         }
     }
     Ok(())

@@ -24,11 +24,10 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
         view.prepare_cached(RUNS)?.query_row(params![status, COUNTED_MAX], |row| row.get(0))
     };
     let (mut due, mut sleeping, mut first_due_at_ms) = (0, 0, i64::MAX);
-    for queue in due::queues(&view, &[String::new()])? {
+    for (queue, (first_at_ms, _)) in due::queues(&view, &[String::new()])? {
         due += due::count(&view, &queue, (i64::MIN, now_ms), COUNTED_MAX - due)?;
         sleeping += due::count(&view, &queue, (now_ms, i64::MAX), COUNTED_MAX - sleeping)?;
-        let first_at_ms = due::first_due_at_ms(&view, &queue)?;
-        first_due_at_ms = first_due_at_ms.min(first_at_ms.unwrap_or(i64::MAX));
+        first_due_at_ms = first_due_at_ms.min(first_at_ms);
     }
     Ok(QueueDepth {
         due,

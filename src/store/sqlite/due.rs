@@ -2,35 +2,49 @@
 //! The messages of a queue that is not asked for are not read.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::domain::id::MessageId;
 
-/// The queues that have unclaimed messages and whose names begin with one of the prefixes.
-pub(super) fn queues(connection: &Connection, prefixes: &[String]) -> Result<BTreeSet<String>> {
-    const FIRST_FROM: &str = "SELECT queue_name FROM messages INDEXED BY messages_due \
+/// Where a message is in its queue: when it becomes due, then its number.
+type Place = (i64, i64);
+
+/// The queues that have unclaimed messages and whose names begin with one of the prefixes, each with
+/// the place of its first one.
+pub(super) fn queues(connection: &Connection, prefixes: &[String]) -> Result<Vec<(String, Place)>> {
+    // The first row of a queue is both, its name and its first message.
+    const FIRST_FROM: &str = "SELECT queue_name, available_at_ms, message_id \
+         FROM messages INDEXED BY messages_due \
          WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name >= ? \
-         ORDER BY queue_name LIMIT 1";
+         ORDER BY queue_name, available_at_ms, message_id LIMIT 1";
+    let first_of = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?)));
     let mut first_from = connection.prepare_cached(FIRST_FROM)?;
-    let mut queues = BTreeSet::new();
-    for prefix in prefixes {
-        let mut from = prefix.clone();
+    let mut queues = Vec::new();
+    for prefix in apart(prefixes) {
+        let mut from = prefix.to_owned();
         loop {
-            let next: Option<String> =
-                first_from.query_row([&from], |row| row.get(0)).optional()?;
-            let Some(name) = next.filter(|name| name.starts_with(prefix)) else { break };
+            let next = first_from.query_row([&from], first_of).optional()?;
+            let Some((name, first)) = next.filter(|(name, _)| name.starts_with(prefix)) else {
+                break;
+            };
             // The smallest text behind the name.
             from = format!("{name}\0");
-            queues.insert(name);
+            queues.push((name, first));
         }
     }
     Ok(queues)
 }
 
-/// Where a message is in its queue: when it becomes due, then its number.
-type Place = (i64, i64);
+/// The prefixes without those that another one covers.
+fn apart(prefixes: &[String]) -> Vec<&str> {
+    let mut sorted: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    // Whatever begins with a text comes right behind it.
+    sorted.dedup_by(|later, kept| later.starts_with(*kept));
+    sorted
+}
 
 /// The unclaimed messages of some queues that are due, the longest due first.
 pub(super) struct Due<'a> {
@@ -39,62 +53,60 @@ pub(super) struct Due<'a> {
     queues: Vec<String>,
     /// The first due message of each queue that is still to come, with the queue.
     heads: BinaryHeap<Reverse<(Place, usize)>>,
+    /// The message that was given last, with its queue, behind which nobody has looked yet.
+    last: Option<(Place, usize)>,
     next_due_at_ms: Option<i64>,
 }
 
 impl<'a> Due<'a> {
-    pub(super) fn of(
-        connection: &'a Connection,
-        queues: BTreeSet<String>,
-        now_ms: i64,
-    ) -> Result<Self> {
-        let queues: Vec<String> = queues.into_iter().collect();
+    /// Of the queues whose names begin with one of the prefixes.
+    pub(super) fn of(connection: &'a Connection, prefixes: &[String], now_ms: i64) -> Result<Self> {
+        let (queues, firsts): (Vec<_>, Vec<_>) = queues(connection, prefixes)?.into_iter().unzip();
         let heads = BinaryHeap::with_capacity(queues.len());
-        let mut due = Self { connection, now_ms, queues, heads, next_due_at_ms: None };
-        for queue in 0..due.queues.len() {
-            due.find_head(queue, (i64::MIN, i64::MIN))?;
+        let mut due = Self { connection, now_ms, queues, heads, last: None, next_due_at_ms: None };
+        for (queue, first) in firsts.into_iter().enumerate() {
+            due.add(first, queue);
         }
         Ok(due)
     }
 
     /// The next due message.
     pub(super) fn next(&mut self) -> Result<Option<MessageId>> {
-        let Some(Reverse((place, queue))) = self.heads.pop() else { return Ok(None) };
-        self.find_head(queue, place)?;
-        Ok(Some(MessageId::from_number(place.1)))
-    }
-
-    /// When the next message of these queues becomes due that is not due yet.
-    pub(super) fn next_due_at_ms(mut self) -> Result<Option<i64>> {
-        while let Some(Reverse((_, queue))) = self.heads.pop() {
-            self.find_head(queue, (self.now_ms, i64::MAX))?;
+        if let Some((place, queue)) = self.last.take()
+            && let Some(next) = self.behind(place, queue)?
+        {
+            self.add(next, queue);
         }
-        Ok(self.next_due_at_ms)
+        self.last = self.heads.pop().map(|Reverse(head)| head);
+        Ok(self.last.map(|((_, number), _)| MessageId::from_number(number)))
     }
 
-    /// Finds the first message of a queue behind a place.
-    fn find_head(&mut self, queue: usize, after: Place) -> Result<()> {
-        const HEAD: &str = "SELECT available_at_ms, message_id \
+    /// When the next message of these queues becomes due, once [`Due::next`] has given all that are.
+    pub(super) fn next_due_at_ms(self) -> Option<i64> {
+        self.next_due_at_ms.filter(|_| self.heads.is_empty() && self.last.is_none())
+    }
+
+    fn add(&mut self, place: Place, queue: usize) {
+        if place.0 <= self.now_ms {
+            return self.heads.push(Reverse((place, queue)));
+        }
+        let next_ms = self.next_due_at_ms.unwrap_or(place.0);
+        self.next_due_at_ms = Some(next_ms.min(place.0));
+    }
+
+    /// The first message of a queue behind a place.
+    fn behind(&self, place: Place, queue: usize) -> Result<Option<Place>> {
+        const BEHIND: &str = "SELECT available_at_ms, message_id \
              FROM messages INDEXED BY messages_due \
              WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name = ?1 \
              AND (available_at_ms, message_id) > (?2, ?3) \
              ORDER BY available_at_ms, message_id LIMIT 1";
-        let head: Option<Place> = self
-            .connection
-            .prepare_cached(HEAD)?
-            .query_row(params![self.queues[queue], after.0, after.1], |row| {
+        self.connection
+            .prepare_cached(BEHIND)?
+            .query_row(params![self.queues[queue], place.0, place.1], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
-            .optional()?;
-        match head {
-            Some(place) if place.0 <= self.now_ms => self.heads.push(Reverse((place, queue))),
-            Some((at_ms, _)) => {
-                let next = self.next_due_at_ms.unwrap_or(at_ms);
-                self.next_due_at_ms = Some(next.min(at_ms));
-            }
-            None => {}
-        }
-        Ok(())
+            .optional()
     }
 }
 
@@ -113,9 +125,14 @@ pub(super) fn count(
         .query_row(params![queue, after_ms, until_ms, limit], |row| row.get(0))
 }
 
-/// When the first unclaimed message of a queue became due, or becomes so.
-pub(super) fn first_due_at_ms(connection: &Connection, queue: &str) -> Result<Option<i64>> {
-    const FIRST: &str = "SELECT min(available_at_ms) FROM messages INDEXED BY messages_due \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name = ?";
-    connection.prepare_cached(FIRST)?.query_row([queue], |row| row.get(0))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_that_another_one_covers_is_left_out() {
+        let prefixes = ["b_", "a_x_", "a_", "b_", "a_y"].map(str::to_owned);
+        assert_eq!(apart(&prefixes), ["a_", "b_"]);
+        assert_eq!(apart(&["a".to_owned(), String::new()]), [""]);
+    }
 }

@@ -17,7 +17,7 @@ pub(super) struct Found {
 
 /// Looks at a slice of the active runs.
 ///
-/// By the index on status and run, in whose order the active statuses are the last two. The place is
+/// By the index on status, workflow and run, in whose order the active statuses are the last two. The place is
 /// the only bound: beside a bound on the status alone SQLite would begin at that one every time.
 pub(super) fn find(
     connection: &Connection,
@@ -25,20 +25,23 @@ pub(super) fn find(
     limit: usize,
     now_ms: i64,
 ) -> Result<Found> {
-    const ACTIVE: &str = "SELECT r.run_id, r.status, \
+    const ACTIVE: &str = "SELECT r.run_id, r.workflow_name, r.status, \
          EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id), \
          EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
-           AND e.position > r.replayed_position AND e.event_type IN (?4, ?5, ?6)), \
+           AND e.position > r.replayed_position AND e.event_type IN (?5, ?6, ?7)), \
          EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
-           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?7) \
-         FROM runs AS r WHERE (r.status, r.run_id) > (?1, ?2) \
-         ORDER BY r.status, r.run_id LIMIT ?3";
-    let (status, run_id) = after
-        .map_or((RunStatus::Pending.as_str(), ""), |at| (at.status.as_str(), at.run_id.as_str()));
+           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?8) \
+         FROM runs AS r WHERE (r.status, r.workflow_name, r.run_id) > (?1, ?2, ?3) \
+         ORDER BY r.status, r.workflow_name, r.run_id LIMIT ?4";
+    let (status, workflow_name, run_id) = match after {
+        Some(at) => (at.status, at.workflow_name.as_str(), at.run_id.as_str()),
+        None => (RunStatus::Pending, "", ""),
+    };
     let [step_completed, step_failed, hook_received] = EventType::WAKING.map(EventType::as_str);
     let mut statement = connection.prepare_cached(ACTIVE)?;
     let mut rows = statement.query(params![
-        status,
+        status.as_str(),
+        workflow_name,
         run_id,
         limit as i64,
         step_completed,
@@ -51,15 +54,16 @@ pub(super) fn find(
     while let Some(row) = rows.next()? {
         let run_id = RunId::new(row.get::<_, String>(0)?);
         let prospects = Prospects {
-            status: decode(row, 1, RunStatus::parse)?,
-            has_message: row.get(2)?,
-            has_unseen_event: row.get(3)?,
-            has_overdue_wait: row.get(4)?,
+            status: decode(row, 2, RunStatus::parse)?,
+            has_message: row.get(3)?,
+            has_unseen_event: row.get(4)?,
+            has_overdue_wait: row.get(5)?,
         };
         if is_forgotten(&prospects) {
             found.runs.push(run_id.clone());
         }
-        found.next = Some(ActivePlace { status: prospects.status, run_id });
+        found.next =
+            Some(ActivePlace { status: prospects.status, workflow_name: row.get(1)?, run_id });
         seen += 1;
     }
     if seen < limit {

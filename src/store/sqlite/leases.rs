@@ -1,8 +1,8 @@
 //! Table `messages`: who has a lease, and what it lets do.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::messages::{MESSAGES, delivery_of, message_columns};
+use super::messages::{MESSAGES, delivery_of, message_columns, message_id};
 use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::Lease;
@@ -86,9 +86,21 @@ pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
     connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
 }
 
-/// Frees every lease of an owner; returns how many.
-pub(super) fn free_leases_of(connection: &Connection, owner: &str) -> Result<usize> {
+/// The deliveries of an owner, each with its attempt.
+pub(super) fn deliveries_of(connection: &Connection, owner: &str) -> Result<Vec<(Fence, i64)>> {
+    const DELIVERIES: &str = "SELECT message_id, lease_token, attempt FROM messages \
+         WHERE lease_token IS NOT NULL AND lease_owner = ?";
+    let delivery_of = |row: &Row<'_>| {
+        let lease_token = LeaseToken::new(row.get::<_, String>(1)?);
+        Ok((Fence { message_id: message_id(row)?, lease_token }, row.get(2)?))
+    };
+    connection.prepare_cached(DELIVERIES)?.query_map([owner], delivery_of)?.collect()
+}
+
+/// Frees the lease of a message, which keeps its place in the queue.
+pub(super) fn free(connection: &Connection, message_id: MessageId) -> Result<()> {
     const FREE: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
-         lease_token = NULL, lease_expires_at_ms = NULL WHERE lease_token IS NOT NULL AND lease_owner = ?";
-    connection.prepare_cached(FREE)?.execute([owner])
+         lease_token = NULL, lease_expires_at_ms = NULL WHERE message_id = ?";
+    connection.prepare_cached(FREE)?.execute([message_id.number()])?;
+    Ok(())
 }

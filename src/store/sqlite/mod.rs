@@ -93,9 +93,10 @@ use crate::domain::id::{
 };
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::queue::back_off::after_death_ms;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
-use crate::entropy::Entropy;
+use crate::entropy::{self, Entropy};
 use crate::error::{ErrorKind, WorldError};
 
 /// Threads that serve replays; and as many that serve lists, for which no replay waits.
@@ -364,7 +365,10 @@ impl Store for SqliteStore {
         if let Err(error) = self.presence.check() {
             return done.settle(Err(fault::at(error, &self.location.shown())));
         }
-        if let Err(error) = self.owners.register() {
+        // What cannot be read may be there.
+        let has_leases =
+            |owner: &str| self.point.read(|c| Ok(leases::has_leases(c, owner)?)).unwrap_or(true);
+        if let Err(error) = self.owners.register(has_leases) {
             return done.settle(Err(error));
         }
         if let Err(full) = self.writer.refuse_if_full() {
@@ -428,10 +432,21 @@ impl Store for SqliteStore {
             let leases = claims::all_leases(tx.rows)?;
             queue_time.leases_are(&leases, &*clock);
             for owner in leases::other_owners(tx.rows, owners.me())? {
-                if !owners.is_alive(&owner) {
-                    freed += leases::free_leases_of(tx.rows, &owner)?;
-                    dead.push(owner);
+                if owners.is_alive(&owner) {
+                    continue;
                 }
+                for (delivery, attempt) in leases::deliveries_of(tx.rows, &owner)? {
+                    match after_death_ms(attempt, entropy::fraction()) {
+                        0 => leases::free(tx.rows, delivery.message_id)?,
+                        delay_ms => {
+                            let error = "the process that handled it has died".to_owned();
+                            let outcome = Outcome::Release { delay_ms, error, reached: true };
+                            tx.settle_delivery(&delivery, outcome)?;
+                        }
+                    }
+                    freed += 1;
+                }
+                dead.push(owner);
             }
             tx.news.queue |= freed > 0;
             Ok((freed, dead))

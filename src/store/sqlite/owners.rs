@@ -48,32 +48,62 @@ impl Owners {
 
     /// Shows that this process lives, from now until it ends. Idempotent; makes the file anew when
     /// somebody has removed or replaced it. On a file system without locks there is nothing to show,
-    /// and leases end by their expiry.
+    /// and leases end by their expiry. Where it makes its file, it removes those of owners that have
+    /// ended, unless `has_leases` says that an owner still has some, which its file shows to be free.
     ///
     /// # Errors
     /// `ReadOnly`, with the folder and its owner, when it belongs to another user; `StorageFull`, `Io`.
-    pub(super) fn register(&self) -> Result<(), WorldError> {
+    pub(super) fn register(&self, has_leases: impl Fn(&str) -> bool) -> Result<(), WorldError> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        self.register_in(folder).map_err(|error| lock_files_refused(folder, &error))
+        let is_new = self.register_in(folder);
+        if is_new.map_err(|error| lock_files_refused(folder, &error))? {
+            self.sweep(folder, has_leases);
+        }
+        Ok(())
     }
 
-    fn register_in(&self, folder: &Path) -> io::Result<()> {
+    /// Returns whether the file was made.
+    fn register_in(&self, folder: &Path) -> io::Result<bool> {
         let mut mine = lock(&self.mine);
         let path = folder.join(&self.me);
         if let Some(mine) = &*mine
             && FileId::at(&path).is_ok_and(|file| file == mine.file)
         {
-            return Ok(());
+            return Ok(false);
         }
         // Whoever may use the database may use its locks, and nobody else.
         let access = SameAccess::as_has(&self.database)?;
         access.make_folder(folder)?;
-        let locked = access.make_file(&path)?;
-        match locked.lock() {
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-            _ => {
-                *mine = Some(Mine { file: FileId::at(&path)?, locked });
-                Ok(())
+        loop {
+            let locked = access.make_file(&path)?;
+            match locked.lock() {
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
+                _ => {}
+            }
+            // Before it was locked, somebody may have swept it away.
+            if let Some(file) = still_at(&path, &locked) {
+                *mine = Some(Mine { file, locked });
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Removes the files of owners that have ended and have no leases. What cannot be removed now is
+    /// removed another time.
+    fn sweep(&self, folder: &Path, has_leases: impl Fn(&str) -> bool) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(owner) = name.to_str().filter(|name| *name != host_claim::FILE) else {
+                continue;
+            };
+            let Ok(file) = File::open(entry.path()) else { continue };
+            // A living owner has this lock. While it is held here no owner of this name can begin.
+            if owner == self.me || file.try_lock().is_err() {
+                continue;
+            }
+            if still_at(&entry.path(), &file).is_some() && !has_leases(owner) {
+                let _ = fs::remove_file(entry.path());
             }
         }
     }
@@ -118,6 +148,16 @@ impl Owners {
     }
 }
 
+/// Which file it is, if it is still the one that its path names.
+fn still_at(path: &Path, file: &File) -> Option<FileId> {
+    let named = FileId::at(path).ok()?;
+    match FileId::of(file) {
+        // Where a file does not tell, an open one cannot be replaced.
+        Ok(id) => id.is_none_or(|id| id == named).then_some(named),
+        Err(_) => None,
+    }
+}
+
 /// The owners that live, with what they say of themselves where that can be read; changes nothing.
 pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
     let mut living = Vec::new();
@@ -158,12 +198,67 @@ mod tests {
         (folder, owners)
     }
 
+    /// Nobody has leases.
+    fn none(_: &str) -> bool {
+        false
+    }
+
+    fn files(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path().join("a.db-owners")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_files_of_owners_that_ended_without_leases_are_removed_by_the_next_one() {
+        let (folder, owners) = owners(&["dead", "dead with leases", "alive", "next"]);
+        let [dead, with_leases, alive, next] = &owners[..] else { unreachable!() };
+        for owner in [dead, with_leases, alive] {
+            owner.register(|_| true).unwrap();
+        }
+        fs::write(folder.path().join("a.db-owners").join(host_claim::FILE), "").unwrap();
+        dead.deregister(false);
+        with_leases.deregister(false);
+        next.register(|owner| owner == "dead with leases").unwrap();
+        assert_eq!(files(&folder), ["alive", "dead with leases", host_claim::FILE, "next"]);
+        assert!(!next.is_alive("dead with leases"), "its leases can be freed");
+        assert!(next.is_alive("alive"));
+    }
+
+    #[test]
+    fn an_owner_that_begins_while_others_sweep_keeps_its_file() {
+        let (folder, owners) = owners(&["sweeper"]);
+        let locks = folder.path().join("a.db-owners");
+        owners[0].register(none).unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    owners[0].sweep(&locks, none);
+                }
+            });
+            for number in 0..200 {
+                let me = format!("owner-{number}");
+                let owner = Owners::new(Some(&folder.path().join("a.db")), me.clone());
+                let registered = owner.register(none);
+                let has_file = locks.join(&me).exists();
+                if number == 199 || registered.is_err() || !has_file {
+                    is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+                }
+                registered.unwrap();
+                assert!(has_file, "{me}");
+            }
+        });
+    }
+
     #[test]
     fn an_owner_lives_as_long_as_its_lock() {
         let (folder, owners) = owners(&["worker", "observer"]);
         let [worker, observer] = &owners[..] else { unreachable!() };
-        worker.register().unwrap();
-        worker.register().unwrap();
+        worker.register(none).unwrap();
+        worker.register(none).unwrap();
         assert!(observer.is_alive("worker"));
         worker.deregister(false);
         assert!(!observer.is_alive("worker"));
@@ -180,7 +275,7 @@ mod tests {
         assert_eq!(living(&database).unwrap(), []);
         let worker = Owners::new(Some(&database), "worker".into());
         assert!(worker.show("too early").is_err());
-        worker.register().unwrap();
+        worker.register(none).unwrap();
         worker.show("a long report").unwrap();
         worker.show("a report").unwrap();
         // Left by one that has died.
@@ -195,7 +290,7 @@ mod tests {
     #[test]
     fn an_owner_that_ended_without_leases_leaves_nothing() {
         let (folder, owners) = owners(&["worker"]);
-        owners[0].register().unwrap();
+        owners[0].register(none).unwrap();
         owners[0].deregister(true);
         assert_eq!(fs::read_dir(folder.path().join("a.db-owners")).unwrap().count(), 0);
     }
@@ -205,14 +300,14 @@ mod tests {
         let (folder, owners) = owners(&["worker", "observer"]);
         let [worker, observer] = &owners[..] else { unreachable!() };
         let locks = folder.path().join("a.db-owners");
-        worker.register().unwrap();
+        worker.register(none).unwrap();
         fs::remove_dir_all(&locks).unwrap();
         assert!(observer.is_alive("worker"));
-        worker.register().unwrap();
+        worker.register(none).unwrap();
         assert!(observer.is_alive("worker"));
         fs::remove_file(locks.join("worker")).unwrap();
         fs::write(locks.join("worker"), "").unwrap();
-        worker.register().unwrap();
+        worker.register(none).unwrap();
         assert!(observer.is_alive("worker"));
     }
 }

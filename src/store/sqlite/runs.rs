@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::checksum::{Check, Table};
+use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
 use super::rows::error_text;
 use crate::domain::id::RunId;
@@ -174,34 +174,68 @@ pub(super) fn list(connection: &Connection, query: &RunQuery) -> Result<Page<Run
         // Behind every id.
         SortOrder::Descending => ("<", "DESC", "~"),
     };
-    // The runs of a workflow stand in its index status by status, each in order: they are merged.
-    let statuses: &[Option<RunStatus>] = match (&query.workflow_name, query.status) {
-        (Some(_), None) => &RunStatus::ALL.map(Some),
-        (_, status) => &[status],
-    };
-    let selects = statuses.iter().map(|status| {
-        let mut sql = format!("SELECT {COLUMNS} FROM runs WHERE run_id {comparison} ?1");
-        if query.workflow_name.is_some() {
-            sql.push_str(" AND workflow_name = ?3");
-        }
-        if let Some(status) = status {
-            sql.push_str(&format!(" AND status = '{}'", status.as_str()));
-        }
-        sql
-    });
-    let sql = format!(
-        "{} ORDER BY run_id {direction} LIMIT ?2",
-        selects.collect::<Vec<_>>().join(" UNION ALL ")
-    );
     let after = query.page.after.as_deref().unwrap_or(edge);
     let limit = (query.page.limit + 1) as i64;
-    let mut values: Vec<&dyn rusqlite::ToSql> = vec![&after, &limit];
-    values.extend(query.workflow_name.as_ref().map(|name| name as &dyn rusqlite::ToSql));
-    let runs: Vec<Run> = connection
-        .prepare_cached(&sql)?
-        .query_map(values.as_slice(), run_of)?
-        .collect::<Result<_>>()?;
+    let status = query.status.map(RunStatus::as_str);
+    let snapshot = connection.unchecked_transaction()?;
+    let runs = match (&query.workflow_name, status) {
+        (None, Some(status)) => with_status(&snapshot, status, after, query)?,
+        (workflow_name, status) => {
+            let mut sql = format!("SELECT {COLUMNS} FROM runs WHERE run_id {comparison} ?");
+            let mut values: Vec<&dyn rusqlite::ToSql> = vec![&after];
+            if let Some(name) = workflow_name {
+                sql.push_str(" AND workflow_name = ?");
+                values.push(name);
+            }
+            if let Some(status) = &status {
+                sql.push_str(" AND status = ?");
+                values.push(status);
+            }
+            sql.push_str(&format!(" ORDER BY run_id {direction} LIMIT ?"));
+            values.push(&limit);
+            snapshot.prepare_cached(&sql)?.query_map(&values[..], run_of)?.collect::<Result<_>>()?
+        }
+    };
     let page = Page::from_lookahead(runs, query.page.limit, |run| run.run_id.as_str().to_owned());
-    let views = page.items.into_iter().map(|run| view(connection, run, query.resolve_data));
+    let views = page.items.into_iter().map(|run| view(&snapshot, run, query.resolve_data));
     Ok(Page { items: views.collect::<Result<_>>()?, cursor: page.cursor, has_more: page.has_more })
+}
+
+/// Runs of every workflow with a status, one more than a page. Their index has them workflow by
+/// workflow: of each no more than a page is looked at.
+fn with_status(
+    connection: &Connection,
+    status: &str,
+    after: &str,
+    query: &RunQuery,
+) -> Result<Vec<Run>> {
+    const NEXT_WORKFLOW: &str = "SELECT workflow_name FROM runs INDEXED BY runs_by_status \
+         WHERE status = ? AND workflow_name > ? ORDER BY workflow_name LIMIT 1";
+    let is_ascending = query.page.order == SortOrder::Ascending;
+    let (comparison, direction) = if is_ascending { (">", "ASC") } else { ("<", "DESC") };
+    let of_workflow = format!(
+        "SELECT run_id FROM runs INDEXED BY runs_by_status WHERE status = ? AND workflow_name = ? \
+         AND run_id {comparison} ? ORDER BY run_id {direction} LIMIT ?"
+    );
+    let mut next_workflow = connection.prepare_cached(NEXT_WORKFLOW)?;
+    let mut of_workflow = connection.prepare_cached(&of_workflow)?;
+    let limit = query.page.limit + 1;
+    let mut run_ids: Vec<String> = Vec::new();
+    let mut workflow = String::new();
+    while let Some(next) =
+        next_workflow.query_row([status, &workflow], |row| row.get(0)).optional()?
+    {
+        workflow = next;
+        let values = params![status, workflow, after, limit as i64];
+        for run_id in of_workflow.query_map(values, |row| row.get(0))? {
+            run_ids.push(run_id?);
+        }
+        run_ids.sort_unstable_by(|a, b| if is_ascending { a.cmp(b) } else { b.cmp(a) });
+        run_ids.truncate(limit);
+    }
+    let run = |run_id: String| {
+        let run_id = RunId::new(run_id);
+        by_id(connection, &run_id)?.ok_or_else(|| damage(RUNS.name, run_id.as_str()))
+    };
+    run_ids.into_iter().map(run).collect()
 }

@@ -1,4 +1,4 @@
-//! When a failed delivery comes again: a pure function of the attempt.
+//! When a delivery that failed, or whose process died, comes again: a pure function of the attempt.
 
 /// Attempts after which a message is given up.
 pub const ATTEMPTS_MAX: i64 = 64;
@@ -26,6 +26,19 @@ pub fn delay_ms(attempt: i64, fraction: f64) -> i64 {
     (delay * (1.0 + JITTER * (2.0 * fraction - 1.0))) as i64
 }
 
+/// Deliveries that may end with their process before the next one waits. Whoever replaces all processes,
+/// as a deploy does, must not delay what they were doing.
+const DEATHS_AT_ONCE: i64 = 2;
+
+/// The delay after the process of an attempt (from 1) has died: none for the first ones, then as if
+/// the attempts after those had failed. A run that kills its process is so delivered rarer and rarer.
+pub fn after_death_ms(attempt: i64, fraction: f64) -> i64 {
+    match attempt - DEATHS_AT_ONCE {
+        ..=0 => 0,
+        attempt => delay_ms(attempt, fraction),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +51,14 @@ mod tests {
         assert_eq!(delay_ms(i64::MAX, 0.5), 60_000);
         assert_eq!(delay_ms(0, 0.5), 500);
         assert_eq!((delay_ms(1, 0.0), delay_ms(1, 0.999)), (400, 599));
+    }
+
+    #[test]
+    fn after_two_deaths_a_message_waits_as_after_failures() {
+        assert_eq!([0, 1, 2].map(|attempt| after_death_ms(attempt, 0.999)), [0, 0, 0]);
+        for attempt in 1..20 {
+            assert_eq!(after_death_ms(attempt + 2, 0.25), delay_ms(attempt, 0.25));
+        }
+        assert_eq!(after_death_ms(i64::MAX, 0.5), 60_000);
     }
 }

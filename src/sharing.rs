@@ -1,0 +1,151 @@
+//! What the users in this process share by a key: the first one makes it, and it goes with the last.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
+
+/// Values by key. Making one holds up nobody who wants another one.
+pub struct Sharing<K, T> {
+    entries: Mutex<BTreeMap<K, Arc<Mutex<Entry<T>>>>>,
+}
+
+struct Entry<T> {
+    /// `None` before it is made, and after the last user has left.
+    value: Option<Arc<T>>,
+    users: usize,
+}
+
+impl<T> Default for Entry<T> {
+    fn default() -> Self {
+        Self { value: None, users: 0 }
+    }
+}
+
+impl<K: Ord + Clone, T> Sharing<K, T> {
+    /// Nothing is shared yet.
+    pub const fn new() -> Self {
+        Self { entries: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Joins the users of a value. Where there is none it is made; who comes meanwhile waits for it.
+    ///
+    /// # Errors
+    /// Why `may_join` refuses what is there, or why it cannot be made.
+    pub fn join<E>(
+        &self,
+        key: &K,
+        may_join: impl FnOnce(&T) -> Result<(), E>,
+        make: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E> {
+        let entry = Arc::clone(lock(&self.entries).entry(key.clone()).or_default());
+        let joined = {
+            let mut entry = lock(&entry);
+            let joined = match &entry.value {
+                Some(value) => may_join(value).map(|()| Arc::clone(value)),
+                None => make(),
+            };
+            if let Ok(value) = &joined {
+                entry.value = Some(Arc::clone(value));
+                entry.users += 1;
+            }
+            joined
+        };
+        self.remove_if_empty(key, entry);
+        joined
+    }
+
+    /// Leaves the users of a value. The last one gets it, to end it.
+    pub fn leave(&self, key: &K) -> Option<Arc<T>> {
+        let entry = Arc::clone(lock(&self.entries).get(key)?);
+        let last = {
+            let mut entry = lock(&entry);
+            entry.users = entry.users.saturating_sub(1);
+            if entry.users == 0 { entry.value.take() } else { None }
+        };
+        self.remove_if_empty(key, entry);
+        last
+    }
+
+    /// Forgets an entry without a value, unless somebody else is about to make one.
+    fn remove_if_empty(&self, key: &K, entry: Arc<Mutex<Entry<T>>>) {
+        let mut entries = lock(&self.entries);
+        // The map's and this one: an entry is taken from the map under its lock only.
+        if Arc::strong_count(&entry) == 2 && lock(&entry).value.is_none() {
+            entries.remove(key);
+        }
+        // Under the lock too, so that of two who leave at once the second one is alone.
+        drop(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    type Numbers = Sharing<&'static str, u32>;
+
+    fn join(numbers: &Numbers, key: &'static str, make: impl FnOnce() -> u32) -> Arc<u32> {
+        numbers.join(&key, |_| Ok::<_, ()>(()), || Ok(Arc::new(make()))).unwrap()
+    }
+
+    #[test]
+    fn making_one_value_holds_up_no_other() {
+        let numbers = &Numbers::new();
+        let ((makes, making), (release, held)) = (channel(), channel::<()>());
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(move || {
+                join(numbers, "slow", || {
+                    makes.send(()).unwrap();
+                    held.recv().unwrap();
+                    1
+                })
+            });
+            making.recv().unwrap();
+            // While that is being made:
+            assert_eq!(*join(numbers, "other", || 2), 2);
+            assert_eq!(numbers.leave(&"other").as_deref(), Some(&2));
+            release.send(()).unwrap();
+            assert_eq!(*slow.join().unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn two_who_come_at_once_share_one_value() {
+        let numbers = &Numbers::new();
+        let ((makes, making), (release, held)) = (channel(), channel::<()>());
+        std::thread::scope(|scope| {
+            let first = scope.spawn(move || {
+                join(numbers, "a", || {
+                    makes.send(()).unwrap();
+                    held.recv().unwrap();
+                    1
+                })
+            });
+            making.recv().unwrap();
+            let second = scope.spawn(move || join(numbers, "a", || 2));
+            release.send(()).unwrap();
+            let (first, second) = (first.join().unwrap(), second.join().unwrap());
+            assert!(Arc::ptr_eq(&first, &second));
+        });
+        assert_eq!(numbers.leave(&"a"), None, "the other one still uses it");
+        assert_eq!(numbers.leave(&"a").as_deref(), Some(&1));
+    }
+
+    #[test]
+    fn a_value_is_made_again_after_a_failure_and_after_the_last_has_left() {
+        let numbers = Numbers::new();
+        let failed = numbers.join(&"a", |_| Ok(()), || Err("no"));
+        assert_eq!(failed, Err("no"));
+        assert_eq!(*join(&numbers, "a", || 1), 1);
+        let refused = numbers.join(&"a", |_| Err("other settings"), || Ok(Arc::new(5)));
+        assert_eq!(refused, Err("other settings"));
+        assert_eq!(numbers.leave(&"a").as_deref(), Some(&1));
+        assert_eq!(numbers.leave(&"a"), None);
+        assert_eq!(*join(&numbers, "a", || 2), 2);
+        numbers.leave(&"a");
+        assert!(lock(&numbers.entries).is_empty(), "nothing is left of it");
+    }
+}
