@@ -10,6 +10,9 @@
 //! - [`binding`]: what JavaScript sees. No rules, only conversion.
 //! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
 
+// The settings are in clippy.toml.
+#![warn(clippy::disallowed_methods, clippy::disallowed_types, clippy::too_many_lines)]
+
 pub mod binding;
 pub mod board;
 pub mod clock;
