@@ -449,7 +449,7 @@ describe('a malformed setting', () => {
       const error = await caught(Promise.resolve(operation()));
       expect(error).toMatchObject(bad);
       expect(error.message).toContain(name);
-      expect(error.message).toContain('may be');
+      expect(error.message).toContain('must be');
     }
     await world.close();
   });
