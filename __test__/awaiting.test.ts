@@ -1,4 +1,7 @@
-/** Return values and hooks that are awaited: by push, without polling, and released by `close()`. */
+/**
+ * Awaited return values and hooks: a commit resolves them, without polling, and `close()` releases
+ * them.
+ */
 import { getRun, resumeHook, start, TimeLimitError, type World, waitForHook } from 'hookline';
 import {
   devalue,

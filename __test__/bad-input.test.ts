@@ -1,4 +1,4 @@
-/** What a caller, a configuration or a disk can get wrong, and what is said about it. */
+/** Wrong calls, wrong configurations and failing disks, and the errors for them. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -59,7 +59,7 @@ async function statusOf(url: string, asked: { token?: unknown } = { token: TOKEN
     .status;
 }
 
-/** The error of a resume with the secrets of this file; it holds neither of them. */
+/** Resumes with the secrets of this file; returns the error, which must hold neither of them. */
 async function errorOf(url: string): Promise<Error & Record<string, unknown>> {
   process.env.WORKFLOW_HOOKLINE_URL = url;
   return caught(resumeHook(TOKEN, PAYLOAD));
@@ -75,7 +75,7 @@ async function caught(work: Promise<unknown>): Promise<Error & Record<string, un
   return error;
 }
 
-/** Nothing that a log could show of an error holds a token or a payload. */
+/** Checks that no part of an error that a log could show holds a token or a payload. */
 function expectNoSecret(error: Error): void {
   const { token: _ownField, cause, ...fields } = error as { token?: string; cause?: unknown };
   const texts = [error.message, error.stack, String(error), show(fields, { depth: 9 })];
@@ -305,7 +305,7 @@ async function makeLargeDatabase(url: string): Promise<string[]> {
   return tokens;
 }
 
-/** Overwrites pages behind the first one. */
+/** Overwrites pages after the first one. */
 function damage(path: string, random: () => number, pages: number): void {
   const PAGE = 4096;
   const file = openSync(path, 'r+');
@@ -332,7 +332,7 @@ describe('a disk', () => {
     error?: { name: string; code: string; status: number; message: string; leaks: string[] };
   }
 
-  /** Runs a script of `bad-input/` that has a small file system of its own. */
+  /** Runs a script of `bad-input/` on a small file system of its own. */
   async function onDisk<T>(script: string, size: string, ...args: string[]): Promise<T> {
     const disk = newFolder();
     const path = join(ROOT, '__test__', 'bad-input', `${script}.mjs`);
@@ -382,7 +382,10 @@ describe('a disk', () => {
     return ids.filter((id) => !later.includes(id));
   }
 
-  /** Exactly the acknowledged resumes are there, and each run that has one has its wake-up. */
+  /**
+   * Checks that exactly the acknowledged resumes are stored, and that each of their runs has its
+   * wake-up.
+   */
   function expectWhole(database: string, acknowledged: string[]): void {
     const found = inspect(database);
     expect([found.integrity, found.gaps]).toEqual([['ok'], []]);
@@ -437,7 +440,7 @@ describe('a malformed setting', () => {
     ['WORKFLOW_HOOKLINE_BASE_URL', `https://user:${PAYLOAD}@host`],
     ['WORKFLOW_QUEUE_NAMESPACE', 'Mine!'],
   ])('%s=%j is BAD_CONFIG at the first operation, naming the variable', async (name, value) => {
-    // Not by the environment: it cannot hold every text.
+    // Not through the environment, which cannot hold every text.
     const option = OPTIONS[name];
     if (!option) process.env[name] = value;
     const world = createWorld({ url: newDatabase(), ...(option && { [option]: value }) });
@@ -446,7 +449,7 @@ describe('a malformed setting', () => {
       const error = await caught(Promise.resolve(operation()));
       expect(error).toMatchObject(bad);
       expect(error.message).toContain(name);
-      expect(error.message).toContain('may be');
+      expect(error.message).toContain('must be');
     }
     await world.close();
   });
@@ -483,7 +486,7 @@ describe('a malformed call of a World method', () => {
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;
 
-  /** What is refused with status 400, so that the runtime does not try again. */
+  /** Inputs that are refused with status 400, so that the runtime does not retry. */
   const INVALID: [string, (world: World, runId: string) => Promise<unknown>][] = [
     ['an event of no known type', event({ eventType: 'run_dreamt' })],
     ['an event without a type', event({})],

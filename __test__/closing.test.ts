@@ -1,4 +1,4 @@
-/** What is being delivered while its World closes. */
+/** Deliveries in flight while their World closes. */
 import type { EventRequestType } from 'hookline';
 import { BUILD_LIMIT_MS, buildInspector, inspect, pause, until } from './crash/harness';
 import { cleanUp, devalue, eventTypes, newDatabase, newRun, newWorld } from './support';
@@ -11,7 +11,7 @@ const LIMIT_MS = 10_000;
 beforeAll(buildInspector, BUILD_LIMIT_MS);
 afterEach(cleanUp);
 
-/** A door that somebody waits at until it is opened. */
+/** A promise that a test opens. */
 function newGate() {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
@@ -85,8 +85,8 @@ test('a World that closes takes no delivery more, and the next World gets it at 
 type Name = 'closed' | 'left';
 
 /**
- * Delivers to one of two Worlds and closes World `closed` meanwhile, then waits for one delivery
- * more. Each delivery appends an event through the World that registered its function.
+ * Delivers to one of two Worlds, closes World `closed` meanwhile, and then waits for one more
+ * delivery. Each delivery appends an event through the World that registered its function.
  */
 async function closeOneOfTwo(registering: Name[], starting: Name[], wakesAgain = true) {
   const url = newDatabase();

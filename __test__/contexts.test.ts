@@ -1,4 +1,4 @@
-/** Whose asynchronous context code runs in: handlers in nobody's, callers go on in their own. */
+/** Asynchronous contexts: handlers run in an empty one, and callers continue in their own. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { join } from 'node:path';
 import type { World } from 'hookline';
@@ -25,7 +25,7 @@ async function requests(delivery: 'direct' | 'http'): Promise<Report> {
   return JSON.parse(ended.stdout) as Report;
 }
 
-/** Everything that a step saw, wherever it looked. */
+/** The contexts that a step saw, in all its places. */
 function everySight(value: unknown): Seen[] {
   if (value === null || typeof value !== 'object') return [];
   if ('request' in value) return [value as Seen];
@@ -69,7 +69,7 @@ describe.each(['direct', 'http'] as const)(
 describe('in the realm of a test', () => {
   const requests = new AsyncLocalStorage<string>();
 
-  /** What a handler saw of a message, and the caller after each of its calls. */
+  /** The contexts that a handler saw, and those of the caller after each of its calls. */
   async function deliver(world: World) {
     const seen: unknown[] = [];
     const callers: unknown[] = [];

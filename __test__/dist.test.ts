@@ -37,7 +37,8 @@ const EXPORTS = [
   'waitForHook',
 ];
 
-// One of these in a file, and the SDK's Next.js plugin bundles the package against the app's will.
+// If a file contains one of these, the SDK's Next.js plugin bundles the package against the app's
+// will.
 test.each([
   ['a directive', /^\s*(['"`])use (?:step|workflow)\1/m],
   ['the serde package', /@workflow\/serde/],
@@ -56,7 +57,7 @@ test('the built files require nothing but Node and each other', () => {
     expect(
       foreign.filter((id) => !['./sdk-4.js', './index.js', './errors.js'].includes(id)),
     ).toEqual([]);
-    // The CLI is a program, which no bundler reads; it imports the package that it is told to.
+    // The CLI is a program, and no bundler reads it; it imports the package that its option names.
     if (name !== 'cli.js') expect(read(name)).not.toMatch(/\bimport\(/);
   }
 });
@@ -90,8 +91,8 @@ test('require and import give the same functions, under the same names', async (
   });
 });
 
-// Of a CommonJS file that was an ES module once, Turbopack takes the `default` for a default import, Node
-// and webpack take all of it. esbuild does either, by the name of the file that imports.
+// For a CommonJS file that was an ES module, Turbopack's default import is its `default`, and that
+// of Node and webpack is the whole module. esbuild does either, by the name of the importing file.
 test.each(['of.js', 'of.mjs'])('a bundler finds every export by the interop %s', (sourcefile) => {
   const { outputFiles } = buildSync({
     stdin: { contents: read('index.mjs'), resolveDir: DIST, sourcefile },

@@ -30,7 +30,7 @@ worldPerTest(
   { encryptionKeys: entry('a', 1) },
 );
 
-/** Opens the database of the test anew, with another ring. */
+/** Opens the database of the test again, with another key ring. */
 async function reopened(encryptionKeys: string | string[] | undefined): Promise<World> {
   await world.close();
   const other = newWorld({ url, encryptionKeys });
@@ -38,7 +38,7 @@ async function reopened(encryptionKeys: string | string[] | undefined): Promise<
   return other;
 }
 
-/** The payload of the last event of a run, as it is stored beneath the World's own sealing. */
+/** The payload of the last event of a run, as it is stored, without the World's own sealing. */
 async function lastPayload(runId: string): Promise<Uint8Array> {
   const { data } = await world.events.list({ runId, pagination: { sortOrder: 'desc', limit: 1 } });
   return (data[0] as { eventData: { payload: Uint8Array } }).eventData.payload;
@@ -136,7 +136,7 @@ test('a key that is missing is named by its id, in an error that the runtime ret
   await expect(without.getEncryptionKeyForRun(runId)).rejects.toThrow('"a"');
   await expect(resumeHook('token', 1)).rejects.toMatchObject(missing);
   await expect(without.events.list({ runId })).rejects.toMatchObject(missing);
-  // Only what needs the key is refused.
+  // Only operations that need the key are refused.
   expect(await getRun(runId).status).toBe('pending');
 });
 

@@ -30,7 +30,7 @@ afterEach(async () => {
   await cleanUp();
 });
 
-/** Runs a script of `environments/` that prints JSON; it ends by itself, with code 0. */
+/** Runs a script of `environments/` that prints JSON; it must end by itself, with code 0. */
 async function run<T>(script: string, args: string[], flags: string[] = []): Promise<T> {
   const ended = await runNode([
     ...flags,

@@ -1,4 +1,4 @@
-/** The package stands in for `workflow/api`: whatever that exports, this does. */
+/** The package can replace `workflow/api`: it exports everything that `workflow/api` exports. */
 
 import { readFileSync } from 'node:fs';
 import { builtinModules, createRequire } from 'node:module';

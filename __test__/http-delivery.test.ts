@@ -1,4 +1,6 @@
-/** What a delivery over HTTP carries, what its answers mean, and when the app is asked at all. */
+/**
+ * Deliveries over HTTP: what they carry, what their answers mean, and when the app is challenged.
+ */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -30,14 +32,14 @@ interface Asked {
   body: string;
 }
 
-/** What the app answers, and how it proves that: unless given, rightly. */
+/** The answer of the app, and its proof; the default proof is right. */
 type Answer = { status: number; body: string; handled?: string | null };
 
 const OK = { status: 200, body: '{"ok":true}' };
 
 let proofs: ReturnType<typeof proofsOf>;
 
-/** A World whose database the apps of the test have too. */
+/** A World; the apps of the test have its database too. */
 function newWorldWithApp(options: WorldOptions = {}): World {
   const url = typeof options.url === 'string' ? options.url : newDatabase();
   proofs = proofsOf(url);
@@ -73,16 +75,19 @@ async function serve(
   return { baseUrl: `http://127.0.0.1:${listening}`, requests, port: listening };
 }
 
-/** What else is done with a delivery. */
+/** Further actions during a delivery. */
 interface During {
   url?: string;
-  /** While its handler runs. */
+  /** Runs while the handler runs. */
   meanwhile?: (asked: Asked) => Promise<void>;
-  /** Before its answer is given. */
+  /** Runs before the answer is sent. */
   afterwards?: (asked: Asked) => Promise<void>;
 }
 
-/** Sends a request to the route of a second process on the database; its status, and what ran. */
+/**
+ * Sends a request to the route of a second process on the database; returns the status, and the
+ * handlers that ran.
+ */
 async function inAnotherProcess(url: string, { headers, body }: Asked): Promise<string> {
   const script = `
     const { createWorld } = require('hookline');
@@ -112,7 +117,10 @@ async function answerOf(response: Response): Promise<Answer> {
 }
 
 describe('an answer', () => {
-  /** The requests of a message whose first deliveries are answered so, and whose last is taken. */
+  /**
+   * The requests for a message whose first deliveries get these answers, and whose last is
+   * accepted.
+   */
   async function requestsOf(...answers: Answer[]): Promise<string[]> {
     const url = newDatabase();
     const deliveries = answers.length + 1;
@@ -180,7 +188,10 @@ describe('an answer', () => {
 });
 
 describe('a message is not gone by an answer', () => {
-  /** Delivers one message to an app that answers with these proofs first, and then with the right one. */
+  /**
+   * Delivers one message to an app that answers with these proofs first, and then with the right
+   * one.
+   */
   async function attemptsFor(handled: (asked: Asked) => (string | undefined)[]) {
     const url = newDatabase();
     const attempts: string[] = [];
@@ -265,7 +276,7 @@ test.each<[string, Answer | 'none']>([
     await world.queue(`${FLOW_PREFIX}w`, { n });
     await until('the delivery', LIMIT_MS, () => delivered === n);
   }
-  // Were the app asked before each of them, it would have been asked as often.
+  // If the app were challenged before each request, there would be as many challenges.
   expect(requests.length - before).toBeLessThan(30);
   expect(requests.filter((request) => request !== 'challenge')).toEqual([]);
 });
@@ -322,7 +333,7 @@ describe('an app whose address our settings do not say', () => {
       const world = newWorldWithApp({ delivery: 'http' });
       await world.start();
       await world.queue(`${STEP_PREFIX}x`, { n: 1 });
-      // The app is the last to listen, so what answers everything has had its chance.
+      // The app listens last, so the server that answers everything was tried first.
       await until('all are asked', LIMIT_MS, () =>
         others.every(({ requests }) => requests.length > 0),
       );
@@ -342,7 +353,7 @@ onIpv6("somebody else's server on the app's port", () => {
     delete process.env.PORT;
   });
 
-  /** One that takes whatever it is given. */
+  /** A server that accepts every request. */
   const falseServer = (host: string, port?: number) =>
     serve(async () => ({ ...OK, handled: null }), { ...OK, handled: null }, host, port);
 
@@ -414,7 +425,7 @@ test('a handler that closes the socket, answers garbage or hangs is tried again,
   await until('the closed one', LIMIT_MS, () => deliveries.includes('close 2'));
   await world.queue(`${STEP_PREFIX}x`, { way: 'fine' });
   await until('the fine one', LIMIT_MS, () => deliveries.includes('fine 1'));
-  // Its connection was closed with the others, so it has been tried again, and hangs again.
+  // Its connection was closed with the others, so the delivery was repeated, and hangs again.
   await until('the hanging one', LIMIT_MS, () => deliveries.includes('hang 2'));
   await until('the others', LIMIT_MS, async () => (await busy()) === 1);
   expect((await world.stats()).messages).toEqual({ due: 0, sleeping: 0, leased: 1, dead: 0 });
@@ -432,7 +443,7 @@ test('while connections break, the app is challenged before it is asked to run a
   await world.start();
   await world.queue(`${STEP_PREFIX}x`, {});
   await until('the second delivery', LIMIT_MS, () => attempts.length === 2);
-  // A handler may have run, so it counts.
+  // A handler may have run, so the attempt counts.
   expect(attempts).toEqual([1, 2]);
   expect(requests.map((request) => request === 'challenge')).toEqual([true, false, true, false]);
 });
@@ -504,7 +515,10 @@ test("the caller's own headers arrive, but for those that are the delivery's", a
 });
 
 describe('a request with the lease of a live delivery', () => {
-  /** Sends requests to a World's own route while a delivery of it lives; what ran, and the answers. */
+  /**
+   * Sends requests to a World's own route during a delivery; returns the handlers that ran, and the
+   * answers.
+   */
   async function during(
     requestsFor: (asked: Asked) => Request[],
     { url = newDatabase(), meanwhile, afterwards }: During = {},
@@ -556,7 +570,7 @@ describe('a request with the lease of a live delivery', () => {
     const finished = new Promise<void>((done) => (finish = done));
     let route: (request: Request) => Promise<Response> = () => Promise.reject(new Error('none'));
     const statuses: number[] = [];
-    // A proxy that gives up on the first request, whose handler goes on.
+    // A proxy gives up on the first request, and the handler continues.
     const { baseUrl } = await serve(async (asked) => {
       if (seen.length === 0) {
         const lost = route(forwarded(asked));
@@ -596,7 +610,7 @@ describe('a request with the lease of a live delivery', () => {
       const isFirst = requests === 1;
       const response = route(forwarded(asked));
       if (isFirst) {
-        // A proxy that gives up on it, while its handler goes on.
+        // A proxy gives up on the request, and the handler continues.
         response.catch(() => undefined);
         await until('the handler', LIMIT_MS, () => seen.length === 1);
         return { status: 504, body: 'the proxy has waited long enough', handled: null };
@@ -615,7 +629,8 @@ describe('a request with the lease of a live delivery', () => {
           eventType: 'step_completed',
           eventData: { result: devalue('[1]') },
         });
-      // By then its lease is lost; it has another one when the second request has joined it.
+      // By then its lease is lost; the handler has another one after the second request has joined
+      // it.
       await until('the second request', LIMIT_MS, () => requests === 2);
       await until('its result is taken', LIMIT_MS, async () =>
         complete().then(

@@ -1,4 +1,4 @@
-/** The options of `resumeHook`, which stand where the SDK has its encryption key. */
+/** The options of `resumeHook`, in the place of the SDK's encryption key. */
 import { IDEMPOTENCY_WINDOW_MS, resumeHook, type World } from 'hookline';
 import { eventTypes, newHook, runNode, worldPerTest } from './support';
 

@@ -1,4 +1,6 @@
-/** A move from world-local: real runs of the SDK on its own World, imported, and gone on with here. */
+/**
+ * A move from world-local: real runs of the SDK on its own World are imported, and continue here.
+ */
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type App, cleanUp, freshData, startApp } from './sdk/harness';
@@ -18,7 +20,9 @@ async function importFrom(folder: string, url: string, variables: Record<string,
 
 const runs: Record<string, string> = {};
 
-/** The file of an event of this type. Not every event counts: the import leaves out a second start. */
+/**
+ * The file of an event of this type. Not every event counts: the import leaves out a second start.
+ */
 function eventOf(folder: string, eventType: string): string {
   const events = readdirSync(join(folder, 'events')).filter((name) => name.endsWith('.json'));
   const found = events.find((name) => {
@@ -29,7 +33,9 @@ function eventOf(folder: string, eventType: string): string {
   return found as string;
 }
 
-/** Every kind of run: ended, failed by conflict, waiting for a hook, for a person, for time. */
+/**
+ * Makes every kind of run: ended, failed by a conflict, waiting for a hook, for a person, for time.
+ */
 async function fillLocal(app: App): Promise<void> {
   runs.approved = await app.start('approval', 'done', 'holidays');
   await app.hooksReady('done');
@@ -53,7 +59,7 @@ async function fillLocal(app: App): Promise<void> {
   for (const run of [runs.parallel, runs.retrying, runs.streaming]) await app.result(run as string);
 }
 
-/** Into a database with keys, what was plain there is sealed here, and still compares equal. */
+/** In a database with keys the import seals the plain values, and they still compare equal. */
 async function expectSealedImport(folder: string, url: string): Promise<void> {
   const ring = `a:${Buffer.alloc(32, 7).toString('base64')}`;
   const keys = { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: ring, WORKFLOW_HOOKLINE_TOKENS: 'sealed' };
@@ -103,7 +109,8 @@ test('runs of world-local go on here: hooks, sleeps and streams as they were', a
   expect(await app.result(runs.asleep as string)).toBe('in time');
   await app.stop();
 
-  // What has gone on here begins with what was imported: the import can still be repeated.
+  // The log of a continued run begins with the imported events, so the import can still be
+  // repeated.
   const afterwards = await importFrom(folder, url);
   expect(afterwards).toMatchObject({ code: 0, report: { runs: { already: total, failed: 0 } } });
 }, 120_000);

@@ -1,4 +1,4 @@
-/** What operators see: the depth of the queue, dead messages; and Worlds that only read. */
+/** The operators' view: the depth of the queue and dead messages; and Worlds that only read. */
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { resumeHook } from 'hookline';
@@ -47,7 +47,7 @@ test('the depth of the queue, and what this process is doing of it, is told', as
   });
   expect(before.oldestDueMessageMs).toBeGreaterThanOrEqual(0);
   await world.start();
-  // The claim is committed before the delivery of it begins.
+  // The claim is committed before its delivery begins.
   await until('the delivery', LIMIT_MS, async () => {
     return (await world.stats()).deliveries.inFlight === 1;
   });

@@ -1,4 +1,7 @@
-/** The packed package in an app of its own, above all where something is missing: one error, and what to do. */
+/**
+ * The packed package in an app of its own, above all with something missing: there is one error,
+ * which says what to do.
+ */
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILT, type Dependencies, newApp, packAll } from './packed';
@@ -12,7 +15,7 @@ afterAll(cleanUp);
 /** The environment of a user who has set nothing. */
 const PLAIN = { PATH: process.env.PATH, HOME: process.env.HOME };
 
-/** A program that prints what the error of a piece of code holds, or what the code returns. */
+/** A program that prints the error of a piece of code, or the code's result. */
 function programOf(code: string) {
   return `(async () => { ${code} })().then(
     (value) => console.log(JSON.stringify({ value })),
@@ -20,7 +23,7 @@ function programOf(code: string) {
   );`;
 }
 
-/** What the error of a piece of code in the app holds; `undefined` when there is none. */
+/** The error of a piece of code in the app; `undefined` when there is none. */
 async function errorOf(app: string, code: string, env: object = {}) {
   return answerOf(app, ['-e', programOf(code)], env);
 }
@@ -31,7 +34,7 @@ async function answerOf(cwd: string, args: string[], env: object = {}) {
   return JSON.parse(stdout);
 }
 
-/** What the doctor says is wrong. */
+/** The problems that `hookline doctor` finds. */
 async function problems(app: string, env: object = {}) {
   const cli = join(app, 'node_modules', 'hookline', 'dist', 'cli.js');
   const ended = await runNode([cli, 'doctor', '--json'], { cwd: app, env: { ...PLAIN, ...env } });
@@ -180,7 +183,7 @@ describe('a version of `workflow` that is not supported, and that another app ha
   };
   const declare = (folder: string, dependencies: object) =>
     write(folder, 'package.json', JSON.stringify({ name: 'app', dependencies }));
-  /** The root of a monorepo, which has the other version, and the folder of an app in it. */
+  /** A monorepo whose root has the other version, and the folder of an app in it. */
   const monorepo = () => {
     const root = newApp({ workflow: OTHER });
     const web = join(root, 'apps', 'web');
@@ -242,7 +245,7 @@ describe('a version of `workflow` that is not supported, and that another app ha
     expect(await errorOf(root, RESUME, env)).toMatchObject(REFUSED);
     const loaded = `await import(${JSON.stringify(sdk)}); ${RESUME}`;
     expect(await errorOf(root, loaded, env)).toMatchObject(WORKS);
-    // A later SDK leaves this as well.
+    // A later SDK leaves this symbol as well.
     const later = `globalThis[Symbol.for('@workflow/world//getWorldFn')] = () => {}; ${loaded}`;
     expect(await errorOf(root, later, env)).toMatchObject(REFUSED);
   });
@@ -314,7 +317,7 @@ describe('where the SDK uses another World', () => {
     writeFileSync(join(app, 'my-world.cjs'), `${WRAPPED} ${ends}`);
     const env = { WORKFLOW_TARGET_WORLD: './my-world.cjs' };
     expect(await errorOf(app, RESUME, env)).toMatchObject({ name: 'HookNotFoundError' });
-    // Also after the SDK's routes, which make one of two.
+    // Also after the SDK's routes, which make one of the two Worlds.
     const routes = `await import('workflow/api'); ${RESUME}`;
     expect(await errorOf(app, routes, env)).toMatchObject({ name: 'HookNotFoundError' });
     expect(existsSync(join(app, 'mine.db'))).toBe(true);

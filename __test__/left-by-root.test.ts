@@ -1,10 +1,10 @@
-/** Files that an app left which ran as root once, and as another user then. */
+/** Files of an app that ran once as root, and then as another user. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cleanUp, newDatabase, newRun, newWorld, ROOT } from './support';
 
-/** Debian's nobody. */
+/** The user `nobody` of Debian. */
 const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot ? test : test.skip;
@@ -12,7 +12,7 @@ const why = isRoot ? '' : ' (cannot run here: only root can become another user)
 
 afterEach(cleanUp);
 
-/** What `start()` of a World comes to in a process of another user. */
+/** The outcome of `start()` in a process of another user. */
 function startAsNobody(url: string): { ok: boolean; code?: string; message?: string } {
   const code = `
     import { createWorld } from ${JSON.stringify(join(ROOT, 'dist', 'index.mjs'))};
@@ -35,7 +35,7 @@ function startAsNobody(url: string): { ok: boolean; code?: string; message?: str
   return JSON.parse(execFileSync(process.execPath, args, { ...options, env: {} }));
 }
 
-/** A database that root made and has open, in a folder that is given to the other user. */
+/** A database that root made and has open, in a folder of the other user. */
 async function madeByRoot(): Promise<string> {
   const url = newDatabase();
   const world = newWorld({ url });
@@ -62,7 +62,7 @@ asRoot(
     expect(message).toContain(`uid ${NOBODY}`);
     expect(message).toContain(`chown -R ${NOBODY} ${url}-owners`);
     expect(message).toContain('delete it while nothing uses the database');
-    // As the message says.
+    // Do what the message says.
     execFileSync('chown', ['-R', String(NOBODY), `${url}-owners`]);
     expect(startAsNobody(url)).toEqual({ ok: true });
   },

@@ -53,7 +53,8 @@ test('a resume of a process that never called start() leaves a message for one t
       .then(async ({ runId }) => {
         const delivered = new Promise((resolve) =>
           world.createQueueHandler('__wkf_workflow_', async (message) => resolve(message)));
-        // A delivery is no promise of ours: a process that only waits for one must stay by itself.
+        // A delivery is not one of our promises: a process that only waits for a delivery must keep
+        // itself alive.
         const staying = setInterval(() => undefined, 1000);
         await world.start();
         console.log((await delivered).runId === runId);
@@ -77,7 +78,7 @@ test('a reader that was cancelled before there was a database keeps no process a
       const reader = (await world.readFromStream('tail')).getReader();
       const read = reader.read();
       await seed('token');
-      // It looks for the database again at once, and finds it.
+      // The reader looks for the database again at once, and finds it.
       await reader.cancel();
       console.log((await read).done);
     })();

@@ -19,7 +19,7 @@ const SDK_CLI = join(ROOT, 'node_modules', 'workflow', 'bin', 'run.js');
 const EMPTY = { data: [], cursor: null, hasMore: false };
 const RUN = 'wrun_01K00000000000000000000000';
 
-/** A path in a folder that is not there either. */
+/** A path in a folder that does not exist either. */
 function nowhere(): string {
   return join(newFolder(), 'folder', 'hookline.db');
 }

@@ -4,7 +4,7 @@ import { cleanUp, loadModule, newFolder, ROOT } from './support';
 
 type Native = typeof import('../ts/native/binding');
 
-/** The loader as it finds itself in a bundle: its own file name leads nowhere. */
+/** The loader inside a bundle, where its own file name does not exist. */
 const bundled = () => loadModule<Native>('ts/native/binding.ts', '/ROOT/.next/server/route.js');
 
 afterEach(async () => {

@@ -1,4 +1,4 @@
-/** `createWorld()` takes whatever it is given; what it cannot use is an error of the first operation. */
+/** `createWorld()` accepts any argument; the first operation rejects for a bad one. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createWorld, resumeHook, type World } from 'hookline';
@@ -200,7 +200,8 @@ test(
         const given = random() < 0.2 ? { get: throwing } : { value: values() };
         properties[pick(all)] = { ...given, enumerable: true };
       }
-      // A text is a path: one that can be made would be. Without one it is the default, somebody's.
+      // Any string would be a path, and a usable path would be made. Without a `url` the default
+      // path of the user would be used.
       const { url } = properties;
       if (url && (typeof url.value === 'string' || (!url.get && url.value == null))) {
         delete properties.url;

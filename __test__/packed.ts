@@ -13,7 +13,7 @@ export const BUILT = readdirSync(join(ROOT, 'native'))
 
 let packages: string;
 
-/** Packs what is built; for `beforeAll`. Returns what the script says of each tarball. */
+/** Packs the build; for `beforeAll`. Returns the script's report about each tarball. */
 export async function packAll(): Promise<string[]> {
   packages = newFolder();
   const ended = await runNode([join(ROOT, 'scripts', 'pack.mjs'), packages]);
@@ -26,17 +26,17 @@ export function tarball(name: string): string {
   return join(packages, `${name}-${version}.tgz`);
 }
 
-/** Unpacks a package into a folder, which is made. */
+/** Makes a folder, and unpacks a package into it. */
 export function extract(name: string, to: string): void {
   mkdirSync(to, { recursive: true });
   execFileSync('tar', ['xzf', tarball(name), '-C', to, '--strip-components', '1']);
 }
 
-/** What an app has beside the package. */
+/** The other contents of an app. */
 export interface Dependencies {
   /** Whether the platform's package is there. Default true. */
   addon?: boolean;
-  /** The SDK: the real one that the tests have, or a package that says it is of this version. */
+  /** The SDK: the real SDK of the tests, or a package with only a name and this version. */
   workflow?: 'real' | string;
 }
 

@@ -1,4 +1,4 @@
-/** Where the database lies: what is refused, and what is warned of. */
+/** Places of the database: refused ones, and those with a warning. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ const SCRIPTS = join(ROOT, '__test__', 'place');
 const REPORT = [process.execPath, join(SCRIPTS, 'report.mjs')] as const;
 const CLI = join(ROOT, 'dist', 'cli.js');
 const isRoot = process.getuid?.() === 0;
-/** Mounts are seen by what is started so, and by nobody else. */
+/** Runs a command that sees its own mounts, invisible to other processes. */
 const APART = [isRoot ? '-m' : '-rm'];
 const isLinux = process.platform === 'linux';
 
@@ -31,7 +31,7 @@ function ran(command: string, args: readonly string[], env: NodeJS.ProcessEnv): 
   return JSON.parse(String(execFileSync(command, args, options))) as Report;
 }
 
-/** What a process reports that writes to this file. */
+/** The report of a process that writes to this file. */
 function report(file: string, env: NodeJS.ProcessEnv = {}): Report {
   return ran(REPORT[0], [REPORT[1], file], env);
 }
@@ -87,7 +87,7 @@ onFuse(
     expect(read.error).toMatchObject(refusal);
     const env = { WORKFLOW_HOOKLINE_FILE_SYSTEM: 'any' };
     const { error } = onMount(FUSE, folder, join(folder, 'a.db'), env);
-    // This one can make no file; but it has been tried.
+    // This file system can make no file, but the engine has tried.
     expect(error?.message).toContain('cannot be created or written');
   },
   60_000,

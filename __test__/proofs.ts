@@ -1,8 +1,8 @@
-/** The proofs of `src/crypto/delivery.rs`, for an app that a test plays. */
+/** The proofs of `src/crypto/delivery.rs`, for an app that a test simulates. */
 import { createHmac } from 'node:crypto';
 import { inspect } from './crash/harness';
 
-/** Whoever has a database can prove it; its file must be there by then. */
+/** Every process with the database can make these proofs; the file must exist by then. */
 export function proofsOf(database: string) {
   let secret: Buffer | undefined;
   const mac = (...parts: (string | Buffer)[]) => {

@@ -29,7 +29,7 @@ function without(name: keyof typeof HEADERS): Record<string, string> {
   return rest;
 }
 
-/** A handler that remembers what it was given, and a promise of the next message. */
+/** A handler that records its messages, and a promise of the next message. */
 function recorder(result?: { timeoutSeconds: number }) {
   const seen: { message: unknown; attempt: number; queueName: string; messageId: string }[] = [];
   const waiting: (() => void)[] = [];
@@ -183,7 +183,7 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close().closeAllConnections();
 });
 
-/** An app whose flow route is this handler; answers where it listens, and what it saw and said. */
+/** An app whose flow route is this handler; returns its address, its requests and its answers. */
 async function serve(route: (request: Request) => Promise<Response>) {
   const seen: { path: string; headers: Record<string, string>; body: string; status: number }[] =
     [];
@@ -219,7 +219,7 @@ test('a delivery over HTTP proves itself by its lease, and only while it lives',
   const [delivery] = seen as [(typeof seen)[number]];
   expect(delivery).toMatchObject({ path: '/.well-known/workflow/v1/flow', status: 200 });
   let again: Response;
-  // Taken before, until its end has been written.
+  // The delivery counts as taken until its end has been written.
   do again = await route(post(delivery.headers, delivery.body));
   while (again.status === 409);
   expect(again.status).toBe(401);

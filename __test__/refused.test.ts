@@ -1,4 +1,6 @@
-/** A delivery that is refused for ever is not repeated; one that failed for the moment is. */
+/**
+ * A delivery with an error that never passes is not repeated; a delivery with a passing error is.
+ */
 import { RunNotSupportedError, type World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
 import { cleanUp, devalue, loadModule, newRun, newWorld } from './support';
@@ -13,7 +15,7 @@ const ATTEMPTS_LIMIT_MS = 20_000;
 
 afterEach(cleanUp);
 
-/** A handler that does this, on its first attempt and the next; settles with the attempts it took. */
+/** A handler that does `work` at each attempt; resolves with the attempts at the second one. */
 function handle(world: World, prefix: string, work: (attempt: number) => Promise<unknown>) {
   const attempts: number[] = [];
   return new Promise<number[]>((settle) => {
@@ -25,7 +27,7 @@ function handle(world: World, prefix: string, work: (attempt: number) => Promise
   });
 }
 
-/** What no World stores, whenever it is asked to. */
+/** A write that every World refuses. */
 const refused = (world: World) => world.events.create('run', { eventType: 'nonsense' as never });
 
 /** The World's messages that were given up, once there are any. */
@@ -116,7 +118,7 @@ test(
 describe('a message that was refused for ever, when its end cannot be written for', () => {
   const refusal = invalid('no World could store it');
 
-  /** What the message comes to: the error that is thrown, or `'done'`. */
+  /** The outcome of the message: the thrown error, or `'done'`. */
   function outcomeOf(code: string, status?: number): Promise<{ outcome: unknown; cause: Error }> {
     const cause = toError({ code, message: code, details: { status } });
     const engine = { connect: () => Promise.reject(cause) } as never;

@@ -1,4 +1,7 @@
-/** The rooms of `ts/`: which may import which. That no files import each other in a circle, `npm run lint` checks. */
+/**
+ * The rooms of `ts/`: which room may import which. `npm run lint` checks that no files import each
+ * other in a circle.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { ROOT } from './support';
@@ -18,7 +21,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   cli: ['native', 'setup', 'engine', 'world', 'import'],
 };
 
-/** What the package exports, as one file: only what is a package of its own imports it. */
+/**
+ * The entry with all exports of the package: only programs with a bundle of their own import it.
+ */
 const ENTRIES: Readonly<Record<string, readonly string[]>> = { index: ['testing', 'cli'] };
 
 /** `[file, imported file]`, both from `ts/`, without their endings. */
@@ -45,7 +50,7 @@ test('a room imports only the rooms below it', () => {
   expect(found.length).toBeGreaterThan(100);
   const forbidden = found.filter(([file, imported]) => {
     const from = roomOf(file);
-    // The declarations of what users see, and the entries of the package, belong to no room.
+    // The public declarations, and the entries of the package, belong to no room.
     if (!from || imported.startsWith('..')) return false;
     const to = roomOf(imported);
     if (!to) return !ENTRIES[imported]?.includes(from);

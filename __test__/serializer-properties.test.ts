@@ -1,4 +1,4 @@
-/** Random values of every type that the SDK documents, by the bundled serializer and by the SDK. */
+/** Random values of every documented type, through the bundled serializer and through the SDK. */
 import { join } from 'node:path';
 import { ROOT, runNode } from './support';
 

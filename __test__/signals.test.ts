@@ -1,4 +1,6 @@
-/** SIGTERM and SIGINT: deliveries are finished first, but only where the host does not handle them. */
+/**
+ * SIGTERM and SIGINT: deliveries are finished first, but only where the host does not handle them.
+ */
 import { join } from 'node:path';
 import { BUILD_LIMIT_MS, buildInspector, inspect } from './crash/harness';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
@@ -17,8 +19,7 @@ async function signalled(way: string, signals: NodeJS.Signals[], when = 'at work
     if (!stdout.includes(when)) return;
     const first = waiting.shift();
     if (first) kill(first);
-    // A process that has the first one sees the second one for sure after a while; before, the
-    // two are one.
+    // Two signals that follow at once may arrive as one, so send the second after a while.
     for (const signal of waiting.splice(0)) setTimeout(() => kill(signal), 500);
   });
   return { ...ended, messages: inspect(join(folder, 'hookline.db')).messages };
@@ -43,7 +44,7 @@ test(
   async () => {
     const ended = await signalled('hangs', ['SIGTERM', 'SIGTERM']);
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM', stdout: 'at work\n', stderr: '' });
-    // The delivery was not acknowledged: it is there for the next process.
+    // The delivery was not acknowledged, so the next process can claim it.
     expect(ended.messages).toBe(1);
   },
   LIMIT_MS,

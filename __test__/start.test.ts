@@ -1,4 +1,4 @@
-/** `start` where no workflow is needed: what it writes, where, and what it refuses. */
+/** `start` without real workflows: what it writes, where, and what it refuses. */
 import { createWorld, getRun, type Run, start, type World } from 'hookline';
 import { eventTypes, newDatabase, newWorld, readAll, worldPerTest } from './support';
 
@@ -104,7 +104,7 @@ test('who reads a stream of a run is told when that fails, also meanwhile', asyn
   open.catch(() => undefined);
   await other.writeToStream('another stream', run.runId, 'x');
   await other.close();
-  // The SDK's reader tries again before it gives up, and then has a text of its own.
+  // The SDK's reader tries again before it gives up, and then its error has another text.
   await expect(open).rejects.toThrow(/closed|exceeded/);
   const late = run.getReadable().getReader().read();
   await expect(late).rejects.toMatchObject({ name: 'WorkflowWorldError', code: 'CLOSED' });

@@ -1,4 +1,4 @@
-/** What the tests share: databases in the temporary folder, and runs with hooks on them. */
+/** Shared parts of the tests: databases in the temporary folder, and runs with hooks on them. */
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,9 @@ import { createWorld, type Hook, type World, type WorldOptions } from 'hookline'
 export const ROOT = join(__dirname, '..');
 
 /**
- * A module of `ts/` with the SDK's ES modules bundled into it, which Jest could not load itself.
- * It is evaluated in the test's realm, as `dist/` is, and takes `fileName` for its own.
+ * Loads a module of `ts/` with the SDK's ES modules bundled into it, because Jest cannot load those
+ * itself. The module is evaluated in the test's realm, as `dist/` is, with `fileName` as its
+ * `__filename`.
  */
 export function loadModule<T>(path: string, fileName = join(ROOT, path)): T {
   const { outputFiles } = buildSync({
@@ -19,7 +20,8 @@ export function loadModule<T>(path: string, fileName = join(ROOT, path)): T {
     bundle: true,
     platform: 'node',
     format: 'cjs',
-    // Not exported; the build finds them, and nothing loads them before a value is serialized.
+    // The SDK does not export these. The build finds them by path, and they load only when a value
+    // is serialized.
     external: ['capabilities', 'flushable-stream', 'version'].map((it) => `@workflow/core/${it}`),
     write: false,
   });
@@ -50,7 +52,7 @@ export function newDatabase(): string {
   return join(newFolder(), 'hookline.db');
 }
 
-/** A World on a database of its own unless told, closed by {@link cleanUp}. */
+/** A World, by default on a database of its own; {@link cleanUp} closes it. */
 export function newWorld(options: WorldOptions = {}): World {
   const world = createWorld({ url: newDatabase(), ...options });
   worlds.push(world);
@@ -92,7 +94,7 @@ export async function newRun(world: World, workflowName = 'workflow//./a//b'): P
 
 let hooks = 0;
 
-/** A live hook with this token, on a run of its own unless told. */
+/** A live hook with this token, by default on a run of its own. */
 export async function newHook(
   world: World,
   token: string,
@@ -108,15 +110,15 @@ export async function newHook(
   return hook as Hook;
 }
 
-/** Makes a World the one of this process, as the SDK's `setWorld()` does. */
+/** Makes a World the World of this process, as the SDK's `setWorld()` does. */
 export function useAsSdkWorld(world: World | undefined): void {
   const globals = globalThis as { [key: symbol]: unknown };
   globals[Symbol.for('@workflow/world//cache')] = world;
 }
 
 /**
- * Gives each test of the file a World on a database of its own, as that of the process; `take` gets it
- * before the test, and everything is closed and removed after it.
+ * Gives each test of the file a World on a database of its own, as the World of the process. `take`
+ * gets it before the test, and it is closed and removed after the test.
  */
 export function worldPerTest(
   take: (made: { world: World; url: string }) => void,
@@ -142,7 +144,7 @@ export async function eventTypes(world: World, runId: string): Promise<string[]>
   return data.map((event) => event.eventType);
 }
 
-/** Everything that a stream yields until it ends. */
+/** All texts that a stream yields until it ends. */
 export async function readAll(stream: ReadableStream<Uint8Array>): Promise<string[]> {
   const texts: string[] = [];
   const reader = stream.getReader();

@@ -1,4 +1,4 @@
-/** Spans of our functions beside those of the SDK's, with the real OpenTelemetry SDK. */
+/** Compares the spans of our functions with the SDK's, with the real OpenTelemetry SDK. */
 import { join } from 'node:path';
 import { cleanUp, newDatabase, ROOT, runNode } from './support';
 
@@ -34,7 +34,7 @@ async function noted(env: Record<string, string>): Promise<Noted> {
   return JSON.parse(line);
 }
 
-/** What must be equal of a span, whoever made it: ids and tokens differ from one to the other. */
+/** The parts of a span that must be equal on both sides; ids and tokens differ. */
 function comparable({ via: _via, traceId: _traceId, links, attributes, ...span }: Span) {
   const kinds = Object.entries(attributes).map(([name, value]) => {
     const isOwn = name.endsWith('.id') || name === 'workflow.hook.token';
@@ -63,7 +63,8 @@ test('asked to show tokens, our spans are those of the SDK', async () => {
   const withoutMessages = (spans: ReturnType<typeof spansOf>) =>
     spans.map(({ status, ...span }) => ({ ...span, code: status.code }));
   expect(withoutMessages(ours)).toEqual(withoutMessages(theirs));
-  // Of equal failures the messages are equal too; the SDK's for a payload shows the payload's place.
+  // The messages of equal failures are equal too; only the SDK's message for a payload names the
+  // place in the payload.
   for (const call of ['resume', 'unknown']) {
     const statusOf = (spans: typeof ours) => spans.find((span) => span.call === call)?.status;
     expect(statusOf(ours)).toEqual(statusOf(theirs));

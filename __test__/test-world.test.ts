@@ -1,4 +1,4 @@
-/** What `createTestWorld()` refuses, and what becomes of a World that another has replaced. */
+/** Errors of `createTestWorld()`, and Worlds that another World has replaced. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { resumeHook, TimeLimitError, WorkflowWorldError, waitForHook } from 'hookline';
@@ -71,7 +71,7 @@ test('what a World for tests throws is of the classes of the package', async () 
   await expect(world.failCommit(0)).rejects.toBeInstanceOf(WorkflowWorldError);
 });
 
-// Some of these orders have kept a process alive, others are there for their variety.
+// Some of these orders once kept a process alive; the others add variety.
 test.each([18, 31, 33, 34, 37, 46, 72, 76, 85, 88, 1, 2])(
   'Worlds in the order that the seed %i gives keep no process alive',
   async (seed) => {

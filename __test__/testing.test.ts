@@ -1,4 +1,7 @@
-/** `hookline/testing` as users meet it: their runner, its default configuration, an own project. */
+/**
+ * `hookline/testing` as users have it: in their runner, with its default configuration, in their
+ * own project.
+ */
 import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,7 +12,10 @@ afterAll(cleanUp);
 const MODULES = join(ROOT, 'node_modules');
 const JEST = join(MODULES, 'jest', 'bin', 'jest.js');
 const VITEST = join(MODULES, 'vitest', 'vitest.mjs');
-/** What the runner of this test tells its children must not reach the runner in the child. */
+/**
+ * Variables that the runner of this test sets for its children must not reach the runner in the
+ * child.
+ */
 const ENV = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) => !/^(JEST|NODE_OPTIONS|NODE_ENV|WORKFLOW_)/.test(name),

@@ -1,4 +1,4 @@
-/** A database whose files are touched by others than its World: read, copied, removed, replaced. */
+/** A database whose files others read, copy, remove or replace. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -181,7 +181,7 @@ test(
         const second = require(${JSON.stringify(two)}).createWorld({ url });
         const reader = require(${JSON.stringify(two)}).createWorld({ url, role: 'reader' });
         const told = [];
-        // A read would not open what is not there.
+        // A read would not open a missing database.
         await first.queue('__wkf_step_x', {});
         for (const world of [first, again, second, reader]) told.push(await outcome(world.runs.list()));
         await again.close();
@@ -201,7 +201,7 @@ test(
   LIMIT_MS,
 );
 
-/** What a worker makes under this umask, in a folder that is not there yet. */
+/** The files that a worker makes under this umask, in a folder that does not exist yet. */
 async function modesUnder(umask: string, url: string): Promise<Record<string, string>> {
   const script = `
     process.umask(${umask});
@@ -244,7 +244,7 @@ test('what a World makes is for its user only, whatever the umask, or for whom t
 
 test('a worker whose lock file was removed stays the owner of what it delivers', async () => {
   const url = newDatabase();
-  // It can take nothing more while that delivery goes on.
+  // The worker can claim nothing more during that delivery.
   const worker = newWorld({ url, delivery: 'direct', concurrency: 1 });
   let begun = 0;
   let end: () => void = () => undefined;
@@ -258,7 +258,8 @@ test('a worker whose lock file was removed stays the owner of what it delivers',
   await worker.queue('__wkf_step_x', {});
   await until('the delivery', LIMIT_MS, () => begun === 1);
   rmSync(`${url}-owners`, { recursive: true });
-  // Another process looks for leases of the dead as soon as it delivers, and then delivers its own.
+  // Another process frees the leases of dead workers as soon as it delivers, and then delivers its
+  // own messages.
   const script = `
     const { createWorld } = require(${JSON.stringify(join(ROOT, 'dist', 'index.js'))});
     const world = createWorld({ url: ${JSON.stringify(url)}, delivery: 'direct' });

@@ -1,6 +1,6 @@
 /**
- * Wake-ups that events write themselves and callers ask for again: the second call must not replay
- * the run once more, and must not be taken for one when it is about something newer.
+ * An event writes its wake-up itself, and then the caller enqueues the wake-up again. The second
+ * call must not replay the run once more. But a call that follows a newer event must count.
  */
 import type { EventRequestType } from 'hookline';
 import { until } from './crash/harness';
@@ -21,8 +21,8 @@ type Append = (
 ) => Promise<unknown>;
 
 /**
- * A run whose replays do as told, with the log before them; they return the seconds to sleep.
- * `ended` counts its replays that have ended, `ofOthers` those of other runs.
+ * A run whose replays call the given function with the log; they return the seconds to sleep.
+ * `ended` counts the ended replays of the run, `ofOthers` the replays of other runs.
  */
 async function newReplayedRun(
   replay: (append: Append, log: string[]) => Promise<number | undefined>,
@@ -47,7 +47,7 @@ async function newReplayedRun(
   return { world, runId, append, replays, wake: () => world.queue(FLOW, { runId }) };
 }
 
-/** A step as its handler leaves it, and the wake-up that the SDK asks for then. */
+/** A step as its handler leaves it, and the wake-up that the SDK enqueues then. */
 async function executeStep(append: Append, step: string) {
   await append('step_started', step);
   await append('step_completed', step, { result: devalue('[1]') });
@@ -57,7 +57,7 @@ test('a run that is woken from its sleep right after a step of it could not be c
   let [sleeps, ended] = [false, false];
   const { append, wake } = await newReplayedRun(async (append, log) => {
     // Arguments that do not serialise: the SDK records the failure of a step that was never
-    // started, and goes on by itself, without asking for a wake-up.
+    // started, and continues by itself, without a wake-up.
     if (!log.includes('step_failed')) {
       await append('step_created', 's', STEP);
       await append('step_failed', 's', { error: 'not serialisable' });
@@ -115,7 +115,7 @@ test('the wake-up that the SDK asks for after an event is the one that the event
   const first = await wake();
   const second = await wake();
   expect(second.messageId).not.toBe(first.messageId);
-  // Only the second was a message of its own; the other run has nothing to do with it.
+  // Only the second was a new message; it does not concern the other run.
   await until('the replay that was asked for', LIMIT_MS, () => replays.ended === 2);
   await world.queue(FLOW, { runId: other });
   await until('the replay of the other run', LIMIT_MS, () => replays.ofOthers > 0);

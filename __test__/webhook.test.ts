@@ -1,4 +1,4 @@
-/** `resumeWebhook` where no workflow is needed: refusals, static answers, and a database that fails. */
+/** `resumeWebhook` without real workflows: refusals, static answers, and a database that fails. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { HookNotFoundError, resumeWebhook, type World } from 'hookline';

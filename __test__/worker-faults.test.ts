@@ -1,4 +1,4 @@
-/** A worker that cannot do its work says so, to its own process and to whoever looks. */
+/** A worker that cannot do its work reports it, to its own process and to other processes. */
 import { join } from 'node:path';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
 

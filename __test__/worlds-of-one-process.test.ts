@@ -1,4 +1,4 @@
-/** Several Worlds of one process on one database, and what each of them may want for itself. */
+/** Several Worlds of one process on one database, and their own settings. */
 import type { WorldOptions } from 'hookline';
 import { until } from './crash/harness';
 import { cleanUp, loadModule, newDatabase, newWorld } from './support';
@@ -12,7 +12,7 @@ test.each(['producer', 'reader'] as const)(
   'a %s that opened the database first does not keep a later worker from delivering',
   async (role) => {
     const url = newDatabase();
-    // A reader makes none.
+    // A reader makes no database.
     const maker = newWorld({ url });
     await maker.runs.list();
     await maker.close();
@@ -43,7 +43,7 @@ test('a producer delivers nothing, though a worker opened the database first', a
   });
   await producer.start();
   await producer.queue(`${STEP_PREFIX}x`, { n: 1 });
-  // What would deliver runs on a thread of its own, woken by the commit.
+  // A dispatcher would run on a thread of its own, and the commit would wake it.
   for (let n = 0; n < 20; n += 1) await producer.runs.list();
   expect(deliveries).toEqual([]);
   await worker.start();

@@ -55,7 +55,7 @@ async function fill() {
   return undefined;
 }
 
-/** A new database on the full disk: it opens or it does not, but it is never half made. */
+/** Makes a new database on the full disk: it opens or it does not, but it is never half made. */
 async function openAnother() {
   const { createWorld } = await import('hookline');
   const another = createWorld({ url: join(disk, 'another.db') });

@@ -1,5 +1,5 @@
-// Random requests into every method of the addon and of the World above it: every call settles, with
-// an answer or with an error of the closed list, and the process survives.
+// Random requests into every method of the addon and of the World above it: every call settles,
+// with an answer or with an error of the closed list, and the process survives.
 //
 //   node fuzz.mjs <seed> <rounds> <folder>
 
@@ -41,7 +41,7 @@ let lastReadId = 10_000;
 let lastWaiter = 10_000;
 let lastBackup = 0;
 
-/** The methods of `NativeWorld` whose arguments have a shape worth hitting. */
+/** The methods of `NativeWorld` whose arguments have a shape. */
 const CALLS = [
   function appendEvent(w) {
     return w.appendEvent(...withPayload(request(event())));
@@ -163,7 +163,7 @@ const CALLS = [
     return w.stopAwaiting(waiter());
   },
   function backUp(w) {
-    // Only where it may write: any other text would be a path too.
+    // Only a file in the test's folder, because any other text would be a path too.
     lastBackup += 1;
     return random() < 0.05 ? w.backUp(join(folder, `backup-${lastBackup}.db`)) : undefined;
   },
@@ -235,7 +235,10 @@ const WORLD_CALLS = [
 
 const SHAPED = new Map(CALLS.map((call) => [call.name, call]));
 
-/** Every method of `NativeWorld` that does not end its work, once; those without a shape get texts. */
+/**
+ * Calls every method of `NativeWorld` that does not end its work, once; methods without a shape get
+ * texts.
+ */
 const NATIVE_CALLS = Object.getOwnPropertyNames(NativeWorld.prototype)
   .filter((name) => !['constructor', 'open', 'close', 'drain'].includes(name))
   .map((name) => SHAPED.get(name) ?? { [name]: (w) => w[name](or(text), or(text)) }[name]);
@@ -271,7 +274,7 @@ await native.close();
 await world.close();
 process.stdout.write(JSON.stringify({ status, tally, wrong }));
 
-/** Calls, and answers what came of it. */
+/** Makes a call, and returns its outcome. */
 async function attempt(call, target) {
   const outcome = (async () => call(target))().then(judge, judgeThrown);
   const limit = new Promise((resolve) => {
@@ -283,7 +286,8 @@ async function attempt(call, target) {
 /** Makes all calls at once. */
 async function callAll(calls, target) {
   const attempts = calls.map((call) => attempt(call, target));
-  // Who reads a tail waits for chunks; the reads that nobody stops would wait for ever.
+  // A read of a live stream waits for chunks, so stop the reads; otherwise they would wait for
+  // ever.
   setTimeout(() => {
     for (const readId of readIds.splice(0)) native.stopReadingStream(readId);
     for (const id of waiters.splice(0)) native.stopAwaiting(id);
@@ -300,7 +304,7 @@ function judge(reply) {
   return CODES.has(code) ? `ok, refused: ${code}` : `${code}: ${message}`;
 }
 
-/** What the World throws is a class of ours; what the addon throws is about a wrong type. */
+/** The World must throw one of our classes; the addon must throw only for a wrong type. */
 function judgeThrown(error) {
   if (!(error instanceof Error)) return `not an error: ${error}`;
   if (error.name === 'TypeError') return 'ok, thrown: TypeError';
@@ -399,7 +403,7 @@ function json(depth) {
   return document;
 }
 
-/** An object with the fields of a request, all right, or some of them anything or absent. */
+/** An object with the fields of a request: all right, or some of them random or absent. */
 function request(fields) {
   if (random() < 0.05) return json(3);
   const wrongness = pick([0, 0.05, 0.4]);
@@ -430,7 +434,9 @@ function block() {
   ])();
 }
 
-/** A request and its payload. That JSON is JSON is the duty of `ts/`, and not checked again. */
+/**
+ * A request and its payload. `ts/` makes sure that the payload is JSON, so it is not checked again.
+ */
 function withPayload(document) {
   const isJson = document.includes('"payloadFormat":"json"');
   return [document, isJson ? bytes(JSON.stringify(value(3)) ?? 'null') : or(block)];
@@ -491,7 +497,7 @@ function resumeKey() {
   };
 }
 
-/** The number of a waiter, or anything; what the addon makes of a number is stopped later. */
+/** The number of a waiter, or a random value; waits with a number are stopped later. */
 function waiter() {
   lastWaiter += 1;
   const given = or(() => lastWaiter);
@@ -515,7 +521,7 @@ function listQuery() {
 function readRequest() {
   lastReadId += 1;
   const readId = lastReadId;
-  // The numbers may come instead, where any value is tried.
+  // The numbers may also come from random values.
   readIds.push(readId, 0, 1, 1000, 2 ** 31);
   return request({
     readId: () => readId,

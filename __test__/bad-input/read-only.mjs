@@ -1,4 +1,4 @@
-// Uses databases on a disk that may not be written.
+// Uses databases on a read-only disk.
 //
 //   node read-only.mjs <folder on the disk>
 

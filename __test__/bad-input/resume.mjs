@@ -1,4 +1,5 @@
-// What the processes of this folder share: a database with hooks, resumed as in the documentation.
+// Shared by the processes of this folder: a database with hooks, which are resumed as in the
+// documentation.
 
 import { inspect } from 'node:util';
 import { createWorld, resumeHook } from 'hookline';
@@ -6,7 +7,7 @@ import { createWorld, resumeHook } from 'hookline';
 export const SECRETS = ['token-7Kq2', 'payload-9Zx4'];
 const bytes = (text) => new TextEncoder().encode(text);
 
-/** Opens a database and makes it the one that `resumeHook` uses. */
+/** Opens a database and makes it the database of `resumeHook`. */
 export function useDatabase(path) {
   process.env.WORKFLOW_HOOKLINE_URL = path;
   return createWorld();
@@ -28,7 +29,7 @@ export async function seed(world, token) {
   return run.runId;
 }
 
-/** Resumes as the documented handler does: the status that it answers with, and why. */
+/** Resumes as the documented handler does; returns the handler's status, and the reason. */
 export async function handle(token, payload) {
   try {
     await resumeHook(token, payload);
@@ -39,10 +40,10 @@ export async function handle(token, payload) {
   }
 }
 
-/** An error as the tests look at it. */
+/** The parts of an error that the tests check. */
 export function describe(error) {
   const { name, code, status, message } = error;
-  // Everything that a log could show.
+  // All text that a log could show.
   const shown = `${inspect(error, { depth: 9, showHidden: true })}${error.stack}${String(error)}`;
   return {
     name,
@@ -54,7 +55,7 @@ export function describe(error) {
   };
 }
 
-/** The outcome of an operation: what it answers, or its error. */
+/** The outcome of an operation: its result, or its error. */
 export function outcomeOf(promise) {
   return promise.then(
     () => ({ ok: true }),

@@ -1,4 +1,4 @@
-/** Processes that are killed at random moments, and what is left in their database. */
+/** Kills processes at random moments, and reads the rest of their database. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -9,12 +9,12 @@ import { ROOT } from '../support';
 /** A number from 0 to 1, the next of a sequence. */
 export type Random = () => number;
 
-/** Where the sequences of this run begin. */
+/** The first seed of this run. */
 export const SEED = Number(process.env.HOOKLINE_TEST_SEED) || Date.now() % 1_000_000_000;
 
 /**
- * A test body that draws its moments from one sequence; a failure names the seed, and
- * `HOOKLINE_TEST_SEED=<seed>` plays the same plan again (the machine's own timing stays its own).
+ * Runs a test body that draws its moments from one sequence. A failure names the seed, and
+ * `HOOKLINE_TEST_SEED=<seed>` repeats the same plan (but not the machine's timing).
  */
 export function withSeed(body: (random: Random) => Promise<void>): () => Promise<void> {
   return async () => {
@@ -38,13 +38,13 @@ function sequence(seed: number): Random {
   };
 }
 
-/** What `examples/inspect.rs` finds in a database file. */
+/** The result of `examples/inspect.rs` for a database file. */
 export interface Found {
   /** `['ok']`, or what is wrong. */
   integrity: string[];
   /** The payloads of `hook_received`, by run, in the order of the log. */
   received: Record<string, string[]>;
-  /** How many messages will still replay each run. */
+  /** The number of messages that will still replay each run. */
   queued: Record<string, number>;
   messages: number;
   /** Of each message, from the oldest on. */
@@ -97,8 +97,8 @@ function compile(example: string): string {
 }
 
 /**
- * What stands in a database that nobody writes right now. It looks at a copy: recovering the WAL of
- * a killed process is the work of the next process, and must not be done for it.
+ * Inspects a database that no process writes now. It inspects a copy, because the next process must
+ * recover the WAL of the killed one by itself.
  */
 export function inspect(database: string): Found {
   const inspector = buildInspector();
@@ -118,16 +118,16 @@ export function inspect(database: string): Found {
   }
 }
 
-/** Lets every lease of a database expire, as a process does to which the time has passed. */
+/** Lets every lease of a database expire, as if the time had passed. */
 export function expireLeases(database: string): void {
   execFileSync(buildExpiry(), [database]);
 }
 
 /** When a process is killed. */
 export type Moment =
-  /** So long after it was spawned: while it loads, opens, migrates or works. */
+  /** Milliseconds after its start: while it loads, opens, migrates or works. */
   | { afterMs: number }
-  /** So long after it has printed so many lines. */
+  /** Milliseconds after it has printed this many lines. */
   | { afterLines: number; thenMs: number };
 
 /** A script of `crash/processes`; its input is JSON, its environment names the database. */
@@ -144,10 +144,10 @@ export function spawnProcess(script: string, database: string, input: object): C
 }
 
 /**
- * Runs a script until its moment, kills it with SIGKILL and returns the whole lines that it printed.
- * A script that kills itself, at a moment of its own choice, may come first.
+ * Runs a script until its moment, kills it with SIGKILL and returns the whole lines that it
+ * printed. A script may also kill itself before.
  *
- * @throws when the script ends in any other way: it failed, or did not get that far.
+ * @throws when the script ends in any other way: it failed, or did not reach the moment.
  */
 export async function killAt(
   moment: Moment,
@@ -197,7 +197,7 @@ export function linesOf(child: ChildProcess): string[] {
   return lines;
 }
 
-/** Waits, looking often, until something holds. */
+/** Checks often until a condition is true. */
 export async function until(
   what: string,
   withinMs: number,

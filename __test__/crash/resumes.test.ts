@@ -23,7 +23,7 @@ const OPENING_MS = 400;
 beforeAll(buildInspector, BUILD_LIMIT_MS);
 afterEach(cleanUp);
 
-/** What the killed processes said before they died. */
+/** The output of the killed processes. */
 interface Witness {
   tokens: string[];
   runIds: string[];
@@ -86,7 +86,9 @@ async function seedHooks(database: string): Promise<Witness> {
   return { tokens, runIds, acknowledged: new Map(), seen: new Map() };
 }
 
-/** Some die while they open, some at work, some by their own hand at a resume or at its end. */
+/**
+ * Some are killed while they open, some at work; some kill themselves during a resume or after it.
+ */
 function plan(life: number, random: Random): { moment: Moment; input: object } {
   const input = { life, lanes: 1 + Math.floor(random() * 24), works: random() < 0.5 };
   const count = 1 + Math.floor(random() * 300);
@@ -123,7 +125,7 @@ function checkLog(found: Found, { runIds, acknowledged, seen }: Witness): void {
     expect(repeated(ids)).toEqual([]);
     expect((acknowledged.get(runId) ?? []).filter((id) => !logged.has(id))).toEqual([]);
     expect(outOfOrder(ids)).toEqual([]);
-    // What no delivery has seen yet will be seen: a message is there.
+    // A payload that no delivery has seen yet has a message.
     const asleep = ids.length > (seen.get(runId) ?? 0) && !found.queued[runId];
     if (asleep) throw new Error(`run ${runId} has unseen payloads and no wake-up`);
   }
@@ -135,7 +137,7 @@ function idOf(payload: string): string {
   return id ?? `no id in ${payload}`;
 }
 
-/** Ids that follow a later one of their lane, though a lane waits for each resume. */
+/** Ids after a later id of their lane. There must be none, because a lane waits for each resume. */
 function outOfOrder(ids: string[]): string[] {
   const last = new Map<string, number>();
   return ids.filter((id) => {
@@ -146,7 +148,7 @@ function outOfOrder(ids: string[]): string[] {
   });
 }
 
-/** Every message that is left is delivered, to a handler that then sees the whole log. */
+/** Delivers every remaining message to a handler that then reads the whole log. */
 async function expectAllWoken(world: World, found: Found): Promise<void> {
   const left = Object.keys(found.queued);
   const delivered = new Set<string>();

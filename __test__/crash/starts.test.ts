@@ -1,4 +1,4 @@
-/** A process that starts runs is killed between any two steps of a start. */
+/** Kills a process that starts runs, between any two steps of a start. */
 
 import { join } from 'node:path';
 import { cleanUp, freshData, startApp } from '../sdk/harness';
@@ -13,7 +13,7 @@ import {
 } from './harness';
 
 const KILLS = 30;
-/** A commit takes less; so the kills fall before, into and behind it. */
+/** A commit takes less, so the kills are before, during and after it. */
 const DURING_MS = 3;
 /** The process kills itself. */
 const BY_ITSELF: Moment = { afterMs: 60_000 };
@@ -34,7 +34,7 @@ test(
       asked.push(...named(lines, 'asked'));
       const { integrity, queued, gaps } = inspect(database);
       expect([integrity, gaps]).toEqual([['ok'], []]);
-      // Each run that there is will be replayed by one message, and there is no other message.
+      // Each existing run has exactly one message, and there is no other message.
       expect(Object.values(queued).every((count) => count === 1)).toBe(true);
       expect(Object.keys(queued)).toEqual(expect.arrayContaining(acknowledged));
       expect([...acknowledged, ...asked]).toEqual(expect.arrayContaining(Object.keys(queued)));

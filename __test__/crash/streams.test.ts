@@ -83,7 +83,7 @@ test(
   60_000,
 );
 
-/** The chunks that processes would have stored that wrote 0, 1, 2 ... one after the other. */
+/** The chunks of processes that write 0, 1, 2 ... one after the other. */
 function withoutHoles(stored: string[]): string[] {
   const lives = new Map<string, number>();
   for (const chunk of stored) {

@@ -79,7 +79,7 @@ test(
       const app = await startApp({ data });
       let killed = false;
       const lanes = Array.from({ length: 6 }, async () => {
-        // What a killed process does not answer was not acknowledged.
+        // A request without an answer, because the process was killed, was not acknowledged.
         while (!killed) await app.start('parallel', 3).then((id) => acknowledged.push(id), giveUp);
       });
       const before = acknowledged.length;

@@ -32,12 +32,12 @@ async function use(url) {
   await write(createWorld({ url }));
 }
 
-/** A read would not open what is not there. */
+/** A read would not open a missing database. */
 async function write(world) {
   await world.queue('__wkf_step_x', {});
 }
 
-/** A World that delivers is in use, though nobody holds it. */
+/** A World that delivers is in use, even if no variable holds it. */
 async function startAndForget(url) {
   const world = createWorld({ url });
   world.createQueueHandler('__wkf_workflow_', async () => undefined);

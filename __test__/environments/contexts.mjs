@@ -25,7 +25,7 @@ process.stdout.write(JSON.stringify({ report, received }));
 async function useRealm() {
   const context = vm.createContext();
   const own = new Set(vm.runInContext('Object.getOwnPropertyNames(globalThis)', context));
-  // What Node adds to the language is lent by the outer realm, as Jest does it.
+  // The outer realm lends Node's globals to the inner one, as Jest does.
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     if (!own.has(name)) context[name] = globalThis[name];
   }

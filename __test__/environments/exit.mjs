@@ -11,7 +11,7 @@ const [, , way, folder] = process.argv;
 const world = useDatabase(join(folder, 'hookline.db'));
 globalThis[Symbol.for('@workflow/world//cache')] = world;
 await seed(world, 'token');
-// Never done, but for a close, which waits for its deliveries.
+// This handler never ends, except at a close, which waits for its deliveries.
 world.createQueueHandler('__wkf_workflow_', async () => {
   if (way !== 'close') await new Promise(() => undefined);
 });

@@ -36,7 +36,7 @@ if (isMainThread) {
   );
   const { data } = await world.events.list({ runId, pagination: { limit: 1000 } });
   const error = await resumeHook('nobody', 1).catch((reason) => reason);
-  // One of two Worlds closes: the others of the process go on.
+  // One of two Worlds closes; the other Worlds of the process continue.
   if (thread % 2 === 0) await world.close();
   const mine = data.filter((event) => event.eventType === 'hook_received').length >= RESUMES;
   parentPort.postMessage([mine, error instanceof Error && error.name]);

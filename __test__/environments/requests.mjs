@@ -1,5 +1,5 @@
-// Requests of several users, each in an asynchronous context of its own (a session, a tenant), with
-// everything initialised by the first one. Prints whose context each piece of code saw.
+// Requests of several users, each in an asynchronous context of its own (a session, a tenant),
+// where the first request initialises everything. Prints which context each piece of code saw.
 //
 //   node requests.mjs <database> <delivery>
 
@@ -39,12 +39,12 @@ function as(user, work) {
   return requests.run({ user }, () => context.with(trace.setSpan(context.active(), span), work));
 }
 const user = () => requests.getStore()?.user ?? null;
-/** The user of the trace that is under way. */
+/** The user of the current trace. */
 const traced = () => {
   const traceId = trace.getSpanContext(context.active())?.traceId;
   return spans.find(({ span }) => span.spanContext().traceId === traceId)?.user ?? null;
 };
-// What the steps look at.
+// The contexts that the steps read.
 globalThis.whose = () => ({ request: user(), trace: traced() });
 
 const bundles = await buildWorkflows(fileURLToPath(new URL('../fixtures', import.meta.url)));
@@ -104,7 +104,7 @@ for (const name of ['ada', 'bob', 'eve']) {
   });
 }
 
-// A handler of one's own that enters a context and never leaves it.
+// A handler that enters a context and never leaves it.
 const world = hookline.createWorld();
 const entered = [];
 await as('ada', async () => {
@@ -125,7 +125,7 @@ await as('ada', async () => {
 });
 report.entered = entered;
 
-// A listener of the app's own, beside the one that the World has put up in the first request.
+// The app's own listener, beside the World's listener from the first request.
 report.signal = await new Promise((resolve) => {
   process.once('SIGTERM', () => resolve(user()));
   process.kill(process.pid, 'SIGTERM');

@@ -1,5 +1,5 @@
-// A thread takes over the deliveries of its process, and is terminated: the main thread, which has a
-// handler too, delivers again.
+// A thread takes over the deliveries of its process, and is terminated: the main thread, which has
+// a handler too, delivers again.
 //
 //   node succeed.mjs <folder>
 
@@ -23,7 +23,8 @@ if (isMainThread) {
   const delivered = async () => {
     for (let waited = 0; deliveries === 0 && waited < LIMIT_MS; waited += 20) await pause(20);
   };
-  // No replay has seen the seeded run, so a worker that starts wakes it; only what follows counts.
+  // The seeded run has had no replay, so a starting worker wakes it; only the later deliveries
+  // count.
   await delivered();
   deliveries = 0;
   const thread = new Worker(fileURLToPath(import.meta.url));

@@ -1,4 +1,5 @@
-// Threads that resume hooks and deliver messages are terminated in the middle of it, again and again.
+// Threads that resume hooks and deliver messages are terminated in the middle of it, again and
+// again.
 //
 //   node terminate.mjs <seed> <folder>
 
@@ -11,7 +12,7 @@ import { seed as seedHook, useDatabase } from '../bad-input/resume.mjs';
 
 const THREADS = 30;
 const TOKENS = ['a', 'b', 'c', 'd'];
-/** Longer than a message is put off that did not reach its handler. */
+/** Longer than the delay of a message that did not reach its handler. */
 const QUIET_MS = 1500;
 
 if (isMainThread) await terminateThreads();
@@ -43,16 +44,16 @@ async function terminateThreads() {
     thread.on('error', (error) => {
       throw error;
     });
-    // Some before they have done anything.
+    // Some are terminated before they have done anything.
     if (life % 5 !== 0) await begun;
     await pause(random() * 40);
     await thread.terminate();
-    // What this thread does at the same time is not disturbed.
+    // This does not disturb the work of this thread.
     await resumeHook(TOKENS[life % TOKENS.length], { id: `main.${life}` });
     acknowledged.push(`main.${life}`);
   }
 
-  // What the threads were working on comes to the next handler, though this process still lives.
+  // The next handler gets the threads' deliveries, although this process is still alive.
   const seen = new Set();
   let last = performance.now();
   world.createQueueHandler('__wkf_workflow_', async ({ runId }) => {
@@ -77,7 +78,7 @@ async function work() {
   if (works) {
     world.createQueueHandler('__wkf_workflow_', async () => {
       parentPort.postMessage('delivery');
-      // Under way for longer than this thread will live.
+      // Longer than this thread will live.
       await pause(60_000);
     });
     await world.start();

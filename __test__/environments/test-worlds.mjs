@@ -1,6 +1,6 @@
-// Worlds for tests in every order: made, used, waited for by nobody, replaced and closed. A seed names
-// an order. Whatever was left, the process must end by itself once the last World is closed or another
-// has taken its place.
+// Makes, uses, replaces and closes Worlds for tests in a random order, some with calls that it does
+// not await. A seed names an order. Whatever is left, the process must end by itself after the last
+// World is closed or replaced.
 //
 //   node test-worlds.mjs <seed>      prints what it does, and END
 
@@ -14,7 +14,7 @@ const FAULTS = ['IO', 'BUSY', 'STORAGE_FULL', 'READ_ONLY', 'CORRUPT'];
 
 const random = generator(Number(process.argv[2]));
 const pick = (choices) => choices[Math.floor(random() * choices.length)];
-// At once: what was done last must be seen even if the process has to be killed.
+// Written at once, so that the last action is visible even if the process must be killed.
 const say = (line) => writeSync(1, `${line}\n`);
 
 let world;
@@ -45,7 +45,7 @@ async function close() {
 
 const token = () => pick(tokens) ?? 'nobody';
 
-/** What a test may do; it waits for those of `AWAITED` only. */
+/** The actions of a test; it awaits only those of `AWAITED`. */
 const DOINGS = {
   async seed() {
     tokens.push((await world.seedHook({ metadata: { n: tokens.length } })).token);
@@ -75,7 +75,7 @@ const DOINGS = {
   awaitHookBriefly: () => world.waitForHook(token(), { timeout: 30 }),
 };
 
-/** What takes until somebody does something, which nobody may. */
+/** Actions that last until another action, which may never happen. */
 const WAITS = {
   awaitHook: () => world.waitForHook('nobody'),
   awaitHookOfProcess: () => waitForHook('nobody'),
@@ -99,7 +99,7 @@ async function step() {
 }
 
 for (let left = 3 + Math.floor(random() * 25); left > 0; left -= 1) await step();
-// What is begun and not awaited must not open a database of its own afterwards.
+// An operation that was not awaited must not open its own database afterwards.
 if (!world || random() < 0.5) makeWorld();
 else await close();
 say('END');

@@ -1,5 +1,5 @@
-// A worker that cannot claim because a page of its queue is damaged: what its process is told, and
-// what others see of it meanwhile.
+// A worker cannot claim because a page of its queue is damaged. Prints what its own process learns,
+// and what other processes see meanwhile.
 //
 //   node worker-faults.mjs <folder> <path of the CLI>
 //
@@ -71,7 +71,7 @@ async function until(isSo) {
 
 const runId = await damage();
 
-// It has something to deliver to, so its first claim fails.
+// The worker has a handler, so its first claim fails.
 const refused = createWorld({ url, delivery: 'direct' });
 refused.createQueueHandler(STEP, async () => undefined);
 report.start = await outcome(refused.start());
@@ -80,7 +80,7 @@ report.again = await outcome(refused.start());
 await refused.close();
 warnings.length = 0;
 
-// Its first claim is of nothing.
+// Its first claim takes no messages.
 const world = createWorld({ url, delivery: 'direct' });
 report.startWithoutHandlers = await outcome(world.start());
 const warned = once(process, 'warning');

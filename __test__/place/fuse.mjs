@@ -1,5 +1,5 @@
-// Mounts a file system that this process serves, runs a command, and ends as it does. It is a folder
-// with one file, `there.db`, and the least that the kernel takes for a file system.
+// Mounts a file system that this process serves, runs a command, and ends as the command does. The
+// file system is a folder with one file, `there.db`, and only what the kernel requires.
 //
 //   node fuse.mjs <folder> <command> [argument...]
 
@@ -42,7 +42,7 @@ function answer(request) {
   try {
     writeSync(device, Buffer.concat([head, bytes]));
   } catch {
-    // Whoever asked has been interrupted.
+    // The program that asked was interrupted.
   }
 }
 
@@ -91,6 +91,6 @@ function numbers(length, places) {
 
 serve();
 spawn(command, args, { stdio: 'inherit' }).on('exit', (code) => {
-  // Ends the read that is under way, which the end of this process would wait for.
+  // Ends the pending read, because the end of this process would wait for it.
   spawn('umount', ['-i', '-l', folder]).on('exit', () => process.exit(code ?? 98));
 });

@@ -1,4 +1,4 @@
-// Writes to a database and reports what came of it, and what was warned of.
+// Writes to a database and reports the outcome and the warnings.
 //
 //   node report.mjs <file>
 
@@ -20,7 +20,7 @@ const write = async () => {
     await world.close();
   }
 };
-// Twice: what is warned of is warned of once in a process.
+// Twice, because each warning is given once in a process.
 const errors = [await write(), await write()];
 await new Promise(setImmediate);
 process.stdout.write(JSON.stringify({ error: errors[1], warnings }));

@@ -24,14 +24,14 @@ const startVia = (via: Via, input: object) => app.ask<Outcome>('startVia', { via
 const askRun = (via: Via, runId: string, ask: string, args?: unknown[]) =>
   app.ask<Outcome>('askRun', { via, runId, ask, args });
 
-/** Starts a workflow that way; the test goes on with the run. */
+/** Starts a workflow through one side, and returns the run. */
 async function started(via: Via, input: object): Promise<string> {
   const { runId, error } = await startVia(via, input);
   expect(error).toBeUndefined();
   return runId as string;
 }
 
-/** What both sides say of something that names a run, with the run's name taken out. */
+/** The results of both sides, without the ids of their runs. */
 async function both(ask: (via: Via) => Promise<[runId: string, outcome: Outcome]>) {
   const outcomes = [];
   for (const via of VIAS) {

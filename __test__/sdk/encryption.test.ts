@@ -1,4 +1,7 @@
-/** What the files of an app with a key ring show, whatever passes through the SDK's runtime. */
+/**
+ * Checks that the files of an app with a key ring hold no secret that passes through the SDK's
+ * runtime.
+ */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +14,7 @@ const KEYS = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toStr
 beforeAll(buildInspector, BUILD_LIMIT_MS);
 afterAll(cleanUp);
 
-/** Everything that SQLite keeps of a database, its log too. */
+/** All files that SQLite keeps for a database, with its log. */
 function bytesOf(data: string): Buffer {
   const files = readdirSync(data, { recursive: true, withFileTypes: true });
   const paths = files
@@ -24,7 +27,9 @@ function start(data: string, env: Record<string, string>): Promise<App> {
   return startApp({ data, env });
 }
 
-/** Runs the fixture with this secret in all its parts; its outcome, and what it wrote to its stream. */
+/**
+ * Runs the fixture with this secret in all its parts; its outcome, and what it wrote to its stream.
+ */
 async function runSecretly(app: App, via: Via, secret: string, token: string) {
   const runs = [];
   for (const fails of [false, true]) {
@@ -44,7 +49,7 @@ async function runSecretly(app: App, via: Via, secret: string, token: string) {
   return runs;
 }
 
-/** Sends the secret in the body of a request; what the webhook's step answers. */
+/** Sends the secret in the body of a request; returns the answer of the webhook's step. */
 async function askWebhook(app: App, via: Via, secret: string): Promise<unknown> {
   const runId = await app.start('webhook', 'manual');
   const { token } = await app.ask<{ token: string }>('hookOf', { runId });
@@ -77,7 +82,7 @@ describe.each(['sdk', 'hookline'] as const)('resumed by %s', (via) => {
       const whileOpen = bytesOf(data);
       await app.stop();
       for (const bytes of [whileOpen, bytesOf(data)]) {
-        // The names of workflows stay readable: so the files that are looked at are the right ones.
+        // The names of workflows stay readable, which proves that these are the right files.
         expect(bytes.includes('secretive')).toBe(true);
         expect(bytes.includes('canary')).toBe(false);
         expect(bytes.includes(Buffer.from('canary').toString('base64').slice(0, 8))).toBe(false);
@@ -115,7 +120,7 @@ test(
     const [fresh] = await runSecretly(after, 'hookline', 'canary-2', 'token-2');
     expect(fresh?.outcome).toMatchObject({ once: 'at last: canary-2' });
     await after.stop();
-    // Only the new run, and what it wrote, needs the new key alone.
+    // Only the new run and its values need just the new key.
     expect(bytesOf(data).includes('canary')).toBe(false);
   },
   LIMIT_MS,
@@ -154,7 +159,7 @@ test(
     await before.hooksReady('token');
     await before.stop();
     const keys = [`${KEYS('new', 2)}`, `${KEYS('new', 2)},${KEYS('old', 1)}`];
-    // Once, so that the database knows the new key and opens with it alone.
+    // Once with both keys, so that the database knows the new key and opens with it alone.
     await (await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[1] as string })).stop();
     const lacking = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[0] as string });
     await until('it is tried', 20_000, () => inspect(url).failed === 1);

@@ -1,4 +1,6 @@
-/** Fixture applications as child processes, for tests that need the whole SDK (an ES module). */
+/**
+ * Runs fixture applications as child processes, for tests that need the whole SDK (an ES module).
+ */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -162,19 +164,19 @@ export class App {
     return this.child.pid as number;
   }
 
-  /** Pauses the process as it is; waits until it stands still. */
+  /** Pauses the process; resolves when it has stopped. */
   async pause(): Promise<void> {
     this.child.kill('SIGSTOP');
     await this.paused();
   }
 
-  /** Waits until the process stands still, whoever has stopped it. */
+  /** Waits until the process has stopped, by any signal. */
   async paused(): Promise<void> {
     const state = () => execFileSync('ps', ['-o', 'stat=', '-p', String(this.pid)]).toString();
     await until('the process stands still', STOP_LIMIT_MS, () => state().startsWith('T'));
   }
 
-  /** Lets a paused process go on. */
+  /** Continues a paused process. */
   goOn(): void {
     this.child.kill('SIGCONT');
   }
@@ -184,7 +186,7 @@ export class App {
     await this.dies('SIGKILL');
   }
 
-  /** Waits until the process has died of a signal that is sent now. */
+  /** Sends a signal, and waits until the process has ended. */
   async dies(signal: NodeJS.Signals): Promise<void> {
     running.delete(this);
     this.child.kill(signal);
@@ -194,7 +196,7 @@ export class App {
   /** SIGTERM, as a deployment does; SIGKILL for a process that does not obey. */
   async stop(): Promise<void> {
     running.delete(this);
-    // One that a failed test has left paused hears nothing.
+    // A process that a failed test left paused receives no signal.
     this.goOn();
     this.child.kill('SIGTERM');
     const impatience = setTimeout(() => this.child.kill('SIGKILL'), STOP_LIMIT_MS);

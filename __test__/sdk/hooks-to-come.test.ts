@@ -86,7 +86,7 @@ describe('an idempotency key', () => {
     await app.result(runId);
     expect(await resumeOnce(token, payload, { idempotencyKey: 'k' })).toEqual(first);
     expect(first.value).toContain('finance');
-    // Without the key, or with another, there is no such hook any more.
+    // Without the key, or with another key, the hook is no longer found.
     for (const options of [{}, { idempotencyKey: 'other' }]) {
       const { error } = await resumeOnce(token, payload, options);
       expect(error).toMatchObject({ name: 'HookNotFoundError' });

@@ -1,4 +1,4 @@
-/** A resume is applied once, in commit order, however many come at once. */
+/** A resume is applied once, in commit order, even among many concurrent resumes. */
 
 import { type App, cleanUp, freshData, startApp, type Via } from './harness';
 
@@ -29,7 +29,7 @@ describe.each(['sdk', 'hookline'] as const)('%s', (via) => {
       expect([...seen].sort((a, b) => a - b)).toEqual(numbers);
       const committed = await app.ask<{ n?: number }[]>('received', { runId });
       expect(seen).toEqual(committed.flatMap(({ n }) => n ?? []));
-      // Those that come while the run is replayed are delivered together by the next replay.
+      // The next replay delivers together the resumes that arrive during a replay.
       const replays = await app.ask<number>('replays', { name: token });
       expect(replays).toBeLessThan(MANY / 10);
     },

@@ -1,6 +1,6 @@
 /**
- * A worker that is paused for longer than its leases, as by SIGSTOP or with its virtual machine: what
- * it goes on with is not in the log, which is that of one execution.
+ * A worker is paused for longer than its leases hold, as by SIGSTOP or with its virtual machine.
+ * Its later writes are not in the log, which holds one execution.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,8 @@ import { type App, cleanUp, freshData, startApp } from './harness';
 const LIMIT_MS = 20_000;
 const TEST_LIMIT_MS = 120_000;
 
-// Before a process is paused, whose leases would expire by themselves while it is compiled.
+// Compile it before a process is paused, because that process's leases would expire during the
+// compilation.
 beforeAll(buildExpiry, BUILD_LIMIT_MS);
 afterEach(cleanUp);
 
@@ -19,7 +20,7 @@ const lostLeases = async (app: App) => {
   return deliveries.leasesLost;
 };
 
-/** The queue has nothing left, whoever delivers it. */
+/** Waits until the queue is empty, whichever process delivers. */
 const nothingLeft = async (app: App) => {
   const { messages } = await app.ask<{ messages: Record<string, number> }>('stats');
   return Object.values(messages).every((count) => count === 0);
@@ -71,7 +72,7 @@ onUnix.each(['direct', 'http'])('delivered by way of %s', (delivery) => {
       await stale.hooksReady('paused');
       await until('it waits', LIMIT_MS, () => nothingLeft(stale));
       await stale.ask('stopBefore', { type: 'step_created' });
-      // It may be stopped before it has answered.
+      // The process may be stopped before it has answered.
       const resumed = stale.resume('hookline', 'paused', { approved: true, by: 'Ada' });
       await stale.paused();
 
@@ -101,7 +102,7 @@ onUnix.each(['direct', 'http'])('delivered by way of %s', (delivery) => {
         'run_completed',
       ]);
       expect(await nothingLeft(current)).toBe(true);
-      // The runtime has nothing to say of it.
+      // The runtime reports no error.
       expect(stale.output).toEqual([]);
     },
     TEST_LIMIT_MS,

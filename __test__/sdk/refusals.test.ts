@@ -1,4 +1,6 @@
-/** What no World can store ends its run at once, with the reason; what one can store is stored. */
+/**
+ * A value that no World can store ends its run at once, with the reason; other values are stored.
+ */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -40,7 +42,7 @@ describe.each(['direct', 'http'])('by delivery %s', (delivery) => {
     app = await startApp({ data, env: { WORKFLOW_HOOKLINE_DELIVERY: delivery } });
   }, LIMIT_MS);
 
-  /** A run that fails of itself. */
+  /** A run that fails by itself. */
   async function failed(runId: string): Promise<Run> {
     await app.ask('eventSeen', { runId, type: 'run_failed' });
     return app.ask<Run>('run', { runId });
@@ -71,7 +73,7 @@ describe.each(['direct', 'http'])('by delivery %s', (delivery) => {
 
   test('a step that is to be tried again at no date fails, and its workflow is told why', async () => {
     const runId = await app.start('refusedRetry');
-    expect(await app.result(runId)).toMatch(/^told: The retryAfter of a RetryableError .* is none/);
+    expect(await app.result(runId)).toMatch(/^told: The retryAfter of a RetryableError .* must be a valid date/);
     expect(await app.ask('replays', { name: 'neverAgain' })).toBe(1);
   });
 

@@ -33,7 +33,7 @@ test.each<['kill' | 'stop', string]>([
       (await second.eventTypes(runId)).filter((type) => type === 'step_completed').length;
     expect([await completed(retrying), await completed(streaming)]).toEqual([1, 1]);
     if (how === 'stop') {
-      // The long step was finished in the first process, not begun again.
+      // The first process finished the long step, and no process began it again.
       const types = await second.eventTypes(streaming);
       expect(types.filter((type) => type === 'step_started')).toHaveLength(1);
     }

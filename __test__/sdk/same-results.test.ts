@@ -1,4 +1,4 @@
-/** The same workflow gives the same results whoever resumes it, and on whichever World. */
+/** The same workflow gives the same results, with either package's functions, on either World. */
 
 import { type App, cleanUp, type Entity, freshData, startApp, type Via } from './harness';
 
@@ -165,7 +165,7 @@ async function describeHooks(via: Via) {
   return { found: { ...found, ...anonymous }, resumed: { ...resumed, ...anonymous } };
 }
 
-/** Starts an approval and waits until it waits; returns its token. */
+/** Starts an approval, waits until it has its hook, and returns the token. */
 async function pause(app: App): Promise<string> {
   const token = freshToken();
   await app.start('approval', token, 'invoice');

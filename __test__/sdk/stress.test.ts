@@ -1,4 +1,4 @@
-/** Four worker processes on one file, some of which are killed in the middle of everything. */
+/** Four worker processes on one file, some of which are killed at any time. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import { type App, cleanUp, freshData, startApp } from './harness';
 
 const RUNS = 200;
 const WORKERS = 4;
-/** Of the deliveries: what is aimed at, and what must be reached. */
+/** The share of killed deliveries: the aim, and the least that is accepted. */
 const KILLED_AIM = 0.15;
 const KILLED_MIN = 0.05;
 const KILL_EVERY_MS = 200;
@@ -30,7 +30,10 @@ function read(record: string): Line[] {
   return whole.map((line) => JSON.parse(line));
 }
 
-/** Which deliveries were cut off, what overlapped, and which steps ran after they had succeeded. */
+/**
+ * Counts the deliveries that were cut off, those that overlapped, and the steps that ran after they
+ * had succeeded.
+ */
 function examine(lines: Line[]) {
   const open = new Map<string, Line>();
   const replaying = new Map<string, Line>();
@@ -89,7 +92,8 @@ test(
     const results = producer
       .ask<{ winner: number; sum: number }[]>('results', { runIds })
       .finally(() => (over = true));
-    // Before, while and after the runs wait for it: a hook that is not there is no fault.
+    // Resumes come before, while and after the runs wait for them, so a missing hook is not a
+    // fault.
     const resumes = names.flatMap((name, n) => [
       { token: `${name}.a`, payload: { n: n + 1 } },
       ...(n % 2 === 0 ? [{ token: `${name}.b`, payload: { n: n + 1 } }] : []),
@@ -122,7 +126,7 @@ test(
     for (const [n, { winner }] of ended.entries()) expect([0, n + 1]).toContain(winner);
     const { overlaps, again, deliveries, killed, replays } = examine(read(record));
     expect({ overlaps, again }).toEqual({ overlaps: [], again: [] });
-    // Each run takes four steps; and enough was killed for this to mean something.
+    // Each run has four steps, and enough deliveries must have been killed.
     expect(deliveries - replays).toBeGreaterThanOrEqual(4 * RUNS);
     expect(killed).toBeGreaterThanOrEqual(KILLED_MIN * deliveries);
     if (process.env.VERBOSE) console.log({ deliveries, killed, replays });

@@ -1,5 +1,5 @@
-// The spans of the SDK's functions and of this package's, of the same calls in the same process, with
-// the real OpenTelemetry SDK. Prints them as JSON: [{ via, call, ...span }].
+// Makes the same calls through the SDK and through this package, in one process, with the real
+// OpenTelemetry SDK. Prints the spans as JSON: [{ via, call, ...span }].
 import { context, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
@@ -25,7 +25,7 @@ const workflow = { workflowId: 'workflow//./a//traced' };
 const apis = { sdk, hookline };
 const spans = [];
 
-/** Makes a call within a span of the app; notes the span that it left. */
+/** Makes a call within a span of the app; records the spans of the call. */
 async function note(via, call, work) {
   exporter.reset();
   const app = provider.getTracer('app');

@@ -1,4 +1,4 @@
-/** What the public types must refuse; compiled with the samples, without the SDK's types. */
+/** Code that the public types must refuse; compiled with the samples, without the SDK's types. */
 import createWorldByDefault, { createWorld, HookNotFoundError, resumeHook } from 'hookline';
 
 // @ts-expect-error a payload is not null: the page says NonNullable

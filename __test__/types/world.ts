@@ -1,4 +1,6 @@
-/** Compiled with the SDK installed: our World is one of its Worlds, and our functions are its own. */
+/**
+ * Compiled with the SDK installed: our World is one of its Worlds, and our functions are its own.
+ */
 import type * as api from '@workflow/core/runtime';
 import type { Hook as SdkHook, World as SdkWorld } from '@workflow/world';
 import {
@@ -26,7 +28,7 @@ getHookByToken satisfies typeof api.getHookByToken;
 // Our payload is NonNullable, as the page documents it; the SDK's type allows null too.
 resumeHook<object> satisfies typeof api.resumeHook<object>;
 
-// The run functions take what the SDK's take; a run is a class of its own on each side.
+// The run functions accept the same arguments as the SDK's; each side has its own class of runs.
 null as unknown as Parameters<typeof api.start> satisfies Parameters<typeof start>;
 getRun satisfies (...args: Parameters<typeof api.getRun>) => { runId: string };
 resumeWebhook satisfies typeof api.resumeWebhook;

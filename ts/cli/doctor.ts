@@ -26,7 +26,7 @@ const NODE_SUPPORTED = [20, 17, 0] as const;
 const NODE_AFTER_20 = [22, 3, 0] as const;
 /** If a message has been due for this long, nobody delivers it. */
 const LATE_MS = 60_000;
-/** A shorter log is no reason for questions. */
+/** A log of this size deserves a warning. */
 const LONG_LOG_BYTES = 64 * 1024 * 1024;
 /** The time limit for the app's answer. */
 const APP_ANSWERS_WITHIN_MS = 2000;
@@ -59,7 +59,7 @@ function report(print: Context['print'], findings: Finding[]): number {
       print.line(`${mark} ${bold(what)} ${found}`);
       if (fix) print.line(`    ${dim('→')} ${fix}`);
     }
-    print.line(problems === 0 ? `\n${good('No problems.')}` : `\n${bad(`${problems} to mend.`)}`);
+    print.line(problems === 0 ? `\n${good('No problems.')}` : `\n${bad(`${problems} to repair.`)}`);
   });
   return problems === 0 ? EXIT.done : EXIT.problems;
 }

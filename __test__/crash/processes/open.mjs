@@ -1,5 +1,4 @@
-// Opens a database, which does not exist yet, and prints a line when it has; then waits to be
-// killed.
+// Opens a database that does not exist yet, prints a line, and then waits to be killed.
 
 import { writeSync } from 'node:fs';
 import { createWorld } from 'hookline';

@@ -5,9 +5,9 @@
 // It prints, synchronously, so that the line is out before anything else can happen:
 //   ack <index of the token> <id>     the resume with this id has been acknowledged
 //   seen <runId> <n>                  a delivery has seen n payloads in the log of its run
-// With `works` it also delivers messages, to a handler that looks at the log as a replay does.
-// With `diesAt` it kills itself while its resume of that number is under way, with `diesAtAck` as soon
-// as it has printed so many acknowledgements: what it has printed must be on disk by then.
+// With `works` it also delivers messages, to a handler that reads the log as a replay does. With
+// `diesAt` it kills itself while its resume of that number is under way, with `diesAtAck` as soon
+// as it has printed this many acknowledgements. Everything that it has printed must be on disk.
 
 import { writeSync } from 'node:fs';
 import { createWorld, resumeHook } from 'hookline';

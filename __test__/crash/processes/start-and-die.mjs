@@ -1,10 +1,11 @@
-// Starts runs of the fixture workflow `echo`, and kills itself at a chosen moment of the last start.
+// Starts runs of the fixture workflow `echo`, and kills itself at a chosen moment of the last
+// start.
 //
 //   node start-and-die.mjs '{"before":3,"moment":"before"|"during"|"after","spinMs":0.4}'
 //
-// It prints `ack <runId>` for each start that was acknowledged, and `asked <runId>` for the last one,
-// before the engine is asked for it. `before`: it dies with the arguments serialized and nothing
-// asked. `during`: so long after the engine was asked, while that receives, writes, syncs or settles.
+// It prints `ack <runId>` for each start that was acknowledged, and `asked <runId>` for the last
+// one, before it calls the engine. `before`: it dies with the arguments serialized, before the
+// call. `during`: `spinMs` after the call, while the engine receives, writes, syncs or settles.
 // `after`: when the promise has resolved.
 
 import { readFileSync, writeSync } from 'node:fs';

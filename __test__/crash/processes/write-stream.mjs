@@ -2,9 +2,10 @@
 //
 //   node write-stream.mjs '{"life":n,"streams":[...],"ahead":n,"diesAtAck":n?}'
 //
-// For each stream it keeps `ahead` writes under way, some of one chunk and some of three, and prints
-// `ack <stream> <life>.<n>` for each chunk, synchronously, when its write has been acknowledged.
-// With `diesAtAck` it kills itself as soon as it has printed those of so many writes.
+// For each stream it keeps `ahead` writes under way, some of one chunk and some of three, and
+// prints `ack <stream> <life>.<n>` for each chunk, synchronously, when its write has been
+// acknowledged. With `diesAtAck` it kills itself as soon as it has printed the acknowledgements of
+// this many writes.
 
 import { writeSync } from 'node:fs';
 import { createWorld } from 'hookline';

@@ -9,7 +9,7 @@ import { getRun, start } from 'workflow/api';
 
 const bundles = process.env.BUNDLES;
 const require = createRequire(import.meta.url);
-// The handlers register with the World of this moment; those of the tests below use them too.
+// The handlers register with the present World; the Worlds of the tests below use them too.
 createTestWorld();
 require(`${bundles}/flow.js`);
 require(`${bundles}/step.js`);
