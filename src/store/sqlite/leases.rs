@@ -3,9 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::messages::{MESSAGES, delivery_of, message_columns, message_id};
+use super::transaction::Tx;
 use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::Lease;
+use crate::domain::queue::back_off::after_death_ms;
+use crate::domain::queue::settle::Outcome;
+use crate::entropy::fraction;
+use crate::error::WorldError;
 use crate::store::Admission;
 
 /// Whether the message still has this lease; one that has expired is there until somebody frees it.
@@ -86,8 +91,28 @@ pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
     connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
 }
 
+/// Frees the leases of an owner that has died; returns how many. A message whose owners go on dying
+/// waits longer and longer.
+pub(super) fn free_after_death(
+    tx: &mut Tx<'_>,
+    owner: &str,
+) -> std::result::Result<usize, WorldError> {
+    let deliveries = deliveries_of(tx.rows, owner)?;
+    for (delivery, attempt) in &deliveries {
+        match after_death_ms(*attempt, fraction()) {
+            0 => free(tx.rows, delivery.message_id)?,
+            delay_ms => {
+                let error = "the process that handled it has died".to_owned();
+                let outcome = Outcome::Release { delay_ms, error, reached: true };
+                tx.settle_delivery(delivery, outcome)?;
+            }
+        }
+    }
+    Ok(deliveries.len())
+}
+
 /// The deliveries of an owner, each with its attempt.
-pub(super) fn deliveries_of(connection: &Connection, owner: &str) -> Result<Vec<(Fence, i64)>> {
+fn deliveries_of(connection: &Connection, owner: &str) -> Result<Vec<(Fence, i64)>> {
     const DELIVERIES: &str = "SELECT message_id, lease_token, attempt FROM messages \
          WHERE lease_token IS NOT NULL AND lease_owner = ?";
     let delivery_of = |row: &Row<'_>| {

@@ -93,10 +93,9 @@ use crate::domain::id::{
 };
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::queue::back_off::after_death_ms;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
-use crate::entropy::{self, Entropy};
+use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 
 /// Threads that serve replays; and as many that serve lists, for which no replay waits.
@@ -435,17 +434,7 @@ impl Store for SqliteStore {
                 if owners.is_alive(&owner) {
                     continue;
                 }
-                for (delivery, attempt) in leases::deliveries_of(tx.rows, &owner)? {
-                    match after_death_ms(attempt, entropy::fraction()) {
-                        0 => leases::free(tx.rows, delivery.message_id)?,
-                        delay_ms => {
-                            let error = "the process that handled it has died".to_owned();
-                            let outcome = Outcome::Release { delay_ms, error, reached: true };
-                            tx.settle_delivery(&delivery, outcome)?;
-                        }
-                    }
-                    freed += 1;
-                }
+                freed += leases::free_after_death(tx, &owner)?;
                 dead.push(owner);
             }
             tx.news.queue |= freed > 0;
