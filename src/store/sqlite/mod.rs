@@ -64,6 +64,7 @@ use rusqlite::Connection;
 pub use file_id::FileId;
 pub use guard::Guard;
 pub use host::Host;
+pub use log::LOG_BYTES_MAX;
 pub use open::Location;
 
 use self::guard::HeldFiles;
@@ -121,9 +122,6 @@ pub struct SqliteOptions {
     /// writes are refused with `Throttled`. [`LOG_BYTES_MAX`] outside of tests.
     pub log_bytes_max: i64,
 }
-
-/// As long as a log may become: some minutes of full load beside a reader that does not end.
-pub const LOG_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
 
 /// A World's database in one SQLite file.
 pub struct SqliteStore {

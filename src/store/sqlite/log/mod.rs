@@ -22,6 +22,8 @@ pub(super) use mending::{is_marked_doubtful, mend};
 use super::resolve::beside;
 use crate::error::{ErrorKind, WorldError};
 
+/// As long as a log may become: some minutes of full load beside a reader that does not end.
+pub const LOG_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
 /// A page and what stands before it in the log.
 const FRAME_BYTES: i64 = 4096 + 24;
 
