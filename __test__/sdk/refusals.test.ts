@@ -73,7 +73,9 @@ describe.each(['direct', 'http'])('by delivery %s', (delivery) => {
 
   test('a step that is to be tried again at no date fails, and its workflow is told why', async () => {
     const runId = await app.start('refusedRetry');
-    expect(await app.result(runId)).toMatch(/^told: The retryAfter of a RetryableError .* must be a valid date/);
+    expect(await app.result(runId)).toMatch(
+      /^told: The retryAfter of a RetryableError .* must be a valid date/,
+    );
     expect(await app.ask('replays', { name: 'neverAgain' })).toBe(1);
   });
 
