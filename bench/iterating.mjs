@@ -89,11 +89,13 @@ async function serve() {
   console.log = () => {};
   const require = createRequire(import.meta.url);
   for (const bundle of ['flow.js', 'step.js']) require(join(bundles, bundle));
-  const { start } = await import('workflow/api');
-  const { resumeHook } = await import(process.env.ITERATING_CHILD);
+  const sdk = await import('workflow/api');
   const { getWorld } = await import('workflow/runtime');
-  const build = pathToFileURL(process.env.WORKFLOW_TARGET_WORLD).href;
-  const { waitForHook } = (await import(build)).default;
+  // By its path: by its name it would be this build in both processes.
+  const { default: ours } = await import(pathToFileURL(process.env.WORKFLOW_TARGET_WORLD).href);
+  const { resumeHook } = process.env.ITERATING_CHILD === 'hookline' ? ours : sdk;
+  const { start } = sdk;
+  const { waitForHook } = ours;
   const { workflows } = JSON.parse(readFileSync(join(bundles, 'manifest.json'), 'utf8'));
   const [, workflow] = Object.values(workflows)
     .flatMap(Object.entries)
