@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hookline::board::{Board, TailSlice, WaiterId};
+use hookline::board::{Awaited, Board, TailSlice, WaiterId};
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{CommitListener, CommitNews, Completion, Found, StreamRead, StreamSlice};
 
@@ -52,6 +52,10 @@ impl Looks {
     #[track_caller]
     fn has_none(&self) {
         assert!(self.under_way.lock().expect("nobody panics with it").is_empty());
+    }
+
+    fn take(&self) -> Vec<Look> {
+        std::mem::take(&mut *self.under_way.lock().expect("nobody panics with it"))
     }
 
     fn watchers(&self) -> i64 {
@@ -250,23 +254,28 @@ fn nobody_watches_other_processes_when_all_reads_have_ended() {
 }
 
 #[test]
-fn a_commit_of_another_process_is_one_look_for_all_reads_that_wait() {
+fn a_commit_of_another_process_makes_few_looks_for_many_reads_and_no_more_until_they_end() {
+    const READS: usize = 200;
+    const LOOKS: usize = READS.div_ceil(StreamRead::IN_ONE_LOOK);
     let stream = Stream::fresh();
-    let reads: Vec<_> =
-        (0..200).map(|number| stream.read_as(reader(number), &format!("s{number}"), 0)).collect();
-    let looks = std::mem::take(&mut *stream.looks.under_way.lock().expect("nobody panics with it"));
-    assert_eq!(looks.len(), 200);
+    let read = |number| stream.read_as(reader(number), &format!("s{number}"), 0);
+    let reads: Vec<_> = (0..READS as u32).map(read).collect();
+    let looks = stream.looks.take();
+    assert_eq!(looks.len(), READS);
     looks.into_iter().for_each(|look| look.finds(slice(0, &[])));
     stream.commits_elsewhere();
     stream.commits_elsewhere();
-    let look = stream.looks.only();
-    assert_eq!(look.reads.len(), 200);
-    look.done.settle(Ok(Vec::new()));
-    // One commit came during that look, or more.
-    let look = stream.looks.only();
-    assert_eq!(look.reads.len(), 200);
-    let found = look.reads.iter().map(|read| (read.clone(), Ok(slice(0, &["a"])))).collect();
-    look.done.settle(Ok(found));
+    let looks = stream.looks.take();
+    assert_eq!(looks.len(), LOOKS);
+    assert_eq!(looks.iter().map(|look| look.reads.len()).sum::<usize>(), READS);
+    looks.into_iter().for_each(|look| look.done.settle(Ok(Vec::new())));
+    // One commit came during those looks.
+    let looks = stream.looks.take();
+    assert_eq!(looks.len(), LOOKS);
+    for look in looks {
+        let found = look.reads.iter().map(|read| (read.clone(), Ok(slice(0, &["a"])))).collect();
+        look.done.settle(Ok(found));
+    }
     assert!(reads.iter().all(|read| texts(read) == (vec!["a".into()], 1)));
     stream.commits_elsewhere();
     stream.looks.has_none();
@@ -305,7 +314,7 @@ fn a_stream_that_cannot_be_read_fails_its_own_readers_and_no_others() {
     stream.commits_elsewhere();
     let damaged = || WorldError::new(ErrorKind::Corrupt, "damaged");
     stream.looks.only().done.settle(Err(damaged()));
-    let alone = std::mem::take(&mut *stream.looks.under_way.lock().expect("nobody panics with it"));
+    let alone = stream.looks.take();
     assert_eq!(alone.len(), 2, "each is looked for alone");
     for look in alone {
         match look.reads[0].name.as_str() {

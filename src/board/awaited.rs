@@ -72,6 +72,8 @@ impl Awaited for StreamRead {
     type Topic = String;
     type Seen = StreamSlice;
     type Answer = TailSlice;
+    /// A slice may be large, and the first reader need not wait for the last one's.
+    const IN_ONE_LOOK: usize = 16;
 
     fn topic(&self) -> &String {
         &self.name
@@ -102,6 +104,7 @@ impl Awaited for RunId {
     type Topic = Self;
     type Seen = RunView;
     type Answer = Option<RunView>;
+    const IN_ONE_LOOK: usize = 1000;
 
     fn topic(&self) -> &Self {
         self
@@ -124,6 +127,7 @@ impl Awaited for HookToken {
     type Topic = Self;
     type Seen = HookView;
     type Answer = Option<HookView>;
+    const IN_ONE_LOOK: usize = 1000;
 
     fn topic(&self) -> &Self {
         self

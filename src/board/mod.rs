@@ -42,6 +42,8 @@ pub trait Awaited: Clone + Eq + Hash + Send + 'static {
     type Seen: Clone + Send + 'static;
     /// What the waiter gets.
     type Answer: Send + 'static;
+    /// How many are looked for in one read of the store. All of a look get their answers at its end.
+    const IN_ONE_LOOK: usize;
 
     /// The topic, which stays the same while somebody waits.
     fn topic(&self) -> &Self::Topic;
@@ -135,7 +137,7 @@ impl<A: Awaited> Board<A> {
             }
             state.by_topic.entry(awaited.topic().clone()).or_default().insert(id);
             state.waiters.insert(id, Waiter { awaited, stage: Stage::Waits, done });
-            state.begin(vec![id])
+            state.begin(&[id])
         };
         self.look(look);
     }
@@ -177,11 +179,12 @@ impl<A: Awaited> Board<A> {
         left.into_iter().for_each(|(done, outcome)| done.settle(outcome));
     }
 
-    fn look(self: &Arc<Self>, look: Option<Look<A>>) {
-        let Some(look) = look else { return };
-        let board = Arc::clone(self);
-        let asked = look.asked.keys().cloned().collect();
-        (self.look_for)(asked, Completion::new(move |found| board.found(look, found)));
+    fn look(self: &Arc<Self>, looks: Vec<Look<A>>) {
+        for look in looks {
+            let board = Arc::clone(self);
+            let asked = look.asked.keys().cloned().collect();
+            (self.look_for)(asked, Completion::new(move |found| board.found(look, found)));
+        }
     }
 
     fn found(self: &Arc<Self>, look: Look<A>, found: Result<Looked<A>, WorldError>) {
@@ -194,7 +197,7 @@ impl<A: Awaited> Board<A> {
         };
         let fails = |seen: &Result<A::Seen, WorldError>| seen.as_ref().is_err_and(may_pass);
         let repeats = found.iter().any(|(_, seen)| fails(seen)) && self.look_later();
-        let mut next = None;
+        let mut next = Vec::new();
         self.leave(|state| {
             let mut left = Vec::new();
             for (awaited, seen) in found {
@@ -216,9 +219,8 @@ impl<A: Awaited> Board<A> {
     /// One that cannot be read is in the way of no other.
     fn look_alone(self: &Arc<Self>, look: Look<A>) {
         let Look { number, asked } = look;
-        for (awaited, ids) in asked {
-            self.look(Some(Look { number, asked: HashMap::from([(awaited, ids)]) }));
-        }
+        let alone = |(awaited, ids)| Look { number, asked: HashMap::from([(awaited, ids)]) };
+        self.look(asked.into_iter().map(alone).collect());
     }
 
     /// Looks for everything a little later; `false` when nothing can be done later. One thread for all
@@ -244,8 +246,8 @@ impl<A: Awaited> Board<A> {
     fn look_for_all(self: &Arc<Self>) {
         let look = {
             let mut state = lock(&self.state);
-            let ids = state.waiters.keys().copied().collect();
-            state.begin(ids)
+            let ids: Vec<WaiterId> = state.waiters.keys().copied().collect();
+            state.begin(&ids)
         };
         self.look(look);
     }
@@ -267,26 +269,30 @@ impl<A: Awaited> CommitListener for Board<A> {
         let look = {
             let mut state = lock(&self.state);
             let concerned = topics.iter().filter_map(|topic| state.by_topic.get(topic));
-            let ids = concerned.flatten().copied().collect();
-            state.begin(ids)
+            let ids: Vec<WaiterId> = concerned.flatten().copied().collect();
+            state.begin(&ids)
         };
         self.look(look);
     }
 }
 
 impl<A: Awaited> State<A> {
-    /// Begins one look for these waiters, but for those that the board looks for already: it looks for
-    /// them again afterwards.
-    fn begin(&mut self, ids: Vec<WaiterId>) -> Option<Look<A>> {
+    /// Begins looks for these waiters, but for those that the board looks for already: it looks for them
+    /// again afterwards.
+    fn begin(&mut self, ids: &[WaiterId]) -> Vec<Look<A>> {
         self.last_look += 1;
         let number = self.last_look;
-        let mut asked: HashMap<A, Vec<WaiterId>> = HashMap::new();
+        let mut looks: Vec<Look<A>> = Vec::new();
         for id in ids {
-            let Some(waiter) = self.waiters.get_mut(&id) else { continue };
+            let Some(waiter) = self.waiters.get_mut(id) else { continue };
             match waiter.stage {
                 Stage::Waits => {
                     waiter.stage = Stage::LookedFor { look: number, again: false };
-                    asked.entry(waiter.awaited.clone()).or_default().push(id);
+                    let awaited = waiter.awaited.clone();
+                    match looks.last_mut().filter(|look| look.asked.len() < A::IN_ONE_LOOK) {
+                        Some(look) => look.asked.entry(awaited).or_default().push(*id),
+                        None => looks.push(Look { number, asked: [(awaited, vec![*id])].into() }),
+                    }
                 }
                 // A commit may name a topic twice.
                 Stage::LookedFor { look, .. } if look == number => {}
@@ -295,7 +301,7 @@ impl<A: Awaited> State<A> {
                 }
             }
         }
-        (!asked.is_empty()).then_some(Look { number, asked })
+        looks
     }
 
     /// Gives what a look has found to a waiter that it was made for; `None` when that waits on.
@@ -315,7 +321,7 @@ impl<A: Awaited> State<A> {
 
     /// Whoever got nothing from a look waits on; begins the look for those that a commit has concerned
     /// meanwhile.
-    fn wait_on(&mut self, look: Look<A>) -> Option<Look<A>> {
+    fn wait_on(&mut self, look: Look<A>) -> Vec<Look<A>> {
         let mut again = Vec::new();
         for id in look.asked.into_values().flatten() {
             let waiter = self.waiters.get_mut(&id).filter(|waiter| waiter.is_in(look.number));
@@ -325,7 +331,7 @@ impl<A: Awaited> State<A> {
             }
             waiter.stage = Stage::Waits;
         }
-        self.begin(again)
+        self.begin(&again)
     }
 
     fn take(&mut self, id: WaiterId) -> Option<Waiter<A>> {

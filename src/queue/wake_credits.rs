@@ -4,6 +4,12 @@
 //! Our event wrote that wake-up in its own transaction, so the second call is a duplicate: it is
 //! answered with the message that exists. Were it enqueued, a run that was replayed in between would
 //! be replayed once more for nothing.
+//!
+//! What that brings: a hook that is resumed by the SDK's own `resumeHook`, one resume at a time, costs 0.81 of
+//! the processor time (0.72 to 0.95) and 0.81 of the time that it costs without credits, because 0.85 as
+//! many replays run. With 32 and 128 runs in flight no gain can be measured, and none for `resumeHook` of
+//! this package, which makes one call. Measured by `node bench/iterating.mjs OTHER_CHECKOUT` beside
+//! a build whose `Engine::append_event` grants none; 5 rounds, 2 cores.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

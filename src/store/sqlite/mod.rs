@@ -523,11 +523,7 @@ impl Store for SqliteStore {
     ) {
         self.replays.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
-            let found = |read: StreamRead| {
-                let slice = streams::slice(&view, &read.name, read.from, read.limit)?;
-                Ok((read, Ok(slice)))
-            };
-            reads.into_iter().map(found).collect()
+            Ok(streams::slices(&view, reads)?)
         });
     }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 use super::checksum::{self, Check, Table};
 use super::long_values::{self, Stored};
 use crate::domain::id::RunId;
-use crate::store::StreamSlice;
+use crate::store::{Found, StreamRead, StreamSlice};
 
 static STREAMS: Table = Table { name: "streams", columns: 6, key: &[1] };
 static CHUNKS: Table = Table { name: "chunks", columns: 3, key: &[0, 1] };
@@ -153,13 +153,20 @@ pub(super) fn close(
     }
 }
 
-/// A negative `from` counts from the end and stops at the start.
-pub(super) fn slice(
+/// What each read finds.
+pub(super) fn slices(
     connection: &Connection,
-    name: &str,
-    from: i64,
-    limit: usize,
-) -> Result<StreamSlice> {
+    reads: Vec<StreamRead>,
+) -> Result<Found<StreamRead, StreamSlice>> {
+    let found = |read: StreamRead| {
+        let slice = slice(connection, &read.name, read.from, read.limit)?;
+        Ok((read, Ok(slice)))
+    };
+    reads.into_iter().map(found).collect()
+}
+
+/// A negative `from` counts from the end and stops at the start.
+fn slice(connection: &Connection, name: &str, from: i64, limit: usize) -> Result<StreamSlice> {
     const SLICE: &str = concat!(
         select_chunks!(),
         " WHERE stream_number = ? AND chunk_index >= ? ORDER BY chunk_index LIMIT ?"
