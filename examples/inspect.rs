@@ -56,8 +56,9 @@ fn attempts(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
 /// The payloads of `hook_received`, by run, in the order of the log.
 fn received(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Vec<String>>> {
     let mut statement = connection.prepare(
-        "SELECT run_id, payload FROM events WHERE event_type = 'hook_received' \
-         ORDER BY run_id, position",
+        "SELECT run_id, coalesce(payload, \
+           (SELECT bytes FROM long_values WHERE number = payload_number)) \
+         FROM events WHERE event_type = 'hook_received' ORDER BY run_id, position",
     )?;
     let mut rows = statement.query([])?;
     let mut by_run: BTreeMap<String, Vec<String>> = BTreeMap::new();
