@@ -8,7 +8,7 @@
 import type { CryptoKey, Hook, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
-import { type NativeWorld, settled } from '../native/binding';
+import { type NativeWorld, pointRead, settled } from '../native/binding';
 import { HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
 import { encodePayload } from '../native/requests';
@@ -76,7 +76,7 @@ export async function getHookByToken(token: string): Promise<Hook> {
   const engine = currentEngine();
   const native = await engine.look();
   // The run is not loaded, because a hook cannot outlive its run in this World.
-  const { json, bytes } = await settled<{ hook: NativeRecord }>(native.getHookByToken(token));
+  const { json, bytes } = await pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
   return hydrated(toHook(json.hook, bytes), engine);
 }
 
@@ -172,7 +172,7 @@ export async function resumeTarget(
 
 /** The live hook with a token, its metadata as stored, and its run: a point read. */
 export async function findByToken(native: NativeWorld, token: string): Promise<Target> {
-  const { json, bytes } = await settled<{ hook: NativeRecord; run: Target['run'] }>(
+  const { json, bytes } = await pointRead<{ hook: NativeRecord; run: Target['run'] }>(
     native.hookForResume(token),
   );
   return { hook: toHook(json.hook, bytes), run: json.run };
@@ -190,7 +190,7 @@ export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): P
 // For a hook object the hook itself is not looked up: the call returns the caller's object, and the
 // atomic operation notices when the hook is gone.
 async function findRunOf(native: NativeWorld, hook: Hook): Promise<Target> {
-  const { json } = await settled<{ run: Target['run'] }>(native.runForResume(hook.runId));
+  const { json } = await pointRead<{ run: Target['run'] }>(native.runForResume(hook.runId));
   return { hook, run: json.run };
 }
 

@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Hook } from '../../index';
-import { type NativeWorld, settled } from '../native/binding';
+import { type NativeWorld, pointRead } from '../native/binding';
 import { type NativeRecord, toHook } from '../native/records';
 import { serializedForDigest } from '../sdk/serialize';
 import { IDEMPOTENCY_WINDOW_MS } from './limits';
@@ -63,7 +63,7 @@ export async function hookOfEarlierResume(
   native: NativeWorld,
   key: ResumeKey,
 ): Promise<Hook | undefined> {
-  const { json, bytes } = await settled<{ hook: NativeRecord } | undefined>(
+  const { json, bytes } = await pointRead<{ hook: NativeRecord } | undefined>(
     native.earlierResume(JSON.stringify(key)),
   );
   return json && toHook(json.hook, bytes);

@@ -14,7 +14,7 @@ import type {
 } from '../../index';
 import { runEnd } from '../engine/awaiting';
 import type { Engine } from '../engine/engine';
-import { settled } from '../native/binding';
+import { pointRead, settled } from '../native/binding';
 import {
   invalid,
   WorkflowRunCancelledError,
@@ -115,7 +115,7 @@ export class Run<TResult> implements PublicRun<TResult> {
   /** The run without its payloads: a point read. */
   async #read(): Promise<WorkflowRun> {
     const native = await this.#engine().look();
-    const { json, bytes } = await settled<{ run: NativeRecord }>(native.runForResume(this.runId));
+    const { json, bytes } = await pointRead<{ run: NativeRecord }>(native.runForResume(this.runId));
     return toRun(json.run, bytes, false);
   }
 

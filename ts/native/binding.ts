@@ -163,8 +163,13 @@ export function answerOf<T>(reply: NativeReply): Answer<T> {
 }
 
 /** Awaits a native operation; see {@link answerOf}. */
-export async function settled<T = undefined>(reply: PointRead): Promise<Answer<T>> {
+export async function settled<T = undefined>(reply: Promise<NativeReply>): Promise<Answer<T>> {
   return answerOf<T>(await reply);
+}
+
+/** To be awaited: what a point read answers; see {@link answerOf}. */
+export function pointRead<T = undefined>(reply: PointRead): Answer<T> | Promise<Answer<T>> {
+  return 'then' in reply ? settled<T>(reply) : answerOf<T>(reply);
 }
 
 let binding: NativeBinding | undefined;

@@ -1,7 +1,7 @@
 /** The encryption keys of runs, as the World derives them. */
 import type { CryptoKey, WorkflowRun, World } from '../../index';
 import type { Engine } from '../engine/engine';
-import { settled } from '../native/binding';
+import { pointRead } from '../native/binding';
 import { invalid } from '../native/errors';
 import { copyBytes } from '../native/json';
 import { importKey } from '../sdk/serialize';
@@ -22,7 +22,7 @@ async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | un
   // Without a key ring nothing is encrypted, so the database need not be opened.
   if (engine.config().encryptionKeys === undefined) return undefined;
   const native = await engine.look();
-  const { bytes } = await settled(native.runKey(runId));
+  const { bytes } = await pointRead(native.runKey(runId));
   return bytes.length > 0 ? copyBytes(bytes) : undefined;
 }
 

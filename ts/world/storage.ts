@@ -13,7 +13,7 @@ import { checkTimeout, runEnd } from '../engine/awaiting';
 import { maxEvents } from '../engine/config';
 import { fenceOf } from '../engine/delivery';
 import type { Engine } from '../engine/engine';
-import { type NativeReply, type NativeWorld, settled } from '../native/binding';
+import { type NativeReply, type NativeWorld, pointRead, settled } from '../native/binding';
 import {
   type NativeRecord,
   PAYLOAD_FIELDS,
@@ -154,7 +154,7 @@ function hooks(engine: Engine, read: Reads) {
     async getByToken(token: string, params?: ReadOptions) {
       text('token', token);
       const native = await engine.look();
-      const { json, bytes } = await settled<{ hook: NativeRecord }>(native.getHookByToken(token));
+      const { json, bytes } = await pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
       return toHook(json.hook, bytes, wantsData(params));
     },
     async list(params?: ListParams<{ runId?: string }>) {
