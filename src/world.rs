@@ -15,7 +15,6 @@ use crate::domain::fence::Fence;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose};
 use crate::domain::resume_key::ResumeKey;
-use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -33,7 +32,7 @@ use crate::store::sqlite::{
     FileId, Guard, Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore,
 };
 use crate::store::upkeep::Upkeep;
-use crate::store::{Completion, EventReply, QueueDepth, Store};
+use crate::store::{Completion, EventReply, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
@@ -247,25 +246,21 @@ impl Engine {
     }
 
     /// The key that the SDK encrypts a run's values with; that of a run which is not there yet is the
-    /// one that it will have. `None` for a run whose values are plain. Settles with
-    /// `EncryptionKeyMissing`, which names the key; a point read.
-    pub fn run_key(&self, run_id: RunId, done: Completion<Option<RunKey>>) {
-        let Some(ring) = self.config.encryption_keys.clone() else { return done.settle(Ok(None)) };
-        let named = run_id.clone();
-        let found = Completion::new(move |run: Result<Run, WorldError>| {
-            done.settle(match run {
-                Ok(run) => {
-                    let key_id = run.encryption_key_id.as_deref();
-                    let key = key_id.map(|key_id| ring.key(key_id)).transpose();
-                    key.map(|key| key.map(|key| key.run_key(&run.run_id)))
-                }
-                Err(error) if error.kind == ErrorKind::RunNotFound => {
-                    Ok(Some(ring.newest().run_key(&named)))
-                }
-                Err(error) => Err(error),
-            });
-        });
-        self.store.run_by_id(&run_id, found);
+    /// one that it will have. `None` for a run whose values are plain. `EncryptionKeyMissing` names the
+    /// key.
+    pub fn run_key(&self, run_id: RunId) -> Read<Option<RunKey>> {
+        let Some(ring) = self.config.encryption_keys.clone() else { return Read::Now(Ok(None)) };
+        self.store.run_by_id(&run_id).map(move |run| match run {
+            Ok(run) => {
+                let key_id = run.encryption_key_id.as_deref();
+                let key = key_id.map(|key_id| ring.key(key_id)).transpose()?;
+                Ok(key.map(|key| key.run_key(&run.run_id)))
+            }
+            Err(error) if error.kind == ErrorKind::RunNotFound => {
+                Ok(Some(ring.newest().run_key(&run_id)))
+            }
+            Err(error) => Err(error),
+        })
     }
 
     /// Appends an event for the SDK, which will ask for the wake-up in a second call where the event

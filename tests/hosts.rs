@@ -181,7 +181,7 @@ fn a_second_host_neither_writes_nor_reads_while_the_first_may_live_and_follows_w
     let second = open_on(&path, "second").expect("the last one has left");
     start_run(&second, 1).expect("it writes");
     assert!(
-        settled(|done| second.run_by_id(&run_id(1001), done)).is_ok(),
+        settled(|done| second.run_by_id(&run_id(1001)).settle(done)).is_ok(),
         "what the first host wrote is there"
     );
 }
@@ -204,7 +204,7 @@ fn a_host_that_comes_back_after_another_has_followed_writes_nothing_more() {
     }
     start_run(&second, 1).expect("the second one writes");
     assert_eq!(
-        settled(|done| second.run_by_id(&run_id(1002), done)).unwrap_err().kind,
+        settled(|done| second.run_by_id(&run_id(1002)).settle(done)).unwrap_err().kind,
         ErrorKind::RunNotFound
     );
     first.close();

@@ -225,11 +225,11 @@ fn a_rotated_ring_opens_the_old_and_seals_with_the_new() {
     let place = Place::fresh();
     write_everything(&place.open(&key_ring(&[("old", 1)]), TokensAtRest::Sealed).unwrap());
     let store = place.open(&key_ring(&[("new", 2), ("old", 1)]), TokensAtRest::Sealed).unwrap();
-    let run = settled(|done| store.run_by_id(&run_id(1), done)).unwrap();
+    let run = settled(|done| store.run_by_id(&run_id(1)).settle(done)).unwrap();
     assert_eq!(run.encryption_key_id.as_deref(), Some("old"));
     assert_eq!(run.error.unwrap().message, "canary-message-run");
     does(&store, 2, EventBody::RunCreated(creation()));
-    let run = settled(|done| store.run_by_id(&run_id(2), done)).unwrap();
+    let run = settled(|done| store.run_by_id(&run_id(2)).settle(done)).unwrap();
     assert_eq!(run.encryption_key_id.as_deref(), Some("new"));
 }
 
@@ -242,7 +242,8 @@ fn a_sealed_token_is_found_after_its_master_key_was_rotated_away() {
     append(&store, EventRequest { payload: None, ..without_metadata }).unwrap();
     drop(place.open(&key_ring(&[("new", 2), ("old", 1)]), TokensAtRest::Sealed).unwrap());
     let store = place.open(&key_ring(&[("new", 2)]), TokensAtRest::Sealed).unwrap();
-    let found = settled(|done| store.hook_and_run_by_token(&HookToken::new("canary-token"), done));
+    let found =
+        settled(|done| store.hook_and_run_by_token(&HookToken::new("canary-token")).settle(done));
     assert_eq!(found.unwrap().0.hook.token.expose(), "canary-token");
     append(&store, received("canary-token")).unwrap();
 }
@@ -320,7 +321,7 @@ fn what_was_written_before_there_was_a_ring_stays_readable() {
     let place = Place::fresh();
     write_everything(&open_file(&place.path(), &place.clock).unwrap());
     let store = place.open(&key_ring(&[("a", 1)]), TokensAtRest::Sealed).unwrap();
-    let run = settled(|done| store.run_by_id(&run_id(1), done)).unwrap();
+    let run = settled(|done| store.run_by_id(&run_id(1)).settle(done)).unwrap();
     assert_eq!(run.encryption_key_id, None);
     assert_eq!(run.error.unwrap().message, "canary-message-run");
     let slice = settled(|done| store.stream_slice("s".into(), 0, 9, done)).unwrap();
@@ -356,7 +357,7 @@ fn while_a_key_is_rotated_a_process_with_the_old_ring_may_start() {
     let store = place.open(&key_ring(&[("old", 1)]), TokensAtRest::Sealed).unwrap();
     does(&store, 2, EventBody::RunCreated(creation()));
     let other = place.open(&rotated, TokensAtRest::Sealed).unwrap();
-    let run = settled(|done| other.run_by_id(&run_id(2), done)).unwrap();
+    let run = settled(|done| other.run_by_id(&run_id(2)).settle(done)).unwrap();
     assert_eq!(run.encryption_key_id.as_deref(), Some("old"));
 }
 
@@ -374,11 +375,13 @@ fn a_hook_is_found_and_resumed_when_the_setting_of_tokens_has_changed() {
         with_hook(&place.open(&ring, before).unwrap());
         let store = place.open(&ring, after).unwrap();
         let found =
-            settled(|done| store.hook_by_token(&HookToken::new("canary-token"), done)).unwrap();
-        assert_eq!(found.hook.token.expose(), "canary-token");
-        let (found, run) =
-            settled(|done| store.hook_and_run_by_token(&HookToken::new("canary-token"), done))
+            settled(|done| store.hook_by_token(&HookToken::new("canary-token")).settle(done))
                 .unwrap();
+        assert_eq!(found.hook.token.expose(), "canary-token");
+        let (found, run) = settled(|done| {
+            store.hook_and_run_by_token(&HookToken::new("canary-token")).settle(done)
+        })
+        .unwrap();
         assert_eq!((found.hook.token.expose(), &run.run_id), ("canary-token", &run_id(1)));
         let live = settled(|done| store.live_hooks(vec![HookToken::new("canary-token")], done));
         assert_eq!(live.unwrap()[0].0, HookToken::new("canary-token"));
@@ -411,7 +414,8 @@ fn a_token_names_one_live_hook_also_when_the_setting_of_tokens_has_changed() {
 fn an_unknown_token_is_told_back_as_the_caller_wrote_it() {
     let place = Place::fresh();
     let store = place.open(&key_ring(&[("a", 1)]), TokensAtRest::Sealed).unwrap();
-    let error = settled(|done| store.hook_by_token(&HookToken::new("guess"), done)).unwrap_err();
+    let error =
+        settled(|done| store.hook_by_token(&HookToken::new("guess")).settle(done)).unwrap_err();
     assert_eq!(error.details["token"], "guess");
 }
 
@@ -432,7 +436,8 @@ fn a_sealed_token_that_was_read_from_the_file_does_not_resume() {
     let stolen = &stored[..length];
     for tokens in [TokensAtRest::Sealed, TokensAtRest::Plain] {
         let store = place.open(&ring, tokens).unwrap();
-        let error = settled(|done| store.hook_by_token(&HookToken::new(stolen), done)).unwrap_err();
+        let error =
+            settled(|done| store.hook_by_token(&HookToken::new(stolen)).settle(done)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::HookNotFound);
         let error = append(&store, received(stolen)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::HookNotFound);
@@ -450,7 +455,7 @@ fn two_processes_that_open_a_fresh_database_at_once_agree_on_its_token_key() {
     });
     with_hook(&stores[0]);
     for store in &stores {
-        settled(|done| store.hook_by_token(&HookToken::new("canary-token"), done)).unwrap();
+        settled(|done| store.hook_by_token(&HookToken::new("canary-token")).settle(done)).unwrap();
     }
 }
 

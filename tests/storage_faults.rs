@@ -188,7 +188,7 @@ fn a_process_of_an_older_version_stops_when_a_newer_one_migrates_the_open_file()
     clock.set(NOW_MS + 1000);
     assert_eq!(log_length(&store).expect_err("a list").kind, ErrorKind::NewerDatabase);
     assert_eq!(
-        settled(|done| store.run_by_id(&run_id(1), done)).expect_err("a run").kind,
+        settled(|done| store.run_by_id(&run_id(1)).settle(done)).expect_err("a run").kind,
         ErrorKind::NewerDatabase
     );
 }
@@ -237,7 +237,7 @@ fn a_damaged_page_is_corrupt_and_everything_else_goes_on() {
         assert!(error.message.contains("damaged"), "{error}");
         assert_eq!(error.details["path"], path.display().to_string());
     }
-    assert!(settled(|done| store.run_by_id(&run_id(1), done)).is_ok());
+    assert!(settled(|done| store.run_by_id(&run_id(1)).settle(done)).is_ok());
     assert!(settled(|done| store.enqueue(step_message("a"), 0, done)).is_ok());
 }
 

@@ -152,7 +152,10 @@ fn faults_of(world: &World) -> Vec<(&'static str, WorldError)> {
         ("a resume", resume(world).err()),
         ("an enqueue", settled(|done| store.enqueue(step_message("x"), 0, done)).err()),
         ("a claim", settled(|done| store.claim(request, done)).err()),
-        ("a point read", settled(|done| store.hook_by_token(&HookToken::new("token"), done)).err()),
+        (
+            "a point read",
+            settled(|done| store.hook_by_token(&HookToken::new("token")).settle(done)).err(),
+        ),
         ("a list", settled(|done| store.streams_of_run(run_id(1), done)).err()),
     ];
     let told = |(what, fault): (&'static str, Option<WorldError>)| {
@@ -221,10 +224,10 @@ fn a_reading_store_refuses_when_its_database_was_replaced() {
     let world = with_hook();
     let reading = options(Location::File(world.path()), &world.clock);
     let reader = SqliteStore::open_to_read(reading).expect("it opens to read");
-    assert!(settled(|done| reader.hook_by_token(&HookToken::new("token"), done)).is_ok());
+    assert!(settled(|done| reader.hook_by_token(&HookToken::new("token")).settle(done)).is_ok());
     fs::remove_file(world.path()).expect("it is removed");
     world.clock.set(world.clock_ms() + 1000);
-    let fault = settled(|done| reader.hook_by_token(&HookToken::new("token"), done))
+    let fault = settled(|done| reader.hook_by_token(&HookToken::new("token")).settle(done))
         .expect_err("it has gone");
     assert_eq!((fault.kind, fault.is_final), (ErrorKind::Io, true), "{fault}");
     let fault = settled(|done| reader.streams_of_run(run_id(1), done)).expect_err("it has gone");
@@ -295,7 +298,7 @@ fn two_links_to_one_file_are_one_database_within_a_process() {
     assert_eq!(world.log_types(1).last(), Some(&"hook_received"));
     let reading = options(Location::File(linked.clone()), &world.clock);
     let reader = SqliteStore::open_to_read(reading).expect("it opens to read");
-    assert!(settled(|done| reader.hook_by_token(&HookToken::new("token"), done)).is_ok());
+    assert!(settled(|done| reader.hook_by_token(&HookToken::new("token")).settle(done)).is_ok());
     for end in ["-wal", "-shm", "-owners"] {
         assert!(!beside(&linked, end).exists(), "{end}");
     }
@@ -422,6 +425,6 @@ fn a_folder_that_is_mounted_twice_is_one_and_a_file_that_is_mounted_alone_is_ref
     let (device, inode) = fs::metadata(&file).map(|file| (file.dev(), file.ino())).expect("a file");
     assert_eq!(fs::metadata(world.path()).map(|f| (f.dev(), f.ino())).ok(), Some((device, inode)));
     let other = open_file(&file, &world.clock).expect("this process knows it");
-    assert!(settled(|done| other.hook_by_token(&HookToken::new("token"), done)).is_ok());
+    assert!(settled(|done| other.hook_by_token(&HookToken::new("token")).settle(done)).is_ok());
     assert!(!beside(&file, "-wal").exists());
 }

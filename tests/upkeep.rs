@@ -53,7 +53,7 @@ fn import_waiting_run(store: &SqliteStore, run: u64, token: &str) -> Result<(), 
 fn an_imported_run_waits_for_its_hook_and_is_woken_once() {
     let Place { folder: _folder, store } = place();
     import_waiting_run(&store, 1, "token").expect("it is imported");
-    let hook = settled(|done| store.hook_by_token(&HookToken::new("token"), done))
+    let hook = settled(|done| store.hook_by_token(&HookToken::new("token")).settle(done))
         .expect("the hook lives");
     assert_eq!(hook.hook.created_at_ms, NOW_MS - 1000);
     let outlook = settled(|done| store.outlook(run_id(1), done)).expect("it is read");

@@ -11,7 +11,8 @@ use super::requests;
 use super::world::{NativeWorld, then};
 use crate::board::WaiterId;
 use crate::domain::id::{HookToken, RunId};
-use crate::store::Completion;
+use crate::store::{Completion, Read};
+use crate::world::Engine;
 
 #[napi]
 impl NativeWorld {
@@ -103,9 +104,10 @@ impl NativeWorld {
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn earlier_resume(&self, env: Env, request: String) -> Result<JsValue> {
         let key = requests::parse(&request).and_then(requests::ResumeKeyRequest::into_key);
-        self.point_read(env, |engine, done| match key {
-            Ok(key) => engine.store.earlier_resume(&key, then(done, replies::awaited_hook)),
-            Err(error) => done.settle(Err(error)),
-        })
+        let read = |engine: &Engine| match key {
+            Ok(key) => engine.store.earlier_resume(&key),
+            Err(error) => Read::Now(Err(error)),
+        };
+        self.point_read(env, read, replies::awaited_hook)
     }
 }

@@ -23,7 +23,7 @@ use napi::{Env, Result, Status, check_status, sys};
 use super::replies::{self, Reply};
 use crate::error::WorldError;
 use crate::lock::lock;
-use crate::store::Completion;
+use crate::store::{Completion, Read};
 
 /// The outcome of an operation on its way to JavaScript.
 pub type Answer = std::result::Result<Reply, WorldError>;
@@ -49,45 +49,25 @@ pub fn promise(env: &Env, start: impl FnOnce(Completion<Reply>)) -> Result<JsVal
     Ok(JsValue(promise))
 }
 
-/// What `start` completes: the answer itself when it is there as soon as `start` returns, else a promise
-/// of it.
-pub fn answer_or_promise(env: &Env, start: impl FnOnce(Completion<Reply>)) -> Result<JsValue> {
-    let slot = Arc::new(Mutex::new(Slot::Empty));
-    let filled = Arc::clone(&slot);
-    start(Completion::new(move |answer| Slot::meet(&filled, Slot::Answered(answer))));
-    let taken = std::mem::replace(&mut *lock(&slot), Slot::Empty);
-    match taken {
-        Slot::Answered(outcome) => answer(env, outcome),
-        Slot::Empty | Slot::Promised(_) => {
-            promise(env, |done| Slot::meet(&slot, Slot::Promised(done)))
-        }
-    }
-}
-
-/// Where the answer of an operation and the promise of it meet, whichever comes first.
-enum Slot {
-    Empty,
-    Answered(Answer),
-    Promised(Completion<Reply>),
-}
-
-impl Slot {
-    fn meet(slot: &Mutex<Self>, comes: Self) {
-        let mut slot = lock(slot);
-        match (std::mem::replace(&mut *slot, Slot::Empty), comes) {
-            (Slot::Answered(answer), Slot::Promised(done))
-            | (Slot::Promised(done), Slot::Answered(answer)) => {
-                drop(slot);
-                done.settle(answer);
-            }
-            (_, comes) => *slot = comes,
-        }
+/// The answer of a point read, or a promise of it.
+pub fn answer_or_promise<T: 'static>(
+    env: &Env,
+    read: Read<T>,
+    reply: impl FnOnce(T) -> Answer + Send + 'static,
+) -> Result<JsValue> {
+    match read {
+        Read::Now(outcome) => answer(env, outcome.and_then(reply)),
+        Read::Later(begin) => promise(env, |done| {
+            begin(Completion::new(move |outcome: std::result::Result<T, WorldError>| {
+                done.settle(outcome.and_then(reply));
+            }));
+        }),
     }
 }
 
 /// An answer that is there already.
 pub fn answer(env: &Env, answer: Answer) -> Result<JsValue> {
-    reply_object(env.raw(), answer).map(JsValue)
+    reply_value(env.raw(), answer).map(JsValue)
 }
 
 /// Calls `work` without arguments in nobody's asynchronous context: no `AsyncLocalStorage` has a store
@@ -248,7 +228,7 @@ unsafe extern "C" fn drain(
             if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
                 continue;
             }
-            let value = reply_object(env, answer).unwrap_or_else(|_| undefined(env));
+            let value = reply_value(env, answer).unwrap_or_else(|_| undefined(env));
             sys::napi_resolve_deferred(env, deferred.0, value);
             sys::napi_close_handle_scope(env, scope);
         }
@@ -274,8 +254,14 @@ unsafe extern "C" fn tear_down(env: *mut c_void) {
     }
 }
 
-/// `{ json?, bytes? }` or `{ error }`: see `NativeReply` in `ts/native/binding.ts`.
-fn reply_object(env: sys::napi_env, answer: Answer) -> Result<sys::napi_value> {
+/// The JSON, `{ json?, bytes? }` or `{ error }`: see `NativeReply` in `ts/native/binding.ts`.
+fn reply_value(env: sys::napi_env, answer: Answer) -> Result<sys::napi_value> {
+    if let Ok(Reply { json: Some(json), bytes }) = &answer
+        && bytes.is_empty()
+    {
+        // SAFETY: on the environment's thread with its live `env`.
+        return unsafe { text(env, json) };
+    }
     let mut object = ptr::null_mut();
     // SAFETY: on the environment's thread with its live `env`; all pointers are to live values.
     unsafe {

@@ -21,7 +21,7 @@ use crate::queue::admission::Admissions;
 use crate::queue::delivery::Handler;
 use crate::queue::dispatcher::DRAIN;
 use crate::queue::pulse::FaultListener;
-use crate::store::Completion;
+use crate::store::{Completion, Read};
 use crate::world::{Engine, World};
 
 type Outcome<T> = std::result::Result<T, WorldError>;
@@ -107,15 +107,14 @@ impl NativeWorld {
     }
 
     /// The answer of a point read of the open engine, or a promise of it.
-    pub(super) fn point_read(
+    pub(super) fn point_read<T: 'static>(
         &self,
         env: Env,
-        read: impl FnOnce(&Engine, Completion<Reply>),
+        read: impl FnOnce(&Engine) -> Read<T>,
+        reply: impl FnOnce(T) -> Answer + Send + 'static,
     ) -> Result<JsValue> {
-        match self.engine() {
-            Ok(engine) => promise::answer_or_promise(&env, |done| read(&engine, done)),
-            Err(error) => promise::answer(&env, Err(error)),
-        }
+        let read = self.engine().map_or_else(|error| Read::Now(Err(error)), |engine| read(&engine));
+        promise::answer_or_promise(&env, read, reply)
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
@@ -175,24 +174,21 @@ impl NativeWorld {
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn hook_for_resume(&self, env: Env, token: String) -> Result<JsValue> {
-        self.point_read(env, |engine, done| {
-            let done = then(done, replies::hook_and_run);
-            engine.store.hook_and_run_by_token(&HookToken::new(token), done);
-        })
+        let token = HookToken::new(token);
+        let read = |engine: &Engine| engine.store.hook_and_run_by_token(&token);
+        self.point_read(env, read, replies::hook_and_run)
     }
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn run_for_resume(&self, env: Env, run_id: String) -> Result<JsValue> {
-        self.point_read(env, |engine, done| {
-            engine.store.run_by_id(&RunId::new(run_id), then(done, replies::run_alone));
-        })
+        let run_id = RunId::new(run_id);
+        self.point_read(env, |engine| engine.store.run_by_id(&run_id), replies::run_alone)
     }
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn run_key(&self, env: Env, run_id: String) -> Result<JsValue> {
-        self.point_read(env, |engine, done| {
-            engine.run_key(RunId::new(run_id), then(done, |key| Ok(replies::run_key(key))));
-        })
+        let run_id = RunId::new(run_id);
+        self.point_read(env, |engine| engine.run_key(run_id), |key| Ok(replies::run_key(key)))
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
@@ -296,9 +292,8 @@ impl NativeWorld {
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn get_hook_by_token(&self, env: Env, token: String) -> Result<JsValue> {
-        self.point_read(env, |engine, done| {
-            engine.store.hook_by_token(&HookToken::new(token), then(done, replies::hook));
-        })
+        let token = HookToken::new(token);
+        self.point_read(env, |engine| engine.store.hook_by_token(&token), replies::hook)
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]

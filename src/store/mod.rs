@@ -6,6 +6,7 @@
 pub mod completion;
 pub mod fault_plan;
 pub mod listeners;
+pub mod read;
 pub mod sealed;
 pub mod sqlite;
 pub mod transaction;
@@ -15,6 +16,7 @@ use std::sync::Weak;
 
 pub use completion::Completion;
 pub use listeners::CommitListener;
+pub use read::Read;
 
 pub use crate::domain::queue::settle::Outcome;
 
@@ -270,9 +272,8 @@ impl CommitNews {
 /// stands in the way of no other.
 pub type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
 
-/// Every durable operation. Methods with a [`Completion`] return at once. Those that say that they are
-/// point reads look rows up by key: a store that has its rows at hand settles them before they return,
-/// on the calling thread.
+/// Every durable operation. Methods with a [`Completion`] return at once; those with a [`Read`] look
+/// rows up by key.
 pub trait Store: Send + Sync + 'static {
     /// Appends one event with all its effects, in one transaction.
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>);
@@ -280,18 +281,17 @@ pub trait Store: Send + Sync + 'static {
     /// Appends a `hook_received` unless an earlier one had this key, and remembers the key; one
     /// transaction. Settles with whether there was an earlier one.
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>);
-    /// The hook that an earlier resume with this key found, as it was made, with its metadata: a point
-    /// read. Settles with `IdempotencyConflict` when the key was used for another payload.
-    fn earlier_resume(&self, key: &ResumeKey, done: Completion<Option<HookView>>);
+    /// The hook that an earlier resume with this key found, as it was made, with its metadata.
+    /// `IdempotencyConflict` when the key was used for another payload.
+    fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>>;
 
-    /// The live hook with this token, with its metadata: a point read. Settles with `HookNotFound`,
-    /// which names the token.
-    fn hook_by_token(&self, token: &HookToken, done: Completion<HookView>);
-    /// The live hook with this token and its run, for a resume: a point read. Settles with
-    /// `HookNotFound`, which names the token, and with `RunNotFound`.
-    fn hook_and_run_by_token(&self, token: &HookToken, done: Completion<(HookView, Run)>);
-    /// A run without its payloads: a point read. Settles with `RunNotFound`.
-    fn run_by_id(&self, run_id: &RunId, done: Completion<Run>);
+    /// The live hook with this token, with its metadata. `HookNotFound` names the token.
+    fn hook_by_token(&self, token: &HookToken) -> Read<HookView>;
+    /// The live hook with this token and its run, for a resume. `HookNotFound` names the token;
+    /// `RunNotFound`.
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)>;
+    /// A run without its payloads. `RunNotFound`.
+    fn run_by_id(&self, run_id: &RunId) -> Read<Run>;
 
     /// A run.
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>);

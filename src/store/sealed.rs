@@ -13,8 +13,8 @@ use super::listeners::Listeners;
 use super::upkeep::Upkeep;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
-    DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, RunQuery, RunView,
-    StepView, Store, StreamRead, StreamSlice, Woken,
+    DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery,
+    RunView, StepView, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::{DeliverySecret, KeyRing};
@@ -100,17 +100,25 @@ impl SealedStore {
     fn by_token<T: 'static>(
         &self,
         token: &HookToken,
-        done: Completion<T>,
-        look_up: impl FnOnce(&HookToken, Completion<T>),
-    ) {
+        look_up: impl FnOnce(&HookToken) -> Read<T>,
+    ) -> Read<T> {
         let named_by = token.clone();
-        let named = Completion::new(move |outcome: Result<T, WorldError>| {
-            done.settle(outcome.map_err(|error| match error.kind {
+        look_up(&self.at_rest.seal_token(token.clone())).map(move |outcome| {
+            outcome.map_err(|error| match error.kind {
                 ErrorKind::HookNotFound => WorldError::hook_not_found(named_by.expose()),
                 _ => error,
-            }));
-        });
-        look_up(&self.at_rest.seal_token(token.clone()), named);
+            })
+        })
+    }
+
+    /// Opens what a point read of the store below answers.
+    fn opened<T: 'static>(
+        &self,
+        read: Read<T>,
+        open: impl FnOnce(&AtRest, T) -> Result<T, WorldError> + Send + 'static,
+    ) -> Read<T> {
+        let at_rest = Arc::clone(&self.at_rest);
+        read.map(move |outcome| outcome.and_then(|value| open(&at_rest, value)))
     }
 }
 
@@ -161,28 +169,27 @@ impl Store for SealedStore {
         }
     }
 
-    fn earlier_resume(&self, key: &ResumeKey, done: Completion<Option<HookView>>) {
-        let open = |at_rest: &AtRest, earlier: Option<HookView>| {
+    fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>> {
+        let earlier = self.inner.earlier_resume(&self.at_rest.seal_resume_key(key.clone()));
+        self.opened(earlier, |at_rest, earlier| {
             earlier.map(|view| at_rest.open_hook(view)).transpose()
-        };
-        let key = self.at_rest.seal_resume_key(key.clone());
-        self.inner.earlier_resume(&key, self.opening(done, open));
+        })
     }
 
-    fn hook_by_token(&self, token: &HookToken, done: Completion<HookView>) {
-        let done = self.opening(done, AtRest::open_hook);
-        self.by_token(token, done, |token, done| self.inner.hook_by_token(token, done));
+    fn hook_by_token(&self, token: &HookToken) -> Read<HookView> {
+        let hook = self.by_token(token, |token| self.inner.hook_by_token(token));
+        self.opened(hook, AtRest::open_hook)
     }
 
-    fn hook_and_run_by_token(&self, token: &HookToken, done: Completion<(HookView, Run)>) {
-        let done = self.opening(done, |at_rest, (hook, run)| {
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)> {
+        let found = self.by_token(token, |token| self.inner.hook_and_run_by_token(token));
+        self.opened(found, |at_rest, (hook, run)| {
             Ok((at_rest.open_hook(hook)?, at_rest.open_run(run)?))
-        });
-        self.by_token(token, done, |token, done| self.inner.hook_and_run_by_token(token, done));
+        })
     }
 
-    fn run_by_id(&self, run_id: &RunId, done: Completion<Run>) {
-        self.inner.run_by_id(run_id, self.opening(done, AtRest::open_run));
+    fn run_by_id(&self, run_id: &RunId) -> Read<Run> {
+        self.opened(self.inner.run_by_id(run_id), AtRest::open_run)
     }
 
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {

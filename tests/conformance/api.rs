@@ -129,7 +129,7 @@ fn with_a_hook(world: &World) {
 fn a_keyed_resume_happens_once_and_is_known_after_the_end_of_its_run(world: &World) {
     with_a_hook(world);
     let made = world.hooks(None).remove(0);
-    assert_eq!(settled(|done| world.store.earlier_resume(&key("k", "a"), done)), Ok(None));
+    assert_eq!(settled(|done| world.store.earlier_resume(&key("k", "a")).settle(done)), Ok(None));
     assert_eq!(resume(world, &key("k", "a")), Ok(false));
     let log = world.log(1);
     assert_eq!(resume(world, &key("k", "a")), Ok(true));
@@ -137,7 +137,10 @@ fn a_keyed_resume_happens_once_and_is_known_after_the_end_of_its_run(world: &Wor
     assert_eq!(resume(world, &key("another", "a")), Ok(false));
     world.does(1, EventBody::RunCompleted);
     assert_eq!(resume(world, &key("k", "a")), Ok(true));
-    assert_eq!(settled(|done| world.store.earlier_resume(&key("k", "a"), done)), Ok(Some(made)));
+    assert_eq!(
+        settled(|done| world.store.earlier_resume(&key("k", "a")).settle(done)),
+        Ok(Some(made))
+    );
 }
 
 fn a_key_for_another_payload_conflicts_and_changes_nothing(world: &World) {
@@ -146,8 +149,8 @@ fn a_key_for_another_payload_conflicts_and_changes_nothing(world: &World) {
     let log = world.log(1);
     assert_eq!(resume(world, &key("k", "b")), Err(ErrorKind::IdempotencyConflict));
     assert_eq!(world.log(1), log);
-    let conflict =
-        settled(|done| world.store.earlier_resume(&key("k", "b"), done)).expect_err("it conflicts");
+    let conflict = settled(|done| world.store.earlier_resume(&key("k", "b")).settle(done))
+        .expect_err("it conflicts");
     assert_eq!(conflict.kind, ErrorKind::IdempotencyConflict);
 }
 

@@ -21,9 +21,10 @@ fn a_closed_store_answers_closed(world: &World) {
     world.store.close();
     let kinds = [
         world.tries(request(1, EventBody::RunCompleted)).map(drop),
-        settled(|done| world.store.hook_by_token(&HookToken::new("token"), done)).map(drop),
-        settled(|done| world.store.hook_and_run_by_token(&HookToken::new("token"), done)).map(drop),
-        settled(|done| world.store.run_by_id(&run_id(1), done)).map(drop),
+        settled(|done| world.store.hook_by_token(&HookToken::new("token")).settle(done)).map(drop),
+        settled(|done| world.store.hook_and_run_by_token(&HookToken::new("token")).settle(done))
+            .map(drop),
+        settled(|done| world.store.run_by_id(&run_id(1)).settle(done)).map(drop),
         settled(|done| world.store.run(run_id(1), true, done)).map(drop),
         settled(|done| world.store.steps(run_id(1), PageRequest::first(1), true, done)).map(drop),
         settled(|done| world.store.enqueue(step_message("a"), 0, done)).map(drop),

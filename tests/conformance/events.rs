@@ -69,7 +69,7 @@ fn a_run_created_without_an_id_is_named_by_the_store(world: &World) {
     for run_id in [first, second] {
         assert_eq!(run_id.unacceptable_because(NOW_MS), None);
         assert_eq!(
-            settled(|done| world.store.run_by_id(&run_id, done)).expect("it exists").run_id,
+            settled(|done| world.store.run_by_id(&run_id).settle(done)).expect("it exists").run_id,
             run_id
         );
     }
@@ -161,7 +161,7 @@ fn a_failed_run_answers_with_its_error(world: &World) {
     let view = reply.run.expect("the run is answered");
     assert_eq!((view.run.status, view.output), (RunStatus::Failed, None));
     assert_eq!(view.run.error, Some(why.clone()));
-    let read = settled(|done| world.store.run_by_id(&run_id(1), done)).expect("it exists");
+    let read = settled(|done| world.store.run_by_id(&run_id(1)).settle(done)).expect("it exists");
     assert_eq!(read.error, Some(why));
 }
 

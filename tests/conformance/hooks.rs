@@ -24,7 +24,7 @@ run_by_every_store!(
 );
 
 fn found(world: &World, token: &str) -> Result<String, ErrorKind> {
-    settled(|done| world.store.hook_by_token(&HookToken::new(token), done))
+    settled(|done| world.store.hook_by_token(&HookToken::new(token)).settle(done))
         .map(|view| view.hook.hook_id.into_string())
         .map_err(|error| error.kind)
 }
@@ -50,18 +50,19 @@ fn a_live_hook_is_found_by_its_token_with_its_run(world: &World) {
     world.start_runs(2);
     world.does(2, hook_created("h", "secret"));
     let token = HookToken::new("secret");
-    let (view, run) =
-        settled(|done| world.store.hook_and_run_by_token(&token, done)).expect("the hook lives");
+    let (view, run) = settled(|done| world.store.hook_and_run_by_token(&token).settle(done))
+        .expect("the hook lives");
     assert_eq!((view.hook.hook_id.clone(), run.run_id), (id("h"), run_id(2)));
     assert_eq!(view.metadata, payload("hook_created"));
-    assert_eq!(settled(|done| world.store.hook_by_token(&token, done)), Ok(view));
+    assert_eq!(settled(|done| world.store.hook_by_token(&token).settle(done)), Ok(view));
 }
 
 fn an_unknown_token_is_told_to_its_caller_but_not_in_the_message(world: &World) {
     let token = HookToken::new("a very secret token");
     let errors = [
-        settled(|done| world.store.hook_by_token(&token, done)).expect_err("nobody holds it"),
-        settled(|done| world.store.hook_and_run_by_token(&token, done))
+        settled(|done| world.store.hook_by_token(&token).settle(done))
+            .expect_err("nobody holds it"),
+        settled(|done| world.store.hook_and_run_by_token(&token).settle(done))
             .expect_err("nobody holds it"),
     ];
     for error in errors {

@@ -170,8 +170,8 @@ fn what_one_store_commits_the_other_sees() {
     world.does(1, hook_created("h", "token"));
     let token = HookToken::new("token");
     assert_eq!(
-        settled(|done| neighbour.hook_by_token(&token, done)),
-        settled(|done| world.store.hook_by_token(&token, done))
+        settled(|done| neighbour.hook_by_token(&token).settle(done)),
+        settled(|done| world.store.hook_by_token(&token).settle(done))
     );
     let request = request(1, hook_received("h", Some("token")));
     let reply = settled(|done| neighbour.append_event(request, done)).expect("it is received");
@@ -292,13 +292,13 @@ fn a_reopened_database_is_as_it_was_left() {
     }
     let again = neighbour(&world);
     assert_eq!(
-        settled(|done| again.hook_by_token(&HookToken::new("token"), done))
+        settled(|done| again.hook_by_token(&HookToken::new("token")).settle(done))
             .expect("it lives")
             .hook
             .run_id,
         run_id(1)
     );
-    let run = settled(|done| again.run_by_id(&run_id(1), done)).expect("it exists");
+    let run = settled(|done| again.run_by_id(&run_id(1)).settle(done)).expect("it exists");
     assert_eq!(run.status, hookline::domain::run::RunStatus::Running);
     let slice = settled(|done| again.stream_slice("s".into(), 0, 10, done)).expect("it is read");
     assert_eq!(slice.chunks, [b"a", b"b"]);

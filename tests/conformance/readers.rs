@@ -39,7 +39,9 @@ fn a_reader_sees_what_is_written_and_is_told_of_it() {
     world.does(1, hook_created("h", "token"));
     loop {
         assert!(news.recv_timeout(PATIENCE).expect("a commit is noticed"));
-        if let Ok(found) = settled(|done| reader.hook_by_token(&HookToken::new("token"), done)) {
+        if let Ok(found) =
+            settled(|done| reader.hook_by_token(&HookToken::new("token")).settle(done))
+        {
             assert_eq!(found.hook.run_id, run_id(1));
             break;
         }

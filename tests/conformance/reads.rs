@@ -32,13 +32,13 @@ fn a_run_is_read_with_and_without_its_payloads(world: &World) {
     let bare = settled(|done| world.store.run(run_id(1), false, done)).expect("it exists");
     assert_eq!((bare.input, bare.output), (None, None));
     assert_eq!(bare.run, view.run);
-    assert_eq!(settled(|done| world.store.run_by_id(&run_id(1), done)), Ok(view.run));
+    assert_eq!(settled(|done| world.store.run_by_id(&run_id(1)).settle(done)), Ok(view.run));
 }
 
 fn an_unknown_run_is_not_found_by_name(world: &World) {
     let errors = [
         settled(|done| world.store.run(run_id(1), true, done)).expect_err("it never was"),
-        settled(|done| world.store.run_by_id(&run_id(1), done)).expect_err("it never was"),
+        settled(|done| world.store.run_by_id(&run_id(1)).settle(done)).expect_err("it never was"),
         world.refuses(1, EventBody::RunCompleted),
     ];
     for error in errors {

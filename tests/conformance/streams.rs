@@ -116,7 +116,9 @@ fn a_write_of_no_chunks_opens_the_stream(world: &World) {
 fn streams_do_not_need_a_run(world: &World) {
     // A health check answers in a stream of a run that never was.
     assert_eq!(
-        settled(|done| world.store.run_by_id(&run_id(1), done)).expect_err("it never was").kind,
+        settled(|done| world.store.run_by_id(&run_id(1)).settle(done))
+            .expect_err("it never was")
+            .kind,
         hookline::error::ErrorKind::RunNotFound
     );
     world.write("__health_check__1", &["ok"]);

@@ -70,13 +70,14 @@ fn read_questions() -> Vec<(String, Read)> {
         ask(
             format!("hook by token {run}"),
             Box::new(move |store| {
-                Ok(vec![hook_row(&settled(|done| store.hook_by_token(&token(run), done))?)])
+                Ok(vec![hook_row(&settled(|done| store.hook_by_token(&token(run)).settle(done))?)])
             }),
         );
         ask(
             format!("hook and run by token {run}"),
             Box::new(move |store| {
-                let (hook, run) = settled(|done| store.hook_and_run_by_token(&token(run), done))?;
+                let (hook, run) =
+                    settled(|done| store.hook_and_run_by_token(&token(run)).settle(done))?;
                 Ok(vec![hook_row(&hook), debug(&run)])
             }),
         );
@@ -84,7 +85,7 @@ fn read_questions() -> Vec<(String, Read)> {
     ask(
         "earlier resume".into(),
         Box::new(|store| {
-            Ok(settled(|done| store.earlier_resume(&resume_key(), done))?
+            Ok(settled(|done| store.earlier_resume(&resume_key()).settle(done))?
                 .iter()
                 .map(hook_row)
                 .collect())

@@ -273,7 +273,10 @@ fn reads_agree(world: &World, rows: &Rows) -> Result<(), TestCaseError> {
             hook.disposed_at_ms.is_none() && hook.token == token
         };
         let expected = rows.hooks.keys().find(holder).map(|key| hook_view(rows, key));
-        prop_assert_eq!(settled(|done| world.store.hook_by_token(&token, done)).ok(), expected);
+        prop_assert_eq!(
+            settled(|done| world.store.hook_by_token(&token).settle(done)).ok(),
+            expected
+        );
     }
     Ok(())
 }

@@ -169,7 +169,7 @@ fn wait_and_stream(world: &World, counter: &Counter) {
         .of("resume_once", || settled(|done| world.store.resume_once(resume, key.clone(), done)))
         .expect("it is resumed");
     counter
-        .of("earlier_resume", || settled(|done| world.store.earlier_resume(&key, done)))
+        .of("earlier_resume", || settled(|done| world.store.earlier_resume(&key).settle(done)))
         .expect("it is found");
     let complete = || settled(|done| world.store.complete_waits(run_id(2), None, done));
     assert_eq!(counter.of("complete_waits", complete), Ok(1));
@@ -221,13 +221,15 @@ fn read(world: &World, counter: &Counter) {
     let (store, token) = (&world.store, HookToken::new("token"));
     let page = PageRequest::first(10);
     counter
-        .of("hook_by_token", || settled(|done| store.hook_by_token(&token, done)))
+        .of("hook_by_token", || settled(|done| store.hook_by_token(&token).settle(done)))
         .expect("it lives");
     counter
-        .of("hook_and_run_by_token", || settled(|done| store.hook_and_run_by_token(&token, done)))
+        .of("hook_and_run_by_token", || {
+            settled(|done| store.hook_and_run_by_token(&token).settle(done))
+        })
         .expect("it lives");
     counter
-        .of("run_by_id", || settled(|done| store.run_by_id(&run_id(1), done)))
+        .of("run_by_id", || settled(|done| store.run_by_id(&run_id(1)).settle(done)))
         .expect("it is there");
     counter.of("run", || settled(|done| store.run(run_id(1), true, done))).expect("it is there");
     let ends = || settled(|done| store.run_ends(vec![run_id(1)], done));

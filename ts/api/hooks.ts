@@ -76,7 +76,8 @@ export async function getHookByToken(token: string): Promise<Hook> {
   const engine = currentEngine();
   const native = await engine.look();
   // The run is not loaded, because a hook cannot outlive its run in this World.
-  const { json, bytes } = await pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
+  const read = pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
+  const { json, bytes } = read instanceof Promise ? await read : read;
   return hydrated(toHook(json.hook, bytes), engine);
 }
 

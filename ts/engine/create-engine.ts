@@ -70,6 +70,19 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
   let closing: Promise<void> | undefined;
   let isClosed = false;
 
+  async function lookUnopened(): Promise<NativeWorld> {
+    if (!engine.isAbsent()) return engine.connect();
+    sayAbsent(engine.place());
+    nothing ??= inNobodysContext(openNothing);
+    const attempt = nothing;
+    try {
+      return await attempt;
+    } catch (error) {
+      if (nothing === attempt) nothing = undefined;
+      throw error;
+    }
+  }
+
   const engine: Engine = {
     config() {
       if (fault) throw badConfig(fault);
@@ -98,18 +111,8 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
     },
     isAbsent: () => !opening && !closing && !isClosed && unopened().isAbsent(),
     place: () => placeOf(unopened()),
-    async look() {
-      if (!engine.isAbsent()) return engine.connect();
-      sayAbsent(engine.place());
-      nothing ??= inNobodysContext(openNothing);
-      const attempt = nothing;
-      try {
-        return await attempt;
-      } catch (error) {
-        if (nothing === attempt) nothing = undefined;
-        throw error;
-      }
-    },
+    // No function of its own awaits where the database is open: every look-up pays for this one.
+    look: () => (opening ? engine.connect() : lookUnopened()),
     async appearance(signal) {
       while (engine.isAbsent()) {
         if (signal?.aborted) return undefined;

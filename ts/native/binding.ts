@@ -16,12 +16,14 @@ import { decodeStored } from './stored-json';
 /** Where a payload is in a reply: bytes of the block, JSON text, or absent. */
 export type PayloadRef = { at: number; len: number } | { json: string } | null | undefined;
 
-/** The reply of every native operation; `error` is the JSON of a {@link NativeFault}. */
-export interface NativeReply {
-  json?: string;
-  bytes?: Uint8Array;
-  error?: string;
-}
+/**
+ * The reply of every native operation: the JSON text alone if there are no bytes, which costs less;
+ * `error` is the JSON of a {@link NativeFault}.
+ */
+export type NativeReply = string | { json?: string; bytes?: Uint8Array; error?: string };
+
+/** The bytes of every reply without bytes. */
+const NO_BYTES = new Uint8Array(0);
 
 /** What a look-up by key answers: at once where the rows are at hand. */
 export type PointRead = NativeReply | Promise<NativeReply>;
@@ -157,9 +159,10 @@ export interface Answer<T> {
  * @throws an error of the class in `./errors` for the fault's code.
  */
 export function answerOf<T>(reply: NativeReply): Answer<T> {
+  if (typeof reply === 'string') return { json: decodeStored(reply) as T, bytes: NO_BYTES };
   if (reply.error != null) throw toError(JSON.parse(reply.error) as NativeFault);
   const json = (reply.json == null ? undefined : decodeStored(reply.json)) as T;
-  return { json, bytes: reply.bytes ?? new Uint8Array(0) };
+  return { json, bytes: reply.bytes ?? NO_BYTES };
 }
 
 /** Awaits a native operation; see {@link answerOf}. */
@@ -169,7 +172,7 @@ export async function settled<T = undefined>(reply: Promise<NativeReply>): Promi
 
 /** To be awaited: what a point read answers; see {@link answerOf}. */
 export function pointRead<T = undefined>(reply: PointRead): Answer<T> | Promise<Answer<T>> {
-  return 'then' in reply ? settled<T>(reply) : answerOf<T>(reply);
+  return typeof reply === 'object' && 'then' in reply ? settled<T>(reply) : answerOf<T>(reply);
 }
 
 let binding: NativeBinding | undefined;

@@ -154,7 +154,8 @@ function hooks(engine: Engine, read: Reads) {
     async getByToken(token: string, params?: ReadOptions) {
       text('token', token);
       const native = await engine.look();
-      const { json, bytes } = await pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
+      const read = pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
+      const { json, bytes } = read instanceof Promise ? await read : read;
       return toHook(json.hook, bytes, wantsData(params));
     },
     async list(params?: ListParams<{ runId?: string }>) {

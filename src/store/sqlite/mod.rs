@@ -82,8 +82,8 @@ use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage,
-    EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, RunQuery, RunView,
-    StepView, Store, StreamRead, StreamSlice, Woken,
+    EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, Read, RunQuery,
+    RunView, StepView, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::DeliverySecret;
@@ -195,26 +195,26 @@ impl Store for SqliteStore {
         });
     }
 
-    fn earlier_resume(&self, key: &ResumeKey, done: Completion<Option<HookView>>) {
+    fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>> {
         let now_ms = self.clock.now_ms();
-        done.settle(self.point.read(|connection| {
+        Read::Now(self.point.read(|connection| {
             let view = connection.unchecked_transaction()?;
             transaction_rules::earlier_resume(&*view, key, self.environment.as_deref(), now_ms)
-        }));
+        }))
     }
 
-    fn hook_by_token(&self, token: &HookToken, done: Completion<HookView>) {
-        done.settle(self.point.read(|connection| {
+    fn hook_by_token(&self, token: &HookToken) -> Read<HookView> {
+        Read::Now(self.point.read(|connection| {
             let view = hooks::view_by_token(connection, token)?;
             if view.is_none() {
                 hooks::check_around(connection, token)?;
             }
             view.ok_or_else(|| WorldError::hook_not_found(token.expose()))
-        }));
+        }))
     }
 
-    fn hook_and_run_by_token(&self, token: &HookToken, done: Completion<(HookView, Run)>) {
-        done.settle(self.point.read(|connection| {
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)> {
+        Read::Now(self.point.read(|connection| {
             let Some((hook, run)) = hooks::with_run_by_token(connection, token)? else {
                 hooks::check_around(connection, token)?;
                 return Err(WorldError::hook_not_found(token.expose()));
@@ -224,11 +224,11 @@ impl Store for SqliteStore {
                 // Its row may be damaged, and then this says so.
                 None => run_by_id(connection, &hook.hook.run_id).map(|run| (hook, run)),
             }
-        }));
+        }))
     }
 
-    fn run_by_id(&self, run_id: &RunId, done: Completion<Run>) {
-        done.settle(self.point.read(|connection| run_by_id(connection, run_id)));
+    fn run_by_id(&self, run_id: &RunId) -> Read<Run> {
+        Read::Now(self.point.read(|connection| run_by_id(connection, run_id)))
     }
 
     fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
