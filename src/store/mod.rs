@@ -6,6 +6,7 @@
 pub mod completion;
 pub mod fault_plan;
 pub mod listeners;
+pub mod operation;
 pub mod read;
 pub mod sealed;
 pub mod sqlite;

@@ -34,8 +34,8 @@ pub mod migrate;
 mod open;
 mod open_file_locks;
 mod opening;
-mod operation;
 mod owners;
+mod particulars;
 pub mod place;
 mod presence;
 mod queue_time;
@@ -69,7 +69,6 @@ pub use open::Location;
 
 use self::guard::HeldFiles;
 use self::host_claim::HostClaim;
-use self::operation::Durability;
 use self::owners::Owners;
 use self::presence::Presence;
 use self::queue_time::QueueTime;
@@ -78,6 +77,7 @@ use self::watcher::Watcher;
 use self::writer::Writer;
 use super::fault_plan::FaultPlan;
 use super::listeners::Listeners;
+use super::operation::{FreedLeases, Operation, StreamName};
 use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
 use super::{
@@ -155,12 +155,6 @@ impl SqliteStore {
     }
 }
 
-fn append_event(writer: &Writer, request: EventRequest, done: Completion<EventReply>) {
-    writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
-        tx.append_event(request)
-    });
-}
-
 fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError> {
     runs::sought(connection, run_id)?.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
 }
@@ -170,7 +164,7 @@ impl Store for SqliteStore {
         // Every replay begins with `run_started`, and all but the first change nothing: those are
         // answered by a reader, long log and all, and do not hold the writer up.
         if !matches!(request.body, EventBody::RunStarted(_)) {
-            return append_event(&self.writer, request, done);
+            return self.writer.submit(Operation::AppendEvent(request, done));
         }
         let (writer, asked) = (Arc::clone(&self.writer), request.clone());
         let stamp = transaction_rules::stamp(
@@ -185,14 +179,12 @@ impl Store for SqliteStore {
                 let view = connection.unchecked_transaction()?;
                 transaction_rules::answer_unchanged(&*view, asked, &stamp)
             },
-            move |done| append_event(&writer, request, done),
+            move |done| writer.submit(Operation::AppendEvent(request, done)),
         );
     }
 
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
-        self.writer.submit_value(request.bytes(), Durability::Durable, done, move |tx| {
-            tx.resume_once(request, &key)
-        });
+        self.writer.submit(Operation::ResumeOnce(request, key, done));
     }
 
     fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>> {
@@ -346,15 +338,11 @@ impl Store for SqliteStore {
         only: Option<Vec<CorrelationId>>,
         done: Completion<usize>,
     ) {
-        self.writer.submit(Durability::Durable, done, move |tx| {
-            tx.complete_waits(&run_id, only.as_deref())
-        });
+        self.writer.submit(Operation::CompleteWaits(run_id, only, done));
     }
 
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
-        self.writer.submit_value(message.body.len(), Durability::Durable, done, move |tx| {
-            tx.enqueue(message, delay_ms)
-        });
+        self.writer.submit(Operation::Enqueue(message, delay_ms, done));
     }
 
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
@@ -371,13 +359,7 @@ impl Store for SqliteStore {
         if let Err(full) = self.writer.refuse_if_full() {
             return done.settle(Err(full));
         }
-        let (queue_time, clock) = (Arc::clone(&self.queue_time), Arc::clone(&self.clock));
-        self.writer.submit(Durability::Volatile, done, move |tx| {
-            let lease_token = || tx.entropy.lease_token();
-            let observed = claims::Observed { time: &queue_time, clock: &*clock };
-            let now_ms = tx.now.queue_ms;
-            Ok(claims::claim(tx.rows, &request, lease_token, now_ms, observed)?)
-        });
+        self.writer.submit(Operation::Claim(request, done));
     }
 
     fn extend(
@@ -386,19 +368,7 @@ impl Store for SqliteStore {
         lease_ms: i64,
         done: Completion<Vec<MessageId>>,
     ) {
-        let (queue_time, clock) = (Arc::clone(&self.queue_time), Arc::clone(&self.clock));
-        self.writer.submit(Durability::Volatile, done, move |tx| {
-            let expires_at_ms = tx.now.queue_ms + lease_ms;
-            let mut lost = Vec::new();
-            for (message_id, lease_token) in &leases {
-                if !claims::extend(tx.rows, *message_id, lease_token, expires_at_ms)? {
-                    lost.push(*message_id);
-                } else {
-                    queue_time.lease_seen(*message_id, expires_at_ms, &*clock);
-                }
-            }
-            Ok(lost)
-        });
+        self.writer.submit(Operation::Extend(leases, lease_ms, done));
     }
 
     fn settle_delivery(
@@ -409,35 +379,19 @@ impl Store for SqliteStore {
         done: Completion<bool>,
     ) {
         let delivery = Fence { message_id, lease_token };
-        self.writer
-            .submit(Durability::Volatile, done, move |tx| tx.settle_delivery(&delivery, outcome));
+        self.writer.submit(Operation::SettleDelivery(delivery, outcome, done));
     }
 
     fn free_dead_leases(&self, done: Completion<usize>) {
-        let (owners, clock) = (Arc::clone(&self.owners), Arc::clone(&self.clock));
-        let queue_time = Arc::clone(&self.queue_time);
-        let forgetting = Arc::clone(&self.owners);
-        let done = Completion::new(move |freed: Result<(usize, Vec<String>), WorldError>| {
-            done.settle(freed.map(|(freed, dead)| {
+        let owners = Arc::clone(&self.owners);
+        let freed = Completion::new(move |freed: Result<FreedLeases, WorldError>| {
+            done.settle(freed.map(|freed| {
                 // Only now: without its file an owner may be alive.
-                dead.iter().for_each(|owner| forgetting.forget(owner));
-                freed
+                freed.owners.iter().for_each(|owner| owners.forget(owner));
+                freed.count
             }));
         });
-        self.writer.submit(Durability::Volatile, done, move |tx| {
-            let (mut freed, mut dead) = (0, Vec::new());
-            let leases = claims::all_leases(tx.rows)?;
-            queue_time.leases_are(&leases, &*clock);
-            for owner in leases::other_owners(tx.rows, owners.me())? {
-                if owners.is_alive(&owner) {
-                    continue;
-                }
-                freed += leases::free_after_death(tx, &owner)?;
-                dead.push(owner);
-            }
-            tx.news.queue |= freed > 0;
-            Ok((freed, dead))
-        });
+        self.writer.submit(Operation::FreeDeadLeases(freed));
     }
 
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>) {
@@ -448,9 +402,10 @@ impl Store for SqliteStore {
                     done.settle(Ok(Woken { runs: 0, next: found.next }));
                 }
                 Ok(forgotten::Found { runs, next }) => {
-                    writer.submit(Durability::Volatile, done, move |tx| {
-                        Ok(Woken { runs: tx.wake_forgotten(&runs)?, next })
+                    let woken = Completion::new(move |woken: Result<usize, WorldError>| {
+                        done.settle(woken.map(|runs| Woken { runs, next }));
                     });
+                    writer.submit(Operation::WakeForgotten(runs, woken));
                 }
                 Err(error) => done.settle(Err(error)),
             });
@@ -475,7 +430,7 @@ impl Store for SqliteStore {
     }
 
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
-        self.writer.submit(Durability::Durable, done, move |tx| tx.redrive(message_id));
+        self.writer.submit(Operation::Redrive(message_id, done));
     }
 
     fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
@@ -484,9 +439,7 @@ impl Store for SqliteStore {
     }
 
     fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
-        let lease = Fence { message_id, lease_token };
-        self.writer
-            .submit(Durability::Volatile, done, move |tx| Ok(leases::admit(tx.rows, &lease)?));
+        self.writer.submit(Operation::Admit(Fence { message_id, lease_token }, done));
     }
 
     fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
@@ -500,20 +453,11 @@ impl Store for SqliteStore {
         chunks: Vec<Vec<u8>>,
         done: Completion<()>,
     ) {
-        let bytes = chunks.iter().map(Vec::len).sum();
-        self.writer.submit_value(bytes, Durability::Durable, done, move |tx| {
-            streams::append(tx.rows, &name, &run_id, &chunks, tx.now.ms)?;
-            tx.news.streams.push(name);
-            Ok(())
-        });
+        self.writer.submit(Operation::WriteStream(StreamName { name, run_id }, chunks, done));
     }
 
     fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
-        self.writer.submit(Durability::Durable, done, move |tx| {
-            streams::close(tx.rows, &name, &run_id, tx.now.ms)?;
-            tx.news.streams.push(name);
-            Ok(())
-        });
+        self.writer.submit(Operation::CloseStream(StreamName { name, run_id }, done));
     }
 
     fn stream_slices(
@@ -578,8 +522,6 @@ impl KeptKeys for SqliteStore {
     }
 
     fn keep_key(&self, key: KeptKey, as_first: bool, done: Completion<()>) {
-        self.writer.submit(Durability::Durable, done, move |tx| {
-            Ok(keys::insert(tx.rows, &key, as_first, tx.now.ms)?)
-        });
+        self.writer.submit(Operation::KeepKey(key, as_first, done));
     }
 }

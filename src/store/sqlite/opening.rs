@@ -185,6 +185,7 @@ impl SqliteStore {
             presence: Arc::clone(&presence),
             clock: Arc::clone(&options.clock),
             queue_time: Arc::clone(&queue_time),
+            owners: Arc::clone(&owners),
             entropy: Arc::clone(&entropy),
             environment: options.environment.clone(),
             workflow_prefix: options.workflow_prefix,

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use rusqlite::{Connection, Result, Row, params};
 
 use super::messages::{self, MESSAGE_COLUMNS, MESSAGES, message_columns};
-use super::operation::Durability;
 use super::{Location, SqliteStore, backup, examination, fault, owners, steps, waits};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::transition::replay::{PastEvent, Unreplayable, replay};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
+use crate::store::operation::Operation;
 use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Upkeep, Worker};
 
 impl Upkeep for SqliteStore {
@@ -47,7 +47,7 @@ impl Upkeep for SqliteStore {
 
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
         match replay(&run_id, log, self.environment.as_deref()) {
-            Ok(run) => self.writer.submit(Durability::Durable, done, move |tx| tx.import_run(run)),
+            Ok(run) => self.writer.submit(Operation::ImportRun(Box::new(run), done)),
             Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
         }
     }

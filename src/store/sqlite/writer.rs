@@ -3,17 +3,19 @@
 //! It takes everything that has arrived, runs it in one transaction, commits once and settles. While
 //! it commits, the next batch gathers; no timer, so one caller alone waits for nobody.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Waiting};
 use super::linger::Linger;
 use super::log::{Bound, Log};
-use super::operation::{Durability, Operation, Submitted};
+use super::owners::Owners;
+use super::particulars::SqliteParticulars;
 use super::presence::Presence;
 use super::queue_time::QueueTime;
 use super::transaction::Tx;
@@ -23,10 +25,11 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
+use crate::store::CommitNews;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::listeners::Listeners;
+use crate::store::operation::{Durability, Executed, Operation};
 use crate::store::transaction::Now;
-use crate::store::{CommitNews, Completion};
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
 const BATCH_OPERATIONS_MAX: usize = 256;
@@ -42,6 +45,7 @@ pub(super) struct WriterState {
     pub(super) presence: Arc<Presence>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue_time: Arc<QueueTime>,
+    pub(super) owners: Arc<Owners>,
     pub(super) entropy: Arc<Entropy>,
     pub(super) environment: Option<String>,
     pub(super) workflow_prefix: String,
@@ -67,8 +71,23 @@ pub(super) struct Writer {
 
 /// What is let go of when the writer closes.
 struct Sending {
-    sender: SyncSender<Box<dyn Operation>>,
+    sender: SyncSender<Box<Submitted>>,
     connection: Arc<WriteConnection>,
+}
+
+/// An operation in the writer's hands.
+struct Submitted {
+    operation: Operation,
+    /// Its part of the backlog.
+    waiting: Option<Waiting>,
+}
+
+impl Submitted {
+    fn refuse(self, why: WorldError) {
+        // First: whoever is told may come with the next value at once.
+        drop(self.waiting);
+        self.operation.refuse(why);
+    }
 }
 
 impl Writer {
@@ -96,38 +115,22 @@ impl Writer {
     }
 
     /// Hands an operation to the writer.
-    pub(super) fn submit<T: Send + 'static>(
-        &self,
-        durability: Durability,
-        done: Completion<T>,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
-    ) {
-        self.submit_value(0, durability, done, work);
-    }
-
-    /// [`Writer::submit`], for work that keeps a caller's value of so many bytes until it is done.
-    pub(super) fn submit_value<T: Send + 'static>(
-        &self,
-        bytes: usize,
-        durability: Durability,
-        done: Completion<T>,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, WorldError> + Send + 'static,
-    ) {
-        let waiting = self.backlog.add(bytes);
-        let refusal = match waiting {
-            None => Some(throttled()),
-            Some(_) => self.refusal.clone(),
-        };
+    pub(super) fn submit(&self, operation: Operation) {
+        let waiting = self.backlog.add(operation.bytes());
         // What only ends or keeps deliveries goes on: it makes the log no longer for long.
-        let full = || self.refuse_if_full().err().filter(|_| durability == Durability::Durable);
-        let refusal = refusal.or_else(full);
-        let work = Some(work);
-        let operation = Box::new(Submitted { durability, work, outcome: None, waiting, done });
-        if refusal.is_some() {
-            return operation.settle(refusal.as_ref());
+        let adds = operation.durability() == Durability::Durable;
+        let full = || self.refuse_if_full().err().filter(|_| adds);
+        let refusal = match &waiting {
+            None => Some(throttled()),
+            Some(_) => self.refusal.clone().or_else(full),
+        };
+        if let Some(refusal) = refusal {
+            // First: whoever is told may come with the next value at once.
+            drop(waiting);
+            return operation.refuse(refusal);
         }
-        if let Err((operation, fault)) = self.send(operation) {
-            operation.settle(Some(&fault));
+        if let Err((submitted, fault)) = self.send(Box::new(Submitted { operation, waiting })) {
+            submitted.refuse(fault);
         }
     }
 
@@ -141,7 +144,7 @@ impl Writer {
 
     /// Gives an operation that is refused back: whoever is told of it may submit again, so the lock
     /// must be free by then.
-    fn send(&self, operation: Box<dyn Operation>) -> Result<(), (Box<dyn Operation>, WorldError)> {
+    fn send(&self, operation: Box<Submitted>) -> Result<(), (Box<Submitted>, WorldError)> {
         let sending = lock(&self.sending);
         let Some(Sending { sender, connection }) = sending.as_ref() else {
             return Err((operation, WorldError::closed()));
@@ -171,17 +174,44 @@ fn throttled() -> WorldError {
     WorldError::throttled("so many writes are waiting already that the memory for them is full")
 }
 
+/// What one transaction does.
+struct Batch {
+    pending: VecDeque<Box<Submitted>>,
+    executed: Vec<(Executed, Option<Waiting>)>,
+}
+
+impl Batch {
+    fn is_durable(&self) -> bool {
+        self.pending.iter().any(|it| it.operation.durability() == Durability::Durable)
+    }
+
+    /// Tells the callers: each its outcome, or the fault for which nothing was written.
+    fn settle(self, fault: Option<WorldError>, path: &Path) {
+        let fault = fault.map(|fault| fault::at(fault, path));
+        for (executed, waiting) in self.executed {
+            // First: whoever is told may come with the next value at once.
+            drop(waiting);
+            let own = || executed.failure().map(|failure| fault::at(failure.clone(), path));
+            let fault = fault.clone().or_else(own);
+            executed.settle(fault);
+        }
+        for submitted in self.pending {
+            submitted.refuse(fault.clone().unwrap_or_else(WorldError::closed));
+        }
+    }
+}
+
 impl WriterState {
-    fn run(mut self, receiver: &Receiver<Box<dyn Operation>>) {
+    fn run(mut self, receiver: &Receiver<Box<Submitted>>) {
         let mut linger = Linger::default();
         // A planned fault is for the operation that it counts, and for no claim beside it.
         let operations_max = if self.faults.is_some() { 1 } else { BATCH_OPERATIONS_MAX };
         while let Ok(first) = linger.receive(receiver) {
-            let mut batch = vec![first];
+            let mut batch = VecDeque::from([first]);
             while batch.len() < operations_max
                 && let Ok(next) = receiver.try_recv()
             {
-                batch.push(next);
+                batch.push_back(next);
             }
             self.commit(batch);
             self.connection.answer_version();
@@ -197,27 +227,22 @@ impl WriterState {
 
     /// Commits a batch, once: an operation that fails does so alone, and what fails the commit fails
     /// them all.
-    fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) {
+    fn commit(&mut self, operations: VecDeque<Box<Submitted>>) {
+        let count = operations.len();
+        let mut batch = Batch { pending: operations, executed: Vec::with_capacity(count) };
         let mut news = CommitNews::default();
         let fault = self.attempt(&mut batch, &mut news).err();
         // First: whoever is told may read at once.
-        self.connection.end_operations(batch.len());
-        for operation in batch {
-            let fault = fault.as_ref().or(operation.failure());
-            let fault = fault.map(|fault| fault::at(fault.clone(), &self.path));
-            operation.settle(fault.as_ref());
-        }
-        if fault.is_none() {
+        self.connection.end_operations(count);
+        let is_committed = fault.is_none();
+        batch.settle(fault, &self.path);
+        if is_committed {
             self.listeners.tell(&news);
             self.do_chore();
         }
     }
 
-    fn attempt(
-        &mut self,
-        batch: &mut [Box<dyn Operation>],
-        news: &mut CommitNews,
-    ) -> Result<(), WorldError> {
+    fn attempt(&mut self, batch: &mut Batch, news: &mut CommitNews) -> Result<(), WorldError> {
         let shared = Arc::clone(&self.connection);
         let connection = &*shared.lock();
         self.presence.refuse_to_write()?;
@@ -225,8 +250,7 @@ impl WriterState {
         // A rollback that failed must not fail every batch from then on.
         roll_back(connection);
         self.make_log_sound(connection)?;
-        let durable = batch.iter().any(|operation| operation.durability() == Durability::Durable);
-        self.begin(connection, durable)?;
+        self.begin(connection, batch.is_durable())?;
         let executed = migrate::refuse_if_newer(connection);
         let executed = executed.and_then(|()| self.execute_all(connection, batch, news));
         // Nothing of the batch may stay.
@@ -283,37 +307,41 @@ impl WriterState {
         }
     }
 
-    /// Executes each operation once. One that fails is undone alone; where it has no neighbours, with
-    /// the transaction.
+    /// Executes each operation once. One that fails is undone alone; without neighbours it is undone
+    /// with the transaction.
     fn execute_all(
         &self,
         connection: &Connection,
-        batch: &mut [Box<dyn Operation>],
+        batch: &mut Batch,
         news: &mut CommitNews,
     ) -> Result<(), WorldError> {
         let now = Now {
             ms: self.clock.now_ms(),
             queue_ms: self.queue_time.shared_now_ms(connection, &*self.clock)?,
         };
-        let has_neighbours = batch.len() > 1;
-        for operation in batch {
+        let has_neighbours = batch.pending.len() > 1;
+        while let Some(submitted) = batch.pending.pop_front() {
             if has_neighbours {
                 execute(connection, "SAVEPOINT operation")?;
             }
             let mut own_news = CommitNews::default();
-            operation.execute(&mut Tx {
+            let mut tx = Tx {
                 rows: connection,
                 now,
                 entropy: &self.entropy,
                 environment: self.environment.as_deref(),
                 workflow_prefix: &self.workflow_prefix,
                 news: &mut own_news,
-            });
-            match operation.failure() {
+            };
+            let Submitted { operation, waiting } = *submitted;
+            let executed = operation.execute(&mut tx, &self.particulars());
+            let failure = executed.failure().cloned();
+            batch.executed.push((executed, waiting));
+            match failure {
                 None => news.add(own_news),
                 // For some faults, a full disk for one, SQLite has rolled all of it back.
                 Some(failure) if !has_neighbours || connection.is_autocommit() => {
-                    return Err(failure.clone());
+                    return Err(failure);
                 }
                 Some(_) => execute(connection, "ROLLBACK TO operation")?,
             }
@@ -322,6 +350,14 @@ impl WriterState {
             }
         }
         Ok(())
+    }
+
+    fn particulars(&self) -> SqliteParticulars<'_> {
+        SqliteParticulars {
+            queue_time: &self.queue_time,
+            clock: &*self.clock,
+            owners: &self.owners,
+        }
     }
 
     /// Set only when it changes, which is between a batch with facts and one without.
@@ -364,10 +400,12 @@ fn outcome_unknown(why: &WorldError) -> WorldError {
 
 #[cfg(test)]
 mod tests {
+    use std::any::Any;
     use std::time::Duration;
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::store::Completion;
 
     fn writer(full_durability: bool) -> Writer {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -379,6 +417,7 @@ mod tests {
             presence: Arc::new(Presence::of_memory(Arc::new(SystemClock))),
             clock: Arc::new(SystemClock),
             queue_time: Arc::new(QueueTime::new(&SystemClock)),
+            owners: Arc::new(Owners::new(None, String::new())),
             entropy: Arc::default(),
             environment: None,
             workflow_prefix: String::new(),
@@ -390,13 +429,29 @@ mod tests {
         .unwrap()
     }
 
+    /// An operation that works on the connection.
+    fn work(
+        durability: Durability,
+        done: Completion<()>,
+        work: impl FnOnce(&Connection) -> Result<(), WorldError> + Send + 'static,
+    ) -> Operation {
+        let work = |rows: &dyn Any| work(rows.downcast_ref().expect("it is a connection"));
+        Operation::Test(durability, Box::new(work), done)
+    }
+
+    fn nothing(done: Completion<()>) -> Operation {
+        work(Durability::Volatile, done, |_| Ok(()))
+    }
+
     /// SQLite's `synchronous` level in a batch of one: 2 is FULL, 1 is NORMAL.
     fn level(writer: &Writer, durability: Durability) -> i64 {
-        let (done, level) = Completion::channel();
-        writer.submit(durability, done, |tx| {
-            Ok(tx.rows.pragma_query_value(None, "synchronous", |row| row.get(0))?)
-        });
-        level.recv().unwrap().unwrap()
+        let (told, level) = std::sync::mpsc::channel();
+        writer.submit(work(durability, Completion::ignored(), move |connection| {
+            let level = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+            let _ = told.send(level);
+            Ok(())
+        }));
+        level.recv().unwrap()
     }
 
     #[test]
@@ -419,23 +474,23 @@ mod tests {
         let writer = Arc::new(writer(true));
         let (release, held) = std::sync::mpsc::channel::<()>();
         let (holds, holding) = std::sync::mpsc::channel();
-        writer.submit(Durability::Volatile, Completion::ignored(), move |_| {
+        writer.submit(work(Durability::Volatile, Completion::ignored(), move |_| {
             let _ = holds.send(());
             let _ = held.recv();
             Ok(())
-        });
+        }));
         holding.recv().unwrap();
         for _ in 0..WAITING_OPERATIONS_MAX {
-            writer.submit(Durability::Volatile, Completion::ignored(), |_| Ok(()));
+            writer.submit(nothing(Completion::ignored()));
         }
         let (told, outcome) = Completion::<()>::channel();
         let again = Arc::clone(&writer);
         let throttled = Completion::new(move |_: Result<(), WorldError>| {
-            again.submit(Durability::Volatile, told, |_| Ok(()));
+            again.submit(nothing(told));
         });
         let submitting = Arc::clone(&writer);
         std::thread::spawn(move || {
-            submitting.submit(Durability::Volatile, throttled, |_| Ok(()));
+            submitting.submit(nothing(throttled));
         });
         let outcome =
             outcome.recv_timeout(Duration::from_secs(10)).expect("nobody waits for itself");
@@ -447,7 +502,7 @@ mod tests {
     fn a_panic_is_the_error_of_its_own_operation_only() {
         let writer = writer(true);
         let (done, outcome) = Completion::<()>::channel();
-        writer.submit(Durability::Durable, done, |_| panic!("broken"));
+        writer.submit(work(Durability::Durable, done, |_| panic!("broken")));
         assert_eq!(outcome.recv().unwrap().unwrap_err().kind, ErrorKind::Internal);
         assert_eq!(level(&writer, Durability::Durable), 2);
     }
