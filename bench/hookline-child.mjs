@@ -10,6 +10,11 @@ const size = Number(sizeText);
 const world = hookline({ url });
 globalThis[Symbol.for('@workflow/world//cache')] = world;
 const nextToken = tokens(size);
+const delivers = Boolean(process.env.BENCH_DELIVERS);
+if (delivers) {
+  world.createQueueHandler('__wkf_workflow_', async () => undefined);
+  await world.start();
+}
 /** By the size of their payloads: the runs whose logs are read, the long one first. */
 const logs = {};
 
@@ -26,9 +31,18 @@ obey(
     },
     readLogs: ({ bytes, isLong, isCold }) => readLogs(logs[bytes], isLong, isCold),
     memory: ({ count }) => memory(count),
+    settle,
   },
   () => world.close(),
 );
+
+/** Resolves when a process that delivers has nothing due any more. */
+async function settle() {
+  const isBusy = ({ messages: { due, leased } }) => due + leased > 0;
+  while (delivers && isBusy(await world.stats())) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 /**
  * How long reading a log takes. A commit before it, another run's resume, empties the caches of the

@@ -40,7 +40,7 @@ pub struct NativeWorld {
 /// What the opening and closing threads share with the JavaScript thread.
 #[derive(Default)]
 struct Shared {
-    world: Option<Arc<World>>,
+    life: Life,
     handler: Option<Arc<JsHandler>>,
     /// Warns of faults, from `startWorker` on.
     warns: Option<Arc<FaultListener>>,
@@ -49,9 +49,43 @@ struct Shared {
     admissions: Option<Arc<Admissions>>,
     /// Prefixes that have a handler, also those from before there was a function to call.
     prefixes: Vec<String>,
-    /// Whether somebody has begun to open it.
-    opened: bool,
-    closed: bool,
+}
+
+/// The life of a World object. Each state follows those before it, and none comes again.
+#[derive(Default)]
+enum Life {
+    #[default]
+    New,
+    Opening,
+    Open(Arc<World>),
+    /// Its deliveries may still end, and use the engine for that.
+    Closing(Arc<World>),
+    Closed,
+}
+
+impl Life {
+    fn world(&self) -> Option<&Arc<World>> {
+        match self {
+            Life::Open(world) | Life::Closing(world) => Some(world),
+            Life::New | Life::Opening | Life::Closed => None,
+        }
+    }
+
+    /// From now on it does not open any more.
+    fn close(&mut self) {
+        *self = match std::mem::take(self) {
+            Life::Open(world) | Life::Closing(world) => Life::Closing(world),
+            Life::New | Life::Opening | Life::Closed => Life::Closed,
+        };
+    }
+
+    /// Nothing of it uses the engine any more; the share of it that is to be given up.
+    fn end(&mut self) -> Option<Arc<World>> {
+        match std::mem::replace(self, Life::Closed) {
+            Life::Open(world) | Life::Closing(world) => Some(world),
+            Life::New | Life::Opening | Life::Closed => None,
+        }
+    }
 }
 
 /// Runs what blocks away from the JavaScript thread.
@@ -79,14 +113,15 @@ impl NativeWorld {
 
     pub(super) fn engine(&self) -> Outcome<Arc<Engine>> {
         let shared = lock(&self.shared);
-        shared.world.as_ref().map(|world| Arc::clone(world.engine())).ok_or_else(WorldError::closed)
+        let world = shared.life.world().ok_or_else(WorldError::closed)?;
+        Ok(Arc::clone(world.engine()))
     }
 
     /// Where the deliveries that the routes of this World take are let in; once there was one, also when
     /// the World has been closed.
     pub(super) fn admissions(&self) -> Outcome<Arc<Admissions>> {
         let mut shared = lock(&self.shared);
-        if let Some(world) = &shared.world {
+        if let Some(world) = shared.life.world() {
             shared.admissions = Some(Arc::clone(&world.engine().admissions));
         }
         shared.admissions.clone().ok_or_else(WorldError::closed)
@@ -343,7 +378,7 @@ impl NativeWorld {
             };
             (handler, warns, shared.prefixes.clone())
         };
-        let world = lock(&self.shared).world.clone();
+        let world = lock(&self.shared).life.world().cloned();
         self.promise(env, |_| {
             let world = world.ok_or_else(WorldError::closed)?;
             for prefix in prefixes {
@@ -363,7 +398,7 @@ impl NativeWorld {
         if !shared.prefixes.contains(&prefix) {
             shared.prefixes.push(prefix.clone());
         }
-        if let (Some(world), Some(handler)) = (&shared.world, &shared.handler) {
+        if let (Some(world), Some(handler)) = (shared.life.world(), &shared.handler) {
             world.register_handler(prefix, Arc::clone(handler) as Arc<dyn Handler>);
         }
     }
@@ -463,13 +498,12 @@ impl NativeWorld {
 impl Drop for NativeWorld {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
-        shared.closed = true;
         shared.warns = None;
         if let Some(handler) = shared.handler.take() {
             handler.abandon();
         }
         // The last share closes the database, which may wait: not on the JavaScript thread.
-        if let Some(world) = shared.world.take() {
+        if let Some(world) = shared.life.end() {
             std::thread::spawn(move || world.close());
         }
     }
@@ -478,9 +512,9 @@ impl Drop for NativeWorld {
 /// Deliveries that JavaScript is working on may finish, and use the engine for that, until the grace
 /// period is over; then the share of the engine is given up.
 fn close(shared: &Mutex<Shared>) {
-    lock(shared).closed = true;
+    lock(shared).life.close();
     drain(shared);
-    let world = lock(shared).world.take();
+    let world = lock(shared).life.end();
     if let Some(world) = world {
         world.close();
     }
@@ -492,7 +526,7 @@ fn close(shared: &Mutex<Shared>) {
 fn drain(shared: &Mutex<Shared>) {
     let (world, handler) = {
         let shared = lock(shared);
-        (shared.world.clone(), shared.handler.clone())
+        (shared.life.world().cloned(), shared.handler.clone())
     };
     if let Some(world) = &world {
         world.stop_handling();
@@ -507,15 +541,26 @@ fn drain(shared: &Mutex<Shared>) {
 }
 
 fn open(shared: &Mutex<Shared>, config: &str, id: u64) -> Answer {
-    if std::mem::replace(&mut lock(shared).opened, true) {
-        return Err(WorldError::invalid("a world is opened once"));
+    {
+        let life = &mut lock(shared).life;
+        match life {
+            Life::New => *life = Life::Opening,
+            Life::Closed => return Err(closed_meanwhile()),
+            Life::Opening | Life::Open(_) | Life::Closing(_) => {
+                return Err(WorldError::invalid("a world is opened once"));
+            }
+        }
     }
     let raw: RawConfig = requests::parse(config)?;
     let world = World::open(Config::parse(&raw)?, id)?;
-    let mut shared = lock(shared);
-    if shared.closed {
-        return Err(WorldError::new(ErrorKind::Closed, "the world was closed while it opened"));
+    let life = &mut lock(shared).life;
+    if !matches!(life, Life::Opening) {
+        return Err(closed_meanwhile());
     }
-    shared.world = Some(Arc::new(world));
+    *life = Life::Open(Arc::new(world));
     Ok(Reply::void())
+}
+
+fn closed_meanwhile() -> WorldError {
+    WorldError::new(ErrorKind::Closed, "the world was closed while it opened")
 }
