@@ -5,7 +5,6 @@ use hookline::domain::id::HookToken;
 use hookline::domain::payload::Payload;
 use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::error::ErrorKind;
-use rusqlite::Connection;
 
 use crate::kit::rows::*;
 use crate::kit::{World, bodies, settled};
@@ -102,9 +101,9 @@ fn only_the_named_waits_are_completed(world: &World) {
     assert_eq!(complete(world, None), 0);
 }
 
-const WINDOW_MS: i64 = 1000;
+pub const WINDOW_MS: i64 = 1000;
 
-fn key(key: &str, payload: &str) -> ResumeKey {
+pub fn key(key: &str, payload: &str) -> ResumeKey {
     ResumeKey {
         token: HookToken::new("token"),
         digests: ResumeDigests { key: key.into(), payload: payload.into() },
@@ -113,7 +112,7 @@ fn key(key: &str, payload: &str) -> ResumeKey {
     }
 }
 
-fn resume(world: &World, key: &ResumeKey) -> Result<bool, ErrorKind> {
+pub fn resume(world: &World, key: &ResumeKey) -> Result<bool, ErrorKind> {
     let event = EventRequest {
         payload: Some(Payload::Bytes(key.digests.payload.clone().into_bytes())),
         ..request(1, hook_received("h", Some("token")))
@@ -121,7 +120,7 @@ fn resume(world: &World, key: &ResumeKey) -> Result<bool, ErrorKind> {
     settled(|done| world.store.resume_once(event, key.clone(), done)).map_err(|error| error.kind)
 }
 
-fn with_a_hook(world: &World) {
+pub fn with_a_hook(world: &World) {
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
 }
@@ -174,24 +173,4 @@ fn a_key_is_free_after_its_window_and_removed_in_small_numbers(world: &World) {
     // The window of a key counts from its own first resume.
     world.at(2 * WINDOW_MS - 1);
     assert_eq!(resume(world, &key("old 199", "b")), Ok(true));
-}
-
-#[test]
-fn keys_whose_window_is_over_leave_the_table_with_the_keyed_resumes_that_follow() {
-    let world = World::on_file();
-    with_a_hook(&world);
-    let connection = Connection::open(world.path()).expect("SQLite opens");
-    let kept = || -> i64 {
-        let count = connection.query_row("SELECT count(*) FROM resume_keys", [], |row| row.get(0));
-        count.expect("the keys are counted")
-    };
-    for number in 0..100 {
-        assert_eq!(resume(&world, &key(&format!("old {number}"), "a")), Ok(false));
-    }
-    assert_eq!(kept(), 100);
-    world.at(WINDOW_MS);
-    for number in 0..10 {
-        assert_eq!(resume(&world, &key(&format!("live {number}"), "a")), Ok(false));
-    }
-    assert_eq!(kept(), 10, "only those whose window goes on");
 }

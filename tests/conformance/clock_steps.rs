@@ -8,7 +8,7 @@ use hookline::domain::message::Delivery;
 use hookline::store::{ClaimRequest, Outcome, Store};
 
 use crate::kit::rows::*;
-use crate::kit::{LEASE_MS, STEP_PREFIX, World, open_file, settled, step_message, wake_up};
+use crate::kit::{LEASE_MS, STEP_PREFIX, World, settled, step_message, wake_up};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -21,6 +21,13 @@ run_by_every_store!(
     a_wake_up_is_absorbed_although_the_clock_is_set_back,
     a_lease_outlives_a_clock_that_is_set_forwards,
     a_message_that_sleeps_for_months_is_due_to_the_second,
+);
+
+run_by_every_shared_store!(
+    after_a_restart_with_a_clock_set_back_only_the_time_in_between_is_waited_for_again,
+    after_a_restart_with_a_clock_set_back_nothing_new_is_due_before_its_delay,
+    a_process_whose_clock_is_behind_delivers_what_one_ahead_has_enqueued,
+    another_process_takes_over_no_lease_because_the_clock_was_set_forwards,
 );
 
 impl World {
@@ -106,9 +113,9 @@ fn claimed_by(store: &dyn Store) -> Vec<Delivery> {
     settled(|done| store.claim(request, done)).expect("the claim succeeds").deliveries
 }
 
-#[test]
-fn after_a_restart_with_a_clock_set_back_only_the_time_in_between_is_waited_for_again() {
-    let world = World::on_file();
+fn after_a_restart_with_a_clock_set_back_only_the_time_in_between_is_waited_for_again(
+    world: &World,
+) {
     world.enqueue(step_message("due"));
     world.enqueue_in(step_message("sleeps"), 10_000);
     world.passes(HOUR_MS);
@@ -118,15 +125,13 @@ fn after_a_restart_with_a_clock_set_back_only_the_time_in_between_is_waited_for_
     }
     world.store.close();
     let clock = Arc::new(ManualClock::at(NOW_MS - HOUR_MS));
-    let restarted = open_file(&world.path(), &clock).expect("the file opens again");
-    assert_eq!(claimed_by(&restarted), []);
+    let restarted = world.opened_again(&clock);
+    assert_eq!(claimed_by(&*restarted), []);
     clock.set(NOW_MS - HOUR_MS + 10_000);
-    assert_eq!(claimed_by(&restarted).len(), put_back.len());
+    assert_eq!(claimed_by(&*restarted).len(), put_back.len());
 }
 
-#[test]
-fn after_a_restart_with_a_clock_set_back_nothing_new_is_due_before_its_delay() {
-    let world = World::on_file();
+fn after_a_restart_with_a_clock_set_back_nothing_new_is_due_before_its_delay(world: &World) {
     world.clock.step(HOUR_MS);
     world.enqueue(step_message("keeps the time"));
     let delivery = world.claim_one();
@@ -135,38 +140,34 @@ fn after_a_restart_with_a_clock_set_back_nothing_new_is_due_before_its_delay() {
     assert!(world.settle(&delivery, Outcome::Ack));
     world.store.close();
     let clock = Arc::new(ManualClock::at(NOW_MS));
-    let restarted = open_file(&world.path(), &clock).expect("the file opens again");
+    let restarted = world.opened_again(&clock);
     settled(|done| restarted.enqueue(step_message("sleeps"), 10_000, done))
         .expect("it is enqueued");
-    assert_eq!(claimed_by(&restarted), []);
+    assert_eq!(claimed_by(&*restarted), []);
     clock.set(NOW_MS + 10_000);
-    assert_eq!(claimed_by(&restarted).len(), 1);
+    assert_eq!(claimed_by(&*restarted).len(), 1);
 }
 
-#[test]
-fn a_process_whose_clock_is_behind_delivers_what_one_ahead_has_enqueued() {
-    let world = World::on_file();
+fn a_process_whose_clock_is_behind_delivers_what_one_ahead_has_enqueued(world: &World) {
     let clock = Arc::new(ManualClock::at(NOW_MS - HOUR_MS));
-    let behind = open_file(&world.path(), &clock).expect("the file opens again");
-    assert_eq!(claimed_by(&behind), []);
+    let behind = world.opened_again(&clock);
+    assert_eq!(claimed_by(&*behind), []);
     world.enqueue(step_message("a"));
-    assert_eq!(claimed_by(&behind).len(), 1);
+    assert_eq!(claimed_by(&*behind).len(), 1);
     settled(|done| behind.enqueue(step_message("b"), 0, done)).expect("it is enqueued");
     assert_eq!(world.claim(10).len(), 1);
 }
 
-#[test]
-fn another_process_takes_over_no_lease_because_the_clock_was_set_forwards() {
-    let world = World::on_file();
-    let neighbour = open_file(&world.path(), &world.clock).expect("the file opens again");
+fn another_process_takes_over_no_lease_because_the_clock_was_set_forwards(world: &World) {
+    let neighbour = world.opened_again(&world.clock);
     world.enqueue(step_message("a"));
     let delivery = world.claim_one();
     world.clock.step(HOUR_MS);
-    assert_eq!(claimed_by(&neighbour), [], "its owner may not have noticed yet");
+    assert_eq!(claimed_by(&*neighbour), [], "its owner may not have noticed yet");
     assert_eq!(world.extend(&[&delivery], LEASE_MS), []);
     world.passes(LEASE_MS);
-    assert_eq!(claimed_by(&neighbour), [], "it was extended since");
+    assert_eq!(claimed_by(&*neighbour), [], "it was extended since");
     world.passes(LEASE_MS);
-    assert_eq!(claimed_by(&neighbour).len(), 1, "its owner is silent");
+    assert_eq!(claimed_by(&*neighbour).len(), 1, "its owner is silent");
     assert!(!world.settle(&delivery, Outcome::Ack));
 }

@@ -2,7 +2,6 @@
 
 use hookline::domain::event::EventBody;
 use hookline::store::{ActivePlace, Outcome, Woken};
-use rusqlite::Connection;
 
 use crate::kit::rows::*;
 use crate::kit::{World, settled, wake_up};
@@ -23,26 +22,20 @@ fn search_from(world: &World, after: Option<ActivePlace>, limit: usize) -> Woken
 }
 
 /// How many runs the whole search wakes.
-fn search(world: &World) -> usize {
+pub fn search(world: &World) -> usize {
     let woken = search_from(world, None, 100);
     assert_eq!(woken.next, None);
     woken.runs
 }
 
 /// Replays a run: claims its one wake-up and acknowledges it, after what the replay appends.
-fn replay_with(world: &World, run: u64, events: impl IntoIterator<Item = EventBody>) {
+pub fn replay_with(world: &World, run: u64, events: impl IntoIterator<Item = EventBody>) {
     world.enqueue(wake_up(run));
     let delivery = world.claim_one();
     for event in events {
         world.does(run, event);
     }
     assert!(world.settle(&delivery, Outcome::Ack));
-}
-
-/// Loses every message, as a damaged table would.
-fn lose_messages(world: &World) {
-    let connection = Connection::open(world.path()).expect("SQLite opens");
-    connection.execute_batch("DELETE FROM messages").expect("the table is emptied");
 }
 
 fn a_run_that_was_created_and_never_enqueued_is_woken_once(world: &World) {
@@ -144,22 +137,4 @@ fn a_wait_that_is_cut_short_wakes_its_run_by_itself(world: &World) {
     replay_with(world, 1, [wait_created("w", NOW_MS + 1000)]);
     world.does(1, wait_completed("w"));
     world.claim_one();
-}
-
-#[test]
-fn an_event_whose_wake_up_was_lost_wakes_its_run() {
-    let world = World::on_file();
-    world.start_runs(4);
-    for run in 1..=4 {
-        world.does(run, hook_created("h", &format!("token {run}")));
-        world.does(run, step_created("s"));
-        world.does(run, step_started("s"));
-        replay_with(&world, run, []);
-    }
-    world.does(1, hook_received("h", None));
-    world.does(2, step_completed("s"));
-    world.does(3, step_failed("s"));
-    lose_messages(&world);
-    assert_eq!(search(&world), 3);
-    assert_eq!(world.claim(10).len(), 3);
 }

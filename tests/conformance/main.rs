@@ -1,7 +1,8 @@
 //! One suite of rules over `dyn Store`, run for every store.
 //!
 //! A rule is a function of a fresh [`World`]; `run_by_every_store!` makes a test of it for each kind
-//! of store. A rule that is not listed is dead code, so none is forgotten.
+//! of store. A rule that is not listed is dead code, so none is forgotten. Another store plugs in with
+//! a function that makes a [`World`], and a line in each of the macros.
 
 // The rows in memory name `crate::domain`, here as in the library.
 use hookline::domain;
@@ -26,6 +27,15 @@ macro_rules! run_by_every_store {
     };
 }
 
+/// Tests of every store that several processes can share.
+macro_rules! run_by_every_shared_store {
+    ($($rule:ident),+ $(,)?) => {
+        mod on_a_shared_sqlite_file {
+            $(#[test] fn $rule() { super::$rule(&crate::World::on_file()); })+
+        }
+    };
+}
+
 mod api;
 mod clock_steps;
 mod closing;
@@ -40,9 +50,8 @@ mod hooks;
 mod listeners;
 mod owners;
 mod pages;
-mod plans;
-mod readers;
 mod reads;
 mod refusals;
 mod replays;
+mod sqlite;
 mod streams;

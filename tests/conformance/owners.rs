@@ -1,33 +1,34 @@
-//! Several stores on one database: what a World of two processes relies on. The rules take the path
-//! of a SQLite file; another kind of store has its own way to be opened twice.
+//! Several stores on one database: what a World of two processes relies on.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
-use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
 use hookline::error::ErrorKind;
 use hookline::store::{ClaimRequest, Store};
 
 use crate::kit::rows::*;
-use crate::kit::{
-    LEASE_MS, PATIENCE, STEP_PREFIX, World, bodies, news_of, open_file, settled, step_message,
-};
+use crate::kit::{LEASE_MS, PATIENCE, STEP_PREFIX, World, bodies, news_of, settled, step_message};
 
-/// Names the database in the environment of a child process.
-const CHILD_DATABASE: &str = "HOOKLINE_TEST_CHILD_DATABASE";
+run_by_every_shared_store!(
+    the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed,
+    a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits,
+    a_store_never_frees_its_own_leases,
+    a_dead_processs_late_end_of_a_delivery_changes_nothing,
+    what_one_store_commits_the_other_sees,
+    a_watching_store_hears_of_commits_elsewhere,
+    a_store_that_always_has_something_to_write_hears_of_commits_elsewhere_too,
+    a_reopened_database_is_as_it_was_left,
+);
 
-/// Another store on the same file, as another process would open it.
+/// Another store on the same database, as another process would open it.
 fn neighbour(world: &World) -> Arc<dyn Store> {
-    Arc::new(open_file(&world.path(), &world.clock).expect("the file opens again"))
+    world.opened_again(&world.clock)
 }
 
-fn claim_all(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
+pub fn claim_all(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
     let request = ClaimRequest {
         limit: 100,
         prefixes: vec![STEP_PREFIX.into()],
@@ -37,65 +38,12 @@ fn claim_all(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
     settled(|done| store.claim(request, done)).expect("the claim succeeds").deliveries
 }
 
-fn free_dead_leases(store: &dyn Store) -> usize {
+pub fn free_dead_leases(store: &dyn Store) -> usize {
     settled(|done| store.free_dead_leases(done)).expect("dead leases are looked for")
 }
 
-/// Runs the test `a_child_claims_everything_and_waits` in a process of its own, until it has claimed.
-fn claiming_child(database: &Path) -> Child {
-    let executable = std::env::current_exe().expect("the test executable");
-    let mut child = Command::new(executable)
-        .args(["--exact", "owners::a_child_claims_everything_and_waits", "--nocapture"])
-        .env(CHILD_DATABASE, database)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the child starts");
-    let output = child.stdout.take().expect("its output is piped");
-    let claimed = BufReader::new(output)
-        .lines()
-        .map_while(Result::ok)
-        .any(|line| line.contains("claimed everything"));
-    assert!(claimed, "the child ended before it had claimed");
-    child
-}
-
-/// Not a test by itself: the other process of the tests below.
-#[test]
-fn a_child_claims_everything_and_waits() {
-    let Some(database) = std::env::var_os(CHILD_DATABASE).map(PathBuf::from) else { return };
-    let clock = Arc::new(ManualClock::at(NOW_MS));
-    let store = open_file(&database, &clock).expect("the file opens");
-    let deliveries = claim_all(&store);
-    assert!(!deliveries.is_empty());
-    println!("\nclaimed everything");
-    // Until it is killed, or its parent has gone.
-    let _ = std::io::stdin().lines().count();
-}
-
-#[test]
-fn the_leases_of_a_killed_process_are_freed_at_once() {
-    let world = World::on_file();
-    for content in ["a", "b"] {
-        world.enqueue(step_message(content));
-    }
-    let mut child = claiming_child(&world.path());
-    // While it lives, its leases are its own.
-    world.claims_nothing();
-    assert_eq!(free_dead_leases(&*world.store), 0);
-    child.kill().expect("the child is killed");
-    child.wait().expect("the child has ended");
-    assert_eq!(free_dead_leases(&*world.store), 2);
-    let deliveries = world.claim(10);
-    assert_eq!(bodies(&deliveries), ["a", "b"]);
-    assert!(deliveries.iter().all(|delivery| delivery.attempt == 2));
-    assert_eq!(free_dead_leases(&*world.store), 0);
-}
-
-#[test]
-fn the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed() {
-    let world = World::on_file();
-    let neighbour = neighbour(&world);
+fn the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed(world: &World) {
+    let neighbour = neighbour(world);
     world.enqueue(step_message("a"));
     assert_eq!(claim_all(&*neighbour).len(), 1);
     assert_eq!(free_dead_leases(&*world.store), 0);
@@ -105,15 +53,13 @@ fn the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed() {
     assert_eq!(bodies(&world.claim(10)), ["a"]);
 }
 
-#[test]
-fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits() {
-    let world = World::on_file();
+fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits(world: &World) {
     world.enqueue(step_message("kills its process"));
     world.enqueue_in(step_message("innocent"), 1);
     let mut now_ms = 1;
     for attempt in 1..8 {
         world.at(now_ms);
-        let neighbour = neighbour(&world);
+        let neighbour = neighbour(world);
         let request = ClaimRequest {
             limit: 1,
             prefixes: vec![STEP_PREFIX.into()],
@@ -140,19 +86,15 @@ fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits() {
     }
 }
 
-#[test]
-fn a_store_never_frees_its_own_leases() {
-    let world = World::on_file();
+fn a_store_never_frees_its_own_leases(world: &World) {
     world.enqueue(step_message("a"));
     let delivery = world.claim_one();
     assert_eq!(free_dead_leases(&*world.store), 0);
     assert!(world.holds(&delivery));
 }
 
-#[test]
-fn a_dead_processs_late_end_of_a_delivery_changes_nothing() {
-    let world = World::on_file();
-    let neighbour = neighbour(&world);
+fn a_dead_processs_late_end_of_a_delivery_changes_nothing(world: &World) {
+    let neighbour = neighbour(world);
     world.enqueue(step_message("a"));
     let late = claim_all(&*neighbour).remove(0);
     neighbour.close();
@@ -162,10 +104,8 @@ fn a_dead_processs_late_end_of_a_delivery_changes_nothing() {
     assert!(world.holds(&current));
 }
 
-#[test]
-fn what_one_store_commits_the_other_sees() {
-    let world = World::on_file();
-    let neighbour = neighbour(&world);
+fn what_one_store_commits_the_other_sees(world: &World) {
+    let neighbour = neighbour(world);
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
     let token = HookToken::new("token");
@@ -240,20 +180,16 @@ fn elsewhere_news(store: &dyn Store) -> Receiver<bool> {
     receiver
 }
 
-#[test]
-fn a_watching_store_hears_of_commits_elsewhere() {
-    let world = World::on_file();
-    let neighbour = neighbour(&world);
+fn a_watching_store_hears_of_commits_elsewhere(world: &World) {
+    let neighbour = neighbour(world);
     let news = elsewhere_news(&*neighbour);
     world.enqueue(step_message("a"));
     assert_eq!(news.recv_timeout(PATIENCE), Ok(true));
     neighbour.watch_elsewhere(false);
 }
 
-#[test]
-fn a_store_that_always_has_something_to_write_hears_of_commits_elsewhere_too() {
-    let world = World::on_file();
-    let neighbour = neighbour(&world);
+fn a_store_that_always_has_something_to_write_hears_of_commits_elsewhere_too(world: &World) {
+    let neighbour = neighbour(world);
     let news = elsewhere_news(&*neighbour);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -275,22 +211,14 @@ fn a_store_that_always_has_something_to_write_hears_of_commits_elsewhere_too() {
     });
 }
 
-#[test]
-fn a_reopened_database_is_as_it_was_left() {
-    let world = World::on_file();
+fn a_reopened_database_is_as_it_was_left(world: &World) {
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
     world.does(1, hook_received("h", None));
     world.write("s", &["a", "b"]);
     let log = world.log(1);
     world.store.close();
-    let path = world.path();
-    for side in ["-wal", "-shm"] {
-        let mut name = path.clone().into_os_string();
-        name.push(side);
-        assert!(!Path::new(&name).exists(), "one file is left, without {side}");
-    }
-    let again = neighbour(&world);
+    let again = neighbour(world);
     assert_eq!(
         settled(|done| again.hook_by_token(&HookToken::new("token")).settle(done))
             .expect("it lives")

@@ -46,7 +46,11 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
     folder: Option<TempDir>,
+    reopen: Option<Reopen>,
 }
+
+/// Opens another store on the same database, as another process would.
+type Reopen = Box<dyn Fn(&Arc<ManualClock>) -> Arc<dyn Store> + Send + Sync>;
 
 /// Starts an operation and waits for its outcome.
 pub fn settled<T: Send + 'static>(start: impl FnOnce(Completion<T>)) -> Result<T, WorldError> {
@@ -101,8 +105,13 @@ impl World {
     pub fn on_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::at(NOW_MS));
-        let store = open_file(&folder.path().join("world.db"), &clock).expect("the file opens");
-        Self { store: Arc::new(store), clock, folder: Some(folder) }
+        let path = folder.path().join("world.db");
+        let store = open_file(&path, &clock).expect("the file opens");
+        let reopen = move |clock: &Arc<ManualClock>| {
+            Arc::new(open_file(&path, clock).expect("the file opens again")) as Arc<dyn Store>
+        };
+        let reopen = Some(Box::new(reopen) as Reopen);
+        Self { store: Arc::new(store), clock, folder: Some(folder), reopen }
     }
 
     /// A fresh SQLite database in memory.
@@ -112,7 +121,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let store =
             SqliteStore::open(options(Location::Memory(name), &clock)).expect("memory opens");
-        Self { store: Arc::new(store), clock, folder: None }
+        Self { store: Arc::new(store), clock, folder: None, reopen: None }
     }
 
     /// A fresh SQLite file whose values are sealed, tokens too.
@@ -122,12 +131,17 @@ impl World {
         let path = folder.path().join("world.db");
         let store = open_sealed(&path, &clock, &key_ring(&[("a", 1)]), TokensAtRest::Sealed)
             .expect("the file opens");
-        Self { store: Arc::new(store), clock, folder: Some(folder) }
+        Self { store: Arc::new(store), clock, folder: Some(folder), reopen: None }
     }
 
     /// A store that is open already.
     pub fn of(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
-        Self { store, clock, folder: None }
+        Self { store, clock, folder: None, reopen: None }
+    }
+
+    /// Another store on the same database, with this clock.
+    pub fn opened_again(&self, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
+        self.reopen.as_ref().expect("this world is shared")(clock)
     }
 
     /// Where the file is.

@@ -1,0 +1,6 @@
+//! Rules of the SQLite store alone: they look at its file and its statements.
+
+mod plans;
+mod processes;
+mod readers;
+mod rows;
