@@ -1,4 +1,4 @@
-//! Runs that have something to do and no message are woken; all others are left alone.
+//! Runs with work to do and without a message are woken. All others are left alone.
 
 use hookline::domain::event::EventBody;
 use hookline::store::{ActivePlace, Outcome, Woken};
@@ -22,14 +22,14 @@ fn search_from(world: &World, after: Option<ActivePlace>, limit: usize) -> Woken
     settled(|done| world.store.wake_forgotten(after, limit, done)).expect("the search succeeds")
 }
 
-/// How many runs the whole search wakes.
+/// The number of runs that the whole search wakes.
 fn search(world: &World) -> usize {
     let woken = search_from(world, None, 100);
     assert_eq!(woken.next, None);
     woken.runs
 }
 
-/// Replays a run: claims its one wake-up and acknowledges it, after what the replay appends.
+/// Replays a run: claims its one wake-up, appends these events, and acknowledges the wake-up.
 fn replay_with(world: &World, run: u64, events: impl IntoIterator<Item = EventBody>) {
     world.enqueue(wake_up(run));
     let delivery = world.claim_one();
@@ -39,7 +39,7 @@ fn replay_with(world: &World, run: u64, events: impl IntoIterator<Item = EventBo
     assert!(world.settle(&delivery, Outcome::Ack));
 }
 
-/// Loses every message, as a damaged table would.
+/// Deletes every message, as damage to the table would.
 fn lose_messages(world: &World) {
     let connection = Connection::open(world.path()).expect("SQLite opens");
     connection.execute_batch("DELETE FROM messages").expect("the table is emptied");
@@ -78,7 +78,7 @@ fn a_run_that_waits_is_left_alone(world: &World) {
     world.does(1, hook_received("h", None));
     world.does(1, step_started("s"));
     world.does(1, step_completed("s"));
-    // One replay sees both, and goes on to wait for another hook and for the other step.
+    // One replay sees both, and continues to wait for another hook and the other step.
     let delivery = world.claim_one();
     world.does(1, hook_created("h2", "token 2"));
     assert!(world.settle(&delivery, Outcome::Ack));

@@ -1,9 +1,9 @@
 //! One suite of rules over `dyn Store`, run for every store.
 //!
-//! A rule is a function of a fresh [`World`]; `run_by_every_store!` makes a test of it for each kind
-//! of store. A rule that is not listed is dead code, so none is forgotten.
+//! A rule is a function of a fresh [`World`]. `run_by_every_store!` makes a test of it for each kind of
+//! store. A rule that is not listed is dead code, so the compiler reports it.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 #[path = "../kit/mod.rs"]
@@ -11,7 +11,7 @@ mod kit;
 
 use kit::World;
 
-/// Tests of every store out of rules.
+/// Makes tests of every store from rules.
 macro_rules! run_by_every_store {
     ($($rule:ident),+ $(,)?) => {
         mod on_a_sqlite_file {

@@ -1,5 +1,5 @@
-//! Several stores on one database: what a World of two processes relies on. The rules take the path
-//! of a SQLite file; another kind of store has its own way to be opened twice.
+//! Several stores on one database: the guarantees for a World of two processes. The rules use the path
+//! of a SQLite file; another kind of store is opened twice in its own way.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn free_dead_leases(store: &dyn Store) -> usize {
     settled(|done| store.free_dead_leases(done)).expect("dead leases are looked for")
 }
 
-/// Runs the test `a_child_claims_everything_and_waits` in a process of its own, until it has claimed.
+/// Runs the test `a_child_claims_everything_and_waits` in its own process, until it has claimed.
 fn claiming_child(database: &Path) -> Child {
     let executable = std::env::current_exe().expect("the test executable");
     let mut child = Command::new(executable)
@@ -60,7 +60,7 @@ fn claiming_child(database: &Path) -> Child {
     child
 }
 
-/// Not a test by itself: the other process of the tests below.
+/// Not a test by itself: the child process of the tests below runs it.
 #[test]
 fn a_child_claims_everything_and_waits() {
     let Some(database) = std::env::var_os(CHILD_DATABASE).map(PathBuf::from) else { return };
@@ -69,7 +69,7 @@ fn a_child_claims_everything_and_waits() {
     let deliveries = claim_all(&store);
     assert!(!deliveries.is_empty());
     println!("\nclaimed everything");
-    // Until it is killed, or its parent has gone.
+    // Waits until it is killed, or its parent has ended.
     let _ = std::io::stdin().lines().count();
 }
 
@@ -80,7 +80,7 @@ fn the_leases_of_a_killed_process_are_freed_at_once() {
         world.enqueue(step_message(content));
     }
     let mut child = claiming_child(&world.path());
-    // While it lives, its leases are its own.
+    // While the child lives, it keeps its leases.
     world.claims_nothing();
     assert_eq!(free_dead_leases(&*world.store), 0);
     child.kill().expect("the child is killed");
@@ -126,7 +126,7 @@ fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits() {
         neighbour.close();
         assert_eq!(free_dead_leases(&*world.store), 1);
         if attempt <= 2 {
-            // The next claim, at the same time, has it.
+            // The next claim gets it without a delay.
             continue;
         }
         let claimed = world.claimed(10);
@@ -186,7 +186,7 @@ fn two_stores_share_the_work_without_sharing_a_message() {
     let world = World::on_file();
     let neighbour = neighbour(&world);
     let stores: [&dyn Store; 2] = [&*world.store, &*neighbour];
-    // Both name messages in the same standing millisecond.
+    // Both stores name messages in the same millisecond, because the clock stands still.
     let mut ids: Vec<_> = std::thread::scope(|scope| {
         let enqueue = |store: &'static str, target: &'_ dyn Store| -> Vec<_> {
             let message = |number| step_message(&format!("{store} {number}"));
@@ -231,11 +231,11 @@ fn stores_that_write_at_once_wait_for_each_other_and_lose_nothing() {
     assert_eq!(world.log(1).len(), 3 + 3 * EACH);
 }
 
-/// What a watching store says, of each commit that it tells of, about commits elsewhere.
+/// For each commit that a watching store reports: whether another process made it.
 fn elsewhere_news(store: &dyn Store) -> Receiver<bool> {
     let receiver = news_of(store, |news| news.elsewhere);
     store.watch_elsewhere(true);
-    // What was committed before it watched counts as news.
+    // Commits from before the watch count as news.
     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(true));
     receiver
 }
