@@ -169,7 +169,7 @@ CREATE TABLE messages (
   lease_expires_at_ms INTEGER,
   -- The token of a lease that ended without an ack, until the message is claimed again.
   freed_lease_token TEXT,
-  -- Whether the app has accepted the delivery of this lease over HTTP. It accepts each lease once.
+  -- Whether the delivery of this lease was admitted over HTTP. Each lease is admitted once.
   admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted IN (0, 1)),
   last_error TEXT,
   dead_at_ms INTEGER,

@@ -40,7 +40,7 @@ fn a_created_hook_is_answered_with_its_metadata(world: &World) {
     assert_eq!(view.metadata, payload("hook_created"));
     let read = settled(|done| world.store.hook(id("h"), true, done)).expect("it exists");
     assert_eq!(read, view);
-    // A hook without metadata has none.
+    // This hook has no metadata.
     let request = EventRequest { payload: None, ..request(1, hook_created("h2", "other")) };
     let view = world.tries(request).expect("it is created").hook.expect("it is answered");
     assert_eq!(view.metadata, None);
