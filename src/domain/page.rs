@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 
 /// Items on a page if the caller gives no limit.
 pub const LIMIT_DEFAULT: usize = 100;
-/// Most items on a page, as in the SDK.
+/// Most items on a page.
 pub const LIMIT_MAX: usize = 1000;
 
 /// The order of a list.
