@@ -10,16 +10,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time, and how much of it has passed: a host's time may be set, what has passed has.
+/// Tells the time and the elapsed time. A host's time may be set; the elapsed time only grows.
 pub trait Clock: Send + Sync + 'static {
-    /// Now, in milliseconds since the Unix epoch. May step forwards and backwards.
+    /// The current time in milliseconds since the Unix epoch. It may step forwards and backwards.
     fn now_ms(&self) -> i64;
-    /// Milliseconds since some moment in the life of this process. Never steps.
+    /// Milliseconds since a fixed moment of this process. Never steps.
     fn elapsed_ms(&self) -> i64;
 }
 
-/// A time that the system has kept, as of a file, in milliseconds since the Unix epoch. One before 1970
-/// counts as 1970.
+/// Converts a time of the system, such as a file's, to milliseconds since the Unix epoch. A time before
+/// 1970 counts as 1970.
 pub fn ms_of(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
@@ -30,7 +30,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
-        // Nothing in the engine can be older than that.
+        // A clock before 1970 counts as 1970, because nothing in the engine can be older.
         ms_of(SystemTime::now())
     }
 
@@ -40,7 +40,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The host's clock, moved by an offset that can be changed; for Worlds of tests, which skip sleeps.
+/// The host's clock plus an offset that can be changed, for Worlds of tests, which skip sleeps.
 #[derive(Debug, Default)]
 pub struct ShiftedClock {
     offset_ms: AtomicI64,
@@ -48,12 +48,12 @@ pub struct ShiftedClock {
 }
 
 impl ShiftedClock {
-    /// A clock that is ahead of the host's by so much, or behind it.
+    /// A clock that is ahead of the host's by this offset (behind it, if negative).
     pub fn ahead_by(offset_ms: i64) -> Self {
         Self { offset_ms: AtomicI64::new(offset_ms), skipped_ms: AtomicI64::new(0) }
     }
 
-    /// Skips so much time, as if it had passed.
+    /// Skips this time as if it had elapsed.
     pub fn skip(&self, ms: u64) {
         // No test skips 292 million years.
         let ms = i64::try_from(ms).unwrap_or(i64::MAX);
@@ -72,7 +72,7 @@ impl Clock for ShiftedClock {
     }
 }
 
-/// A clock that stands still until it is moved; for tests.
+/// A clock that changes only when a test moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     now_ms: AtomicI64,
@@ -80,18 +80,18 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows this time.
+    /// A clock with this time.
     pub fn at(now_ms: i64) -> Self {
         Self { now_ms: AtomicI64::new(now_ms), elapsed_ms: AtomicI64::new(0) }
     }
 
-    /// Moves it: forwards by time that passes, backwards by a step.
+    /// Sets the clock. Forwards, time elapses; backwards, the clock steps.
     pub fn set(&self, now_ms: i64) {
         let before_ms = self.now_ms.swap(now_ms, Ordering::SeqCst);
         self.elapsed_ms.fetch_add((now_ms - before_ms).max(0), Ordering::SeqCst);
     }
 
-    /// Steps it by so much, while no time passes.
+    /// Steps the clock without elapsed time.
     pub fn step(&self, by_ms: i64) {
         self.now_ms.fetch_add(by_ms, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Configuration: what `createWorld()` and the `WORKFLOW_HOOKLINE_*` variables say, checked.
+//! Configuration: checks the settings of `createWorld()` and the `WORKFLOW_HOOKLINE_*` variables.
 
 use std::env;
 use std::fmt;
@@ -13,15 +13,15 @@ use crate::store::sealed::TokensAtRest;
 use crate::store::sqlite::Location;
 use crate::store::sqlite::place::Place;
 
-/// Deliveries in flight when nothing is said.
+/// Deliveries in flight by default.
 const CONCURRENCY_DEFAULT: usize = 100;
 /// Most deliveries in flight.
 const CONCURRENCY_MAX: usize = 10_000;
-/// The database when nothing is said, from the working directory.
+/// The default database, relative to the working directory.
 const PATH_DEFAULT: &str = ".workflow-data/hookline.db";
 
-/// The settings as they come from JavaScript: text, unchecked. The TypeScript side has already
-/// decided between option and environment.
+/// The settings from JavaScript: unchecked text. The TypeScript side has already chosen between option
+/// and environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RawConfig {
@@ -35,27 +35,27 @@ pub struct RawConfig {
     pub role: Option<String>,
     /// `auto`, `direct` or `http`.
     pub delivery: Option<String>,
-    /// Where the app answers, for HTTP delivery.
+    /// The URL of the app, for HTTP delivery.
     pub base_url: Option<String>,
     /// `WORKFLOW_QUEUE_NAMESPACE`.
     pub queue_namespace: Option<String>,
-    /// Goes into every hook; for example `production`.
+    /// The environment of every hook, for example `production`.
     pub environment: Option<String>,
     /// `local` or `any`.
     pub file_system: Option<String>,
-    /// Lets a test skip time and make commits fail, for `:memory:` only; how far its clock is ahead of
-    /// the host's, in milliseconds.
+    /// Lets a test skip time and make commits fail, only for `:memory:`. The number is the offset of
+    /// its clock from the host's, in milliseconds.
     pub for_tests: Option<i64>,
     /// The key ring: entries `id:base64`, newest first.
     pub encryption_keys: Option<SecretText>,
     /// `plain` or `sealed`.
     pub tokens: Option<String>,
-    /// `false` or `true`: whether spans hold tokens. Spans are made in JavaScript; it is only checked
-    /// here.
+    /// `false` or `true`: whether spans hold tokens. JavaScript makes the spans; the setting is only
+    /// checked here.
     pub trace_tokens: Option<String>,
 }
 
-/// A setting that no log may hold.
+/// A setting that no log may contain.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SecretText(pub String);
@@ -69,34 +69,34 @@ impl fmt::Debug for SecretText {
 /// Checked settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where the database is.
+    /// The place of the database.
     pub location: Location,
     /// Whether commits that carry events are synced to the disk.
     pub full_durability: bool,
     /// Most deliveries in flight.
     pub concurrency: usize,
-    /// What this process does.
+    /// The role of this process.
     pub role: Role,
-    /// How messages are handed over.
+    /// The way in which messages are handed over.
     pub delivery: DeliveryMode,
-    /// Where the app answers, for HTTP delivery; `None` when nobody said it.
+    /// The URL of the app, for HTTP delivery; `None` if it is not set.
     pub base_url: Option<String>,
-    /// Begins the queue names of flow messages.
+    /// The prefix of the queue names of flow messages.
     pub workflow_prefix: String,
-    /// Where new hooks are made: `NODE_ENV`, with `None` for `production`.
+    /// The environment of new hooks: `NODE_ENV`, with `None` for `production`.
     pub environment: Option<String>,
-    /// Whether the file may lie where other hosts can reach it, too.
+    /// Whether the file may be on a file system that other hosts can reach.
     pub on_any_file_system: bool,
-    /// Lets a test skip time and make commits fail; how far its clock is ahead of the host's, in
-    /// milliseconds.
+    /// Lets a test skip time and make commits fail. The number is the offset of its clock from the
+    /// host's, in milliseconds.
     pub for_tests: Option<i64>,
-    /// The keys that values are encrypted with; `None` leaves them plain.
+    /// The keys that encrypt values; `None` leaves them plain.
     pub encryption_keys: Option<Arc<KeyRing>>,
     /// How tokens are stored.
     pub tokens: TokensAtRest,
 }
 
-/// What a process does with the database.
+/// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Reads, writes, and delivers once it is started.
@@ -107,10 +107,10 @@ pub enum Role {
     Reader,
 }
 
-/// How messages are handed over.
+/// The way in which messages are handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryMode {
-    /// To the handler in this process where there is one, else over HTTP.
+    /// To the handler in this process if there is one, else over HTTP.
     Auto,
     /// Only to handlers in this process.
     Direct,
@@ -122,7 +122,7 @@ impl Config {
     /// Checks settings.
     ///
     /// # Errors
-    /// `BadConfig`, naming the variable, what it holds and what it may hold.
+    /// `BadConfig`, with the variable, its value and the allowed values.
     pub fn parse(raw: &RawConfig) -> Result<Self, WorldError> {
         let full_durability =
             choose("DURABILITY", raw.durability.as_deref(), &[("full", true), ("normal", false)])?;
@@ -177,15 +177,15 @@ impl Config {
 }
 
 impl Config {
-    /// Where the database lies, or will; `None` for memory.
+    /// The present or future place of the database; `None` for memory.
     pub fn place(&self) -> Option<Place> {
         Place::of(&self.location)
     }
 
-    /// Refuses a file that other hosts may reach, unless they are said to do no harm.
+    /// Refuses a file that other hosts may reach, unless the setting allows it.
     ///
     /// # Errors
-    /// `CannotOpen`, with what to do.
+    /// `CannotOpen`, with the remedy.
     pub fn refuse_place(&self) -> Result<(), WorldError> {
         match self.place() {
             Some(place) if !self.on_any_file_system => place.refuse_unless_local(),
@@ -193,10 +193,10 @@ impl Config {
         }
     }
 
-    /// Refuses to share an engine that was opened with other settings of the database.
+    /// Refuses to share an engine that was opened with other database settings.
     ///
     /// # Errors
-    /// `BadConfig`, naming what differs.
+    /// `BadConfig`, naming the setting that differs.
     pub fn refuse_if_other(&self, other: &Self) -> Result<(), WorldError> {
         let differing = [
             ("WORKFLOW_HOOKLINE_DURABILITY", self.full_durability != other.full_durability),
@@ -225,7 +225,7 @@ fn bad(variable: &str, value: &str, allowed: &str) -> WorldError {
     )
 }
 
-/// One of a few words; the first is the default.
+/// One of a few words. The first is the default.
 fn choose<T: Copy>(
     variable: &str,
     value: Option<&str>,
@@ -279,7 +279,7 @@ fn location(url: Option<&str>) -> Result<Location, WorldError> {
     file(url, url)
 }
 
-/// The path of a file URL behind its scheme. A host other than this one is no path.
+/// The path of a file URL after its scheme; `None` if the URL names another host.
 fn file_url_path(rest: &str) -> Option<String> {
     let path = match rest.strip_prefix("//") {
         None => rest,
@@ -335,10 +335,10 @@ fn base_url(value: Option<&str>) -> Result<Option<String>, WorldError> {
     Err(bad("BASE_URL", "no URL of that kind", "an http:// URL of this app"))
 }
 
-/// Where this app answers by variables that are not ours.
+/// The URL of this app, from variables that are not ours.
 ///
 /// # Errors
-/// `BadConfig` when messages cannot be delivered there.
+/// `BadConfig` if messages cannot be delivered there.
 pub fn app_url(value: String) -> Result<String, WorldError> {
     if is_http(&value) {
         return Ok(value);

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::lock::lock;
 
-/// Names things. Names of one process never repeat and, within their milliseconds, only grow.
+/// Makes ids. The ids of one process never repeat. Within a millisecond they only grow.
 #[derive(Debug, Default)]
 pub struct Entropy {
     last_message: Mutex<i64>,
@@ -16,7 +16,8 @@ pub struct Entropy {
 }
 
 impl Entropy {
-    /// A new run's name. Those of one millisecond grow, so that runs are listed as they were made.
+    /// The id of a new run. Ids of one millisecond grow, so that runs are listed in the order of
+    /// creation.
     pub fn run_id(&self, now_ms: i64) -> RunId {
         let fresh = Ulid::from_parts(now_ms.max(0) as u64, u128::from_le_bytes(random_bytes()));
         let mut last = lock(&self.last_run);
@@ -27,8 +28,8 @@ impl Entropy {
         RunId::from_ulid(*last)
     }
 
-    /// A new message's name: the milliseconds, then a count. It is no secret; the store sees to it
-    /// that two processes on one database do not meet.
+    /// The id of a new message: the milliseconds, then a count. It is not secret. The store prevents
+    /// collisions between two processes on one database.
     pub fn message_id(&self, now_ms: i64) -> MessageId {
         let fresh = now_ms.max(0) << MessageId::SEQUENCE_BITS;
         let mut last = lock(&self.last_message);
@@ -36,12 +37,12 @@ impl Entropy {
         MessageId::from_number(*last)
     }
 
-    /// A new claim's proof: 128 bits, in hex.
+    /// The token of a new claim: 128 bits in hexadecimal.
     pub fn lease_token(&self) -> LeaseToken {
         LeaseToken::new(hex(&random_bytes::<16>()))
     }
 
-    /// A new process's name among the owners of leases.
+    /// The name of a new process among the owners of leases.
     pub fn owner_name(&self) -> String {
         format!("{}-{}", std::process::id(), hex(&random_bytes::<8>()))
     }
@@ -52,7 +53,7 @@ pub fn fraction() -> f64 {
     f64::from(u32::from_le_bytes(random_bytes())) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// Bytes that nobody can foresee: for keys, and for numbers that are used once.
+/// Bytes that nobody can predict, for keys and nonces.
 pub fn secret_bytes<const N: usize>() -> [u8; N] {
     random_bytes()
 }
@@ -66,7 +67,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // The operating system's generator fails only where the process could not have started.
+    // The operating system's generator fails only if the process could not have started.
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
 }

@@ -1,16 +1,16 @@
 //! The durable engine behind the npm package `hookline`.
 //!
-//! - [`domain`]: what a run is and which events it allows. Pure.
-//! - [`store`]: the operations a World needs of its database; [`store::sqlite`] does them.
-//! - [`queue`]: delivers messages. [`board`]: who waits for what: chunks, ends of runs, hooks.
-//! - [`world`]: one engine for each database of the process, shared through `sharing`; [`config`] says
-//!   how.
-//! - [`test_controls`]: what tests of users may do to their World.
-//! - [`crypto`]: the key ring, and what is derived from it and sealed under it.
-//! - [`binding`]: what JavaScript sees. No rules, only conversion.
-//! - [`error`], [`clock`], [`entropy`], [`lock`]: what every layer above the domain shares.
+//! - [`domain`]: runs and the events that they allow. Pure.
+//! - [`store`]: the database operations that a World needs; [`store::sqlite`] implements them.
+//! - [`queue`]: delivers messages. [`board`]: waiters for chunks, ends of runs and hooks.
+//! - [`world`]: one engine for each database of the process, shared through `sharing`; [`config`] holds
+//!   its settings.
+//! - [`test_controls`]: the controls that users' tests have over their World.
+//! - [`crypto`]: the key ring, and the keys and seals that are derived from it.
+//! - [`binding`]: the interface to JavaScript. No rules, only conversion.
+//! - [`error`], [`clock`], [`entropy`], [`lock`]: shared by every layer above the domain.
 
-// The settings are in clippy.toml.
+// The limits are in clippy.toml.
 #![warn(clippy::disallowed_methods, clippy::disallowed_types, clippy::too_many_lines)]
 
 pub mod binding;

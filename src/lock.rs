@@ -1,5 +1,5 @@
-//! Taking locks. A panic elsewhere does not make what a lock guards unusable: every holder leaves it
-//! whole at each step, and the panic itself is an error of the operation that it stopped.
+//! Taking locks. A panic does not make the guarded value unusable, because every holder leaves it whole
+//! at each step. The panic itself is an error of the operation that it stopped.
 
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
@@ -8,7 +8,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Takes a mutex that nobody holds.
+/// Takes a mutex if nobody holds it.
 pub fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(guard) => Some(guard),

@@ -1,17 +1,18 @@
-//! What the users in this process share by a key: the first one makes it, and it goes with the last.
+//! Values that the users in this process share by a key. The first user makes the value, and it ends
+//! with the last.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
-/// Values by key. Making one holds up nobody who wants another one.
+/// Values by key. Making one delays no user of another key.
 pub struct Sharing<K, T> {
     entries: Mutex<BTreeMap<K, Arc<Mutex<Entry<T>>>>>,
 }
 
 struct Entry<T> {
-    /// `None` before it is made, and after the last user has left.
+    /// `None` before the value is made, and after the last user has left.
     value: Option<Arc<T>>,
     users: usize,
 }
@@ -23,15 +24,16 @@ impl<T> Default for Entry<T> {
 }
 
 impl<K: Ord + Clone, T> Sharing<K, T> {
-    /// Nothing is shared yet.
+    /// An empty table.
     pub const fn new() -> Self {
         Self { entries: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Joins the users of a value. Where there is none it is made; who comes meanwhile waits for it.
+    /// Joins the users of a value. Makes the value if there is none; users that come meanwhile wait for
+    /// it.
     ///
     /// # Errors
-    /// Why `may_join` refuses what is there, or why it cannot be made.
+    /// The reason why `may_join` refuses the value, or why it cannot be made.
     pub fn join<E>(
         &self,
         key: &K,
@@ -55,7 +57,7 @@ impl<K: Ord + Clone, T> Sharing<K, T> {
         joined
     }
 
-    /// Leaves the users of a value. The last one gets it, to end it.
+    /// Leaves the users of a value. The last user gets the value, to end it.
     pub fn leave(&self, key: &K) -> Option<Arc<T>> {
         let entry = Arc::clone(lock(&self.entries).get(key)?);
         let last = {
@@ -67,14 +69,14 @@ impl<K: Ord + Clone, T> Sharing<K, T> {
         last
     }
 
-    /// Forgets an entry without a value, unless somebody else is about to make one.
+    /// Removes an entry without a value, unless another user is about to make one.
     fn remove_if_empty(&self, key: &K, entry: Arc<Mutex<Entry<T>>>) {
         let mut entries = lock(&self.entries);
-        // The map's and this one: an entry is taken from the map under its lock only.
+        // The map's count and this one: an entry is taken from the map only under the map's lock.
         if Arc::strong_count(&entry) == 2 && lock(&entry).value.is_none() {
             entries.remove(key);
         }
-        // Under the lock too, so that of two who leave at once the second one is alone.
+        // Dropped under the lock too: if two users leave at once, the second sees that it is alone.
         drop(entry);
     }
 }
@@ -104,7 +106,7 @@ mod tests {
                 })
             });
             making.recv().unwrap();
-            // While that is being made:
+            // While another thread makes that value:
             assert_eq!(*join(numbers, "other", || 2), 2);
             assert_eq!(numbers.leave(&"other").as_deref(), Some(&2));
             release.send(()).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests of users may do to their World in memory: skip time, make commits fail.
+//! Controls of users' tests over their World in memory: they skip time and make commits fail.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::store::fault_plan::FaultPlan;
 pub struct TestControls {
     /// The engine's time.
     pub clock: Arc<ShiftedClock>,
-    /// What its commits come to.
+    /// The faults of its commits.
     pub faults: Arc<FaultPlan>,
 }
 
 impl TestControls {
-    /// Controls of an engine whose clock is ahead of the host's by so much.
+    /// The controls of an engine whose clock is ahead of the host's by this offset.
     pub fn ahead_by(offset_ms: i64) -> Self {
         Self { clock: Arc::new(ShiftedClock::ahead_by(offset_ms)), faults: Arc::default() }
     }
 
-    /// The clock as the engine takes it.
+    /// The clock, in the type that the engine takes.
     pub fn engine_clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }

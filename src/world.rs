@@ -1,7 +1,7 @@
-//! A World: one engine for each database of this process, shared by every World object on it.
+//! A World: one engine for each database of this process, shared by all its World objects.
 //!
-//! The SDK's 4.x line makes two World objects per process and a bundler may load this package more
-//! than once, so the engine's life is counted here, by the database's canonical location.
+//! The SDK's 4.x line makes two World objects per process, and a bundler may load this package more
+//! than once. So the users of an engine are counted here, by the database's canonical location.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -38,14 +38,14 @@ use crate::test_controls::TestControls;
 /// The engines of this process.
 static ENGINES: Sharing<EngineKey, Engine> = Sharing::new();
 
-/// Which engine: one that only reads shares nothing with one that writes to the same database.
+/// The key of an engine. A reading engine shares nothing with a writing one of the same database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct EngineKey {
     database: DatabaseId,
     reads_only: bool,
 }
 
-/// Which database: a file by its identity, whatever its names.
+/// The identity of a database: for a file, independent of its names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum DatabaseId {
     File(FileId),
@@ -58,11 +58,11 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// The same database, for the person who runs it.
     pub upkeep: Arc<dyn Upkeep>,
-    /// Who waits for what.
+    /// The waiters of this process.
     pub boards: Boards,
     handlers: Arc<Handlers>,
     wake_credits: WakeCredits,
-    /// The deliveries over HTTP that run in this process. They may outlive a World that takes part.
+    /// The deliveries over HTTP that run in this process. They may outlive a World.
     pub admissions: Arc<Admissions>,
     pulse: Arc<Pulse>,
     entropy: Entropy,
@@ -72,7 +72,7 @@ pub struct Engine {
     config: Config,
 }
 
-/// Who delivers in this process.
+/// The Worlds that deliver in this process.
 #[derive(Default)]
 struct Workers {
     dispatcher: Option<Arc<Dispatcher>>,
@@ -82,13 +82,13 @@ struct Workers {
 /// A message as the SDK enqueues it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnqueueRequest {
-    /// Which handler gets it.
+    /// The queue, which selects the handler.
     pub queue_name: String,
     /// JSON.
     pub body: Vec<u8>,
     /// See [`NewMessage::idempotency_key`].
     pub idempotency_key: Option<String>,
-    /// Of the caller's own, for delivery over HTTP.
+    /// The caller's own headers, for delivery over HTTP.
     pub headers: Option<HashMap<String, String>>,
     /// From now.
     pub delay_ms: i64,
@@ -102,14 +102,14 @@ pub struct World {
     key: EngineKey,
     /// Names this World among those of the process.
     id: u64,
-    /// How this World delivers once it is started, if it does.
+    /// The settings with which this World delivers once it is started, if its role allows it.
     worker: Option<WorkerOptions>,
     closed: Mutex<bool>,
 }
 
-/// What each World may say of its own delivering; the rest is the database's.
+/// The delivery settings of one World. The others belong to the database.
 struct WorkerOptions {
-    /// Where the app answers, for HTTP delivery.
+    /// The URL of the app, for HTTP delivery.
     base_url: Option<String>,
     /// Most deliveries in flight.
     concurrency: usize,
@@ -119,10 +119,11 @@ impl World {
     /// Opens the database, or joins the engine that has it open. Blocks.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`]; `CannotOpen` on a file system that other hosts may have; `BadConfig` when the engine was opened with other settings.
+    /// As [`SqliteStore::open`]; `CannotOpen` on a file system that other hosts may share; `BadConfig`
+    /// if the engine was opened with other settings.
     pub fn open(config: Config, id: u64) -> Result<Self, WorldError> {
         let reads_only = config.role == Role::Reader;
-        // First of all: nothing may be made there either.
+        // This is first, because nothing may be made there either.
         config.refuse_place()?;
         let location = match reads_only {
             true => config.location.existing()?,
@@ -156,17 +157,17 @@ impl World {
         &self.engine
     }
 
-    /// Delivers messages from now on, unless the role says that this World does not. Idempotent.
-    /// `app_url` is where this app answers, for HTTP delivery, when the configuration does not say.
-    /// Blocks until the first claim, which is made at once.
+    /// Starts to deliver messages, unless the World's role forbids it. Idempotent. `app_url` is the
+    /// app's URL for HTTP delivery if the configuration gives none. Blocks until the first claim, which
+    /// is made at once.
     ///
     /// # Errors
-    /// Why nothing can be claimed here, unless that may pass; then nothing is started. `BadConfig` when
-    /// messages cannot be delivered to `app_url`, `Internal` when no thread can be started, `Closed`.
+    /// The permanent reason why nothing can be claimed here; then nothing is started. `BadConfig` if
+    /// messages cannot be delivered to `app_url`; `Internal` if no thread can be started; `Closed`.
     pub fn start_worker(&self, app_url: Option<String>) -> Result<(), WorldError> {
         let Some(options) = &self.worker else { return Ok(()) };
         let dispatcher = {
-            // Held until it has joined: a close that comes later stops what was started.
+            // Held until this World has joined, so that a later close stops what was started.
             let closed = lock(&self.closed);
             if *closed {
                 return Err(WorldError::closed());
@@ -180,28 +181,27 @@ impl World {
         claimed
     }
 
-    /// Tells of each kind of fault that stands in the way of deliveries, for as long as the caller
-    /// holds the listener.
+    /// Reports each kind of fault that prevents deliveries, while the caller holds the listener.
     pub fn on_fault(&self, listener: Weak<FaultListener>) {
         self.engine.pulse.on_fault(listener);
     }
 
-    /// A handler for queue names with this prefix lives in this World's JavaScript.
+    /// Registers a handler of this World's JavaScript for queue names with this prefix.
     pub fn register_handler(&self, prefix: String, handler: Arc<dyn Handler>) {
         self.engine.register_handler(prefix, self.id, handler);
     }
 
-    /// Hands nothing more to this World's handlers.
+    /// Removes this World's handlers.
     pub fn stop_handling(&self) {
         self.engine.handlers.deregister(self.id);
     }
 
-    /// Delivers nothing more on behalf of this World; waits for what is at work. Blocks.
+    /// Stops delivering for this World, and waits for its deliveries. Blocks.
     pub fn stop_worker(&self) {
         self.engine.stop_worker(self.id);
     }
 
-    /// Gives up this World's share; the last one lets go of the database. Idempotent; blocks.
+    /// Gives up this World's share. The last share closes the database. Idempotent; blocks.
     pub fn close(&self) {
         if std::mem::replace(&mut *lock(&self.closed), true) {
             return;
@@ -245,9 +245,8 @@ impl Engine {
         }))
     }
 
-    /// The key that the SDK encrypts a run's values with; that of a run which is not there yet is the
-    /// one that it will have. `None` for a run whose values are plain. `EncryptionKeyMissing` names the
-    /// key.
+    /// The key with which the SDK encrypts a run's values. For a run that does not exist yet, the key
+    /// that it will have. `None` for a run with plain values. `EncryptionKeyMissing` names the key.
     pub fn run_key(&self, run_id: RunId) -> Read<Option<RunKey>> {
         let Some(ring) = self.config.encryption_keys.clone() else { return Read::Now(Ok(None)) };
         self.store.run_by_id(&run_id).map(move |run| match run {
@@ -263,8 +262,8 @@ impl Engine {
         })
     }
 
-    /// Appends an event for the SDK, which will ask for the wake-up in a second call where the event
-    /// has written one: that call is answered from here.
+    /// Appends an event for the SDK. If the event wrote a wake-up, the SDK asks for it in a second
+    /// call, which gets the existing message.
     pub fn append_event(self: &Arc<Self>, request: EventRequest, done: Completion<EventReply>) {
         let run_id = request.run_id.clone();
         let completes_wait = matches!(request.body, EventBody::WaitCompleted { .. });
@@ -278,10 +277,11 @@ impl Engine {
         self.store.append_event(request, credited);
     }
 
-    /// A step that failed before it was ever started is the one case in which the SDK does not ask:
-    /// its arguments could not be serialised, and the replay that found out goes on by itself. After a
-    /// completed wait it asks once for all that it has completed, so nothing is granted; and one that
-    /// has elapsed wrote no wake-up, so what is asked for next is not a duplicate.
+    /// Grants a credit for the wake-up that an event wrote, with two exceptions. A step that failed
+    /// before it was started grants none: its arguments could not be serialised, and the replay that
+    /// found this continues without asking. A completed wait grants none: the SDK asks only once for
+    /// all waits that it completed, and an elapsed wait wrote no wake-up, so the next request is no
+    /// duplicate.
     fn credit_wake_up(&self, run_id: RunId, completes_wait: bool, reply: &EventReply) {
         let never_started = reply.step.as_ref().is_some_and(|view| view.step.attempt == 0);
         match reply.wake_up {
@@ -293,7 +293,7 @@ impl Engine {
         }
     }
 
-    /// A name for a run that is about to be started.
+    /// An id for a run that is about to be started.
     pub fn fresh_run_id(&self) -> RunId {
         self.entropy.run_id(self.clock.now_ms())
     }
@@ -313,7 +313,7 @@ impl Engine {
         }
     }
 
-    /// Resumes a hook: the liveness check, the event and the wake-up in one commit.
+    /// Resumes a hook: the check that it lives, the event and the wake-up in one commit.
     ///
     /// # Errors
     /// Settles with `Invalid` for anything but a `hook_received`.
@@ -324,11 +324,11 @@ impl Engine {
         }
     }
 
-    /// Resumes a hook unless a resume with this key has been done; settles with whether it had.
+    /// Resumes a hook, unless a resume with this key has been done. Settles with whether it had.
     ///
     /// # Errors
-    /// Settles with `Invalid` for anything but a `hook_received`, `IdempotencyConflict` when the key
-    /// stands for another payload.
+    /// Settles with `Invalid` for anything but a `hook_received`, and with `IdempotencyConflict` if the
+    /// key was used with another payload.
     pub fn resume_hook_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
         match request.body {
             EventBody::HookReceived { .. } => self.store.resume_once(request, key, done),
@@ -360,7 +360,7 @@ impl Engine {
         self.store.enqueue(message, request.delay_ms, done);
     }
 
-    /// The first World that is started says how this process delivers.
+    /// The first World that is started decides how this process delivers.
     fn join_workers(
         &self,
         world_id: u64,
@@ -390,7 +390,7 @@ impl Engine {
             (_, Some(base_url), _) => Some(AppAddress::At(base_url.clone())),
             (mode, None, Some(url)) => match config::app_url(url) {
                 Ok(url) => Some(AppAddress::At(url)),
-                // It may never be needed, and this process may answer by plain HTTP too.
+                // The app may never be needed, and this process may also answer plain HTTP.
                 Err(_) if mode == DeliveryMode::Auto => Some(AppAddress::OfThisProcess),
                 Err(error) => return Err(error),
             },
@@ -409,8 +409,8 @@ impl Engine {
         })
     }
 
-    /// Settles once this process has nothing to deliver, with how long it is, in milliseconds, until
-    /// something becomes due. Without a worker that is at once.
+    /// Settles when this process has nothing to deliver. The value is the time until the next message
+    /// becomes due, in milliseconds. Without a worker it settles at once.
     pub fn when_idle(&self, done: Completion<Option<i64>>) {
         match &lock(&self.workers).dispatcher {
             Some(dispatcher) => dispatcher.when_idle(done),
@@ -418,7 +418,7 @@ impl Engine {
         }
     }
 
-    /// How much there is to do, and what this process is doing of it.
+    /// The depth of the queue and the pulse of this process.
     pub fn stats(&self, done: Completion<(QueueDepth, PulseReading)>) {
         let reading = self.pulse.reading();
         self.store.queue_depth(Completion::new(move |depth: Result<QueueDepth, WorldError>| {
@@ -426,7 +426,7 @@ impl Engine {
         }));
     }
 
-    /// Puts a message that was given up back into the queue; see [`Store::redrive`].
+    /// Puts a dead message back into the queue; see [`Store::redrive`].
     pub fn redrive(&self, message_id: &str, done: Completion<MessageId>) {
         match MessageId::parse(message_id) {
             Some(id) => self.store.redrive(id, done),
@@ -434,7 +434,7 @@ impl Engine {
         }
     }
 
-    /// Skips so much time, as if it had passed, and looks what has become due.
+    /// Skips this time as if it had elapsed, and looks for messages that became due.
     ///
     /// # Errors
     /// `Invalid` unless the World is one for tests.
@@ -483,7 +483,7 @@ impl Engine {
     }
 }
 
-/// One database, as its two users see it.
+/// One database behind its two interfaces.
 struct Database {
     store: Arc<dyn Store>,
     upkeep: Arc<dyn Upkeep>,
@@ -495,7 +495,7 @@ impl Database {
     }
 }
 
-/// The database as the configuration says: sealed where it has a key ring.
+/// Opens the database of the configuration, with sealing if there is a key ring.
 fn open_store(
     config: &Config,
     clock: &Arc<dyn Clock>,

@@ -1,7 +1,7 @@
-//! Waiting for the end of a run and for a hook, on real stores: told by commits of this process and
-//! of another one, which a second store on the same file stands for.
+//! Waiting for the end of a run and for a hook, on real stores. Commits of this process and of another
+//! one end the waits; a second store on the same file plays the other process.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -150,7 +150,7 @@ fn a_look_that_fails_for_the_moment_rejects_nobody_and_is_repeated() {
     world.start_runs(2);
     let boards = Boards::of(&world.store);
     let waits: Vec<_> = (0..3).map(|number| run_end(&boards, number)).collect();
-    // Their looks have gone by when both readers are held.
+    // When both readers are held, the looks of the waiters are over.
     let held: Vec<_> = (0..READERS).map(|_| hold_reader(&world)).collect();
     for _ in 0..WAITING_READS_MAX {
         world.store.run(run_id(2), false, Completion::ignored());
@@ -158,7 +158,7 @@ fn a_look_that_fails_for_the_moment_rejects_nobody_and_is_repeated() {
     let refused = kit::settled(|done| world.store.run(run_id(2), false, done));
     assert_eq!(refused.expect_err("no more may wait").kind, ErrorKind::Throttled);
     world.does(1, EventBody::RunCompleted);
-    // Whoever waits for a run hears of its end before the next commit.
+    // A waiter for a run gets its end before the next commit.
     world.does(2, EventBody::RunCancelled);
     assert!(waits.iter().all(|wait| wait.try_recv().is_err()), "nobody is rejected");
     drop(held);
@@ -168,12 +168,12 @@ fn a_look_that_fails_for_the_moment_rejects_nobody_and_is_repeated() {
     assert_eq!(waiting(&boards), 0);
 }
 
-/// Holds a reader until what it returns is dropped.
+/// Holds a reader until the returned value is dropped.
 fn hold_reader(world: &World) -> Sender<()> {
     let (release, released) = channel();
     let (holds, holding) = channel();
     let done = Completion::new(move |_| {
-        // The test is there until the end.
+        // The test keeps the receiver until its end.
         let _ = holds.send(());
         let _ = released.recv();
     });
@@ -191,7 +191,7 @@ fn a_run_that_ends_while_it_is_looked_up_is_not_missed() {
         let (done, outcome) = Completion::channel();
         let (ended, end) = Completion::channel();
         let request = request(run, EventBody::RunCancelled);
-        // Both are under way at the same time; which comes first is the threads' own affair.
+        // Both are in progress at the same time. Either may be first.
         world.store.append_event(request, ended);
         boards.run_ends.enter(waiter(1), run_id(run), done);
         end.recv_timeout(PATIENCE).expect("it settles").expect("the rules allow it");

@@ -1,7 +1,7 @@
-//! The dispatcher over a real store: on a clock that jumps, because a host slept or was set right,
-//! and on a database that fails.
+//! The dispatcher over a real store: with a clock that jumps, because the host slept or its clock was
+//! set, and with a database that fails.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -27,7 +27,7 @@ use kit::{
 /// Longer than a lease.
 const JUMP_MS: i64 = LEASE_MS + 1000;
 
-/// A delivery that was handed over, and how to end it.
+/// A delivery that was handed over, and the completion that ends it.
 type HandedOver = (Delivery, Completion<Handled>);
 
 /// A handler whose deliveries the test ends.
@@ -40,7 +40,7 @@ impl Handler for Given {
     }
 }
 
-/// A clock that jumps when it is looked at next, so that no claim is under way meanwhile.
+/// A clock that jumps when it is read next, so that no claim is in progress meanwhile.
 struct JumpingClock {
     clock: Arc<ManualClock>,
     next: Mutex<Option<i64>>,
@@ -59,7 +59,7 @@ impl Clock for JumpingClock {
     }
 }
 
-/// A world whose messages are delivered; replays and steps to a handler each.
+/// A world whose messages are delivered. Replays and steps have a handler each.
 struct Delivered {
     world: World,
     clock: Arc<JumpingClock>,
@@ -98,20 +98,20 @@ impl Delivered {
         Self { world, clock, dispatcher, pulse, replays, steps }
     }
 
-    /// The replay that is handed over next.
+    /// The next replay that is handed over.
     fn replay(&self) -> HandedOver {
         self.replays.recv_timeout(PATIENCE).expect("a replay is handed over")
     }
 
-    /// Sees the dispatcher claim: a step is enqueued, handed over and done.
+    /// Waits until the dispatcher has claimed: enqueues a step, which is handed over and done.
     fn sees_a_claim(&self) {
         self.world.enqueue(step_message("step"));
         let (_, done) = self.steps.recv_timeout(PATIENCE).expect("the step is handed over");
         done.settle(Ok(Handled::Done));
     }
 
-    /// Moves the clock to so long after the beginning, and sees the dispatcher claim after that. Its
-    /// first claim may have looked at the clock before.
+    /// Moves the clock to this long after the beginning, and waits until the dispatcher has claimed
+    /// after that. Its first claim may have read the clock before.
     fn jumps_to(&self, since_ms: i64) {
         *self.clock.next.lock().expect("nobody panics with it") = Some(NOW_MS + since_ms);
         self.sees_a_claim();
@@ -119,18 +119,18 @@ impl Delivered {
         assert_eq!(self.world.clock.now_ms(), NOW_MS + since_ms, "the clock has jumped");
     }
 
-    /// Sees that no more replays have been handed over than the test took.
+    /// Checks that no replay was handed over except for those that the test took.
     fn hands_over_no_other(&self) {
         let other = self.replays.try_recv().ok().map(|(delivery, _)| delivery);
         assert_eq!(other, None);
     }
 
-    /// Sees the dispatcher go on until it has nothing left to do.
+    /// Waits until the dispatcher has nothing to do.
     fn becomes_idle(&self) {
         settled(|done| self.dispatcher.when_idle(done)).expect("it is told");
     }
 
-    /// Stops; everything was acknowledged.
+    /// Stops the dispatcher, and checks that everything was acknowledged.
     fn ends(self) {
         self.dispatcher.stop();
         assert_eq!(self.world.claimed(10).deliveries, []);
@@ -177,7 +177,7 @@ fn a_process_that_is_full_when_the_clock_jumps_claims_none_of_its_own_again() {
     let [(first, first_done), (second, second_done)] = [delivered.replay(), delivered.replay()];
     delivered.world.enqueue(wake_up(3));
     *delivered.clock.next.lock().expect("nobody panics with it") = Some(NOW_MS + JUMP_MS);
-    // Makes room for one.
+    // Makes room for one more delivery.
     first_done.settle(Ok(Handled::Done));
     let (third, third_done) = delivered.replay();
     assert_ne!([third.message_id; 2], [first.message_id, second.message_id]);
@@ -193,13 +193,13 @@ fn the_late_end_of_a_delivery_leaves_the_lease_of_the_next_one_in_care() {
     let delivered = Delivered::start(10);
     delivered.world.enqueue(wake_up(1));
     let (lost, lost_done) = delivered.replay();
-    // Somebody took the lease away: another process whose clock is ahead.
+    // Another process, whose clock is ahead, took the lease away.
     let taken = Outcome::Release { delay_ms: 0, error: "taken".into(), reached: true };
     assert!(delivered.world.settle(&lost, taken));
     let (held, held_done) = delivered.replay();
     assert_eq!((held.message_id, held.attempt), (lost.message_id, 2));
     lost_done.settle(Ok(Handled::Done));
-    // Its end has gone by when a step that was enqueued after it is done.
+    // The end of the delivery is settled when a step that was enqueued later is done.
     delivered.sees_a_claim();
     delivered.sees_a_claim();
     assert!(delivered.world.holds(&held), "a lost lease ends nothing");
@@ -210,8 +210,8 @@ fn the_late_end_of_a_delivery_leaves_the_lease_of_the_next_one_in_care() {
     delivered.ends();
 }
 
-/// Makes the database refuse to let go of replays, as a full disk would. Releases and whatever
-/// concerns steps go well.
+/// Makes the database refuse acks of replays, as a full disk would. Releases, and all writes for steps,
+/// succeed.
 fn refuse_acks(world: &World) -> Connection {
     let connection = Connection::open(world.path()).expect("SQLite opens");
     let refusal = "CREATE TRIGGER refuses_acks BEFORE DELETE ON messages \
@@ -224,7 +224,7 @@ fn allow_acks(connection: &Connection) {
     connection.execute_batch("DROP TRIGGER refuses_acks").expect("the database takes it");
 }
 
-/// How many replays the queue holds, leased or not.
+/// The number of replays in the queue, leased or not.
 fn queued(connection: &Connection) -> i64 {
     const COUNT: &str = "SELECT count(*) FROM messages WHERE run_id IS NOT NULL";
     let count = connection.query_row(COUNT, [], |row| row.get(0));
@@ -260,7 +260,7 @@ fn an_ack_that_meets_a_foreign_lock_is_done_when_the_lock_has_gone() {
     let (_, done) = delivered.replay();
     database.execute_batch("BEGIN IMMEDIATE").expect("the test locks");
     done.settle(Ok(Handled::Done));
-    // The writer fails what it is given in turn, so by then it has failed the ack too.
+    // The writer settles operations in order, so it has failed the ack by then.
     for _ in 0..2 {
         let store = &delivered.world.store;
         let refused: Result<MessageId, _> =

@@ -1,7 +1,7 @@
-//! The dispatcher over a real store, on time that stands still until the test moves it: what its
-//! timers and its wake-ups are for, and that no fault ends it.
+//! The dispatcher over a real store, on time that only the test moves: the effects of its timers and
+//! wake-ups, and that no fault ends it.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -29,16 +29,16 @@ use tokio::time::advance;
 use kit::rows::creation;
 use kit::{LEASE_MS, PATIENCE, WORKFLOW_PREFIX, World, open_file, settled, wake_up};
 
-/// How often the dispatcher extends leases; three times are as long as a lease.
+/// The interval at which the dispatcher extends leases. A lease lasts three times as long.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
-/// How often it looks at the queue though nothing wakes it.
+/// The interval at which it looks at the queue without a wake-up.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Between its searches for forgotten runs, the first two and all later ones.
+/// The delays between its searches for forgotten runs: after the first, and after each later one.
 const SEARCHES: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(300)];
 
-/// Runs a test on a runtime whose time the test moves by hand. By itself that runtime would go to the
-/// next timer whenever the dispatcher waits for the store, whose threads work in real time; while a
-/// thread of the runtime's own is at work it does not.
+/// Runs a test on a runtime whose time the test moves by hand. Such a runtime moves its time to the
+/// next timer whenever it is idle, and so whenever the dispatcher waits for the store, whose threads
+/// work in real time. It does not do so while one of its own threads is busy.
 fn on_paused_time(test: impl AsyncFnOnce()) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
@@ -49,7 +49,7 @@ fn on_paused_time(test: impl AsyncFnOnce()) {
     }));
 }
 
-/// Awaits what other threads do, in real time: [`PATIENCE`] is for a test that fails.
+/// Awaits the work of other threads in real time. [`PATIENCE`] ends only a failing test.
 async fn patiently<T>(what: &str, awaited: impl Future<Output = T>) -> T {
     let (_over, held) = mpsc::channel::<()>();
     let patience = spawn_blocking(move || held.recv_timeout(PATIENCE));
@@ -59,10 +59,10 @@ async fn patiently<T>(what: &str, awaited: impl Future<Output = T>) -> T {
     }
 }
 
-/// A delivery that was handed over, and how to end it.
+/// A delivery that was handed over, and the completion that ends it.
 type HandedOver = (Delivery, Completion<Handled>);
 
-/// A handler whose deliveries the test ends; it may be told to panic.
+/// A handler whose deliveries the test ends. The test may make it panic.
 struct Given {
     handed_over: UnboundedSender<HandedOver>,
     panics: AtomicBool,
@@ -76,7 +76,7 @@ impl Handler for Given {
     }
 }
 
-/// The clock of the dispatcher's own; it may be told to panic at its next look.
+/// The dispatcher's own clock. The test may make its next read panic.
 struct FragileClock {
     clock: Arc<ManualClock>,
     panics: AtomicBool,
@@ -109,7 +109,7 @@ impl Delivered {
         Self::start_with(world, concurrency, None)
     }
 
-    /// By HTTP, and only so, when the app has an address.
+    /// If the app has an address, deliveries use only HTTP.
     fn start_with(world: World, concurrency: usize, app: Option<AppAddress>) -> Self {
         let (sender, replays) = unbounded_channel();
         let handler = Arc::new(Given { handed_over: sender, panics: AtomicBool::new(false) });
@@ -131,13 +131,13 @@ impl Delivered {
         Self { world, handler, clock, pulse, dispatcher, running, replays }
     }
 
-    /// The replay that is handed over next, without that time passes.
+    /// The next replay that is handed over, without passing time.
     async fn replay(&mut self) -> HandedOver {
         let replay = patiently("a replay", self.replays.recv()).await;
         replay.expect("the handler is there")
     }
 
-    /// The replay that is handed over when so much time has passed.
+    /// The replay that is handed over after this time has passed.
     async fn replay_after(&mut self, time: Duration) -> HandedOver {
         self.passes(time).await;
         self.replay().await
@@ -149,7 +149,7 @@ impl Delivered {
         advance(time).await;
     }
 
-    /// Lets time pass until something has come about.
+    /// Lets time pass until the condition holds.
     async fn passes_until(&self, what: &str, has_come: impl Fn() -> bool) {
         let passing = async {
             while !has_come() {
@@ -160,8 +160,8 @@ impl Delivered {
         patiently(what, passing).await;
     }
 
-    /// Lets the dispatcher do what it has to do now: what it has asked of the store is answered before
-    /// what the test asks then.
+    /// Lets the dispatcher do its current work: the store answers its requests before those that the
+    /// test makes next.
     async fn comes_to_rest(&self) {
         for _ in 0..10 {
             let (done, answered) = tokio::sync::oneshot::channel();
@@ -172,7 +172,7 @@ impl Delivered {
         }
     }
 
-    /// Sees the dispatcher have nothing left to do, and sleep.
+    /// Waits until the dispatcher has nothing to do and sleeps.
     async fn sleeps(&self) {
         let (told, idle) = tokio::sync::oneshot::channel();
         self.dispatcher.when_idle(Completion::new(move |outcome| drop(told.send(outcome))));
@@ -190,7 +190,8 @@ impl Delivered {
         Connection::open(self.world.path()).expect("SQLite opens")
     }
 
-    /// Stops it; nothing is in flight. Whoever looks at the database later keeps what this returns.
+    /// Stops the dispatcher, and checks that nothing is in flight. Keep the returned World to read the
+    /// database later.
     async fn ends(self) -> World {
         self.dispatcher.stop();
         patiently("the end", self.running).await.expect("it ends well");
@@ -211,7 +212,7 @@ fn one_lease(database: &Connection) -> i64 {
 #[test]
 fn the_timer_alone_keeps_the_lease_of_a_live_delivery() {
     on_paused_time(async || {
-        // It is full, so that no claim extends leases.
+        // It is full, so no claim extends leases.
         let mut delivered = Delivered::start(World::on_file(), 1);
         delivered.world.enqueue(wake_up(1));
         let (delivery, done) = delivered.replay().await;
@@ -239,7 +240,7 @@ fn the_lease_of_a_process_that_has_ended_is_freed_at_the_next_look() {
         delivered.sleeps().await;
         let other = neighbour(&delivered.world);
         let message_id = settled(|done| other.enqueue(wake_up(1), 0, done)).expect("it is put");
-        // Whoever was first: the dispatcher hears of the message too.
+        // Whichever was first, the dispatcher gets news of the message.
         let request = ClaimRequest {
             limit: 1,
             prefixes: vec![WORKFLOW_PREFIX.into()],
@@ -263,7 +264,7 @@ fn forgotten_runs_are_searched_for_at_the_start_soon_after_it_and_then_rarely() 
         world.does(1, EventBody::RunCreated(creation()));
         let mut delivered = Delivered::start(world, 10);
         let (_, done) = delivered.replay().await;
-        // Otherwise it would be found again.
+        // Otherwise the search would find it again.
         delivered.world.does(1, EventBody::RunStarted(None));
         done.settle(Ok(Handled::Done));
         delivered.sleeps().await;
@@ -321,7 +322,7 @@ fn a_commit_of_another_process_wakes_the_dispatcher() {
     });
 }
 
-/// Makes the database refuse what concerns messages so, as a damaged page would.
+/// Makes the database refuse these writes of messages, as a damaged page would.
 fn refuse(database: &Connection, what: &str) {
     let refusal = format!(
         "CREATE TRIGGER refuses BEFORE {what} ON messages BEGIN SELECT raise(ABORT, 'not today'); END"
@@ -391,7 +392,7 @@ fn whatever_else_fails_is_counted_by_what_it_was() {
         delivered.sleeps().await;
         let faults = delivered.pulse.reading().faults;
         let unmended: Vec<_> = faults.into_iter().filter(|fault| !fault.is_past).collect();
-        // Nothing has been in flight long enough to be extended since.
+        // Nothing has been in flight for long enough to be extended since.
         assert!(unmended.iter().all(|fault| fault.duty == Duty::Extend), "{unmended:?}");
         delivered.ends().await;
     });
@@ -400,7 +401,7 @@ fn whatever_else_fails_is_counted_by_what_it_was() {
 #[test]
 fn an_app_that_stays_silent_while_messages_are_due_is_counted() {
     on_paused_time(async || {
-        // Nobody listens there, and nobody can without being root.
+        // No program listens there, because only root could.
         let app = Some(AppAddress::At("http://127.0.0.1:1".into()));
         let delivered = Delivered::start_with(World::in_memory(), 10, app);
         let silent = || !delivered.faults(Duty::ReachApp).is_empty();
@@ -461,10 +462,10 @@ fn a_dispatcher_that_panics_is_counted_and_goes_on() {
     });
 }
 
-/// How the first claim of a dispatcher on a thread of its own goes.
+/// The outcome of the first claim of a dispatcher on its own thread.
 fn first_claim_of(world: &World) -> (Dispatcher, Result<(), WorldError>) {
     let handlers = Arc::new(Handlers::default());
-    // Nobody takes what is handed over, so it ends at once.
+    // Nobody receives the deliveries, so each ends at once.
     let (handed_over, _) = unbounded_channel();
     let handler = Given { handed_over, panics: AtomicBool::new(false) };
     handlers.register(WORKFLOW_PREFIX.into(), 1, Arc::new(handler));

@@ -1,6 +1,6 @@
-//! Another program that holds the write lock of the database for longer than we wait.
+//! Another program holds the write lock of the database for longer than we wait.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -24,23 +24,23 @@ fn a_foreign_write_lock_fails_all_that_waits_at_once_and_reads_go_on() {
     let before = world.log(1);
     let lock = Connection::open(world.path()).expect("SQLite opens");
 
-    // Holds the writer, so that what follows meets in one batch.
+    // Holds the writer, so that the next operations meet in one batch.
     let release = hold_writer(&world);
 
     lock.execute_batch("BEGIN IMMEDIATE").expect("the test locks");
-    // Whatever settles first lets go of the lock: were the others tried again, they would succeed.
+    // The first outcome releases the lock. If the others were retried, they would succeed.
     let (sender, outcomes) = channel::<Result<(), WorldError>>();
     let told = sender.clone();
     let unlocking = Completion::new(move |outcome: Result<MessageId, WorldError>| {
         lock.execute_batch("ROLLBACK").expect("the test unlocks");
-        // The test is there until the end.
+        // The test keeps the receiver until its end.
         let _ = told.send(outcome.map(drop));
     });
     world.store.enqueue(step_message("waits"), 0, unlocking);
     for _ in 1..WAITING {
         let sender = sender.clone();
         let done = Completion::new(move |outcome: Result<_, WorldError>| {
-            // The test is there until the end.
+            // The test keeps the receiver until its end.
             let _ = sender.send(outcome.map(drop));
         });
         world.store.append_event(request(1, hook_received("h", None)), done);

@@ -1,9 +1,9 @@
-//! Two hosts on one file, as two processes: one that this test starts, with the name of a host that
-//! it is given.
+//! Two hosts on one file, played by two processes. The test starts one of them with the name of another
+//! host.
 
-#![cfg(unix)] // elsewhere a claim stays until it is silent
+#![cfg(unix)] // on other systems a claim stays until it is silent
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -25,10 +25,10 @@ use kit::rows::{NOW_MS, creation, request, run_id};
 use kit::{PATIENCE, options, settled};
 use tempfile::TempDir;
 
-/// How the process that a test starts is told what to do; nothing outside of this file reads them.
+/// Variables that tell the other process what to do. Only this file reads them.
 const FILE: &str = "HOOKLINE_TEST_OF_HOSTS_FILE";
 const HOST: &str = "HOOKLINE_TEST_OF_HOSTS_HOST";
-/// Begins its answers, among what the test harness prints.
+/// Marks its answers in the output of the test harness.
 const ANSWER: &str = "answer: ";
 const HOUR_MS: i64 = 3_600_000;
 
@@ -56,7 +56,7 @@ fn said(outcome: Result<(), WorldError>) -> String {
     }
 }
 
-/// The other process: opens the file, then does what each line of its standard input says.
+/// The other process: opens the file, then obeys each line of its standard input.
 #[test]
 #[ignore = "it is the other process of the tests of this file"]
 fn other_process() {
@@ -142,7 +142,7 @@ fn renewed_at(path: &Path) -> SystemTime {
     fs::metadata(claim_of(path)).and_then(|claim| claim.modified()).expect("there is a claim")
 }
 
-/// As if the host that has the file had been silent for two minutes.
+/// Simulates that the host that has the file has been silent for two minutes.
 fn silence(path: &Path) {
     let claim = fs::File::options().write(true).open(claim_of(path)).expect("there is a claim");
     claim.set_modified(renewed_at(path) - Duration::from_secs(120)).expect("it is set");
@@ -176,7 +176,7 @@ fn a_second_host_neither_writes_nor_reads_while_the_first_may_live_and_follows_w
     assert_eq!(first.says(), "done");
     first.kill();
     assert_eq!(refusal(open_on(&path, "second")).kind, ErrorKind::Busy);
-    // Containers of the same host need not wait: their locks are one.
+    // Containers of the same host need not wait, because they share their locks.
     open_on(&path, "first").expect("it opens").close();
     let second = open_on(&path, "second").expect("the last one has left");
     start_run(&second, 1).expect("it writes");
@@ -227,7 +227,7 @@ fn a_process_that_writes_nothing_renews_the_claim_of_its_host() {
     silence(&path);
     let silent = renewed_at(&path);
     clock.step(HOUR_MS);
-    // Wakes the thread that does it.
+    // Wakes the thread that renews the claim.
     store.watch_elsewhere(true);
     let deadline = std::time::Instant::now() + PATIENCE;
     while renewed_at(&path) == silent {

@@ -1,7 +1,8 @@
-//! The house rules that neither the compiler nor clippy checks: who may name whom, how long files may
-//! be, and which words no name may hold. Clippy knows the rest (`clippy.toml`, `[lints]` in Cargo.toml).
+//! The house rules that neither the compiler nor clippy checks: which part may name which, how long
+//! files may be, and which words no name may contain. Clippy checks the rest (`clippy.toml`, `[lints]`
+//! in Cargo.toml).
 //!
-//! Reads the source as text, by lines: what follows `//` in a line does not count. A word in a string
+//! The source is read as lines of text. Text after `//` in a line does not count. A word in a string
 //! counts, so that this needs no parser.
 
 use std::fs;
@@ -10,27 +11,27 @@ use std::path::{Path, PathBuf};
 /// Lines of a file, its tests excluded.
 const FILE_LINES_MAX: usize = 600;
 
-/// What only one place may name. The last three would silence a lint.
+/// Names that only one place may use. The last three would silence a lint.
 const ONLY_IN: [(&str, &[&str]); 9] = [
     ("src/binding", &["napi", "napi_derive", "napi_sys"]),
     ("src/store/sqlite", &["rusqlite"]),
     ("src/store/postgres", &["tokio_postgres", "postgres_types"]),
     ("src/entropy.rs", &["getrandom", "rand", "fastrand"]),
     ("src/crypto", &["aes_siv", "chacha20poly1305", "sha2", "hkdf", "aes_gcm"]),
-    // Others wait for what they can await.
+    // Other code awaits an event instead of a time.
     ("src/queue", &["tokio::time"]),
     ("src/binding/promise.rs", &["unsafe", "unsafe_code"]),
     ("src/clock.rs", &["disallowed_types", "disallowed_methods"]),
     ("nowhere", &["too_many_lines"]),
 ];
 
-/// What a place may not name though it may name the module above.
+/// Names that a place may not use, though it may use the module above.
 const NOT_IN: [(&str, &[&str]); 2] = [
     ("src/queue", &["store::sqlite", "store::postgres"]),
     ("src/board", &["store::sqlite", "store::postgres"]),
 ];
 
-/// What each part of the house may name. The first place that holds a file counts.
+/// The names that each part of the house may use. The first place that contains a file counts.
 const MAY_NAME: [(&str, &[&str]); 14] = [
     ("src/domain", &["domain"]),
     ("src/clock.rs", &["domain"]),
@@ -70,18 +71,18 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ),
 ];
 
-/// Words that say nothing, or history instead of subject; no name holds one.
+/// Words without meaning, or about history instead of the subject. No name contains one.
 const FORBIDDEN_WORDS: [&str; 10] =
     ["manager", "helper", "helpers", "util", "utils", "common", "misc", "data", "info", "v2"];
-/// What no name of a function or file begins with: as verbs these say nothing, as prefixes they are
-/// history.
+/// Beginnings that no name of a function or file has. As verbs they have no meaning; as prefixes they
+/// are history.
 const FORBIDDEN_BEGINNINGS: [&str; 5] = ["process_", "handle_", "new_", "impl_", "phase1"];
 /// Names of the SDK, which stay as they are: `getStreamInfo`, `eventData`.
 const NAMES_OF_THE_SDK: [&str; 3] = ["get_stream_info", "stream_info", "EventData"];
 
 /// One source file.
 struct Source {
-    /// From the crate's folder, with `/`.
+    /// From the crate's folder, separated by `/`.
     path: String,
     text: String,
 }
@@ -96,12 +97,12 @@ impl Source {
         lines(&self.text)
     }
 
-    /// The same, without its unit tests, which are the last item of a file.
+    /// Its lines without comments and without its unit tests, which are the last item of a file.
     fn lines_without_tests(&self) -> impl Iterator<Item = &str> {
         lines(self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default())
     }
 
-    /// Whether a line names this, as a whole word or path.
+    /// Whether a line contains this name, as a whole word or path.
     fn names(&self, name: &str) -> bool {
         let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         self.lines().any(|line| {
@@ -180,7 +181,7 @@ fn each_layer_names_only_the_layers_below_it() {
             return if is_root { vec![] } else { vec!["is in no layer of this test".into()] };
         };
         let named = source.lines().flat_map(|line| line.split("crate::").skip(1)).map(|rest| {
-            // A group, `crate::{..}`, has no first word: each layer is named in a line of its own.
+            // A group, `crate::{..}`, has no first word, because each layer is named in its own line.
             rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
         });
         let others = named.filter(|name| !may_name.contains(name));
@@ -193,7 +194,7 @@ fn no_file_leaves_its_layer_by_way_of_super() {
     none(|source| {
         let depth = source.path.matches('/').count();
         let is_folder = source.path.ends_with("/mod.rs");
-        // So many lead to the crate's root; one more does inside the unit tests.
+        // This many `super::` lead to the crate's root; inside the unit tests, one more.
         let to_root = "super::".repeat(depth - usize::from(is_folder));
         let climbs = !to_root.is_empty()
             && source.lines_without_tests().any(|line| line.contains(&to_root))
@@ -247,7 +248,7 @@ fn every_module_says_what_it_is() {
     );
 }
 
-/// The words of a name, in lower case, in either case style.
+/// The words of a name in either case style, in lower case.
 fn parts(name: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     for c in name.chars() {

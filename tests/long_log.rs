@@ -1,5 +1,5 @@
-//! The write-ahead log stays short, beside a reader that holds it too: then it is bounded, and begins
-//! anew when the reader has ended.
+//! The write-ahead log stays short. While a reader holds it, its length is bounded, and it restarts
+//! after the reader has ended.
 
 use hookline::domain;
 
@@ -24,8 +24,7 @@ use kit::rows::*;
 use kit::{LEASE_MS, PATIENCE, STEP_PREFIX, options, settled, step_message};
 
 const MIB: i64 = 1024 * 1024;
-/// A log that has begun anew is no longer than this: what it was when it was last begun anew, or what
-/// gave its space back.
+/// The longest log after a restart: it keeps its length at the restart, or it has given its space back.
 const SHORT_LOG_BYTES: i64 = 64 * MIB;
 
 struct Place {
@@ -54,7 +53,7 @@ impl Place {
         self.folder.path().join("world.db")
     }
 
-    /// Resumes the hook so often, all at once, each time with so many bytes.
+    /// Resumes the hook this many times at once, each time with this many bytes.
     fn resume(&self, count: usize, bytes: usize) -> Result<(), WorldError> {
         let resume = || EventRequest {
             payload: Some(Payload::Bytes(vec![7; bytes])),
@@ -77,20 +76,20 @@ impl Place {
         settled(|done| self.store.queue_depth(done)).expect("it is read").log
     }
 
-    /// Goes on with light traffic until something holds.
+    /// Continues with light traffic until the condition holds.
     #[track_caller]
     fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let started = Instant::now();
         while !holds(self) {
             assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.log());
-            // Refused or not: both are traffic.
+            // Both a success and a refusal are traffic.
             let _ = self.resume(1, 10);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// A reader that has begun to read, and does not end.
+/// A reader that has begun to read and does not end.
 fn reader(path: &Path) -> Connection {
     let reader = Connection::open(path).expect("it opens");
     reader.execute_batch("BEGIN").expect("it begins");
@@ -169,7 +168,7 @@ fn a_database_whose_messages_are_done_gives_their_pages_back_without_traffic() {
         let held = settled(|done| place.store.settle_delivery(id, token, Outcome::Ack, done));
         assert_eq!(held, Ok(true));
     }
-    // A checkpoint notices.
+    // A checkpoint notices this.
     place.resume(250, 60_000).expect("they are logged");
     let started = Instant::now();
     while length() > 30 * MIB {

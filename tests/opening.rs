@@ -1,6 +1,6 @@
-//! Several processes that make one database at the same time.
+//! Several processes make one database at the same time.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;

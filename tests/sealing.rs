@@ -1,6 +1,6 @@
-//! Values at rest: what the file shows, which keys open it, and how tokens are stored.
+//! Values at rest: what the file reveals, which keys open it, and how tokens are stored.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 #[path = "kit/mod.rs"]
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use kit::rows::{NOW_MS, creation, hook_created, hook_disposed, id, request, run_id};
 use kit::{STEP_PREFIX, key_ring, open_file, open_sealed, settled, step_message};
 
-/// One database on disk, opened again and again.
+/// One database on disk that is opened repeatedly.
 struct Place {
     folder: TempDir,
     clock: Arc<ManualClock>,
@@ -45,7 +45,7 @@ impl Place {
         open_sealed(&self.path(), &self.clock, ring, tokens)
     }
 
-    /// The bytes of the database and of everything that SQLite keeps beside it.
+    /// The bytes of the database and of all files that SQLite keeps beside it.
     fn bytes(&self) -> Vec<u8> {
         let entries = fs::read_dir(self.folder.path()).expect("the folder is read");
         let files =
@@ -78,7 +78,7 @@ fn with_hook(store: &dyn Store) {
     does(store, 1, hook_created("h", "canary-token"));
 }
 
-/// Everything that the SDK hands over in plain text, each value a canary.
+/// Writes every value that the SDK hands over in plain text, each as a canary.
 fn write_everything(store: &dyn Store) {
     with_hook(store);
     let error = |text: &str| StructuredError {
@@ -164,7 +164,7 @@ fn a_token_that_cannot_be_found_in_its_event_is_refused_and_not_stored_in_plain(
 
 #[test]
 fn without_sealing_the_file_shows_everything() {
-    // Else the test above could not fail.
+    // Checks that the test above can fail.
     let place = Place::fresh();
     let store = open_file(&place.path(), &place.clock).unwrap();
     write_everything(&store);
@@ -257,7 +257,7 @@ fn values_of_a_key_that_was_taken_out_of_the_ring_are_refused_by_its_name() {
     let error = settled(|done| store.run(run_id(1), true, done)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::EncryptionKeyMissing);
     assert_eq!(error.details["keyId"], "old");
-    // What needs no key goes on, and a message that cannot be read holds no other up.
+    // Work without a key continues, and an unreadable message does not delay others.
     settled(|done| store.enqueue(step_message("new"), 0, done)).unwrap();
     assert_eq!(kit::bodies(&kit_claim(&store)), ["new"]);
 }
@@ -431,7 +431,7 @@ fn a_sealed_token_that_was_read_from_the_file_does_not_resume() {
         .take_while(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte))
         .map(|byte| *byte as char)
         .collect();
-    // What follows the text in the file may look like more of it.
+    // The bytes after the text in the file may look like a part of it.
     let length = "hkltoken1.".len() + ((16 + "canary-token".len()) * 4).div_ceil(3);
     let stolen = &stored[..length];
     for tokens in [TokensAtRest::Sealed, TokensAtRest::Plain] {

@@ -1,8 +1,8 @@
-//! What a disk can do to us: files that are not ours, folders that may not be written, a full disk, a
-//! damaged page, more work than fits. Each fault has its kind and a message that says what to do, and
-//! never leaves anything half-written.
+//! Storage faults: files that are not ours, folders that are not writable, a full disk, a damaged page,
+//! more work than fits. Each fault has its kind and a message with the remedy, and never leaves
+//! anything half-written.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -34,7 +34,7 @@ fn open(path: &Path) -> Result<SqliteStore, WorldError> {
     open_file(path, &Arc::new(ManualClock::at(NOW_MS)))
 }
 
-/// Opens a path that must be refused; the error names the path and the kind says what it is.
+/// Opens a path that must be refused. The error names the path and has the right kind.
 #[track_caller]
 fn refused(path: &Path) -> WorldError {
     let error = open(path).err().expect("the path is refused");
@@ -76,7 +76,7 @@ fn received(bytes: usize) -> EventRequest {
     EventRequest { payload, ..request(1, hook_received("h", None)) }
 }
 
-/// SQLite's own opinion of a file.
+/// The result of SQLite's own check of a file.
 fn integrity(path: &Path) -> String {
     Connection::open(path)
         .and_then(|db| db.query_row("PRAGMA integrity_check", [], |row| row.get(0)))
@@ -184,7 +184,7 @@ fn a_process_of_an_older_version_stops_when_a_newer_one_migrates_the_open_file()
     let events: i64 =
         newer.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).expect("they count");
     assert_eq!(events, 3);
-    // A reader looks once a second.
+    // A reader checks once a second.
     clock.set(NOW_MS + 1000);
     assert_eq!(log_length(&store).expect_err("a list").kind, ErrorKind::NewerDatabase);
     assert_eq!(
@@ -266,7 +266,7 @@ fn overwrite_root_page(path: &Path, table: &str) {
     fs::write(path, &bytes).expect("it is damaged");
 }
 
-/// Submits requests while the writer is held, so that they meet in one batch.
+/// Submits requests while the writer is held, so that they are in one batch.
 fn append_together(
     world: &World,
     requests: Vec<EventRequest>,
@@ -287,7 +287,7 @@ fn append_together(
     outcomes.into_iter().map(wait).collect()
 }
 
-/// Makes SQLite refuse a write under a condition, in place of whatever else it may refuse.
+/// Makes SQLite refuse a write under a condition.
 fn make_bad(world: &World, write: &str, condition: &str) {
     let db = Connection::open(world.path()).expect("SQLite opens");
     let trigger = format!(
@@ -297,8 +297,8 @@ fn make_bad(world: &World, write: &str, condition: &str) {
     db.execute_batch(&trigger).expect("the trigger is made");
 }
 
-/// Listens to all commits from now on: while the writer is held, all that was committed before has
-/// been told.
+/// Listens to all commits from now on. While the writer is held, the news of all earlier commits has
+/// been delivered.
 fn commits_of(world: &World) -> std::sync::mpsc::Receiver<CommitNews> {
     let release = hold_writer(world);
     let told = news_of(&*world.store, Clone::clone);
@@ -340,7 +340,7 @@ fn bad_operations_of_a_batch_fail_alone_and_the_others_are_one_commit() {
     assert_eq!(log[182].payload, Some(Payload::Bytes(vec![7; 40 * 199])));
     assert_eq!(integrity(&world.path()), "ok");
     world.store.close();
-    // One for each message that held the writer, one for all the rest.
+    // One for each message that held the writer, and one for all others.
     assert_eq!(told.try_iter().count(), 3);
 }
 
@@ -377,7 +377,7 @@ fn a_batch_of_refusals_and_events_is_one_commit() {
     let allowed: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(allowed, [true, false, true, false, true]);
     world.store.close();
-    // One for each message that held the writer, one for all the rest.
+    // One for each message that held the writer, and one for all others.
     assert_eq!(told.try_iter().count(), 3);
 }
 
@@ -393,7 +393,7 @@ fn more_than_the_writer_can_hold_is_refused_at_once() {
     assert_eq!(error.kind, ErrorKind::Throttled);
     assert_eq!(error.details["retryAfter"], 1);
     drop(release);
-    // Once there is room again, it goes on.
+    // Once there is space again, the store continues.
     let mut outcome = Err(error);
     while outcome.as_ref().is_err_and(|error: &WorldError| error.kind == ErrorKind::Throttled) {
         outcome = settled(|done| world.store.extend(Vec::new(), 1, done));
@@ -424,11 +424,12 @@ fn larger_values_than_memory_should_hold_are_refused_at_once_though_they_are_few
     settled(write).expect("there is room again");
 }
 
-/// Tells a child process that it may mount what it likes.
+/// Tells a child process that it may mount file systems.
 const INSIDE: &str = "HOOKLINE_TEST_INSIDE_A_MOUNT_NAMESPACE";
 
-/// Runs the calling test again in a user and mount namespace of its own, as whose root it may mount.
-/// Returns whether this is that run; a host that does not allow namespaces skips the test and says so.
+/// Runs the calling test again in its own user and mount namespace, in which it may mount as root.
+/// Returns whether this is that run. On a host that does not allow namespaces, the test prints that it
+/// is skipped.
 fn inside_a_mount_namespace(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -460,7 +461,7 @@ fn inside_a_mount_namespace(test: &str) -> bool {
     false
 }
 
-/// Mounts a small disk of its own kilobytes on a folder.
+/// Mounts a small disk of this many kilobytes on a folder.
 fn mount_disk(folder: &Path, kilobytes: usize) {
     mount(&["-t", "tmpfs", "-o", &format!("size={kilobytes}k"), "tmpfs"], folder);
 }
@@ -513,7 +514,7 @@ fn a_full_disk_refuses_whole_events_and_recovers_when_there_is_space() {
     assert!(matches!(error.kind, ErrorKind::StorageFull | ErrorKind::Io), "{error}");
     assert!(error.message.contains("space"), "{error}");
     assert!(error.details["status"].as_u64().is_some_and(|status| status >= 500));
-    // As often as it is tried: nothing of it is there, and what was acknowledged is.
+    // On every attempt: nothing of it is there, and all acknowledged writes are.
     for _ in 0..5 {
         append(&store, received(200_000)).expect_err("the disk is still full");
         assert_eq!(log_length(&store), Ok(logged));
@@ -555,7 +556,7 @@ fn a_planned_fault_is_that_of_the_operation_that_it_counts_and_of_no_claim_besid
     let world = World::of(Arc::new(store.expect("memory opens")), clock);
     let release = hold_writer(&world);
     plan.fail_commit(1, WorldError::new(ErrorKind::Io, "planned"));
-    // Both wait until the writer takes everything that has arrived.
+    // Both wait until the writer takes all operations that have arrived.
     let (done, enqueued) = Completion::channel();
     world.store.enqueue(step_message("a"), 0, done);
     let (done, freed) = Completion::channel();

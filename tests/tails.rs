@@ -1,5 +1,5 @@
 //! Live tails on a board whose looks the test answers: which look may answer which read, and how many
-//! looks there are.
+//! looks are made.
 
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Barrier, Mutex};
@@ -13,7 +13,7 @@ use hookline::store::{CommitListener, CommitNews, Completion, Found, StreamRead,
 /// Longer than any answer takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A look that has not been answered yet.
+/// A look that is not answered yet.
 struct Look {
     reads: Vec<StreamRead>,
     done: Completion<Found<StreamRead, StreamSlice>>,
@@ -33,7 +33,7 @@ impl Look {
     }
 }
 
-/// The looks that are under way, and how many watch other processes.
+/// The looks in progress, and the number of watches of other processes.
 #[derive(Default)]
 struct Looks {
     under_way: Mutex<Vec<Look>>,
@@ -41,7 +41,7 @@ struct Looks {
 }
 
 impl Looks {
-    /// The only look that is under way.
+    /// The only look in progress.
     #[track_caller]
     fn only(&self) -> Look {
         let mut looks = self.under_way.lock().expect("nobody panics with it");
@@ -63,7 +63,7 @@ impl Looks {
     }
 }
 
-/// The tails of the tests; the tests answer what is looked for.
+/// The tails of the tests. The tests answer the looks.
 struct Stream {
     looks: Arc<Looks>,
     tails: Arc<Board<StreamRead>>,
@@ -103,7 +103,7 @@ impl Stream {
         outcome
     }
 
-    /// A commit has touched the stream.
+    /// Commits a change of the stream in this process.
     fn commits(&self) {
         self.commit_touches(&["s"]);
     }
@@ -113,20 +113,20 @@ impl Stream {
         Arc::clone(&self.tails).hear(&CommitNews { streams, ..CommitNews::default() });
     }
 
-    /// Another process has committed.
+    /// Commits in another process.
     fn commits_elsewhere(&self) {
         Arc::clone(&self.tails).hear(&CommitNews { elsewhere: true, ..CommitNews::default() });
     }
 }
 
-/// A stream of these chunks, from an index on.
+/// A stream of these chunks, from an index.
 fn slice(from: i64, chunks: &[&str]) -> StreamSlice {
     let all: Vec<Vec<u8>> = chunks.iter().map(|chunk| chunk.as_bytes().to_vec()).collect();
     let count = all.len() as i64;
     StreamSlice { from, chunks: all[from as usize..].to_vec(), count, closed: false }
 }
 
-/// What a read settled with, as text, and where the next one begins.
+/// The outcome of a read as text, and the index of the next read.
 #[track_caller]
 fn texts(outcome: &Outcome) -> (Vec<String>, i64) {
     let slice = outcome.recv_timeout(PATIENCE).expect("it settles").expect("it succeeds");
@@ -225,7 +225,7 @@ fn an_empty_answer_and_a_commit_that_meet_begin_one_look() {
             gate.wait();
             look.finds(slice(0, &[]));
         });
-        // Whoever came first: the commit is looked for, once.
+        // In either order, there is one look for the commit.
         stream.looks.only().finds(slice(0, &["a"]));
         assert_eq!(texts(&read), (vec!["a".into()], 1));
     }

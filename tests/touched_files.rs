@@ -1,7 +1,7 @@
-//! What happens to the files of an open database: read by others, removed, replaced, linked.
+//! The files of an open database are read by others, removed, replaced or linked.
 #![cfg(unix)]
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -26,7 +26,7 @@ use kit::{PATIENCE, World, open_file, options, settled, step_message};
 /// Names the database, and what to do with it, in the environment of a child process.
 const CHILD_DATABASE: &str = "HOOKLINE_TEST_CHILD_DATABASE";
 
-/// Debian's command line of SQLite.
+/// SQLite's command line from Debian.
 fn sqlite3() -> &'static Path {
     static COMMAND: OnceLock<PathBuf> = OnceLock::new();
     COMMAND.get_or_init(|| {
@@ -38,7 +38,7 @@ fn sqlite3() -> &'static Path {
     })
 }
 
-/// Opens the database in a process of its own, asks, and closes it.
+/// Opens the database in another process, runs the SQL, and closes the database.
 fn ask_elsewhere(database: &Path, sql: &str) -> String {
     let output = Command::new(sqlite3()).arg(database).arg(sql).output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -51,8 +51,8 @@ fn received_elsewhere(database: &Path) -> usize {
     ask_elsewhere(database, sql).parse().expect("a number")
 }
 
-/// Runs the test `another_process` in a process of its own, which opens the database and stays until
-/// its input ends; returns the first line that it says.
+/// Runs the test `another_process_opens` in its own process, which opens the database and stays until
+/// its input ends. Returns the first line of its output.
 fn another_process(database: &Path) -> (Child, String) {
     let executable = std::env::current_exe().expect("the test executable");
     let mut child = Command::new(executable)
@@ -62,14 +62,14 @@ fn another_process(database: &Path) -> (Child, String) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the child starts");
-    // It stays open, because the child writes a last line when it ends.
+    // The pipe stays open, because the child writes a last line when it ends.
     let output = child.stdout.as_mut().expect("its output is piped");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let said = lines.find_map(|line| Some(line.strip_prefix("opened: ")?.to_owned()));
     (child, said.expect("the child says how it went"))
 }
 
-/// Not a test by itself: the other process of the tests below.
+/// Not a test by itself: the other process of the tests below runs it.
 #[test]
 fn another_process_opens() {
     let Some(database) = std::env::var_os(CHILD_DATABASE).map(PathBuf::from) else { return };
@@ -79,7 +79,7 @@ fn another_process_opens() {
         Ok(_) => println!("\nopened: well"),
         Err(error) => println!("\nopened: {} {error}", error.kind.code()),
     }
-    // Until its parent has heard, or has gone.
+    // Waits until the parent has the answer, or has ended.
     let _ = std::io::stdin().lines().count();
 }
 
@@ -107,7 +107,7 @@ fn what_is_acknowledged_stays_whichever_file_this_process_reads_and_whoever_clos
         for _ in 0..5 {
             resume(&world).expect("it is received");
         }
-        // Closing any of these files drops the locks that SQLite has on it in this process.
+        // Closing any of these files drops SQLite's locks on it in this process.
         for end in read {
             fs::read(beside(&world.path(), end)).expect("it is read");
         }
@@ -137,10 +137,10 @@ fn a_store_that_closes_leaves_the_locks_of_its_neighbour_in_place() {
     assert_eq!(received_elsewhere(&world.path()), 1);
 }
 
-/// Every way to use the store, with the error that it gives.
+/// Every way to use the store, with its error.
 fn faults_of(world: &World) -> Vec<(&'static str, WorldError)> {
     let store = &world.store;
-    // Point reads look by the clock.
+    // Point reads check the files only after some time.
     world.clock.set(world.clock_ms() + 1000);
     let request = hookline::store::ClaimRequest {
         limit: 1,
@@ -324,7 +324,7 @@ fn a_second_process_is_refused_under_another_name_and_let_in_when_the_first_has_
     child.wait().expect("it ends");
 }
 
-/// Resumes as often, while this process reads the shared memory all the time.
+/// Resumes this many times, while this process reads the shared memory all the time.
 fn resume_and_touch(store: &dyn Store, database: &Path, count: usize) -> usize {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -349,7 +349,7 @@ fn resume_and_touch(store: &dyn Store, database: &Path, count: usize) -> usize {
     })
 }
 
-/// Not a test by itself: the other process of the next one.
+/// Not a test by itself: the other process of the next test runs it.
 #[test]
 fn another_process_resumes() {
     let Some(database) = std::env::var_os(CHILD_DATABASE).map(PathBuf::from) else { return };
@@ -382,7 +382,7 @@ fn two_processes_that_read_the_shared_memory_while_both_write_damage_nothing() {
     assert_eq!(ask_elsewhere(&world.path(), "PRAGMA integrity_check"), "ok");
 }
 
-/// Another place where a file or folder is seen too; unmounted at the end.
+/// A second path to a file or folder. Dropping it unmounts it.
 #[cfg(target_os = "linux")]
 struct BindMount(PathBuf);
 

@@ -1,6 +1,6 @@
-//! What the person who runs a World asks of its database.
+//! The operations for the person who runs a World.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 mod kit;
@@ -163,7 +163,7 @@ fn a_backup_is_of_one_moment_while_others_write_and_needs_no_file_beside_it() {
     let writer = std::thread::spawn(move || {
         let mut run = 2;
         while !stopped.load(Ordering::Relaxed) {
-            // Three events in one commit: a run has all of them or is not there.
+            // Three events in one commit: a run has all of them, or does not exist.
             import_waiting_run(&writing, run, &format!("token {run}")).expect("it is written");
             run += 1;
         }
@@ -171,7 +171,7 @@ fn a_backup_is_of_one_moment_while_others_write_and_needs_no_file_beside_it() {
     for number in 0..5 {
         let to = folder.path().join(format!("backup-{number}.db"));
         let made = settled(|done| store.back_up(to.clone(), done)).expect("it is made");
-        // The run that was there before has one event, and each of the others three.
+        // The first run has one event, and each of the others has three.
         assert_eq!(made.events, 1 + 3 * (made.runs - 1));
         let header = std::fs::read(&to).expect("it is read");
         assert_eq!(header[18..20], [1, 1], "the log mode that needs no file beside it");
@@ -197,7 +197,7 @@ fn settled_run(store: &SqliteStore) {
     settled(|done| store.run(run_id(1), true, done)).expect("the run is in it");
 }
 
-/// What backups have left that are none.
+/// Files that unfinished backups have left.
 fn partials(folder: &TempDir) -> Vec<String> {
     let left = std::fs::read_dir(folder.path()).expect("the folder is read");
     let names = left.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into());

@@ -1,8 +1,8 @@
--- Column checksum: of the columns before it, as src/store/sqlite/checksum.rs computes it. What stands
--- behind it changes too often, or says too little, to be covered.
+-- Column checksum: covers the columns before it; src/store/sqlite/checksum.rs computes it. The columns
+-- after it change too often or matter too little to be covered.
 
 -- A run: one execution of a workflow. Its arguments and its return value stay with the events that
--- carry them; the positions say which.
+-- carry them; the two positions name these events.
 CREATE TABLE runs (
   run_id TEXT NOT NULL PRIMARY KEY,
   status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
@@ -10,7 +10,7 @@ CREATE TABLE runs (
   workflow_name TEXT NOT NULL,
   spec_version INTEGER NOT NULL,
   execution_context TEXT,
-  -- The master key that the run's own key is derived from; NULL when its values are not encrypted.
+  -- The master key from which the run's own key is derived; NULL if its values are not encrypted.
   encryption_key_id TEXT,
   input_position INTEGER,
   output_position INTEGER,
@@ -20,16 +20,16 @@ CREATE TABLE runs (
   started_at_ms INTEGER,
   completed_at_ms INTEGER,
   checksum INTEGER NOT NULL,
-  -- Where the log ended when its last replay was claimed: what that replay has surely seen.
+  -- The end of the log when the run's last replay was claimed: that replay has seen at least so much.
   replayed_position INTEGER NOT NULL DEFAULT 0,
   CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at_ms IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 -- runs.list by status, and by workflow and status; the search for forgotten runs.
 CREATE INDEX runs_by_status ON runs (status, workflow_name, run_id);
--- runs.list by workflow. It has no status, so that a run that starts or ends changes one index only.
+-- runs.list by workflow. It omits the status, so a run that starts or ends changes only one index.
 CREATE INDEX runs_by_workflow ON runs (workflow_name, run_id);
 
--- The log. Clustered by run, so that a replay reads neighbouring pages.
+-- The log. It is clustered by run, so that a replay reads neighbouring pages.
 CREATE TABLE events (
   run_id TEXT NOT NULL,
   position INTEGER NOT NULL CHECK (position > 0),
@@ -40,10 +40,10 @@ CREATE TABLE events (
   data TEXT,
   -- 1: bytes of the SDK's serialiser; 2: JSON text.
   payload_format INTEGER CHECK (payload_format IN (1, 2)),
-  -- So that the rest of the row can be checked without reading the payload.
+  -- Lets the rest of the row be checked without reading the payload.
   payload_checksum INTEGER,
   checksum INTEGER NOT NULL,
-  -- A short payload; the number of a long one.
+  -- A short payload, or the number of a long one in long_values.
   payload BLOB,
   payload_number INTEGER,
   PRIMARY KEY (run_id, position),
@@ -51,21 +51,21 @@ CREATE TABLE events (
   CHECK ((payload_format IS NULL) = (payload IS NULL AND payload_number IS NULL)),
   CHECK ((payload_checksum IS NULL) = (payload_format IS NULL))
 ) STRICT, WITHOUT ROWID;
--- events.listByCorrelationId without a run. Only the event that opens an entity is listed, which
--- names the run; so a resume does not pay for this index.
+-- events.listByCorrelationId without a run. It holds only the events that create an entity, which name
+-- the run. So a resume does not pay for this index.
 CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
-  -- Not IN, for whose list SQLite makes a table of its own at every insert.
+  -- Not IN, because SQLite builds a table of its list at every insert.
   WHERE event_type = 'step_created' OR event_type = 'hook_created'
     OR event_type = 'hook_conflict' OR event_type = 'wait_created';
 
--- Payloads and chunks that are too long for their row, which names the number. They are appended;
--- within the rows they would make the pages of a run or a stream divide again and again.
+-- Payloads and chunks that are too long for their row. The row holds the number. They are appended
+-- here; within the rows they would split the pages of a run or a stream again and again.
 CREATE TABLE long_values (
   number INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
 ) STRICT;
 
--- Clustered as created, so that a list of a run's steps reads no more than its page.
+-- Clustered in the order of creation, so that a list of a run's steps reads only its page.
 CREATE TABLE steps (
   run_id TEXT NOT NULL,
   step_id TEXT NOT NULL,
@@ -87,16 +87,16 @@ CREATE TABLE steps (
 -- A step of a run; steps.get without a run.
 CREATE UNIQUE INDEX steps_by_id ON steps (step_id, run_id);
 
--- Clustered by token, so that the look-up of a resume reads one tree.
+-- Clustered by token, so that the look-up of a resume reads only one tree.
 CREATE TABLE hooks (
   token TEXT NOT NULL,
-  -- 0 while the hook lives and holds its token alone; then its number, because the token may be
-  -- taken again.
+  -- 0 while the hook lives and alone holds its token. Afterwards the hook's number, because another
+  -- hook may take the token.
   disposal INTEGER NOT NULL DEFAULT 0 CHECK ((disposal = 0) = (disposed_at_ms IS NULL)),
   hook_number INTEGER NOT NULL,
   run_id TEXT NOT NULL,
   hook_id TEXT NOT NULL,
-  -- NULL stands for production, so that the rows of a server are short.
+  -- NULL means production, which keeps the rows of a server short.
   environment TEXT,
   -- The event that carries the metadata.
   metadata_position INTEGER,
@@ -114,16 +114,16 @@ CREATE INDEX hooks_by_run ON hooks (run_id, disposal, hook_number);
 -- A hook of a run; hooks.get.
 CREATE UNIQUE INDEX hooks_by_id ON hooks (hook_id, run_id);
 
--- The number of the last hook. Never given twice, also after that hook has gone: a reader's cursor
--- stands on it. One row.
+-- The number of the last hook. A number is never used twice, even after its hook is deleted, because a
+-- reader's cursor holds it. One row.
 CREATE TABLE hook_numbers (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   last_number INTEGER NOT NULL
 ) STRICT;
 INSERT INTO hook_numbers VALUES (1, 0);
 
--- Resumes that had an idempotency key. Neither the key nor the token stands here: their digest does,
--- and that of the payload. Rows outlive hook and run, for as long as a sender may repeat itself.
+-- Resumes that had an idempotency key. The table holds digests of token, key and payload instead of the
+-- values. Rows outlive hook and run, for as long as a sender may repeat a resume.
 CREATE TABLE resume_keys (
   key_digest TEXT NOT NULL PRIMARY KEY,
   run_id TEXT NOT NULL,
@@ -132,7 +132,7 @@ CREATE TABLE resume_keys (
   expires_at_ms INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
--- Removing expired keys.
+-- Finds expired keys to delete.
 CREATE INDEX resume_keys_by_expiry ON resume_keys (expires_at_ms);
 
 CREATE TABLE waits (
@@ -155,7 +155,7 @@ CREATE TABLE messages (
   queue_name TEXT NOT NULL,
   -- The run that a delivery replays; NULL for steps and health checks.
   run_id TEXT,
-  -- 1: replays the run and carries nothing else, so pending ones coalesce.
+  -- 1: the message replays the run and carries nothing else, so pending ones coalesce.
   is_wake_up INTEGER NOT NULL CHECK (is_wake_up IN (0, 1)),
   body BLOB NOT NULL,
   headers TEXT,
@@ -167,9 +167,9 @@ CREATE TABLE messages (
   lease_owner TEXT,
   lease_token TEXT,
   lease_expires_at_ms INTEGER,
-  -- The lease that ended without an ack, until the message is claimed again.
+  -- The token of a lease that ended without an ack, until the message is claimed again.
   freed_lease_token TEXT,
-  -- Whether the delivery of the lease has been let in, where it came over HTTP: it runs once.
+  -- Whether the delivery of this lease was admitted over HTTP. Each lease is admitted once.
   admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted IN (0, 1)),
   last_error TEXT,
   dead_at_ms INTEGER,
@@ -178,49 +178,49 @@ CREATE TABLE messages (
   CHECK (lease_owner IS NULL OR dead_at_ms IS NULL),
   CHECK (is_wake_up = 0 OR run_id IS NOT NULL)
 ) STRICT;
--- claim: each queue by itself, so that the messages of a queue that nobody asks for are not read.
+-- claim: each queue by itself, so that a claim does not read messages of queues that it does not serve.
 CREATE INDEX messages_due ON messages (queue_name, available_at_ms, message_id)
   WHERE lease_token IS NULL AND dead_at_ms IS NULL;
--- One replay of a run at a time.
+-- At most one leased replay of a run.
 CREATE UNIQUE INDEX messages_one_replay ON messages (run_id)
   WHERE lease_token IS NOT NULL AND run_id IS NOT NULL;
 -- Coalescing, the end of a run, the search for forgotten runs.
 CREATE INDEX messages_by_run ON messages (run_id) WHERE run_id IS NOT NULL;
--- A second message with the key is the first one, while the first is queued.
+-- While the first message with a key is queued, a second one with that key is the first one.
 CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)
   WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NULL;
 -- Expired leases, and leases of dead owners.
 CREATE INDEX messages_leased ON messages (lease_expires_at_ms) WHERE lease_token IS NOT NULL;
--- The list of messages that were given up.
+-- The list of dead messages.
 CREATE INDEX messages_dead ON messages (message_id) WHERE dead_at_ms IS NOT NULL;
--- The message of a step that was given up.
+-- The dead message of a step.
 CREATE INDEX messages_dead_by_key ON messages (idempotency_key)
   WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NOT NULL;
 
--- The time by which messages are due, as far as it is known: it never goes back, also when the host's
--- clock does. One row.
+-- The queue's time: the latest time that any process on the database has seen. It never goes back, even
+-- if the host's clock does. One row.
 CREATE TABLE queue_time (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   reached_ms INTEGER NOT NULL
 ) STRICT;
 INSERT INTO queue_time VALUES (1, 0);
 
--- What the queue names of runs begin with: a wake-up that another process writes must be one that the
--- workers deliver. One row, written by whoever opens the database first.
+-- The prefix of the queue names of runs. A wake-up from any process must get a queue name that the
+-- workers serve. One row, written by the process that opens the database first.
 CREATE TABLE queue_names (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   workflow_prefix TEXT NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT;
 
--- What proves over HTTP that a process has this database; it never travels. One row, written by
--- whoever opens the database first.
+-- Proves over HTTP that a process has this database. The secret itself is never sent. One row, written
+-- by the process that opens the database first.
 CREATE TABLE delivery_secret (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   secret BLOB NOT NULL CHECK (length(secret) = 32)
 ) STRICT;
 
--- Streams exist on their own: a health check writes one under a run that never was.
+-- Streams do not depend on runs: a health check writes one under a run id that never existed.
 CREATE TABLE streams (
   stream_number INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -236,16 +236,16 @@ CREATE INDEX streams_by_run ON streams (run_id);
 CREATE TABLE chunks (
   stream_number INTEGER NOT NULL,
   chunk_index INTEGER NOT NULL,
-  -- A short chunk; the number of a long one.
+  -- A short chunk, or the number of a long one in long_values.
   bytes BLOB,
   bytes_number INTEGER,
-  -- Of the chunk too, wherever it is.
+  -- Also covers the chunk, wherever it is stored.
   checksum INTEGER NOT NULL,
   PRIMARY KEY (stream_number, chunk_index),
   CHECK ((bytes IS NULL) = (bytes_number IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
--- The master keys that this database was sealed with, and under each the key of its tokens.
+-- The master keys that sealed this database, and for each the key of its tokens.
 CREATE TABLE encryption_keys (
   key_id TEXT NOT NULL PRIMARY KEY,
   sealed_token_key BLOB NOT NULL,

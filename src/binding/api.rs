@@ -1,4 +1,5 @@
-//! The rest of the class `NativeWorld`: what `start`, `Run`, `waitForHook` and keyed resumes need.
+//! The rest of the class `NativeWorld`: the methods behind `start`, `Run`, `waitForHook` and keyed
+//! resumes.
 
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,7 @@ use crate::world::Engine;
 
 #[napi]
 impl NativeWorld {
-    /// The name of a run that is about to be started: its payload is serialised with it.
+    /// An id for a run that is about to be started. The payload is serialised with it.
     #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn fresh_run_id(&self, env: Env) -> Result<JsValue> {
         let run_id = self.engine().map(|engine| engine.fresh_run_id());
@@ -44,13 +45,13 @@ impl NativeWorld {
         })
     }
 
-    /// Waiters are named by 32 bits; the oldest of four billion is over.
+    /// Waiters have 32-bit numbers. When a number is used again, its old waiter is long gone.
     #[napi(catch_unwind)]
     pub fn fresh_waiter(&self) -> u32 {
         self.next_waiter.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A waiter is named within this object; the engine's names are its own.
+    /// A waiter's number is unique within this object. The engine adds the World's id.
     fn waiter_id(&self, number: u32) -> WaiterId {
         WaiterId { world: self.id, number }
     }

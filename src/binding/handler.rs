@@ -1,4 +1,4 @@
-//! Hands messages to the JavaScript function that delivers in this process, and hears of the end.
+//! Hands messages to the JavaScript function that delivers in this process, and receives the outcomes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,22 +17,22 @@ use crate::queue::delivery::{Handled, Handler};
 use crate::queue::pulse::{Fault, FaultListener};
 use crate::store::Completion;
 
-/// What the JavaScript function is given: the delivery as JSON, and the message's body.
+/// The arguments of the JavaScript function: the delivery as JSON, and the message's body.
 type Arguments = FnArgs<(String, Uint8Array)>;
 
-/// Weak: a worker alone does not keep its process alive.
+/// Weak, because a worker alone does not keep its process alive.
 type Deliver = ThreadsafeFunction<Arguments, (), Arguments, Status, false, true>;
 
 /// The deliveries that JavaScript is working on, by number.
 pub struct JsHandler {
     deliver: Deliver,
     in_flight: Mutex<HashMap<u32, Completion<Handled>>>,
-    /// Signalled whenever a delivery ends.
+    /// Signalled when a delivery ends.
     ended: Condvar,
     last_number: AtomicU32,
 }
 
-/// Tells JavaScript of faults: one line of JSON each. Weak, as [`Deliver`] is.
+/// Reports faults to JavaScript, each as one line of JSON. Weak, like [`Deliver`].
 pub fn fault_listener(warn: Function<'_, String, ()>) -> napi::Result<Arc<FaultListener>> {
     let warn = warn.build_threadsafe_function().weak::<true>().callee_handled::<false>().build()?;
     Ok(Arc::new(move |fault: &Fault| {
@@ -41,13 +41,13 @@ pub fn fault_listener(warn: Function<'_, String, ()>) -> napi::Result<Arc<FaultL
     }))
 }
 
-/// How JavaScript says that a delivery ended.
+/// JavaScript's report of the end of a delivery.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ended {
     timeout_seconds: Option<f64>,
     error: Option<String>,
-    /// Whether the error is this process's fault and not that of the message.
+    /// Whether this process caused the error, not the message.
     #[serde(default)]
     unable: bool,
     /// Whether the next attempt would fail for the same reason.
@@ -71,7 +71,8 @@ impl JsHandler {
         lock(&self.in_flight)
     }
 
-    /// JavaScript is done with a delivery. An unknown number is one that has ended already.
+    /// Settles a delivery with JavaScript's outcome. An unknown number belongs to a delivery that has
+    /// ended.
     pub fn settle(&self, number: u32, outcome: &str) {
         let Some(done) = self.lock().remove(&number) else { return };
         self.ended.notify_all();
@@ -86,13 +87,13 @@ impl JsHandler {
         done.settle(Ok(handled));
     }
 
-    /// Waits until JavaScript is done with every delivery, or the grace period is over.
+    /// Waits until JavaScript has finished every delivery, or the grace period is over.
     pub fn drain(&self, grace: Duration) {
         let busy = |in_flight: &mut HashMap<_, _>| !in_flight.is_empty();
         drop(self.ended.wait_timeout_while(self.lock(), grace, busy));
     }
 
-    /// The environment is going: what it was working on is up for another process.
+    /// The environment ends, so other processes may take its deliveries.
     pub fn abandon(&self) {
         let abandoned = std::mem::take(&mut *self.lock());
         for done in abandoned.into_values() {

@@ -1,8 +1,8 @@
-//! What JavaScript sees: the only module that names napi. It parses, calls [`crate::world`] and
-//! converts; a rule found here is in the wrong place.
+//! The interface to JavaScript, and the only module that names napi. It parses, calls [`crate::world`]
+//! and converts. It contains no rules.
 //!
-//! Values cross as text and bytes (see `ts/native/binding.ts`): objects made here would belong to the addon's
-//! realm, and under Jest fail every `instanceof`.
+//! Values cross as text and bytes (see `ts/native/binding.ts`). Objects made here would belong to the
+//! addon's realm, and under Jest fail every `instanceof`.
 
 mod api;
 mod handler;
@@ -16,13 +16,13 @@ mod test_controls;
 mod upkeep;
 mod world;
 
-/// The version of this addon, which must be that of the JavaScript around it.
+/// The version of this addon, which must equal that of the JavaScript around it.
 #[napi_derive::napi(catch_unwind)]
 pub fn addon_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Calls `work` where no `AsyncLocalStorage` has a store; what it throws is thrown here.
+/// Calls `work` in a context in which no `AsyncLocalStorage` has a store. Throws what `work` throws.
 #[napi_derive::napi(catch_unwind)]
 pub fn call_in_nobodys_context(
     env: napi::Env,

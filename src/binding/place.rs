@@ -1,4 +1,4 @@
-//! Where the database is, asked before anything is opened.
+//! The place of the database, asked before anything is opened.
 
 use napi::{Env, Result};
 use napi_derive::napi;
@@ -13,14 +13,14 @@ use crate::error::WorldError;
 
 #[napi]
 impl NativeWorld {
-    /// Whether there is nothing to read, so that a read makes no database. A configuration that cannot
-    /// be is the error of `open`.
+    /// Whether there is nothing to read, so that a read makes no database. `open` reports a bad
+    /// configuration.
     #[napi(catch_unwind)]
     pub fn is_absent(&self) -> bool {
         self.checked_config().is_ok_and(|config| config.location.is_absent())
     }
 
-    /// Where it lies, or will; void for memory.
+    /// The present or future place of the file; void for memory.
     #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn place(&self, env: Env) -> Result<JsValue> {
         let place = self.checked_config().and_then(|config| place(&config));

@@ -1,12 +1,12 @@
-//! Promises that are settled from other threads: raw deferreds and one doorbell for each JavaScript
-//! environment. The only unsafe code of the crate.
+//! Promises that other threads settle: raw deferreds and one doorbell for each JavaScript environment.
+//! This is the only unsafe code of the crate.
 //!
-//! napi's own deferred makes a thread-safe function for every promise, which costs several times what
-//! the operation itself does. Here settled promises queue up, and one thread-safe function, the
-//! doorbell, tells the JavaScript thread to drain them. It holds the event loop only while a promise
-//! is pending: a script that awaits stays alive, a server that does not may exit.
+//! napi's own deferred makes a thread-safe function for every promise, which costs several times as
+//! much as the operation itself. Here settled promises queue up, and one thread-safe function, the
+//! doorbell, tells the JavaScript thread to drain them. The doorbell holds the event loop only while a
+//! promise is pending: a script that awaits stays alive, and an idle server may exit.
 //!
-//! Here too, because it needs the raw interface: a call in nobody's asynchronous context.
+//! A call in nobody's asynchronous context is also here, because it needs the raw interface.
 
 #![allow(unsafe_code)]
 
@@ -28,7 +28,7 @@ use crate::store::{Completion, Read};
 /// The outcome of an operation on its way to JavaScript.
 pub type Answer = std::result::Result<Reply, WorldError>;
 
-/// A JavaScript value that is handed on as it is.
+/// A JavaScript value that is passed on unchanged.
 pub struct JsValue(sys::napi_value);
 
 impl ToNapiValue for JsValue {
@@ -37,7 +37,7 @@ impl ToNapiValue for JsValue {
     }
 }
 
-/// A promise for what `start` will complete.
+/// A promise that `start` completes.
 pub fn promise(env: &Env, start: impl FnOnce(Completion<Reply>)) -> Result<JsValue> {
     let doorbell = Doorbell::of(env.raw())?;
     let (mut deferred, mut promise) = (ptr::null_mut(), ptr::null_mut());
@@ -65,18 +65,18 @@ pub fn answer_or_promise<T: 'static>(
     }
 }
 
-/// An answer that is there already.
+/// An answer that is available now.
 pub fn answer(env: &Env, answer: Answer) -> Result<JsValue> {
     reply_value(env.raw(), answer).map(JsValue)
 }
 
 /// Calls `work` without arguments in nobody's asynchronous context: no `AsyncLocalStorage` has a store
-/// in it, whatever called this. An exception of `work` stays pending, and so is the caller's.
+/// in it. An exception of `work` stays pending for the caller.
 pub fn call_in_nobodys_context(env: &Env, work: &Function<'_, (), ()>) -> Result<()> {
     let (mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: on the environment's thread with its live `env` and a live function of it. Without an
-    // asynchronous context Node enters its empty one. Up to Node 22 the stores hang on the receiver,
-    // so it is an object that nobody has seen.
+    // asynchronous context Node enters its empty one. Up to Node 22 the receiver holds the stores, so
+    // the receiver is a new object.
     unsafe {
         check_status!(sys::napi_create_object(env.raw(), &mut receiver))?;
         check_status!(sys::napi_make_callback(
@@ -91,10 +91,10 @@ pub fn call_in_nobodys_context(env: &Env, work: &Function<'_, (), ()>) -> Result
     }
 }
 
-/// A raw deferred on its way through other threads.
+/// A raw deferred that crosses other threads.
 struct Deferred(sys::napi_deferred);
 
-// SAFETY: other threads only carry the pointer; it is used on the environment's thread alone.
+// SAFETY: other threads only carry the pointer; only the environment's thread uses it.
 unsafe impl Send for Deferred {}
 
 /// The doorbell's thread-safe function.
@@ -103,18 +103,19 @@ struct Bell(sys::napi_threadsafe_function);
 // SAFETY: Node-API allows to call a thread-safe function from any thread.
 unsafe impl Send for Bell {}
 
-/// Settled promises of one environment, and how to tell it.
+/// The settled promises of one environment, and the bell that announces them.
 struct Doorbell {
     settled: Mutex<Vec<(Deferred, Answer)>>,
-    /// `None` once the environment is torn down; held while ringing, so that it is not torn down then.
+    /// `None` once the environment is torn down. Ringing holds the lock, so that no tear-down happens
+    /// meanwhile.
     bell: Mutex<Option<Bell>>,
     rung: AtomicBool,
-    /// Changed on the environment's thread alone.
+    /// Changed only on the environment's thread.
     pending: AtomicUsize,
 }
 
 thread_local! {
-    /// The doorbells of the environments of this thread.
+    /// The doorbells of this thread's environments.
     static DOORBELLS: RefCell<HashMap<usize, Arc<Doorbell>>> = RefCell::default();
 }
 
@@ -204,7 +205,7 @@ impl Doorbell {
     }
 }
 
-/// The doorbell rings on the JavaScript thread: settles everything that has queued up.
+/// Runs on the JavaScript thread when the doorbell rings: settles all queued promises.
 unsafe extern "C" fn drain(
     env: sys::napi_env,
     _function: sys::napi_value,
@@ -216,7 +217,7 @@ unsafe extern "C" fn drain(
     }
     // SAFETY: the context is the Arc that `install` gave away, alive until `forget`.
     let doorbell = unsafe { &*context.cast::<Doorbell>() };
-    // Cleared first: whatever is settled from now on rings again.
+    // Cleared first, so that promises settled from now on ring again.
     doorbell.rung.store(false, Ordering::SeqCst);
     let settled = std::mem::take(&mut *lock(&doorbell.settled));
     let count = settled.len();
@@ -236,13 +237,13 @@ unsafe extern "C" fn drain(
     doorbell.expect_fewer(env, count);
 }
 
-/// The thread-safe function is gone, and with it its share of the doorbell.
+/// The thread-safe function is gone, so its share of the doorbell is dropped.
 unsafe extern "C" fn forget(_env: sys::napi_env, _data: *mut c_void, context: *mut c_void) {
     // SAFETY: takes back exactly the strong count that `install` gave away.
     drop(unsafe { Arc::from_raw(context.cast::<Doorbell>()) });
 }
 
-/// The environment ends; promises that are still pending will never be looked at again.
+/// The environment ends. Nobody will look at its pending promises again.
 unsafe extern "C" fn tear_down(env: *mut c_void) {
     let doorbell = DOORBELLS.try_with(|all| all.borrow_mut().remove(&(env as usize)));
     let Ok(Some(doorbell)) = doorbell else { return };
@@ -301,7 +302,7 @@ unsafe fn text(env: sys::napi_env, text: &str) -> Result<sys::napi_value> {
     Ok(value)
 }
 
-/// A plain `Uint8Array` with a copy: handing memory over costs a finaliser, which is slower.
+/// A plain `Uint8Array` with a copy of the bytes. Passing ownership needs a finaliser, which is slower.
 ///
 /// # Safety
 /// On the environment's thread, with its live `env`.

@@ -1,4 +1,4 @@
-//! The part of `NativeWorld` by which people look at the queue.
+//! The part of `NativeWorld` that shows people the queue.
 
 use napi::{Env, Result};
 use napi_derive::napi;

@@ -1,4 +1,5 @@
-//! Replies: the engine's types into one JSON document and one block of bytes (`ts/native/binding.ts`).
+//! Replies: converts the engine's types into one JSON document and one block of bytes
+//! (`ts/native/binding.ts`).
 
 use std::collections::HashMap;
 
@@ -20,26 +21,26 @@ use crate::queue::admission::AdmittedDelivery;
 use crate::queue::pulse::{Fault, PulseReading};
 use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
 
-/// What crosses.
+/// A reply for JavaScript.
 #[derive(Debug, Default)]
 pub struct Reply {
-    /// A JSON document, or nothing.
+    /// A JSON document, if any.
     pub json: Option<String>,
-    /// The bytes that it points into.
+    /// The bytes to which the document refers.
     pub bytes: Vec<u8>,
 }
 
 impl Reply {
-    /// Nothing but success.
+    /// Success without content.
     pub fn void() -> Self {
         Self::default()
     }
 
-    /// A document whose payloads are collected while it is made.
+    /// Makes a document and collects its payloads meanwhile.
     fn document<T: Serialize>(make: impl FnOnce(&mut Block) -> T) -> Result<Self, WorldError> {
         let mut block = Block::default();
         let document = make(&mut block);
-        // All else that a document holds always serialises.
+        // All other content of a document always serialises.
         let json = serde_json::to_string(&document).map_err(|error| {
             let message =
                 format!("the database file is damaged; restore it from a backup [{error}]");
@@ -53,7 +54,7 @@ impl Reply {
 #[derive(Default)]
 struct Block(Vec<u8>);
 
-/// Where a payload stands.
+/// The reference to a payload in a document.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum PayloadRef {
@@ -152,7 +153,7 @@ struct EventRecord {
     payload: Option<PayloadRef>,
 }
 
-/// JSON as it is stored; text that is none fails the reply.
+/// Stored JSON. Text that is not JSON fails the reply.
 struct StoredJson(String);
 
 impl Serialize for StoredJson {
@@ -302,7 +303,7 @@ struct HookAndRun {
     run: ResumedRunRecord,
 }
 
-/// What a resume has to know of a run: every one of them makes this document.
+/// The part of a run that a resume needs. Every resume makes this document, so it is small.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResumedRunRecord {
@@ -336,7 +337,7 @@ pub fn run(view: RunView) -> Result<Reply, WorldError> {
     named("run", |block| run_record(view, block))
 }
 
-/// A run that has ended, or nothing when waiting for that was stopped.
+/// A run that has ended, or nothing if the wait was stopped.
 pub fn awaited_run(view: Option<RunView>) -> Result<Reply, WorldError> {
     view.map_or_else(|| Ok(Reply::void()), run)
 }
@@ -346,7 +347,7 @@ pub fn awaited_hook(view: Option<HookView>) -> Result<Reply, WorldError> {
     view.map_or_else(|| Ok(Reply::void()), hook)
 }
 
-/// The bytes of a run's key; none for a run whose values are plain.
+/// The bytes of a run's key; nothing for a run with plain values.
 pub fn run_key(key: Option<RunKey>) -> Reply {
     Reply { json: None, bytes: key.map_or_else(Vec::new, |key| key.to_vec()) }
 }
@@ -395,7 +396,7 @@ pub fn stopped_count(count: usize) -> Result<Reply, WorldError> {
     value(json!({ "stoppedCount": count }))
 }
 
-/// Whether a keyed resume had been done before.
+/// Whether the keyed resume had been done before.
 pub fn repeated(repeated: bool) -> Result<Reply, WorldError> {
     value(json!({ "repeated": repeated }))
 }
@@ -408,7 +409,7 @@ struct AdmittedRecord {
     body: Option<PayloadRef>,
 }
 
-/// What a route may do with a request; nothing when it has no live lease.
+/// The permission of a route to run a request; nothing if the request has no live lease.
 pub fn admitted_delivery(admitted: AdmittedDelivery) -> Result<Reply, WorldError> {
     let (admission, lease_token, body) = match admitted {
         AdmittedDelivery::NotLive => return Ok(Reply::void()),
@@ -426,7 +427,7 @@ pub fn admitted_delivery(admitted: AdmittedDelivery) -> Result<Reply, WorldError
     })
 }
 
-/// A proof, as it stands in a header.
+/// A proof, as a header holds it.
 pub fn proof(proof: String) -> Result<Reply, WorldError> {
     value(json!({ "proof": proof }))
 }
@@ -469,7 +470,7 @@ struct ChunksRecord {
     done: bool,
 }
 
-/// A page of chunks; `done` says that the stream is closed, also when more pages follow.
+/// A page of chunks. `done` says that the stream is closed, even if more pages follow.
 pub fn stream_chunks(slice: StreamSlice) -> Result<Reply, WorldError> {
     let next = slice.from + slice.chunks.len() as i64;
     let has_more = next < slice.count;
@@ -508,7 +509,7 @@ fn dead_record(dead: DeadMessage, _: &mut Block) -> DeadRecord {
     }
 }
 
-/// A page of messages that were given up.
+/// A page of dead messages.
 pub fn dead_messages(page: Page<DeadMessage>) -> Result<Reply, WorldError> {
     Reply::document(|block| page_record(page, block, dead_record))
 }
@@ -533,7 +534,7 @@ pub fn stats(depth: &QueueDepth, pulse: &PulseReading) -> Result<Reply, WorldErr
     }))
 }
 
-/// The text of a refusal (`NativeFault` in `ts/native/binding.ts`).
+/// The text of an error (`NativeFault` in `ts/native/binding.ts`).
 pub fn fault(error: &WorldError) -> String {
     json!({
         "code": error.kind.code(),

@@ -1,4 +1,4 @@
-//! Requests: JSON text from TypeScript into the engine's types.
+//! Requests: converts JSON text from TypeScript into the engine's types.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,8 @@ use crate::world::EnqueueRequest;
 /// Reads a request.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
     serde_json::from_str(json).map_err(|error| match error.classify() {
-        // The error itself may print a value, which may be a secret: only its place is told.
+        // The message of the error may contain a value, which may be secret. So only its place is
+        // shown.
         serde_json::error::Category::Data => WorldError::invalid(format!(
             "a field has the wrong type, or a required one is missing (before column {} of the request)",
             error.column()
@@ -51,7 +52,7 @@ struct FenceRequest {
 }
 
 impl FenceRequest {
-    /// A name that no message has holds no lease either.
+    /// A malformed id names no message, so it holds no lease.
     fn into_fence(self) -> Fence {
         let none = MessageId::from_number(0);
         Fence {
@@ -61,7 +62,7 @@ impl FenceRequest {
     }
 }
 
-/// Refuses what the database would refuse every time, and then as a fault of its own.
+/// Refuses bytes that the database would always refuse, with an error that tells the reason.
 pub fn refuse_unstorable(bytes: &[u8]) -> Result<(), WorldError> {
     unstorable_because(bytes.len()).map_or(Ok(()), |reason| Err(WorldError::invalid(reason)))
 }
@@ -88,7 +89,7 @@ impl PayloadFormat {
     }
 }
 
-/// The fields of `eventData` that the rules read; everything else is kept as it came.
+/// The fields of `eventData` that the rules read. The rest is kept unchanged.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct EventData {
@@ -220,7 +221,7 @@ pub struct WakeUpRun {
 }
 
 impl WakeUpRun {
-    /// The run, and which of its waits; `None` is all of them.
+    /// The run and some of its waits; `None` means all.
     pub fn into_parts(self) -> (RunId, Option<Vec<CorrelationId>>) {
         let only = self.correlation_ids.filter(|ids| !ids.is_empty());
         let only = only.map(|ids| ids.into_iter().map(CorrelationId::new).collect());
@@ -228,7 +229,7 @@ impl WakeUpRun {
     }
 }
 
-/// The error of a run or a step: a text, or an object with a message; the stack stands in it or
+/// The error of a run or a step: a text, or an object with a message. The stack is in the object or
 /// beside it.
 fn structured_error(
     payload: Option<&Payload>,
@@ -263,8 +264,8 @@ pub struct ResumeHook {
 impl ResumeHook {
     pub fn into_event(self, payload: Vec<u8>) -> Result<EventRequest, WorldError> {
         let payload = self.payload_format.payload(payload)?;
-        // The events of spec version 1 hold no token. It is checked all the same: a hook object may
-        // come from anywhere, and only the token is a secret.
+        // Events of spec version 1 hold no token. It is checked all the same, because a hook object may
+        // come from anywhere, and only the token is secret.
         let data = serde_json::json!({ "token": self.token });
         let data = (!self.v1_compat).then(|| data.to_string());
         Ok(EventRequest {
@@ -292,7 +293,7 @@ pub struct ResumeHookOnce {
 }
 
 impl ResumeHookOnce {
-    /// The event, and the key under which it happens once.
+    /// The event and its idempotency key.
     pub fn into_parts(self, payload: Vec<u8>) -> Result<(EventRequest, ResumeKey), WorldError> {
         let key = ResumeKeyRequest {
             token: self.resume.token.clone(),
@@ -338,7 +339,7 @@ struct DeliveryClaim {
     proof: String,
 }
 
-/// What a request over HTTP says of itself.
+/// The delivery that a request over HTTP claims to be.
 pub fn claimed_delivery(json: &str) -> Result<ClaimedDelivery, WorldError> {
     let claim: DeliveryClaim = parse(json)?;
     Ok(ClaimedDelivery {
@@ -349,7 +350,7 @@ pub fn claimed_delivery(json: &str) -> Result<ClaimedDelivery, WorldError> {
     })
 }
 
-/// What a challenge may look like: longer than ours is, and no text to make anybody sign.
+/// The longest challenge. It is longer than ours, and too short for a text that somebody wants signed.
 const CHALLENGE_LENGTH_MAX: usize = 100;
 
 /// A challenge that this process may answer.
@@ -379,7 +380,7 @@ fn yes() -> bool {
 }
 
 impl ListQuery {
-    /// The part that is wanted; `order` is that of the list when the caller does not say.
+    /// The requested page. `order` applies if the caller gives none.
     pub fn page(&self, order: SortOrder) -> Result<PageRequest, WorldError> {
         let order = match self.sort_order.as_deref() {
             None => order,
@@ -389,7 +390,7 @@ impl ListQuery {
         };
         Ok(PageRequest {
             limit: limit(self.limit)?,
-            // The SDK passes an empty text for none.
+            // The SDK passes an empty cursor for none.
             after: self.cursor.clone().filter(|cursor| !cursor.is_empty()),
             order,
         })

@@ -1,4 +1,4 @@
-//! The part of `NativeWorld` by which the app's routes take deliveries over HTTP.
+//! The part of `NativeWorld` with which the app's routes accept deliveries over HTTP.
 
 use napi::{Env, Result};
 use napi_derive::napi;

@@ -19,7 +19,7 @@ struct FailCommit {
     code: FaultCode,
 }
 
-/// The storage faults that a test may ask for.
+/// The storage faults that a test may request.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum FaultCode {
@@ -58,7 +58,7 @@ impl NativeWorld {
 
     #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn skip_time(&self, env: Env, ms: f64) -> Result<JsValue> {
-        // A saturating cast: what is negative skips nothing.
+        // A saturating cast: a negative number skips nothing.
         let skipped = self.engine().and_then(|engine| engine.skip_time(ms as u64));
         promise::answer(&env, skipped.map(|()| Reply::void()))
     }

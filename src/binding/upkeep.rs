@@ -20,7 +20,7 @@ use crate::error::WorldError;
 use crate::store::Completion;
 use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Worker};
 
-/// A run of another World by its log; payloads stand in the block of bytes beside it.
+/// A run of another World, given by its log. Its payloads are in the block of bytes.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ImportRun {
@@ -166,7 +166,8 @@ fn examination(found: Examination) -> std::result::Result<Reply, WorldError> {
     }))
 }
 
-/// A report is another process's, maybe of another version: one that is no JSON says nothing.
+/// The living workers. Another process, maybe of another version, wrote the report. A report that is
+/// not JSON is ignored.
 fn workers(living: Vec<Worker>) -> std::result::Result<Reply, WorldError> {
     let said = |worker: &Worker| {
         let report: Option<Value> =

@@ -28,7 +28,7 @@ type Outcome<T> = std::result::Result<T, WorldError>;
 
 static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 
-/// One World object's hold on the engine; the contract is `NativeWorld` in `ts/native/binding.ts`.
+/// One World object's share of the engine. The contract is `NativeWorld` in `ts/native/binding.ts`.
 #[napi]
 pub struct NativeWorld {
     pub(super) config: String,
@@ -37,28 +37,28 @@ pub struct NativeWorld {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// What the opening and closing threads share with the JavaScript thread.
+/// The state that the opening and closing threads share with the JavaScript thread.
 #[derive(Default)]
 struct Shared {
     life: Life,
     handler: Option<Arc<JsHandler>>,
-    /// Warns of faults, from `startWorker` on.
+    /// Reports faults, from `startWorker` on.
     warns: Option<Arc<FaultListener>>,
-    /// Where the deliveries over HTTP were let in that its routes run. They may end after this World was
-    /// closed, when others go on with its engine.
+    /// The deliveries over HTTP that this World's routes run. They may end after this World has closed,
+    /// while other Worlds continue with its engine.
     admissions: Option<Arc<Admissions>>,
-    /// Prefixes that have a handler, also those from before there was a function to call.
+    /// Prefixes that have a handler, including those from before `startWorker`.
     prefixes: Vec<String>,
 }
 
-/// The life of a World object. Each state follows those before it, and none comes again.
+/// The life of a World object. The states follow in this order, and none is repeated.
 #[derive(Default)]
 enum Life {
     #[default]
     New,
     Opening,
     Open(Arc<World>),
-    /// Its deliveries may still end, and use the engine for that.
+    /// Its deliveries may still finish, with the engine.
     Closing(Arc<World>),
     Closed,
 }
@@ -71,7 +71,7 @@ impl Life {
         }
     }
 
-    /// From now on it does not open any more.
+    /// Prevents a later opening.
     fn close(&mut self) {
         *self = match std::mem::take(self) {
             Life::Open(world) | Life::Closing(world) => Life::Closing(world),
@@ -79,7 +79,7 @@ impl Life {
         };
     }
 
-    /// Nothing of it uses the engine any more; the share of it that is to be given up.
+    /// Ends the life when nothing of it uses the engine. Returns the share of the engine to give up.
     fn end(&mut self) -> Option<Arc<World>> {
         match std::mem::replace(self, Life::Closed) {
             Life::Open(world) | Life::Closing(world) => Some(world),
@@ -88,10 +88,10 @@ impl Life {
     }
 }
 
-/// Runs what blocks away from the JavaScript thread.
+/// Runs blocking work on another thread than JavaScript's.
 fn aside(done: Completion<Reply>, work: impl FnOnce() -> Answer + Send + 'static) {
     let run = move || done.settle(work());
-    // Should no thread be had, dropping the closure settles with `Closed`.
+    // If no thread can be started, dropping the closure settles with `Closed`.
     let _ = std::thread::Builder::new().name("hookline-open".into()).spawn(run);
 }
 
@@ -117,8 +117,8 @@ impl NativeWorld {
         Ok(Arc::clone(world.engine()))
     }
 
-    /// Where the deliveries that the routes of this World take are let in; once there was one, also when
-    /// the World has been closed.
+    /// The deliveries that this World's routes run. After the World was open once, this works even if
+    /// it has been closed.
     pub(super) fn admissions(&self) -> Outcome<Arc<Admissions>> {
         let mut shared = lock(&self.shared);
         if let Some(world) = shared.life.world() {
@@ -127,8 +127,8 @@ impl NativeWorld {
         shared.admissions.clone().ok_or_else(WorldError::closed)
     }
 
-    /// A promise of an operation of the open engine. `prepare` reads the request; what it refuses is
-    /// the answer, and what it returns begins the operation.
+    /// A promise of an operation of the open engine. `prepare` reads the request: an error is the
+    /// answer, and a success starts the operation.
     pub(super) fn promise<S: FnOnce(Completion<Reply>)>(
         &self,
         env: Env,
@@ -391,7 +391,7 @@ impl NativeWorld {
         })
     }
 
-    /// Counts from `startWorker` on, which gives the function to call.
+    /// Takes effect at `startWorker`, which gives the function to call.
     #[napi(catch_unwind)]
     pub fn handler_registered(&self, prefix: String) {
         let mut shared = lock(&self.shared);
@@ -441,7 +441,7 @@ impl NativeWorld {
         })
     }
 
-    /// A read is named within this object; the engine's names are its own.
+    /// A read's number is unique within this object. The engine adds the World's id.
     fn read_id(&self, number: u32) -> WaiterId {
         WaiterId { world: self.id, number }
     }
@@ -502,15 +502,16 @@ impl Drop for NativeWorld {
         if let Some(handler) = shared.handler.take() {
             handler.abandon();
         }
-        // The last share closes the database, which may wait: not on the JavaScript thread.
+        // The last share closes the database, which may block. So it is not closed on the JavaScript
+        // thread.
         if let Some(world) = shared.life.end() {
             std::thread::spawn(move || world.close());
         }
     }
 }
 
-/// Deliveries that JavaScript is working on may finish, and use the engine for that, until the grace
-/// period is over; then the share of the engine is given up.
+/// Lets JavaScript finish its deliveries with the engine until the grace period is over. Then gives up
+/// the share of the engine.
 fn close(shared: &Mutex<Shared>) {
     lock(shared).life.close();
     drain(shared);
@@ -522,7 +523,8 @@ fn close(shared: &Mutex<Shared>) {
     (shared.handler, shared.warns) = (None, None);
 }
 
-/// Delivers nothing more: what is at work may finish within the grace period, the rest is given back.
+/// Stops delivering. Current deliveries may finish within the grace period, and the others go back to
+/// the queue.
 fn drain(shared: &Mutex<Shared>) {
     let (world, handler) = {
         let shared = lock(shared);

@@ -1,4 +1,5 @@
-//! What is waited for: the next chunks of a stream, the end of a run, a live hook with a token.
+//! The things that waiters wait for: the next chunks of a stream, the end of a run, a live hook with a
+//! token.
 
 use std::sync::{Arc, Weak};
 
@@ -12,14 +13,14 @@ use crate::store::{
 pub struct Boards {
     /// Reads of live streams.
     pub tails: Arc<Board<StreamRead>>,
-    /// Who waits for the end of a run; settles with the run, payloads and all.
+    /// Waiters for the end of a run. They get the run with its payloads.
     pub run_ends: Arc<Board<RunId>>,
-    /// Who waits for the live hook with a token, now or later.
+    /// Waiters for the live hook with a token, now or later.
     pub hooks: Arc<Board<HookToken>>,
 }
 
 impl Boards {
-    /// Listens to the commits of a store.
+    /// The boards of a store, which listen to its commits.
     pub fn of(store: &Arc<dyn Store>) -> Self {
         Self {
             tails: board_of(store, |store, reads, done| store.stream_slices(reads, done)),
@@ -57,14 +58,14 @@ fn board_of<A: Awaited>(
     board
 }
 
-/// What a read of a tail gives.
+/// The result of a read of a tail.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TailSlice {
     /// Chunks in order; empty only at the end.
     pub chunks: Vec<Vec<u8>>,
-    /// The index to ask for next.
+    /// The index of the next chunk.
     pub next: i64,
-    /// Whether nothing follows.
+    /// Whether the stream has no more chunks.
     pub done: bool,
 }
 
@@ -72,7 +73,7 @@ impl Awaited for StreamRead {
     type Topic = String;
     type Seen = StreamSlice;
     type Answer = TailSlice;
-    /// A slice may be large, and the first reader need not wait for the last one's.
+    /// A slice may be large, and the first reader should not wait for the last reader's slice.
     const IN_ONE_LOOK: usize = 16;
 
     fn topic(&self) -> &String {
@@ -85,7 +86,7 @@ impl Awaited for StreamRead {
 
     fn answer(&mut self, slice: StreamSlice) -> Option<TailSlice> {
         if slice.chunks.is_empty() && !slice.closed {
-            // A negative index counted from the end of what was there then.
+            // A negative index counts from the end of the stream at the first read.
             self.from = slice.from;
             return None;
         }
@@ -94,7 +95,7 @@ impl Awaited for StreamRead {
         Some(TailSlice { chunks: slice.chunks, next, done })
     }
 
-    /// As if the stream had ended.
+    /// The answer is the same as at the end of the stream.
     fn stopped(self) -> TailSlice {
         TailSlice { chunks: Vec::new(), next: self.from.max(0), done: true }
     }

@@ -1,12 +1,12 @@
-//! Who waits for what: live tails, the ends of runs, and hooks ([`awaited`]).
+//! The waiters of this process: for live tails, the ends of runs, and hooks ([`awaited`]).
 //!
-//! A waiter enters its board first, and the board looks second. So that look sees a commit, or the
-//! board hears of the commit after it; nobody polls. A commit of this process names what it concerns,
-//! and the board looks for the waiters of that. A commit of another process ("elsewhere") says only
-//! that something has changed, and the board looks for every waiter.
+//! A waiter first enters its board, and then the board looks. So either the look sees a commit, or the
+//! board is notified of the commit after it; nobody polls. A commit of this process names its topics,
+//! and the board looks for their waiters. A commit of another process ("elsewhere") only says that
+//! something has changed, and the board looks for every waiter.
 //!
-//! A look is one read of the store, for however many waiters. Each waiter is in one look at a time:
-//! commits during a look make one more look follow. A look that fails for the moment is repeated.
+//! A look is one read of the store for any number of waiters. Each waiter is in one look at a time.
+//! Commits during a look cause one more look after it. A look that fails temporarily is repeated.
 
 pub mod awaited;
 
@@ -22,7 +22,7 @@ use crate::error::WorldError;
 use crate::lock::lock;
 use crate::store::{CommitListener, CommitNews, Completion, Found};
 
-/// When the board looks again after a look that failed and may go well later.
+/// The delay before the board repeats a look that failed temporarily.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Names one waiter, so that its caller can stop it.
@@ -30,33 +30,33 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 pub struct WaiterId {
     /// The World that waits.
     pub world: u64,
-    /// The waiter within it.
+    /// The number of the waiter within the World.
     pub number: u32,
 }
 
-/// What a waiter waits for.
+/// A thing that waiters wait for.
 pub trait Awaited: Clone + Eq + Hash + Send + 'static {
-    /// What a commit names when it concerns this.
+    /// The name by which commits refer to it.
     type Topic: Clone + Eq + Hash + Send + 'static;
-    /// What a look finds.
+    /// The result of a look.
     type Seen: Clone + Send + 'static;
-    /// What the waiter gets.
+    /// The answer for the waiter.
     type Answer: Send + 'static;
-    /// How many are looked for in one read of the store. All of a look get their answers at its end.
+    /// The most that one read of the store looks for. All their answers come at its end.
     const IN_ONE_LOOK: usize;
 
-    /// The topic, which stays the same while somebody waits.
+    /// The topic. It must not change during the wait.
     fn topic(&self) -> &Self::Topic;
     /// The topics that a commit of this process names.
     fn topics(news: &CommitNews) -> &[Self::Topic];
-    /// What the waiter gets for what a look has found; `None` when it waits on. It may wait for
-    /// something more exact from then on.
+    /// The answer for a waiter from the result of a look; `None` if it waits on. It may then wait for
+    /// something narrower.
     fn answer(&mut self, seen: Self::Seen) -> Option<Self::Answer>;
-    /// What a waiter gets that has been stopped.
+    /// The answer for a waiter that was stopped.
     fn stopped(self) -> Self::Answer;
 }
 
-/// What a look finds of what it is made for. What it does not find is waited for.
+/// The results of a look. Waiters without a result wait on.
 pub type Looked<A> = Found<A, <A as Awaited>::Seen>;
 
 type LookFor<A> = dyn Fn(Vec<A>, Completion<Looked<A>>) + Send + Sync;
@@ -73,7 +73,7 @@ struct State<A: Awaited> {
     by_topic: HashMap<A::Topic, HashSet<WaiterId>>,
     /// Numbers the looks.
     last_look: u64,
-    /// Whether a look for everything is to come because one has failed.
+    /// Whether a look for everything is planned because one has failed.
     looks_later: bool,
 }
 
@@ -85,24 +85,25 @@ struct Waiter<A: Awaited> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// A commit will make the board look.
+    /// The next commit makes the board look.
     Waits,
-    /// The board looks. Only the look of this number answers: a name may come again for another waiter.
+    /// The board looks. Only the look with this number answers, because another waiter may use the same
+    /// id later.
     LookedFor { look: u64, again: bool },
 }
 
-/// A look that has begun: for what, and for whom.
+/// A look in progress: its targets and its waiters.
 struct Look<A> {
     number: u64,
     asked: HashMap<A, Vec<WaiterId>>,
 }
 
-/// A waiter that has left the board, and what it gets.
+/// A waiter that has left the board, and its outcome.
 type Left<A> = (Completion<<A as Awaited>::Answer>, Result<<A as Awaited>::Answer, WorldError>);
 
 impl<A: Awaited> Board<A> {
-    /// An empty board. It looks by `look_for`, and asks by `watch_elsewhere` to hear of commits of
-    /// other processes while anybody waits.
+    /// An empty board. It looks with `look_for`. While it has waiters, it requests news of other
+    /// processes' commits with `watch_elsewhere`.
     pub fn new(
         look_for: impl Fn(Vec<A>, Completion<Looked<A>>) + Send + Sync + 'static,
         watch_elsewhere: impl Fn(bool) + Send + Sync + 'static,
@@ -120,11 +121,10 @@ impl<A: Awaited> Board<A> {
         })
     }
 
-    /// Waits: `done` settles with the answer, now or later.
+    /// Waits until `done` settles with the answer, now or later.
     ///
     /// # Errors
-    /// Settles with `Invalid` when this waiter waits already, `Closed`, and faults that do not pass by
-    /// themselves.
+    /// Settles with `Invalid` if this waiter already waits, with `Closed`, and with permanent faults.
     pub fn enter(self: &Arc<Self>, id: WaiterId, awaited: A, done: Completion<A::Answer>) {
         let look = {
             let mut state = lock(&self.state);
@@ -142,7 +142,7 @@ impl<A: Awaited> Board<A> {
         self.look(look);
     }
 
-    /// Ends a wait, unless it has settled already; see [`Awaited::stopped`].
+    /// Ends a wait, unless it has settled; see [`Awaited::stopped`].
     pub fn stop(&self, id: WaiterId) {
         self.leave(|state| {
             let stopped = |waiter: Waiter<A>| (waiter.done, Ok(waiter.awaited.stopped()));
@@ -160,12 +160,12 @@ impl<A: Awaited> Board<A> {
         });
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub fn count(&self) -> usize {
         lock(&self.state).waiters.len()
     }
 
-    /// Takes waiters off the board, and then settles them.
+    /// Removes waiters from the board, then settles them.
     fn leave(&self, take: impl FnOnce(&mut State<A>) -> Vec<Left<A>>) {
         let left = {
             let mut state = lock(&self.state);
@@ -216,15 +216,15 @@ impl<A: Awaited> Board<A> {
         self.look(next);
     }
 
-    /// One that cannot be read is in the way of no other.
+    /// Looks for each separately, so that an unreadable one does not fail the others.
     fn look_alone(self: &Arc<Self>, look: Look<A>) {
         let Look { number, asked } = look;
         let alone = |(awaited, ids)| Look { number, asked: HashMap::from([(awaited, ids)]) };
         self.look(asked.into_iter().map(alone).collect());
     }
 
-    /// Looks for everything a little later; `false` when nothing can be done later. One thread for all
-    /// looks that fail in the meantime, and only then.
+    /// Looks for everything a little later; `false` if that is impossible. One thread serves all looks
+    /// that fail meanwhile, and exists only then.
     fn look_later(self: &Arc<Self>) -> bool {
         if std::mem::replace(&mut lock(&self.state).looks_later, true) {
             return true;
@@ -277,8 +277,8 @@ impl<A: Awaited> CommitListener for Board<A> {
 }
 
 impl<A: Awaited> State<A> {
-    /// Begins looks for these waiters, but for those that the board looks for already: it looks for them
-    /// again afterwards.
+    /// Starts looks for these waiters. If a look for one is in progress, the board looks for it again
+    /// afterwards.
     fn begin(&mut self, ids: &[WaiterId]) -> Vec<Look<A>> {
         self.last_look += 1;
         let number = self.last_look;
@@ -304,7 +304,7 @@ impl<A: Awaited> State<A> {
         looks
     }
 
-    /// Gives what a look has found to a waiter that it was made for; `None` when that waits on.
+    /// Gives the result of a look to one of its waiters; `None` if the waiter waits on.
     fn give(
         &mut self,
         id: WaiterId,
@@ -319,8 +319,8 @@ impl<A: Awaited> State<A> {
         self.take(id).map(|waiter| (waiter.done, outcome))
     }
 
-    /// Whoever got nothing from a look waits on; begins the look for those that a commit has concerned
-    /// meanwhile.
+    /// Waiters without an answer wait on. Starts the next look for those that commits concerned during
+    /// this one.
     fn wait_on(&mut self, look: Look<A>) -> Vec<Look<A>> {
         let mut again = Vec::new();
         for id in look.asked.into_values().flatten() {

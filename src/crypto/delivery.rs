@@ -1,8 +1,8 @@
-//! Proofs of deliveries over HTTP: that a request, an answer, or a server is of a process that has
-//! the database.
+//! Proofs of deliveries over HTTP: that a request, an answer or a server comes from a process with the
+//! database.
 //!
-//! They are keyed hashes (HMAC-SHA-256) under a secret of the database that never travels. Each is for
-//! one purpose and for what it names, so whoever reads one on its way can use it for nothing else.
+//! They are keyed hashes (HMAC-SHA-256) under a secret of the database that is never sent. Each proof
+//! covers its purpose and its subject, so an eavesdropper cannot use it for anything else.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::domain::id::{LeaseToken, MessageId};
 /// Bytes of the secret.
 pub const DELIVERY_SECRET_LENGTH: usize = 32;
 
-/// What each proof is for.
+/// The purpose of each proof.
 const APP: &[u8] = b"hookline app 1";
 const REQUEST: &[u8] = b"hookline delivery 1";
 const ANSWER: &[u8] = b"hookline answer 1";
@@ -25,7 +25,7 @@ const ANSWER: &[u8] = b"hookline answer 1";
 /// Binds the secret to the keys of a sealed database.
 const SEALED: &[u8] = b"hookline delivery secret 1";
 
-/// What proves that a process has the database.
+/// The secret that proves that a process has the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeliverySecret(Zeroizing<[u8; DELIVERY_SECRET_LENGTH]>);
 
@@ -35,29 +35,29 @@ impl fmt::Debug for DeliverySecret {
     }
 }
 
-/// A delivery as its request names it.
+/// A delivery, as its request names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenDelivery<'a> {
     /// The message.
     pub message_id: MessageId,
     /// Its queue.
     pub queue_name: &'a str,
-    /// From 1.
+    /// Counts from 1.
     pub attempt: i64,
-    /// The lease, which is not in the request.
+    /// The lease token, which is not in the request.
     pub lease_token: &'a LeaseToken,
 }
 
 impl DeliverySecret {
-    /// With these bytes.
+    /// The secret with these bytes.
     pub fn new(bytes: [u8; DELIVERY_SECRET_LENGTH]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The secret of a database that is sealed with this key: the file alone does not tell it.
+    /// The secret of a database that is sealed with this key. The file alone does not reveal it.
     pub(crate) fn under(&self, key: &[u8]) -> Self {
         let mut derived = Zeroizing::new([0; DELIVERY_SECRET_LENGTH]);
-        // The length is one that HKDF can give.
+        // HKDF can give this length.
         Hkdf::<Sha256>::new(Some(self.0.as_ref()), key)
             .expand(SEALED, derived.as_mut())
             .expect("32 bytes are within the limit of HKDF-SHA-256");
@@ -69,7 +69,7 @@ impl DeliverySecret {
         text(self.mac(APP, &[challenge.as_bytes()]))
     }
 
-    /// Whether that is the proof.
+    /// Whether this is the proof of [`DeliverySecret::prove_app`].
     pub fn is_app(&self, challenge: &str, proof: &str) -> bool {
         is(self.mac(APP, &[challenge.as_bytes()]), proof)
     }
@@ -79,17 +79,17 @@ impl DeliverySecret {
         text(self.of_request(delivery))
     }
 
-    /// Whether that is the proof.
+    /// Whether this is the proof of [`DeliverySecret::prove_request`].
     pub fn is_request(&self, delivery: &ProvenDelivery<'_>, proof: &str) -> bool {
         is(self.of_request(delivery), proof)
     }
 
-    /// An answer's proof that it is the app's, and the one to the request with that proof.
+    /// An answer's proof that it comes from the app and belongs to the request with that proof.
     pub fn prove_answer(&self, request: &str, status: u16, body: &[u8]) -> String {
         text(self.of_answer(request, status, body))
     }
 
-    /// Whether that is the proof.
+    /// Whether this is the proof of [`DeliverySecret::prove_answer`].
     pub fn is_answer(&self, request: &str, status: u16, body: &[u8], proof: &str) -> bool {
         is(self.of_answer(request, status, body), proof)
     }
@@ -108,7 +108,7 @@ impl DeliverySecret {
         self.mac(ANSWER, &[request.as_bytes(), &status.to_be_bytes(), body])
     }
 
-    /// Each part behind its length, so that no other parts come to the same.
+    /// Puts its length before each part, so that different parts give different hashes.
     fn mac(&self, purpose: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_ref())
             .expect("a key of any length is one of HMAC");
@@ -124,7 +124,7 @@ fn text(mac: Hmac<Sha256>) -> String {
     Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes())
 }
 
-/// Takes as long whatever is wrong with the proof.
+/// Compares in constant time.
 fn is(mac: Hmac<Sha256>, proof: &str) -> bool {
     let claimed = Base64UrlUnpadded::decode_vec(proof).unwrap_or_default();
     mac.verify_slice(&claimed).is_ok()
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_proof_for_one_purpose_proves_nothing_for_another() {
         let secret = secret(1);
-        // A challenge that looks like the proof of a request, and the other way round.
+        // The proof for a challenge does not pass as an answer's, nor an answer's as a challenge's.
         let challenge = secret.prove_app("challenge");
         assert!(!secret.is_answer("challenge", 200, b"", &challenge));
         let answer = secret.prove_answer("challenge", 200, b"");
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(format!("{:?}", secret(65)), "DeliverySecret(..)");
     }
 
-    /// Processes of two versions work on one database while an app is deployed.
+    /// During a deploy, processes of two versions use one database.
     #[test]
     fn a_proof_is_what_it_was() {
         let proof = secret(1).prove_request(&delivery(&lease()));

@@ -1,8 +1,8 @@
-//! The key ring, and what is derived from it.
+//! The key ring and the keys that are derived from it.
 //!
-//! Every key that does anything is derived from a master key by HKDF-SHA-256, each under a label of
-//! its own: the run keys that the SDK encrypts with, and the keys that [`seal`] and [`token`] use for
-//! what the SDK leaves plain. Nothing here prints a key, and no error holds one.
+//! Every key in use is derived from a master key by HKDF-SHA-256, each with its own label: the run keys
+//! with which the SDK encrypts, and the keys with which [`seal`] and [`token`] protect the values that
+//! the SDK leaves plain. No code here prints a key, and no error contains one.
 
 mod delivery;
 mod seal;
@@ -25,15 +25,15 @@ use crate::error::{ErrorKind, WorldError};
 
 /// Bytes of a master key, and of a run key (AES-256).
 pub const KEY_LENGTH: usize = 32;
-/// Longest id of a key.
+/// Longest key id, in characters.
 const KEY_ID_LENGTH_MAX: usize = 64;
 
-/// Where the ring comes from; errors say it.
+/// The variable that holds the ring, for errors.
 const VARIABLE: &str = "WORKFLOW_HOOKLINE_ENCRYPTION_KEYS";
 
-/// How a payload that the SDK encrypted begins.
+/// The beginning of a payload that the SDK encrypted.
 const SDK_PREFIX: &[u8] = b"encr";
-/// Bytes of the nonce behind it.
+/// Bytes of the nonce after it.
 const SDK_NONCE_LENGTH: usize = 12;
 
 /// The key of one run, as the SDK uses it.
@@ -45,7 +45,7 @@ pub struct KeyRing {
     keys: Vec<MasterKey>,
 }
 
-/// One master key and its name.
+/// One master key and its id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MasterKey {
     id: String,
@@ -65,10 +65,10 @@ impl fmt::Debug for MasterKey {
 }
 
 impl KeyRing {
-    /// Reads entries `id:base64`, newest first, with commas or white space between them.
+    /// Reads entries `id:base64`, newest first, separated by commas or white space.
     ///
     /// # Errors
-    /// `BadConfig`, naming the entry by its place and never printing what it holds.
+    /// `BadConfig`, naming the entry by its place. It never contains the entry's text.
     pub fn parse(text: &str) -> Result<Self, WorldError> {
         let separator = |c: char| c == ',' || c.is_whitespace();
         let mut keys: Vec<MasterKey> = Vec::new();
@@ -88,9 +88,9 @@ impl KeyRing {
         }
     }
 
-    /// The key for what is new.
+    /// The key for new values.
     pub fn newest(&self) -> &MasterKey {
-        // Not empty: `parse` is the only way to make one.
+        // The ring is not empty, because only `parse` makes one.
         &self.keys[0]
     }
 
@@ -111,12 +111,12 @@ impl KeyRing {
         self.keys.iter().map(MasterKey::id)
     }
 
-    /// Under which key the SDK encrypted a new run's arguments. A run may reach the database by a
-    /// process with another ring than the one that started it, so the newest is only the first
-    /// guess; arguments that are not encrypted leave the choice to us.
+    /// The key with which the SDK encrypted a new run's arguments. The newest key is only the first
+    /// guess: another process than the one that started the run, with another ring, may bring it to the
+    /// database. For arguments that are not encrypted, any key may be chosen.
     ///
     /// # Errors
-    /// `EncryptionKeyMissing` when it is none of ours.
+    /// `EncryptionKeyMissing` if it is none of ours.
     pub fn key_of_input(&self, run_id: &RunId, input: &[u8]) -> Result<&MasterKey, WorldError> {
         let Some(rest) = input.strip_prefix(SDK_PREFIX) else { return Ok(self.newest()) };
         let opens = |key: &&MasterKey| key.opens(run_id, rest);
@@ -141,7 +141,7 @@ impl MasterKey {
         if id.is_empty() || id.len() > KEY_ID_LENGTH_MAX || !id.bytes().all(allowed) {
             return Err("has an id that is not 1 to 64 letters, digits, '-', '_' and '.'");
         }
-        // Both alphabets of base64, padded or not.
+        // Accepts both alphabets of base64, with or without padding.
         let plain: Zeroizing<String> =
             Zeroizing::new(secret.trim_end_matches('=').replace('-', "+").replace('_', "/"));
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
@@ -152,20 +152,20 @@ impl MasterKey {
         Ok(Self { id: id.to_owned(), secret: bytes })
     }
 
-    /// Its name, which is no secret.
+    /// Its id, which is not secret.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The key that the SDK encrypts this run's values with.
+    /// The key with which the SDK encrypts this run's values.
     pub fn run_key(&self, run_id: &RunId) -> RunKey {
         self.derive(&format!("hookline run key 1:{run_id}"))
     }
 
-    /// The key for one use, which the label names.
+    /// The key for the use that the label names.
     fn derive(&self, label: &str) -> Zeroizing<[u8; KEY_LENGTH]> {
         let mut derived = Zeroizing::new([0; KEY_LENGTH]);
-        // The length is one that HKDF can give.
+        // HKDF can give this length.
         Hkdf::<Sha256>::new(None, self.secret.as_ref())
             .expand(label.as_bytes(), derived.as_mut())
             .expect("32 bytes are within the limit of HKDF-SHA-256");
@@ -187,7 +187,7 @@ pub fn is_encrypted_by_sdk(payload: &[u8]) -> bool {
     payload.starts_with(SDK_PREFIX)
 }
 
-/// What is needed is sealed under a key that is not in the ring.
+/// The error of a value that is sealed under a key that is not in the ring.
 pub fn key_missing(id: &str) -> WorldError {
     let message = format!(
         "the encryption key \"{id}\" is not in the key ring: add it to {VARIABLE}, after the newest key"
@@ -195,7 +195,7 @@ pub fn key_missing(id: &str) -> WorldError {
     WorldError::new(ErrorKind::EncryptionKeyMissing, message).with("keyId", id)
 }
 
-/// The ring's key with this id is not the one that was used.
+/// The error of a key in the ring that differs from the key that was used under its id.
 pub fn key_wrong(id: &str) -> WorldError {
     let message = format!(
         "the encryption key \"{id}\" of {VARIABLE} is not the key of that id that sealed this \
@@ -215,7 +215,7 @@ fn bad_ring(reason: &str) -> WorldError {
 mod tests {
     use super::*;
 
-    /// A ring of these ids; each key is its place, 32 times.
+    /// A ring of these ids. Each byte of a key is its place in the ring.
     fn ring(ids: &[&str]) -> KeyRing {
         let entry = |(place, id): (usize, &&str)| {
             format!("{id}:{}", Base64Unpadded::encode_string(&[place as u8; KEY_LENGTH]))

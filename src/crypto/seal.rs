@@ -1,7 +1,8 @@
-//! Sealing: what the SDK hands over in plain text becomes an envelope that names its key.
+//! Sealing: plain values from the SDK become envelopes that name their key.
 //!
-//! XChaCha20-Poly1305, because its nonces are long enough to be drawn at random for ever. The context
-//! (which run, which stream) is authenticated with it, so an envelope moved elsewhere does not open.
+//! The cipher is XChaCha20-Poly1305, because its nonces are long enough to be drawn at random for ever.
+//! It also authenticates the context (the run, the stream), so an envelope that was moved elsewhere
+//! does not open.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -11,14 +12,14 @@ use super::{KeyRing, MasterKey, key_missing, key_wrong};
 use crate::entropy;
 use crate::error::WorldError;
 
-/// Begins every envelope; the last character is the version of the format.
+/// The beginning of every envelope. The last character is the version of the format.
 const MAGIC: &[u8] = b"hklseal1";
-/// Begins every envelope that is written as text.
+/// The beginning of every envelope that is written as text.
 const TEXT_MAGIC: &str = "hklseal1.";
 /// Bytes of a nonce.
 const NONCE_LENGTH: usize = 24;
 
-/// What an envelope holds, so that it becomes the same again.
+/// The type of an envelope's content, which opening restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealedKind {
     /// Bytes.
@@ -27,7 +28,7 @@ pub enum SealedKind {
     Text,
 }
 
-/// Seals under the newest key of a ring and opens under any.
+/// Seals under the newest key of a ring and opens under any of its keys.
 pub struct Seals {
     newest: Seal,
     all: Vec<Seal>,
@@ -68,7 +69,7 @@ impl Seals {
         Self { newest: Seal::of(ring.newest()), all }
     }
 
-    /// The seal of one key, and nothing else.
+    /// The seals of one single key.
     pub fn of_key(key: &MasterKey) -> Self {
         Self { newest: Seal::of(key), all: vec![Seal::of(key)] }
     }
@@ -78,7 +79,7 @@ impl Seals {
         self.newest.seal(context, kind, plain)
     }
 
-    /// What an envelope holds; `None` when it is none.
+    /// The content of an envelope; `None` if the bytes are no envelope.
     ///
     /// # Errors
     /// `EncryptionKeyMissing`, `EncryptionKeyWrong`, naming the key's id.
@@ -102,13 +103,13 @@ impl Seals {
         Ok(Some((kind, content)))
     }
 
-    /// An envelope around text, as text.
+    /// An envelope around text, written as text.
     pub fn seal_text(&self, context: &str, plain: &str) -> String {
         let envelope = self.seal(context, SealedKind::Text, plain.as_bytes());
         format!("{TEXT_MAGIC}{}", Base64UrlUnpadded::encode_string(&envelope))
     }
 
-    /// What an envelope written as text holds; `None` when it is none.
+    /// The content of an envelope that is written as text; `None` if the text is no envelope.
     ///
     /// # Errors
     /// As [`Seals::open`].
@@ -125,7 +126,7 @@ pub fn is_sealed(bytes: &[u8]) -> bool {
     parts(bytes).is_some()
 }
 
-/// The id of the key of an envelope; `None` when it is none.
+/// The id of an envelope's key; `None` if the bytes are no envelope.
 pub fn sealed_key_id(bytes: &[u8]) -> Option<&str> {
     parts(bytes).map(|(key_id, ..)| key_id)
 }

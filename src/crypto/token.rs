@@ -1,9 +1,9 @@
-//! Tokens at rest: one stored text for each token, by which it can be looked up and from which only
-//! the key's holder gets it back.
+//! Tokens at rest. Each token has one stored text. A token can be looked up by this text, but only the
+//! holder of the key can recover the token from it.
 //!
-//! AES-SIV (RFC 5297) without a nonce: its synthetic vector is a keyed hash of the token, and the rest
-//! is the token encrypted under that hash. Equal tokens have equal texts, so the index that keeps a
-//! token to one live hook works on them; the file alone tells their lengths and nothing else.
+//! The cipher is AES-SIV (RFC 5297) without a nonce: its synthetic vector is a keyed hash of the token,
+//! and the rest is the token encrypted under that hash. Equal tokens have equal texts, so the unique
+//! index over live tokens works on the texts. The file alone reveals only the lengths of tokens.
 
 use aes_siv::KeyInit;
 use aes_siv::siv::{Aes256Siv, IV_SIZE};
@@ -16,20 +16,20 @@ use crate::domain::id::HookToken;
 /// Bytes of the key.
 pub const TOKEN_KEY_LENGTH: usize = 64;
 
-/// Begins the text of every sealed token.
+/// The beginning of every sealed token.
 const PREFIX: &str = "hkltoken1.";
 
-/// Authenticated with every token, so that the key is good for nothing else.
+/// Authenticated with every token, so that the key cannot be used for anything else.
 const LABEL: &[u8] = b"hookline token 1";
 
-/// The same for digests.
+/// The same label for digests.
 const DIGEST_LABEL: &[u8] = b"hookline digest 1";
 
 /// Seals and opens tokens. Its key belongs to the database and outlives every master key.
 pub struct TokenSeal(Zeroizing<[u8; TOKEN_KEY_LENGTH]>);
 
 impl TokenSeal {
-    /// With this key.
+    /// The seal with this key.
     pub fn new(key: Zeroizing<[u8; TOKEN_KEY_LENGTH]>) -> Self {
         Self(key)
     }
@@ -38,7 +38,7 @@ impl TokenSeal {
         Aes256Siv::new((&*self.0).into())
     }
 
-    /// The text that stands for a token in the database.
+    /// The stored text of a token.
     pub fn seal(&self, token: &str) -> String {
         let sealed = self
             .cipher()
@@ -47,29 +47,29 @@ impl TokenSeal {
         format!("{PREFIX}{}", Base64UrlUnpadded::encode_string(&sealed))
     }
 
-    /// The token that a stored text stands for. A text that was not sealed with this key is a token
-    /// that was stored as it is, whatever it looks like.
+    /// The token of a stored text. A text that was not sealed with this key is a token that was stored
+    /// as plain text, whatever it looks like.
     pub fn open(&self, stored: &str) -> HookToken {
         HookToken::new(self.opened(stored).unwrap_or_else(|| stored.to_owned()))
     }
 
-    /// Whether a text is what the database holds for some token. Who presents one has read the
-    /// file, and knows no token by that.
+    /// Whether a text is the stored text of some token. A caller that presents such a text has read the
+    /// file and does not know the token.
     pub fn is_sealed(&self, text: &str) -> bool {
         self.opened(text).is_some()
     }
 
-    /// A text that stands for another one, which nobody can find by trying without the key.
+    /// A digest of a text that nobody can find by guessing without the key.
     pub fn keyed_digest(&self, text: &str) -> String {
         let sealed = self
             .cipher()
             .encrypt([DIGEST_LABEL], text.as_bytes())
             .expect("no digest is as long as the cipher's limit");
-        // The synthetic vector alone: it is the keyed hash.
+        // Only the synthetic vector, because it is the keyed hash.
         Base64UrlUnpadded::encode_string(&sealed[..IV_SIZE])
     }
 
-    /// The secret of deliveries, in a database that has this one beside the key.
+    /// The secret of deliveries, derived from the stored secret `beside` this key.
     pub fn delivery_secret(&self, beside: &DeliverySecret) -> DeliverySecret {
         beside.under(self.0.as_ref())
     }

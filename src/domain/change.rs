@@ -23,21 +23,22 @@ pub enum Change {
     UpdateStep(Step),
     /// A new hook; its token is taken from now on.
     InsertHook(Hook),
-    /// The hook ends and frees its token.
+    /// Ends the hook and frees its token.
     DisposeHook {
         /// The run.
         run_id: RunId,
         /// The hook.
         hook_id: CorrelationId,
-        /// When.
+        /// The time of the disposal.
         at_ms: i64,
     },
     /// A new wait.
     InsertWait(Wait),
     /// The wait as it is now.
     UpdateWait(Wait),
-    /// The run has ended: its hooks (and so their tokens), its waits and its sleeping wake-ups go.
+    /// The run has ended. Deletes its hooks (which frees their tokens), its waits and its sleeping
+    /// wake-ups.
     FreeRun(RunId),
-    /// A wake-up of the run, in this transaction: the outbox.
+    /// Enqueues a wake-up of the run in the same transaction (the outbox).
     Enqueue(WakeUp),
 }

@@ -6,7 +6,7 @@ use super::payload::{Payload, StructuredError};
 
 /// The sixteen event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the names are the SDK's and say it all
+#[allow(missing_docs)] // the SDK documents these names
 pub enum EventType {
     RunCreated,
     RunStarted,
@@ -47,12 +47,13 @@ impl EventType {
         EventType::WaitCompleted,
     ];
 
-    /// What comes to a run from outside its replays and must be seen by one: each is written together
-    /// with a wake-up. What a replay writes itself is not among them.
+    /// The events that arrive from outside a run's replays and that a replay must see. The engine
+    /// writes each of them together with a wake-up. Events that a replay writes itself are not in this
+    /// list.
     pub const WAKING: [EventType; 3] =
         [EventType::StepCompleted, EventType::StepFailed, EventType::HookReceived];
 
-    /// The SDK's word.
+    /// The SDK's name of the type.
     pub fn as_str(self) -> &'static str {
         match self {
             EventType::RunCreated => "run_created",
@@ -80,7 +81,7 @@ impl EventType {
     }
 }
 
-/// What creates a run: on `run_created`, or on a `run_started` that finds none.
+/// The data that creates a run: on `run_created`, or on a `run_started` that finds no run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunCreation {
     /// The code version that will own the run.
@@ -89,20 +90,20 @@ pub struct RunCreation {
     pub workflow_name: String,
     /// JSON object: see [`super::run::Run::execution_context`].
     pub execution_context: Option<String>,
-    /// Whether `run_created` writes the run's first wake-up along, so that a crash leaves either
-    /// nothing or a run that starts. The SDK's own `start` enqueues in a second call instead.
+    /// Whether `run_created` also writes the run's first wake-up. Then a crash leaves either nothing or
+    /// a run that starts. The SDK's own `start` enqueues in a second call instead.
     pub wakes: bool,
     /// See [`super::run::Run::encryption_key_id`].
     pub encryption_key_id: Option<String>,
 }
 
-/// What a caller asks to append, as far as the rules read it. `hook_conflict` is absent: only the
+/// The parts of a requested event that the rules read. `hook_conflict` is absent, because only the
 /// engine writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // the variants are the event types, the fields the SDK's
+#[allow(missing_docs)] // the variants are the event types, the fields are the SDK's
 pub enum EventBody {
     RunCreated(RunCreation),
-    /// With creation data when the run may not exist yet (resilient start).
+    /// Carries creation data if the run may not exist yet (resilient start).
     RunStarted(Option<RunCreation>),
     RunCompleted,
     RunFailed(StructuredError),
@@ -196,15 +197,15 @@ impl EventBody {
 pub struct EventRequest {
     /// The run; `None` asks the engine to name a new one (`run_created` only).
     pub run_id: Option<RunId>,
-    /// What the rules read.
+    /// The parts that the rules read.
     pub body: EventBody,
     /// The event contract that the caller speaks.
     pub spec_version: u32,
-    /// JSON object: the caller's `eventData` without its payload, kept as it came.
+    /// JSON object: the caller's `eventData` without its payload, unchanged.
     pub data: Option<String>,
     /// The value that the event carries.
     pub payload: Option<Payload>,
-    /// The delivery that writes it; `None` when nobody's lease matters.
+    /// The delivery that writes the event; `None` if the event needs no lease.
     pub fence: Option<Fence>,
 }
 
@@ -214,25 +215,26 @@ impl EventRequest {
         self.fence.as_ref().filter(|_| self.body.event_type().is_of_delivery())
     }
 
-    /// How many bytes of the caller's it carries, about.
+    /// The approximate number of bytes that the caller's values take.
     pub fn bytes(&self) -> usize {
         let payload = self.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
         payload + self.data.as_ref().map_or(0, String::len)
     }
 }
 
-/// One appended fact.
+/// One event of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The run whose log it stands in.
+    /// The run to whose log the event belongs.
     pub run_id: RunId,
-    /// Where it stands.
+    /// Its position in the log.
     pub position: Position,
-    /// What happened.
+    /// The type of the event.
     pub event_type: EventType,
-    /// To which step, hook or wait.
+    /// The step, hook or wait that the event is about.
     pub correlation_id: Option<CorrelationId>,
-    /// When. Never less than the event before it in the same log, even when the clock steps back.
+    /// The time of the event. It is never less than the time of the event before it in the same log,
+    /// even if the clock was set back.
     pub created_at_ms: i64,
     /// The event contract it was appended with.
     pub spec_version: u32,

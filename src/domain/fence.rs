@@ -1,7 +1,7 @@
-//! What a delivery writes holds only as long as its lease does.
+//! Fences: a delivery may write only while it has its lease.
 //!
-//! A process may be paused for longer than its leases last: stopped by a signal, or with its virtual
-//! machine. When it goes on, it does not know that somebody else has delivered the message since.
+//! A signal or a paused virtual machine may stop a process for longer than its leases last. When the
+//! process continues, it does not know that another worker has delivered the message since.
 
 use super::event::EventType;
 use super::id::{LeaseToken, MessageId};
@@ -17,12 +17,12 @@ pub struct Fence {
 }
 
 impl EventType {
-    /// Whether only the delivery of a message may write this event: a replay, or the delivery of a
-    /// step. The others anybody may write, and so may the code of a step on its own account.
+    /// Whether only a delivery may write this event: a replay, or the delivery of a step. Anybody may
+    /// write the other events, including the code of a step.
     ///
-    /// A `wait_completed` is also written by who cuts a sleep short. The SDK's own `wakeUpRun` (of
-    /// `workflow/api`) appends it as any other event, so within a delivery of that run it is fenced;
-    /// hookline's own `Run.wakeUp` completes waits by another way, which carries no fence.
+    /// Code that cuts a sleep short also writes `wait_completed`. The SDK's own `wakeUpRun` (of
+    /// `workflow/api`) appends it like any other event, so it is fenced within a delivery of that run.
+    /// Hookline's `Run.wakeUp` completes waits in another way, without a fence.
     pub fn is_of_delivery(self) -> bool {
         match self {
             EventType::RunCreated | EventType::RunCancelled | EventType::HookReceived => false,
@@ -44,8 +44,8 @@ impl EventType {
 }
 
 impl Purpose {
-    /// The same for messages. A wake-up only asks for a replay, which anybody may ask for: it costs
-    /// little when it was not needed, and a run that is not woken costs all.
+    /// Whether only a delivery may enqueue this message. Anybody may ask for a replay by a wake-up: an
+    /// unneeded wake-up costs little, but a lost one leaves the run asleep.
     pub fn is_of_delivery(&self) -> bool {
         !matches!(self, Purpose::WakeUp(_))
     }

@@ -1,19 +1,19 @@
-//! Identifiers: parsing, printing and ordering. Generating them is [`crate::entropy`]'s work.
+//! Identifiers: parsing, printing and ordering. [`crate::entropy`] generates them.
 
 use std::fmt;
 
 use ulid::Ulid;
 
-/// Longest hook token in UTF-16 code units, the unit in which JavaScript measures a string. Tokens are
-/// keys of an index, and whole in every event of their hook; no sensible one comes near.
+/// Longest hook token in UTF-16 code units, in which JavaScript measures a string. An index holds each
+/// token, and so does every event of its hook. No sensible token is nearly this long.
 pub const TOKEN_LENGTH_MAX: usize = 65_536;
 
-/// A client-made run id may be this old: the message that carries it may have waited a day.
+/// Greatest age of a run id that a client made: its message may have waited a day.
 pub const RUN_ID_AGE_MS_MAX: i64 = 24 * 60 * 60 * 1000;
-/// A client-made run id may be this far ahead of our clock.
+/// Greatest distance of such a run id into the future.
 pub const RUN_ID_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
 
-/// From this spec version on an event id is its position; before, it is a ULID.
+/// From this spec version on, an event id is its position. Before, it is a ULID.
 const SPEC_VERSION_OF_POSITION_IDS: u32 = 6;
 
 macro_rules! text_id {
@@ -60,11 +60,12 @@ text_id!(
 /// no log line and no error message can carry it by accident.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookToken {
-    /// What stands in the database.
+    /// The text that the database holds.
     text: String,
-    /// What may stand there instead, for a hook of another time.
+    /// The text that the database may hold instead, if the hook was made with another setting of the
+    /// key ring.
     other: Option<String>,
-    /// Whether `text` is the sealed one of the two.
+    /// Whether `text` is the sealed form.
     sealed: bool,
 }
 
@@ -74,38 +75,38 @@ impl HookToken {
         Self { text: text.into(), other: None, sealed: false }
     }
 
-    /// The same token, stored as another text, which was made of it.
+    /// The same token in its sealed form. It also finds a hook that was stored with the plain text.
     pub fn sealed_as(self, text: String) -> Self {
         Self { text, other: Some(self.text), sealed: true }
     }
 
-    /// The same token, stored as another text and found by no other.
+    /// The same token in its sealed form. It finds no hook that was stored with another text.
     pub fn only_sealed_as(self, text: String) -> Self {
         Self { text, other: None, sealed: true }
     }
 
-    /// The same token, stored as it is, that finds a hook by its sealed text too.
+    /// The same token in its plain form. It also finds a hook that was stored with the sealed text.
     pub fn or_sealed_as(self, text: String) -> Self {
         Self { other: Some(text), ..self }
     }
 
-    /// The secret itself, or the text that is stored for it.
+    /// The text that the database holds: the secret itself or its sealed form.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// What may be stored for it instead of [`HookToken::expose`].
+    /// The text that the database may hold instead of [`HookToken::expose`].
     pub fn other_text(&self) -> Option<&str> {
         self.other.as_deref()
     }
 
-    /// Whether a hook that was stored with `stored` is the one that this token names.
+    /// Whether this token names a hook that was stored with `stored`.
     pub fn names(&self, stored: &Self) -> bool {
         self.text == stored.text || self.other.as_ref() == Some(&stored.text)
     }
 
-    /// Whether a hook may carry this token: at most [`TOKEN_LENGTH_MAX`] long. The SDK's local World
-    /// takes an empty one, so it is one here.
+    /// Whether a hook may carry this token: it is at most [`TOKEN_LENGTH_MAX`] long. An empty token is
+    /// allowed, because the SDK's local World allows it.
     pub fn is_acceptable(&self) -> bool {
         let plain = match &self.other {
             Some(plain) if self.sealed => plain,
@@ -122,13 +123,13 @@ impl fmt::Debug for HookToken {
 }
 
 impl RunId {
-    /// The id that a ULID names.
+    /// The id of this ULID.
     pub fn from_ulid(ulid: Ulid) -> Self {
         Self(format!("wrun_{ulid}"))
     }
 
-    /// Why a client-made id may not start a run at `now_ms`, or `None` when it may. The window is
-    /// the SDK's: a day back (a message may wait that long), five minutes ahead (clock skew).
+    /// Why a client-made id may not start a run at `now_ms`, or `None` if it may. The window is the
+    /// SDK's: one day back (a message may wait that long) and five minutes ahead (clock skew).
     pub fn unacceptable_because(&self, now_ms: i64) -> Option<String> {
         let Some(ulid) = self.0.strip_prefix("wrun_").and_then(parse_ulid) else {
             return Some(format!("run id \"{self}\" is not \"wrun_\" followed by a ULID"));
@@ -159,14 +160,14 @@ fn parse_ulid(text: &str) -> Option<Ulid> {
     Ulid::from_string(text).ok()
 }
 
-/// Where an event stands in its run's log: 1, 2, 3, ... without gaps.
+/// The position of an event in its run's log: 1, 2, 3, ... without gaps.
 pub type Position = i64;
 
 /// The public id of the event at `position`, which was appended at `at_ms`.
 ///
-/// Up to spec version 5 the SDK reads a time out of the id, so the id is a ULID: the time first, the
-/// position in the high bits of the random part, so that ids sort as positions do as long as times
-/// do not decrease within a run (the transition sees to that). From spec version 6 on it is the
+/// Up to spec version 5 the SDK reads a time out of the id, so the id is a ULID: first the time, then
+/// the position in the high bits of the random part. Such ids sort as positions do, because times do
+/// not decrease within a log (the transition ensures this). From spec version 6 on, the id is the
 /// position in 26 digits.
 pub fn event_id(spec_version: u32, position: Position, at_ms: i64) -> String {
     if spec_version >= SPEC_VERSION_OF_POSITION_IDS {
@@ -175,7 +176,7 @@ pub fn event_id(spec_version: u32, position: Position, at_ms: i64) -> String {
     format!("evnt_{}", time_ordered_ulid(at_ms, position))
 }
 
-/// The position that [`event_id`] put into an id, or `None` if this engine cannot have made it.
+/// The position in an id that [`event_id`] made, or `None` if this engine cannot have made the id.
 pub fn position_of_event_id(spec_version: u32, id: &str) -> Option<Position> {
     let digits = id.strip_prefix("evnt_")?;
     if spec_version >= SPEC_VERSION_OF_POSITION_IDS {
@@ -184,7 +185,7 @@ pub fn position_of_event_id(spec_version: u32, id: &str) -> Option<Position> {
     sequence_of_ulid(parse_ulid(digits)?)
 }
 
-/// How far a sequence number is shifted into a ULID's 80 random bits.
+/// The number of bits by which a sequence number is shifted within a ULID's 80 random bits.
 const SEQUENCE_SHIFT: u32 = 16;
 
 fn time_ordered_ulid(at_ms: i64, sequence: i64) -> Ulid {
@@ -195,13 +196,14 @@ fn sequence_of_ulid(ulid: Ulid) -> Option<i64> {
     i64::try_from(ulid.random() >> SEQUENCE_SHIFT).ok()
 }
 
-/// Names a message. Inside the engine it is one integer that grows with time, so that a new message
-/// is appended at the end of its table; outside it is `msg_` and a ULID.
+/// Names a message. Inside the engine it is one integer that grows with time, so that a new message is
+/// appended at the end of its table. Outside it is `msg_` and a ULID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(i64);
 
 impl MessageId {
-    /// Bits below the milliseconds: how many messages one process can name in one millisecond.
+    /// Bits below the milliseconds. They bound the number of messages that one process can name in one
+    /// millisecond.
     pub const SEQUENCE_BITS: u32 = 20;
 
     /// The id with this number.
@@ -228,8 +230,8 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// The fencing token of one claim: every ack, extend and release must carry it. Whoever knows it
-/// holds the lease, so it is a secret like a [`HookToken`].
+/// The fencing token of one claim: every ack, extend and release must carry it. It proves the lease, so
+/// it is a secret like a [`HookToken`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LeaseToken(String);
 

@@ -4,12 +4,12 @@ use super::fence::Fence;
 use super::id::{LeaseToken, MessageId, RunId};
 use super::run::Run;
 
-/// Which handler of the SDK a queue name belongs to.
+/// The handler of the SDK that a queue name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QueueKind {
-    /// Replays a run: the flow route.
+    /// Replays a run (the flow route).
     Workflow,
-    /// Executes one step: the step route.
+    /// Executes one step (the step route).
     Step,
 }
 
@@ -39,19 +39,19 @@ impl QueueKind {
 /// What a message does to its run when it is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// Replays the run and carries nothing else: pending ones coalesce.
+    /// Replays the run and carries nothing else. Pending messages of this kind coalesce.
     WakeUp(RunId),
-    /// Replays the run, and carries what makes it where its creation got lost: no more than a wake-up
-    /// once the run is there.
+    /// Replays the run, and carries the data that creates the run if its creation was lost. It is only
+    /// a wake-up if the run exists.
     Start(RunId),
-    /// Replays the run and carries something more, so it is never absorbed.
+    /// Replays the run and carries other content, so it is never absorbed.
     Replay(RunId),
     /// Replays nothing: a step, a health check.
     Other,
 }
 
 impl Purpose {
-    /// The run whose replay this is; of one run only one is delivered at a time.
+    /// The run that the message replays. Only one replay of a run is delivered at a time.
     pub fn replayed_run(&self) -> Option<&RunId> {
         match self {
             Purpose::WakeUp(run_id) | Purpose::Start(run_id) | Purpose::Replay(run_id) => {
@@ -65,17 +65,17 @@ impl Purpose {
 /// A message on its way into the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// Which handler gets it.
+    /// The queue, which selects the handler.
     pub queue_name: String,
-    /// What delivering it does.
+    /// The effect of its delivery.
     pub purpose: Purpose,
     /// JSON, opaque to the engine.
     pub body: Vec<u8>,
-    /// A second message with the same key, while the first is queued, is the first one.
+    /// While the first message with a key is queued, a second message with that key is the first one.
     pub idempotency_key: Option<String>,
     /// JSON object of the caller's own headers, for delivery over HTTP.
     pub headers: Option<String>,
-    /// The delivery that enqueues it; `None` when nobody's lease matters.
+    /// The delivery that enqueues it; `None` if the message needs no lease.
     pub fence: Option<Fence>,
 }
 
@@ -89,32 +89,32 @@ impl NewMessage {
 /// A claimed message: one attempt to hand it to a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The message; the same for every delivery of it.
+    /// The message. Every delivery of a message has the same id.
     pub message_id: MessageId,
-    /// Which handler gets it.
+    /// The queue, which selects the handler.
     pub queue_name: String,
     /// JSON, opaque to the engine.
     pub body: Vec<u8>,
     /// JSON object of the caller's own headers.
     pub headers: Option<String>,
-    /// 1-based.
+    /// Counts from 1.
     pub attempt: i64,
-    /// Proof of this claim.
+    /// Proves this claim.
     pub lease_token: LeaseToken,
 }
 
-/// A lease that a message has.
+/// A lease of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The message.
     pub message_id: MessageId,
-    /// Which handler gets it.
+    /// The queue, which selects the handler.
     pub queue_name: String,
     /// The run that its delivery replays; `None` for a step or a health check.
     pub run_id: Option<RunId>,
-    /// 1-based.
+    /// Counts from 1.
     pub attempt: i64,
-    /// Proof of the claim.
+    /// Proves the claim.
     pub lease_token: LeaseToken,
 }
 
@@ -125,7 +125,7 @@ pub struct WakeUp {
     pub run_id: RunId,
     /// Its workflow, which names the queue.
     pub workflow_name: String,
-    /// JSON object of the run; its `traceCarrier`, if any, links the delivery to the run's trace.
+    /// JSON object of the run. Its `traceCarrier`, if any, links the delivery to the run's trace.
     pub execution_context: Option<String>,
 }
 
@@ -151,7 +151,7 @@ impl WakeUp {
         }
     }
 
-    /// What the message says: the run, and its trace.
+    /// The body of the message: the run and its trace.
     pub fn body(&self) -> Vec<u8> {
         #[derive(serde::Deserialize)]
         struct Context<'a> {
@@ -169,7 +169,7 @@ impl WakeUp {
             self.execution_context.as_deref().and_then(|json| serde_json::from_str(json).ok());
         let trace_carrier = context.and_then(|context| context.trace_carrier);
         let body = Body { run_id: self.run_id.as_str(), trace_carrier };
-        // Strings and checked JSON always serialise.
+        // Serialising strings and checked JSON cannot fail.
         serde_json::to_vec(&body).unwrap_or_default()
     }
 }

@@ -1,7 +1,7 @@
-//! What a workflow run is and which events it allows: pure data and pure functions.
+//! Workflow runs and the events that they allow: pure data and pure functions.
 //!
-//! Nothing here does IO, reads a clock or draws randomness; ids and times arrive in a
-//! [`transition::Stamp`]. The contract is the Workflow SDK's (`@workflow/world` 4.5.0); start at
+//! Nothing here does IO, reads a clock or draws randomness. Ids and times arrive in a
+//! [`transition::Stamp`]. The contract is the Workflow SDK's (`@workflow/world` 4.5.0). Start at
 //! [`transition`] for the rules and at [`event`] for the closed list of events.
 
 pub mod change;

@@ -1,14 +1,14 @@
-//! Pages: cursors, limits and orders of every list.
+//! Pages: the cursors, limits and orders of all lists.
 
 use super::id::{Position, RunId};
 use super::refusal::Refusal;
 
-/// Items on a page when the caller does not say.
+/// Items on a page if the caller gives no limit.
 pub const LIMIT_DEFAULT: usize = 100;
-/// Most items on a page (`contract.md` 2.5).
+/// Most items on a page.
 pub const LIMIT_MAX: usize = 1000;
 
-/// Which way a list runs.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortOrder {
     /// Oldest first.
@@ -17,18 +17,18 @@ pub enum SortOrder {
     Descending,
 }
 
-/// Which part of a list is wanted.
+/// The part of a list that the caller asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// At most this many items, 1 to [`LIMIT_MAX`].
     pub limit: usize,
-    /// Continue behind this key, exclusive.
+    /// The page begins after this key (exclusive).
     pub after: Option<String>,
-    /// Which way.
+    /// The order of the list.
     pub order: SortOrder,
 }
 
-/// A place in a list of events of several runs.
+/// The position of an event in a list over several runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPlace {
     /// The run.
@@ -45,20 +45,20 @@ impl EventPlace {
 }
 
 impl PageRequest {
-    /// The number behind which a list of numbered rows goes on.
+    /// The number after which a list of numbered rows continues.
     ///
     /// # Errors
-    /// `CursorUnreadable`; the next two likewise.
+    /// `CursorUnreadable`, as in the next two functions.
     pub fn after_number(&self) -> Result<Option<i64>, Refusal> {
         self.after_parsed(|key| key.parse().ok())
     }
 
-    /// The run behind which a list of runs goes on.
+    /// The run after which a list of runs continues.
     pub fn after_run(&self) -> Result<Option<RunId>, Refusal> {
         self.after_parsed(|key| key.starts_with("wrun_").then(|| RunId::new(key)))
     }
 
-    /// The event behind which a list of events goes on.
+    /// The event after which a list of events continues.
     pub fn after_event(&self) -> Result<Option<EventPlace>, Refusal> {
         self.after_parsed(|key| {
             let (run_id, position) = key.rsplit_once(':')?;
@@ -82,15 +82,15 @@ impl PageRequest {
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Where to go on: the key of the last item. Present on the last page too, so that a reader can
-    /// ask later for what has come since; `None` only when the page is empty.
+    /// The key of the last item, after which the list continues. The last page has it too, so that a
+    /// reader can ask later for new items. `None` only if the page is empty.
     pub cursor: Option<String>,
-    /// Whether more items stand behind this page now.
+    /// Whether more items follow this page now.
     pub has_more: bool,
 }
 
 impl<T> Page<T> {
-    /// Makes a page out of up to `limit + 1` items: the extra one only says that there are more.
+    /// Makes a page out of up to `limit + 1` items. The extra item only shows that more items follow.
     pub fn from_lookahead(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> String) -> Self {
         let has_more = items.len() > limit;
         items.truncate(limit);

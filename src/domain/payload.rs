@@ -1,10 +1,11 @@
-//! Serialised values: opaque to the engine, stored once with the event that carries them.
+//! Serialised values. The engine does not read them, and stores each once, with the event that carries
+//! it.
 
-/// Largest payload, stream chunk or message in bytes: half of what the database can hold in a row,
-/// and as much as JavaScript can hold in a text.
+/// Largest payload, stream chunk or message in bytes: half of the largest row of the database, and the
+/// longest string of JavaScript.
 pub const PAYLOAD_BYTES_MAX: usize = 512 * 1024 * 1024;
 
-/// Why a value of this many bytes cannot be stored, or `None` when it can.
+/// Why a value of this many bytes cannot be stored, or `None` if it can.
 pub fn unstorable_because(bytes: usize) -> Option<String> {
     (bytes > PAYLOAD_BYTES_MAX).then(|| {
         format!("a value of {bytes} bytes is too large to be stored (at most {PAYLOAD_BYTES_MAX}): keep it elsewhere, and store its address")
@@ -21,7 +22,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// The stored bytes, whatever the format.
+    /// The stored bytes in either format.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Payload::Bytes(bytes) => bytes,
@@ -33,9 +34,9 @@ impl Payload {
 /// The error of a failed run or step (`StructuredError` in `@workflow/world`).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StructuredError {
-    /// What went wrong.
+    /// The error message.
     pub message: String,
-    /// The JavaScript stack, where one was given.
+    /// The JavaScript stack, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
     /// The SDK's error code (`RUN_ERROR_CODES`), for runs.

@@ -1,4 +1,4 @@
-//! Why an event may not happen. A refusal is decided before anything is written.
+//! Refusals: why an event may not happen. A rule refuses before anything is written.
 
 use thiserror::Error;
 
@@ -6,10 +6,10 @@ use super::id::{CorrelationId, RunId};
 use super::run::{RunStatus, WORLD_SPEC_VERSION};
 use super::step::StepStatus;
 
-/// The closed list of refusals; [`crate::error::WorldError`] gives each its code, and `ts/native/errors.ts`
-/// its class (`contract.md` 2.2 of the project, from the SDK's runtime).
+/// The closed list of refusals. [`crate::error::WorldError`] gives each its code, and
+/// `ts/native/errors.ts` its class, as the SDK's runtime expects.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[allow(missing_docs)] // the messages say it
+#[allow(missing_docs)] // the messages document them
 pub enum Refusal {
     #[error("run \"{0}\" does not exist")]
     RunNotFound(RunId),

@@ -1,42 +1,42 @@
-//! Idempotent resumes: for a while, a key of the sender's names one resume of a token.
+//! Idempotent resumes: for some time, a key from the sender identifies one resume of a token.
 
 use super::event::{Event, EventBody, EventRequest};
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, RunId};
 use super::refusal::Refusal;
 
-/// The longest that a key may be remembered: a year.
+/// The longest time for which a key may be remembered: one year.
 pub const WINDOW_MS_MAX: i64 = 365 * 24 * 60 * 60 * 1000;
 
-/// Expired keys that one keyed resume removes at most: more than the one that it adds, so that only the
-/// live ones stay in the end, and few, so that no resume waits for it.
+/// The most expired keys that one keyed resume removes. It is more than the one key that the resume
+/// adds, so expired keys do not accumulate. It is small, so that no resume waits for the removal.
 pub const SWEPT_MAX: usize = 64;
 
-/// The key of a resume, as its sender gave it. It outlives the hook: a sender repeats a delivery
-/// whose answer was lost also when the first one has ended the run.
+/// The key of a resume, as its sender gave it. The key outlives the hook: a sender that lost the answer
+/// repeats the request, even if the first one has ended the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResumeKey {
-    /// The hook that was asked for.
+    /// The token that the sender asked for.
     pub token: HookToken,
-    /// What is remembered of it.
+    /// The digests that are stored.
     pub digests: ResumeDigests,
-    /// What an earlier resume with the key may be remembered by instead: it came before there was a
-    /// key ring.
+    /// The digests of an earlier resume with the key from before there was a key ring.
     pub unsealed: Option<ResumeDigests>,
-    /// How long the key is remembered from the first resume on.
+    /// The time for which the key is remembered after the first resume.
     pub window_ms: i64,
 }
 
-/// What is stored of a key and of the payload that it stands for; hexadecimal.
+/// The stored digests of a key and its payload, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResumeDigests {
-    /// Of token and key together, so that neither is stored.
+    /// The digest of token and key together, so that neither is stored.
     pub key: String,
-    /// Of the serialised payload before encryption, which differs from call to call.
+    /// The digest of the serialised payload before encryption, because the ciphertext differs from call
+    /// to call.
     pub payload: String,
 }
 
-/// A resume that had a key.
+/// A resume with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyedResume {
     /// The run that was resumed.
@@ -45,12 +45,12 @@ pub struct KeyedResume {
     pub hook_id: CorrelationId,
     /// See [`ResumeDigests::payload`].
     pub payload_digest: String,
-    /// When the key is free again.
+    /// The time at which the key becomes free.
     pub expires_at_ms: i64,
 }
 
 impl KeyedResume {
-    /// The resume that a request makes, remembered from now on.
+    /// The resume of this request, to be remembered.
     ///
     /// # Errors
     /// `RunIdMissing`, `NotAResume`.
@@ -67,8 +67,8 @@ impl KeyedResume {
     }
 }
 
-/// The hook that an earlier resume found, as the event that made it tells: the hook itself goes with the
-/// end of its run.
+/// The hook that an earlier resume found, read from the event that created it. The hook's own row is
+/// deleted when its run ends.
 pub fn hook_as_made(
     made: &Event,
     hook_id: CorrelationId,
@@ -96,15 +96,15 @@ pub fn hook_as_made(
 }
 
 impl ResumeKey {
-    /// What an earlier resume with the key may be remembered by, the likeliest first.
+    /// The digests by which an earlier resume with the key may be remembered, the likeliest first.
     pub fn forms(&self) -> impl Iterator<Item = &ResumeDigests> {
         std::iter::once(&self.digests).chain(&self.unsealed)
     }
 
-    /// Whether what is asked for has been done already, by `earlier`.
+    /// Whether `earlier` has already done this resume.
     ///
     /// # Errors
-    /// `ResumeKeyReused` when the key stands for another payload.
+    /// `ResumeKeyReused` if the key was used with another payload.
     pub fn repeats(&self, earlier: Option<&KeyedResume>, now_ms: i64) -> Result<bool, Refusal> {
         match earlier {
             Some(earlier) if earlier.expires_at_ms > now_ms => {

@@ -9,18 +9,18 @@ pub const WORLD_SPEC_VERSION: u32 = 3;
 /// Runs up to this spec version predate the event log (`SPEC_VERSION_LEGACY`).
 pub const LEGACY_SPEC_VERSION: u32 = 1;
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunStatus {
     /// Created, not yet replayed.
     Pending,
-    /// Started and not ended, also while it waits.
+    /// Started and not ended, even while it waits.
     Running,
     /// Ended with a return value.
     Completed,
     /// Ended with an error.
     Failed,
-    /// Ended from outside.
+    /// Ended by a cancellation.
     Cancelled,
 }
 
@@ -34,7 +34,7 @@ impl RunStatus {
         RunStatus::Cancelled,
     ];
 
-    /// The SDK's word.
+    /// The SDK's name of the status.
     pub fn as_str(self) -> &'static str {
         match self {
             RunStatus::Pending => "pending",
@@ -56,13 +56,13 @@ impl RunStatus {
     }
 }
 
-/// A run as its log makes it. Payloads stay with the events that carry them: `input_position` and
-/// `output_position` say which.
+/// A run as its log defines it. Payloads stay with the events that carry them; `input_position` and
+/// `output_position` name these events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// Its id.
     pub run_id: RunId,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
     /// The code version that owns it.
     pub deployment_id: String,
@@ -72,13 +72,13 @@ pub struct Run {
     pub spec_version: u32,
     /// JSON object: SDK version, trace carrier and features of the process that started it.
     pub execution_context: Option<String>,
-    /// The master key that its own key is derived from; `None` when its values are not encrypted.
+    /// The master key from which the run's own key is derived; `None` if its values are not encrypted.
     pub encryption_key_id: Option<String>,
     /// The event that carries the arguments.
     pub input_position: Option<Position>,
     /// The event that carries the return value.
     pub output_position: Option<Position>,
-    /// Why it failed.
+    /// The error with which it failed.
     pub error: Option<StructuredError>,
     /// When it was created.
     pub created_at_ms: i64,

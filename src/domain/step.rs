@@ -3,7 +3,7 @@
 use super::id::{CorrelationId, Position, RunId};
 use super::payload::StructuredError;
 
-/// Where a step stands.
+/// The status of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepStatus {
     /// Created, or waiting for its next attempt.
@@ -21,7 +21,7 @@ impl StepStatus {
     pub const ALL: [StepStatus; 4] =
         [StepStatus::Pending, StepStatus::Running, StepStatus::Completed, StepStatus::Failed];
 
-    /// The SDK's word.
+    /// The SDK's name of the status.
     pub fn as_str(self) -> &'static str {
         match self {
             StepStatus::Pending => "pending",
@@ -42,7 +42,7 @@ impl StepStatus {
     }
 }
 
-/// A step as its run's log makes it; payloads stay with their events.
+/// A step as its run's log defines it. Payloads stay with their events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The run it belongs to.
@@ -51,7 +51,7 @@ pub struct Step {
     pub step_id: CorrelationId,
     /// The step function's name, as the SDK's compiler made it.
     pub step_name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: StepStatus,
     /// The event that created it, which also carries the arguments.
     pub created_position: Position,
@@ -69,7 +69,7 @@ pub struct Step {
     pub started_at_ms: Option<i64>,
     /// When it ended.
     pub completed_at_ms: Option<i64>,
-    /// Its next attempt may not begin before this.
+    /// The earliest time at which its next attempt may begin.
     pub retry_after_ms: Option<i64>,
     /// The event contract its creation used.
     pub spec_version: u32,

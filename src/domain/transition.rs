@@ -1,8 +1,8 @@
-//! The state machine: what an event needs to see, and what it then does or why it may not.
+//! The state machine: the rows that an event needs, and its effects or its refusal.
 //!
-//! A store loads what [`needs`] names, calls [`decide`] in the same transaction, and writes the
-//! changes in their order. The rules are those of the SDK's 4.x contract (`@workflow/world` 4.5.0 and
-//! the observed behaviour of its runtime); one file per entity below.
+//! A store loads the rows that [`needs`] names, calls [`decide`] in the same transaction, and writes
+//! the changes in their order. The rules are those of the SDK's 4.x contract (`@workflow/world` 4.5.0
+//! and the observed behaviour of its runtime). Each entity has its own file.
 
 mod hook;
 pub mod replay;
@@ -27,7 +27,7 @@ use super::run::{Run, WORLD_SPEC_VERSION};
 use super::step::Step;
 use super::wait::Wait;
 
-/// Rows that a decision reads, beside the run and the end of its log, which every one reads.
+/// The rows that a decision reads, besides the run and the end of its log, which every decision reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// A step of the run.
@@ -38,11 +38,11 @@ pub struct Needs {
     pub token: Option<HookToken>,
     /// A wait of the run.
     pub wait: Option<CorrelationId>,
-    /// A lease that may be lost.
+    /// A lease that may have been lost.
     pub lease: Option<Fence>,
 }
 
-/// The rows that were asked for, as the transaction sees them.
+/// The requested rows, as the transaction sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The run.
@@ -57,11 +57,11 @@ pub struct Seen {
     pub token_holder: Option<Hook>,
     /// See [`Needs`].
     pub wait: Option<Wait>,
-    /// Whether the lease that was asked for is still there.
+    /// Whether the requested lease still exists.
     pub lease_holds: bool,
 }
 
-/// Where a log ends.
+/// The end of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail {
     /// The last event's position.
@@ -70,27 +70,27 @@ pub struct Tail {
     pub created_at_ms: i64,
 }
 
-/// What the world around a decision contributes: time and fresh names.
+/// The inputs of a decision that no row holds: the time and fresh names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// The store's clock.
     pub now_ms: i64,
-    /// The name of a run that was created without one.
+    /// The id for a run that was requested without one.
     pub fresh_run_id: RunId,
-    /// Where new hooks are made: [`Hook::environment`].
+    /// The environment in which new hooks are made: [`Hook::environment`].
     pub environment: Option<String>,
 }
 
-/// What is written, and which of the written things the caller is told.
+/// The changes to write, and the parts that the reply names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// Effects, in order.
+    /// The changes, in order.
     pub changes: Vec<Change>,
-    /// The appended event that answers the caller; `None` when nothing was logged.
+    /// The appended event for the reply; `None` if nothing was logged.
     pub event: Option<Event>,
-    /// The entity that answers the caller.
+    /// The entity for the reply.
     pub entity: Entity,
-    /// Whether the caller is about to replay and wants the log along.
+    /// Whether the caller is about to replay and wants the log in the reply.
     pub preload_events: bool,
 }
 
@@ -100,17 +100,17 @@ pub enum Entity {
     /// None.
     #[default]
     Nothing,
-    /// The run of the event.
+    /// The event's run.
     Run(RunId),
-    /// A step of it.
+    /// A step of the run.
     Step(RunId, CorrelationId),
-    /// A hook of it.
+    /// A hook of the run.
     Hook(RunId, CorrelationId),
-    /// A wait of it.
+    /// A wait of the run.
     Wait(RunId, CorrelationId),
 }
 
-/// Which rows [`decide`] will read.
+/// The rows that [`decide`] will read.
 pub fn needs(request: &EventRequest) -> Needs {
     let mut needs = Needs { lease: request.needed_lease().cloned(), ..Needs::default() };
     match &request.body {
@@ -140,12 +140,13 @@ pub fn needs(request: &EventRequest) -> Needs {
     needs
 }
 
-/// Decides one event on the rows that were seen.
+/// Decides one event over the loaded rows.
 ///
 /// # Errors
-/// A [`Refusal`] when the event may not happen; then nothing is to be written.
+/// A [`Refusal`] if the event may not happen. The store must then write nothing.
 pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decision, Refusal> {
-    // First: what else may be wrong with it comes of what others have done since.
+    // This check is first: after the loss of the lease, other deliveries may have caused any other
+    // refusal.
     if request.needed_lease().is_some() && !seen.lease_holds {
         return Err(Refusal::LeaseLost);
     }
@@ -188,7 +189,7 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
     }
 }
 
-/// Runs of spec version 1 know three events: a cancellation changes the run and is not logged, a
+/// Runs of spec version 1 know three events. A cancellation changes the run and is not logged. A
 /// completed wait and a received payload are logged and change nothing.
 fn decide_legacy(mut log: Log, body: &EventBody) -> Result<Decision, Refusal> {
     match body {
@@ -210,14 +211,14 @@ fn decide_legacy(mut log: Log, body: &EventBody) -> Result<Decision, Refusal> {
     Ok(log.into_decision())
 }
 
-/// A run's log while one event is decided: what was seen, and the decision so far.
+/// A run's log while one event is decided: the loaded rows and the decision so far.
 struct Log {
     run: Run,
     step: Option<Step>,
     hook: Option<Hook>,
     token_holder: Option<Hook>,
     wait: Option<Wait>,
-    /// The position and time that the next event gets.
+    /// The position and time of the next event.
     next: Tail,
     event_type: EventType,
     correlation_id: Option<CorrelationId>,
@@ -261,7 +262,7 @@ impl Log {
         })
     }
 
-    /// When the event happens.
+    /// The time of the event.
     fn now_ms(&self) -> i64 {
         self.next.created_at_ms
     }
@@ -281,7 +282,7 @@ impl Log {
         self.decision.changes.push(change);
     }
 
-    /// Appends the requested event; its payload moves along. Returns its position.
+    /// Appends the requested event and moves its payload into it. Returns its position.
     fn append(&mut self) -> Position {
         let data = self.data.take();
         let payload = self.payload.take();
@@ -312,7 +313,7 @@ impl Log {
         position
     }
 
-    /// Wakes the run: in this transaction, so the event and its wake-up are durable together.
+    /// Wakes the run in this transaction, so the event and its wake-up are durable together.
     fn wake(&mut self) {
         if !self.run.status.is_terminal() {
             self.change(Change::Enqueue(super::message::WakeUp::of(&self.run)));

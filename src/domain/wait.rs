@@ -2,16 +2,16 @@
 
 use super::id::{CorrelationId, RunId};
 
-/// A wait as its run's log makes it.
+/// A wait as its run's log defines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
     /// The run it belongs to.
     pub run_id: RunId,
     /// The correlation id of its events.
     pub correlation_id: CorrelationId,
-    /// When it elapses.
+    /// The time at which it elapses.
     pub resume_at_ms: i64,
-    /// When it was completed; `None` while it waits.
+    /// The time of its completion; `None` while it is pending.
     pub completed_at_ms: Option<i64>,
     /// When it was created.
     pub created_at_ms: i64,
@@ -22,7 +22,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// The SDK's name of the entity: run id and correlation id.
+    /// The SDK's id of a wait: run id and correlation id.
     pub fn wait_id(&self) -> String {
         format!("{}-{}", self.run_id, self.correlation_id)
     }

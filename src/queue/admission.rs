@@ -1,8 +1,8 @@
-//! Which deliveries over HTTP run in this process, and which may not.
+//! Admits deliveries over HTTP to this process, or refuses them.
 //!
-//! That a lease is let in once, in whatever process, the store sees to. What it cannot say is what still
-//! runs here for an earlier lease: a proxy may give up on a request whose handler goes on, so that the
-//! message is delivered again meanwhile.
+//! The store ensures that each lease is admitted only once, in any process. It cannot know which
+//! handlers still run here for an earlier lease: a proxy may give up a request whose handler continues,
+//! so the message is delivered again meanwhile.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -13,33 +13,33 @@ use crate::error::WorldError;
 use crate::lock::lock;
 use crate::store::{Admission, Completion, Store};
 
-/// What a request over HTTP says of itself.
+/// The delivery that a request over HTTP claims to be.
 pub struct ClaimedDelivery {
-    /// The message's name.
+    /// The message's id.
     pub message_id: String,
     /// The message's queue.
     pub queue_name: String,
-    /// Which attempt it is, from 1.
+    /// The attempt, counted from 1.
     pub attempt: i64,
-    /// What proves it.
+    /// The proof of the request.
     pub proof: String,
 }
 
-/// What becomes of a request over HTTP.
+/// The decision about a request over HTTP.
 pub enum AdmittedDelivery {
-    /// Its handler may run; [`Admissions::end`] says when it has.
+    /// Its handler may run. The caller calls [`Admissions::end`] at its end.
     Enters(Delivery),
-    /// Its handler runs already, and goes on under this lease.
+    /// Its handler already runs, and continues under this lease.
     Joins(LeaseToken),
     /// An earlier replay of its run still runs.
     Waits,
-    /// It was let in before.
+    /// It was admitted before.
     Repeated,
     /// It does not come from the holder of a live lease.
     NotLive,
 }
 
-/// Lets deliveries in.
+/// Admits deliveries.
 pub struct Admissions {
     store: Arc<dyn Store>,
     at_work: AtWork,
@@ -47,13 +47,13 @@ pub struct Admissions {
 }
 
 impl Admissions {
-    /// Those of the messages of this store.
+    /// The admissions for the messages of this store.
     pub fn of(store: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self { store, at_work: AtWork::default(), secret: OnceLock::new() })
     }
 
-    /// What proves that this process has the database. Once it has been read, also when the database
-    /// has been closed: a handler may end later.
+    /// The secret that proves that this process has the database. After the first read it is available
+    /// even if the database has been closed, because a handler may end later.
     ///
     /// # Errors
     /// Storage faults.
@@ -65,7 +65,7 @@ impl Admissions {
         Ok(self.secret.get_or_init(|| secret))
     }
 
-    /// Lets the delivery in that a request claims to be, unless it has no live lease, has been in
+    /// Admits the delivery that a request claims to be, unless it has no live lease, was admitted
     /// before, or has to wait.
     ///
     /// # Errors
@@ -95,11 +95,11 @@ impl Admissions {
                 (Admission::Repeated, None) => AdmittedDelivery::Repeated,
             }));
         });
-        // Also for one that joins: it must not come in elsewhere.
+        // A delivery that joins is admitted too, so that it cannot run elsewhere.
         self.store.admit(message_id, lease.lease_token, told);
     }
 
-    /// The lease whose holder has made this request.
+    /// The lease whose holder made this request.
     fn lease_of(&self, claimed: &ClaimedDelivery) -> Result<Option<Lease>, WorldError> {
         let Some(id) = MessageId::parse(&claimed.message_id) else { return Ok(None) };
         let Some(lease) = self.store.lease(id)? else { return Ok(None) };
@@ -112,7 +112,7 @@ impl Admissions {
         Ok(self.secret()?.is_request(&delivery, &claimed.proof).then_some(lease))
     }
 
-    /// The handler of a delivery that entered has ended.
+    /// Notes that the handler of an admitted delivery has ended.
     pub fn end(&self, message_id: &str) {
         if let Some(id) = MessageId::parse(message_id) {
             self.at_work.end(id);
@@ -120,19 +120,19 @@ impl Admissions {
     }
 }
 
-/// What happens to a delivery with a live lease.
+/// The decision about a delivery with a live lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
-    /// Nothing stands against it.
+    /// Nothing prevents it.
     Enters,
-    /// Its step is still at work for an earlier lease, and goes on with this one.
+    /// Its step still runs for an earlier lease, and continues with this one.
     Joins,
-    /// An earlier replay of its run is still at work. It may have read the log before what this one is
-    /// to see, so it cannot stand for it.
+    /// An earlier replay of its run is still running. That replay may have read the log before the
+    /// events that this one must see, so it cannot replace this one.
     Waits,
 }
 
-/// The deliveries at work: as many as handlers run, which is few.
+/// The deliveries at work: one for each running handler, so there are few.
 #[derive(Default)]
 struct AtWork(Mutex<Vec<Work>>);
 

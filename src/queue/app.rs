@@ -1,8 +1,8 @@
-//! Where the app answers, and connections to it that have proven to be its.
+//! The app's address, and connections that have proven to lead to the app.
 //!
-//! Anybody on the host may listen where the app does not: on another address of its port, or on its
+//! Any program on the host may listen where the app does not: on another address of its port, or on its
 //! own address while it restarts. So each connection begins with a challenge that only a process with
-//! the database can answer, and no message goes over one that has not passed it.
+//! the database can answer. No message is sent over a connection that has not passed it.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,19 +24,19 @@ use super::listening;
 use crate::entropy;
 use crate::store::Store;
 
-/// The header of a challenge; the answer proves itself in [`HANDLED_HEADER`].
+/// The header of a challenge. The answer carries its proof in [`HANDLED_HEADER`].
 const CHALLENGE_HEADER: &str = "x-hookline-challenge";
 
-/// An app that takes longer to say that it is there is asked again.
+/// The time limit for the app to answer that it is ready. Then it is asked again.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(1);
-/// The same for one more connection to an app that is there, and may be busy.
+/// The time limit for another connection to an app that is ready, and may be busy.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
-/// The answer to a challenge is short.
+/// The longest answer to a challenge.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a connection is kept for the next delivery.
+/// The time for which a connection is kept for the next delivery.
 const IDLE_CONNECTION: Duration = Duration::from_secs(4);
-/// After how long Node.js closes a connection that nobody uses (`server.keepAliveTimeout`).
+/// The time after which Node.js closes an unused connection (`server.keepAliveTimeout`).
 const CLOSED_BY_NODE: Duration = Duration::from_secs(5);
 
 const _: () = {
@@ -47,29 +47,29 @@ const _: () = {
     );
 };
 
-/// After how long without a byte the other end is asked whether it is there, and how often again.
+/// The silence after which the other end is probed, and the interval of the probes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_RETRIES: u32 = 4;
 
-/// Where the routes lie that the SDK generates.
+/// The path of the routes that the SDK generates.
 const ROUTES: &str = "/.well-known/workflow/v1/";
 
-/// Where the app answers.
+/// The address of the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppAddress {
-    /// Here.
+    /// At this URL.
     At(String),
-    /// Nobody has said it: wherever this process listens and the app answers.
+    /// Not configured: the app is searched at every address where this process listens.
     OfThisProcess,
 }
 
-/// One address at which the app may be reached.
+/// One address at which the app may answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     socket: SocketAddr,
-    /// As the requests name the host.
+    /// The host as the requests name it.
     authority: String,
-    /// What stands before the routes.
+    /// The path before the routes.
     base_path: String,
 }
 
@@ -82,7 +82,7 @@ impl Place {
 /// A connection to the app.
 pub(super) type Connection = SendRequest<Full<Bytes>>;
 
-/// A connection that waits for the next delivery.
+/// A kept connection that waits for the next delivery.
 struct Idle {
     connection: Connection,
     since: Instant,
@@ -93,7 +93,7 @@ pub(super) struct App {
     address: AppAddress,
     store: Arc<dyn Store>,
     connector: HttpConnector,
-    /// Where it answered last.
+    /// The address where it last answered.
     found: RefCell<Option<Place>>,
     idle: RefCell<Vec<Idle>>,
 }
@@ -101,15 +101,15 @@ pub(super) struct App {
 impl App {
     pub(super) fn new(address: AppAddress, store: Arc<dyn Store>) -> Self {
         let mut connector = HttpConnector::new();
-        // A step may take days without a byte. A peer that has vanished is noticed, and what lies
-        // between keeps the connection open.
+        // A step may take days without a byte. Probes notice a peer that has vanished, and keep
+        // middleboxes from closing the connection.
         connector.set_keepalive(Some(KEEPALIVE));
         connector.set_keepalive_interval(Some(KEEPALIVE));
         connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         Self { address, store, connector, found: RefCell::default(), idle: RefCell::default() }
     }
 
-    /// Finds the app, and says why not.
+    /// Finds the app, or tells why it cannot.
     pub(super) async fn find(&self) -> Result<(), String> {
         let mut why = match &self.address {
             AppAddress::OfThisProcess => "this process has no server that listens".to_owned(),
@@ -131,7 +131,7 @@ impl App {
         Err(why)
     }
 
-    /// A connection that is the app's: one that waits, and otherwise a fresh one.
+    /// A connection to the app: a kept one, or else a fresh one.
     pub(super) async fn connection(&self) -> Result<Connection, String> {
         match self.waiting().await {
             Some(connection) => Ok(connection),
@@ -139,7 +139,7 @@ impl App {
         }
     }
 
-    /// A connection that nothing has been sent over but its challenge.
+    /// A connection over which only its challenge was sent.
     pub(super) async fn fresh_connection(&self) -> Result<Connection, String> {
         let Some(place) = self.found.borrow().clone() else {
             return Err("the app has not answered yet".into());
@@ -148,7 +148,7 @@ impl App {
         opened.unwrap_or_else(|_| Err(late(&place, CONNECTED_WITHIN)))
     }
 
-    /// Keeps a connection, whose last answer has been read, for the next delivery.
+    /// Keeps a connection for the next delivery. Its last answer has been read.
     pub(super) fn keep(&self, connection: Connection) {
         self.idle.borrow_mut().push(Idle { connection, since: Instant::now() });
     }
@@ -156,7 +156,7 @@ impl App {
     async fn waiting(&self) -> Option<Connection> {
         loop {
             let Idle { mut connection, since } = self.idle.borrow_mut().pop()?;
-            // The one used last comes first: behind one that is too old, all are.
+            // The connection used last is first. If it is too old, the others are too.
             if since.elapsed() >= IDLE_CONNECTION {
                 self.idle.borrow_mut().clear();
             } else if connection.ready().await.is_ok() {
@@ -165,7 +165,7 @@ impl App {
         }
     }
 
-    /// A request to one of the app's routes, as yet without its body.
+    /// A request to one of the app's routes, still without its body.
     pub(super) fn request(&self, route: &str) -> hyper::http::request::Builder {
         match &*self.found.borrow() {
             Some(place) => request_to(place, route),
@@ -173,7 +173,7 @@ impl App {
         }
     }
 
-    /// Connects, and challenges whoever answers.
+    /// Connects, and challenges the other end.
     async fn open(&self, place: &Place) -> Result<Connection, String> {
         let at = place.socket;
         let unreached = |error: String| format!("the app cannot be reached at {at}: {error}");
@@ -232,7 +232,7 @@ fn late(place: &Place, within: Duration) -> String {
     format!("the app does not answer at {} within {} s", place.socket, within.as_secs())
 }
 
-/// Why the app is not found at a URL that leads nowhere.
+/// The error for a URL without a reachable address.
 fn no_address(base_url: &str) -> String {
     match base_url.parse::<Uri>().ok().as_ref().and_then(host_and_port) {
         Some(host_and_port) => format!("no address is known for {host_and_port}"),
@@ -240,8 +240,8 @@ fn no_address(base_url: &str) -> String {
     }
 }
 
-/// The host of a URL, and its port where it names one, without the name and the password that may
-/// stand before them: those are for no message, and for no `Host` header.
+/// The host of a URL, with the port if it names one. Excludes the user name and the password, which
+/// belong in no message and in no `Host` header.
 fn host_and_port(uri: &Uri) -> Option<String> {
     let host = uri.host()?;
     Some(match uri.port_u16() {
@@ -250,7 +250,7 @@ fn host_and_port(uri: &Uri) -> Option<String> {
     })
 }
 
-/// The addresses that a URL stands for.
+/// The addresses of a URL.
 async fn places_of(base_url: &str) -> Vec<Place> {
     let Ok(uri) = base_url.parse::<Uri>() else { return Vec::new() };
     let (Some(authority), Some(host)) = (host_and_port(&uri), uri.host()) else {
@@ -259,7 +259,7 @@ async fn places_of(base_url: &str) -> Vec<Place> {
     let port = uri.port_u16().unwrap_or(80);
     let sockets = match local_addresses(host, &listening::addresses(), port) {
         Some(sockets) => sockets,
-        // The lookup may fail for the moment.
+        // The lookup may fail temporarily.
         None => tokio::net::lookup_host((host, port)).await.into_iter().flatten().collect(),
     };
     let place = |socket| Place {
@@ -270,9 +270,9 @@ async fn places_of(base_url: &str) -> Vec<Place> {
     sockets.into_iter().map(place).collect()
 }
 
-/// Where a host is that names this one, or is an address; `None` for any other name. Where this
-/// process itself listens on the port, nobody else is meant: a name of this host may lead to somebody
-/// else's server on the other address.
+/// The addresses of a host name that means this host, or of a literal address; `None` for any other
+/// name. If this process listens on the port, only its own addresses are meant: the host's name may
+/// also lead to another program's server on the other address.
 fn local_addresses(host: &str, own: &[SocketAddr], port: u16) -> Option<Vec<SocketAddr>> {
     let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,4 +1,4 @@
-//! How the dispatcher's thread asks the store, and how it goes on after a defect.
+//! Calls the store from the dispatcher's thread, and continues after a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -18,13 +18,13 @@ pub(super) fn ask<T: Send + 'static>(
     start: impl FnOnce(Completion<T>),
 ) -> impl Future<Output = Result<T, WorldError>> {
     let (sender, receiver) = oneshot::channel();
-    // Who asked may have gone: then nobody wants the outcome.
+    // If the caller is gone, nobody wants the outcome.
     start(Completion::new(move |outcome| drop(sender.send(outcome))));
     async { receiver.await.unwrap_or_else(|_| Err(WorldError::closed())) }
 }
 
-/// Does a job now, and again after each period. A panic of the job is a fault of its duty, and ends
-/// nothing.
+/// Runs a job now and then after each period. A panic of the job is a fault of its duty, and the loop
+/// continues.
 pub(super) async fn every(
     period: Duration,
     delivering: &Delivering,
@@ -40,7 +40,7 @@ pub(super) async fn every(
     }
 }
 
-/// The outcome of a future; a panic of it is an error, and ends nothing else.
+/// The outcome of a future. A panic of the future becomes an error.
 pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, WorldError> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
@@ -53,7 +53,7 @@ pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Worl
     .await
 }
 
-/// A panic that was caught. It has been printed; its text may hold a caller's values.
+/// The error of a caught panic. The panic has been printed; its text may hold a caller's values.
 fn defect() -> WorldError {
     let message = "a defect of hookline stopped a part of a worker; the worker goes on. Please report \
                    the panic that the process has printed";

@@ -1,4 +1,4 @@
-//! One attempt to hand a message to a handler, and what its result means for the queue.
+//! One attempt to hand a message to a handler, and the outcome for the queue.
 
 use std::sync::{Arc, RwLock};
 
@@ -7,51 +7,51 @@ use crate::domain::queue::back_off;
 use crate::lock;
 use crate::store::{Completion, Outcome};
 
-/// What came of handing a message over.
+/// The result of handing a message over.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Handled {
-    /// The handler is done with it.
+    /// The handler is done.
     Done,
     /// The handler wants the same message again after this many seconds.
     Again {
-        /// From now; 0 for at once.
+        /// From now; 0 means at once.
         seconds: f64,
     },
     /// The handler failed.
     Failed {
-        /// What it said.
+        /// Its error.
         error: String,
     },
-    /// The handler cannot do it in this process, whatever the message is.
+    /// The handler cannot deliver any message in this process.
     Unable {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The handler was refused what it asks for, as it will be every time.
+    /// The handler asked for something that will be refused every time.
     Refused {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The connection broke, so nobody knows how far the handler came; or something before it refuses
-    /// the message.
+    /// The connection broke, so nobody knows how far the handler came; or something before the handler
+    /// refuses the message.
     Lost {
-        /// How.
+        /// The error.
         error: String,
     },
     /// No handler was reached.
     NotReached {
-        /// Why.
+        /// The reason.
         error: String,
     },
 }
 
 /// A handler in this process; the binding implements it with a JavaScript function.
 pub trait Handler: Send + Sync + 'static {
-    /// Hands a message over; settles with what came of it.
+    /// Hands a message over; settles with the result.
     fn hand_over(&self, delivery: Delivery, done: Completion<Handled>);
 }
 
-/// The handlers of this process by the prefix of their queue names.
+/// The handlers of this process, by the prefix of their queue names.
 #[derive(Default)]
 pub struct Handlers(RwLock<Vec<Registered>>);
 
@@ -62,15 +62,15 @@ struct Registered {
 }
 
 impl Handlers {
-    /// Registers a handler on behalf of `owner`; for one prefix the last one is called, and the one
-    /// before it again when the last has gone.
+    /// Registers a handler for `owner`. The last handler of a prefix is called. When it is
+    /// deregistered, the one before it is called again.
     pub fn register(&self, prefix: String, owner: u64, handler: Arc<dyn Handler>) {
         let mut all = lock::write(&self.0);
         all.retain(|registered| (registered.owner, &registered.prefix) != (owner, &prefix));
         all.push(Registered { prefix, owner, handler });
     }
 
-    /// Forgets the handlers of an owner.
+    /// Removes the handlers of an owner.
     pub fn deregister(&self, owner: u64) {
         let mut all = lock::write(&self.0);
         all.retain(|registered| registered.owner != owner);
@@ -91,7 +91,7 @@ impl Handlers {
     }
 }
 
-/// What becomes of the message after an attempt. `fraction` in `0..1` is jitter.
+/// The outcome for the message after an attempt. `fraction` in `0..1` is jitter.
 pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
     match handled {
         Handled::Done => Outcome::Ack,

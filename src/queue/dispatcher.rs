@@ -1,7 +1,6 @@
-//! The dispatcher: a thread that delivers, and the handle of whoever has started it. What it does
-//! there is in `work.rs`.
+//! The dispatcher: a thread that delivers, and its handle. The work of the thread is in `work.rs`.
 //!
-//! It is woken by commits, by the next due time and by deliveries that end.
+//! Commits, the next due time and deliveries that end wake the thread.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,14 +18,14 @@ use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::{CommitListener, CommitNews, Completion, Store};
 
-/// What a dispatcher needs.
+/// The parts and settings of a dispatcher.
 #[derive(Clone)]
 pub struct Delivering {
-    /// Where the messages are.
+    /// The store of the messages.
     pub store: Arc<dyn Store>,
-    /// Handlers in this process.
+    /// The handlers of this process.
     pub handlers: Arc<Handlers>,
-    /// Where the app answers, when handlers may be reached over HTTP.
+    /// The app's address, if handlers may be reached over HTTP.
     pub app: Option<AppAddress>,
     /// Whether handlers in this process may be called.
     pub direct: bool,
@@ -36,7 +35,7 @@ pub struct Delivering {
     pub concurrency: usize,
     /// The host's time.
     pub clock: Arc<dyn Clock>,
-    /// Knows what comes of it.
+    /// Records faults and deliveries.
     pub pulse: Arc<Pulse>,
 }
 
@@ -47,12 +46,12 @@ impl Delivering {
         self.direct && self.http_prefixes.iter().all(|prefix| direct.contains(prefix))
     }
 
-    /// A duty has failed.
+    /// Notes that a duty has failed.
     pub(super) fn failed(&self, duty: Duty, error: &WorldError) {
         self.pulse.failed(duty, error, self.clock.now_ms());
     }
 
-    /// Keeps how a duty went, and hands on what came of it.
+    /// Notes the outcome of a duty, and passes it on.
     pub(super) fn noted<T>(
         &self,
         duty: Duty,
@@ -65,22 +64,22 @@ impl Delivering {
 /// A running dispatcher.
 pub struct Dispatcher {
     signals: Arc<Signals>,
-    /// Wakes it, for as long as it is there.
+    /// Wakes the dispatcher while it exists.
     _listener: Arc<dyn CommitListener>,
     stop: watch::Sender<bool>,
-    /// `None` when somebody else drives it, or when it has been stopped.
+    /// `None` if the caller drives it, or after it was stopped.
     thread: Mutex<Option<JoinHandle<()>>>,
     store: Arc<dyn Store>,
 }
 
-/// What a dispatcher does; whoever drives it awaits [`Dispatching::run`].
+/// The work of a dispatcher. Its driver awaits [`Dispatching::run`].
 pub struct Dispatching {
     delivering: Delivering,
     signals: Arc<Signals>,
     stopped: watch::Receiver<bool>,
 }
 
-/// What passes between a dispatcher and its handle.
+/// The signals between a dispatcher and its handle.
 #[derive(Default)]
 pub(super) struct Signals {
     pub(super) wake: Notify,
@@ -113,7 +112,7 @@ impl Dispatcher {
         Ok(dispatcher)
     }
 
-    /// A dispatcher whose work the caller drives, on a runtime of its own whose time may stand still.
+    /// A dispatcher whose work the caller drives, on its own runtime, whose time may be paused.
     pub fn driven(delivering: Delivering) -> (Self, Dispatching) {
         let signals = Arc::<Signals>::default();
         let (stop, stopped) = watch::channel(false);
@@ -131,38 +130,39 @@ impl Dispatcher {
         (Self { signals, _listener: listener, stop, thread, store }, dispatching)
     }
 
-    /// Waits for the first claim, which is made at once, be it of nothing while there is no handler.
-    /// Blocks.
+    /// Waits for the first claim. The dispatcher makes it at once, even if there is no handler and it
+    /// can claim nothing. Blocks.
     ///
     /// # Errors
-    /// Why nothing can ever be claimed here; the dispatcher has ended then. `Closed` when it was
-    /// stopped before. A fault that may pass is none: the dispatcher goes on trying.
+    /// The reason why nothing can ever be claimed here; the dispatcher has then ended. `Closed` if it
+    /// was stopped before. A temporary fault is no error: the dispatcher tries again.
     pub fn first_claim(&self) -> Result<(), WorldError> {
         self.signals.first_claim.wait()
     }
 
-    /// Looks at the queue again: a handler has come.
+    /// Makes the dispatcher look at the queue again, because there is a new handler.
     pub fn wake(&self) {
         self.signals.wake.notify_one();
     }
 
-    /// Settles once nothing is due and nothing is in flight, with how long it is, in milliseconds,
-    /// until something becomes due.
+    /// Settles when nothing is due and nothing is in flight. The value is the time until the next
+    /// message becomes due, in milliseconds.
     ///
     /// # Errors
-    /// Settles with the fault of a claim, by which it cannot be known; with `Closed` at the end.
+    /// Settles with the fault of a claim, after which the answer is unknown, and with `Closed` at the
+    /// end.
     pub fn when_idle(&self, done: Completion<Option<i64>>) {
         lock(&self.signals.idle.0).push(done);
         self.wake();
     }
 
-    /// Claims nothing more, waits for deliveries in flight within a grace period, releases the rest.
-    /// Idempotent; blocks, unless somebody else drives it.
+    /// Stops claiming, waits for deliveries in flight within a grace period, and releases the rest.
+    /// Idempotent; blocks, unless the caller drives the dispatcher.
     pub fn stop(&self) {
         let is_stopped = self.stop.send_replace(true);
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
-            // Its panics are caught; a last one, after the end of its work, would change nothing.
+            // Its panics are caught. Another panic, after the end of its work, would change nothing.
             let _ = thread.join();
         }
         if !is_stopped {
@@ -172,7 +172,7 @@ impl Dispatcher {
 }
 
 impl Dispatching {
-    /// Delivers until the dispatcher is stopped; within a [`LocalSet`].
+    /// Delivers until the dispatcher is stopped. Must run within a [`LocalSet`].
     pub async fn run(self) {
         let Self { delivering, signals, stopped } = self;
         let _end = End(Arc::clone(&signals));
@@ -180,7 +180,7 @@ impl Dispatching {
     }
 }
 
-/// Whoever waits for the first claim of a dispatcher that has ended, however it ended, is told so.
+/// Settles the waits for the first claim when the dispatcher ends for any reason.
 struct End(Arc<Signals>);
 
 impl Drop for End {
@@ -189,7 +189,7 @@ impl Drop for End {
     }
 }
 
-/// How the first claim went, once it is known.
+/// The outcome of the first claim, once it is known.
 #[derive(Default)]
 pub(super) struct FirstClaim {
     outcome: Mutex<Option<Result<(), WorldError>>>,
@@ -197,7 +197,7 @@ pub(super) struct FirstClaim {
 }
 
 impl FirstClaim {
-    /// It went so, unless that is known already; returns whether it was not.
+    /// Sets the outcome, unless it is known. Returns whether it was unknown.
     pub(super) fn is(&self, outcome: Result<(), WorldError>) -> bool {
         let mut known = lock(&self.outcome);
         let is_first = known.is_none();
@@ -214,17 +214,17 @@ impl FirstClaim {
     }
 }
 
-/// Who waits for the dispatcher to have nothing to do.
+/// Waiters for the dispatcher to become idle.
 #[derive(Default)]
 pub(super) struct Idle(Mutex<Vec<Completion<Option<i64>>>>);
 
 impl Idle {
-    /// Those who asked until now.
+    /// Takes all current waiters.
     pub(super) fn take(&self) -> Vec<Completion<Option<i64>>> {
         std::mem::take(&mut lock(&self.0))
     }
 
-    /// They must wait on.
+    /// Puts waiters back that must wait on.
     pub(super) fn put_back(&self, waiting: Vec<Completion<Option<i64>>>) {
         lock(&self.0).extend(waiting);
     }

@@ -1,9 +1,9 @@
-//! Handing a message over HTTP, to this app's own flow and step routes.
+//! Hands messages over HTTP to this app's own flow and step routes.
 //!
-//! It goes over a connection whose other end has proven to be the app ([`super::app`]). The request
-//! proves itself by the lease, which is not in it; the handler behind the route checks that before any
-//! code runs. The answer proves that it is that handler's, and to this request: whatever else answers
-//! at this address, be it with 200, has run nothing.
+//! A message is sent over a connection whose other end has proven to be the app ([`super::app`]). The
+//! request carries a proof made with the lease token, but not the token. The handler behind the route
+//! checks the proof before any code runs. The answer proves that it comes from that handler and belongs
+//! to this request. An answer without this proof, even with status 200, means that nothing ran.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::crypto::{DeliverySecret, ProvenDelivery};
 use crate::domain::message::{Delivery, QueueKind};
 use crate::store::Store;
 
-/// The header by which a request proves itself.
+/// The header with a request's proof.
 const PROOF_HEADER: &str = "x-hookline-proof";
-/// The header by which an answer proves itself.
+/// The header with an answer's proof.
 pub(super) const HANDLED_HEADER: &str = "x-hookline-handled";
-/// Begins the headers that are ours.
+/// The prefixes of our headers.
 const OWN_HEADERS: [&str; 2] = ["x-vqs-", "x-hookline-"];
 
-/// A handler answers with a number or an error; anything longer is not ours.
+/// The longest answer. A handler answers with a number or an error, so a longer answer is not ours.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// How much of an error is kept with the message.
+/// The most characters of an error that are kept with the message.
 const ERROR_CHARS_MAX: usize = 1000;
 
-/// Delivers to the app. A delivery has no time limit, because a step has none.
+/// Delivers to the app, without a time limit, because a step has none.
 pub struct HttpDelivery {
     app: App,
     store: Arc<dyn Store>,
@@ -51,10 +51,10 @@ impl HttpDelivery {
         Self { app: App::new(app, Arc::clone(&store)), store }
     }
 
-    /// Whether the app answers yet, and proves to be the app; until it does, nothing is claimed.
+    /// Checks that the app answers and proves to be the app. Until then, nothing is claimed.
     ///
     /// # Errors
-    /// What stands against it, for people.
+    /// The reason why it is not ready, for people.
     pub async fn is_ready(&self) -> Result<(), String> {
         self.app.find().await
     }
@@ -109,7 +109,7 @@ impl HttpDelivery {
             .body(Full::new(Bytes::from(delivery.body)))
     }
 
-    /// Sends a request. One that the other end closed its connection before is sent over another.
+    /// Sends a request. If the other end had already closed the connection, sends it over another one.
     async fn answer(
         &self,
         mut connection: Connection,
@@ -159,9 +159,9 @@ impl HttpDelivery {
 const CHANGED: &str = "the answer does not prove that it comes from the app: a proxy changes its status or \
      its body, or another program answers.";
 
-/// The headers that a caller gave to its message, but for those that belong to the delivery.
+/// A message's own headers, except for names that belong to the delivery.
 fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
-    // This package wrote them, so all can be read; a message is not worth losing for its headers.
+    // This package wrote them, so they can be read. A message is not worth losing for its headers.
     let headers: HashMap<String, String> =
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let parsed = headers.iter().filter_map(|(name, value)| {
@@ -174,7 +174,7 @@ fn own_headers(json: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
     parsed.collect()
 }
 
-/// What the handler's own answer means.
+/// Reads the handler's own answer.
 fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         return Handled::Unable { error: said(status, body) };
@@ -194,12 +194,11 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
     }
 }
 
-/// Statuses of an app that is not there (yet), or of something before it.
+/// Statuses that mean that the app is not there (yet), or that something is in front of it.
 const NOT_THERE: [u16; 6] = [401, 404, 405, 502, 503, 504];
 
-/// What an answer means that is not the handler's: nothing ran. One that says that something is wrong
-/// with the message or the route counts all the same, so that it is repeated ever more rarely, and is
-/// seen in the end.
+/// Classifies a response that did not come from our handler: nothing ran. If it reports a fault of the
+/// message or the route, the attempt counts: repeats become rarer, and the message is dead in the end.
 fn read_other(status: StatusCode, body: &[u8]) -> Handled {
     let error = said(status, body);
     match status.is_success() || NOT_THERE.contains(&status.as_u16()) {

@@ -1,4 +1,4 @@
-//! The deliveries of this process that have not been settled: whose leases are kept.
+//! The deliveries of this process that are not settled. Their leases are extended.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use super::pulse::Pulse;
 use crate::domain::id::{LeaseToken, MessageId};
 use crate::store::Outcome;
 
-/// What is in flight, on the dispatcher's thread.
+/// The deliveries in flight, on the dispatcher's thread.
 pub(super) struct InFlight {
     held: RefCell<HashMap<MessageId, Held>>,
     pulse: Arc<Pulse>,
@@ -17,7 +17,7 @@ pub(super) struct InFlight {
 /// One delivery.
 pub(super) struct Held {
     pub(super) lease_token: LeaseToken,
-    /// How it ended, while the queue has not been told.
+    /// Its outcome, until the queue has it.
     pub(super) ended: Option<Outcome>,
 }
 
@@ -34,7 +34,7 @@ impl InFlight {
         self.held.borrow().is_empty()
     }
 
-    /// A delivery begins.
+    /// Adds a delivery.
     pub(super) fn begin(&self, message_id: MessageId, lease_token: LeaseToken) {
         let held = Held { lease_token: lease_token.clone(), ended: None };
         let earlier = self.held.borrow_mut().insert(message_id, held);
@@ -45,9 +45,9 @@ impl InFlight {
         self.pulse.in_flight(self.len());
     }
 
-    /// The handler is done; the queue has to be told.
+    /// Notes the handler's outcome, which the queue still has to get.
     pub(super) fn ended(&self, message_id: MessageId, lease_token: &LeaseToken, outcome: &Outcome) {
-        // Under another token it is a later delivery of the same message.
+        // Another token belongs to a later delivery of the same message.
         if let Some(held) = self.held.borrow_mut().get_mut(&message_id)
             && held.lease_token == *lease_token
         {
@@ -55,7 +55,7 @@ impl InFlight {
         }
     }
 
-    /// The queue has been told, or will not be.
+    /// Removes a delivery that is settled or will not be.
     pub(super) fn settled(&self, message_id: MessageId, lease_token: &LeaseToken) {
         self.held
             .borrow_mut()
@@ -63,13 +63,13 @@ impl InFlight {
         self.pulse.in_flight(self.len());
     }
 
-    /// Every lease that is to be kept.
+    /// The leases to extend.
     pub(super) fn leases(&self) -> Vec<(MessageId, LeaseToken)> {
         let held = self.held.borrow();
         held.iter().map(|(id, held)| (*id, held.lease_token.clone())).collect()
     }
 
-    /// Keeps nothing any longer.
+    /// Removes and returns all deliveries.
     pub(super) fn take(&self) -> HashMap<MessageId, Held> {
         self.held.take()
     }

@@ -1,4 +1,4 @@
-//! Where this process itself listens: the app's address when nobody has said it.
+//! The addresses where this process listens, which are the app's address if none is configured.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,13 +10,13 @@ struct Listening {
     ours: bool,
 }
 
-/// The addresses at which servers of this process are reached, by port.
+/// The addresses that reach servers of this process, by port.
 pub fn addresses() -> Vec<SocketAddr> {
     reached(&sockets())
 }
 
-/// A server of every address is reached by the loopback address of its own kind. One of IPv6 may take
-/// what comes by IPv4 too, unless somebody else listens for that.
+/// A server that listens on all addresses is reached by the loopback address of its family. An IPv6
+/// server may also accept IPv4, unless another program listens for that.
 fn reached(sockets: &[Listening]) -> Vec<SocketAddr> {
     let mut ours: Vec<SocketAddr> =
         sockets.iter().filter(|socket| socket.ours).map(|socket| socket.at).collect();
@@ -45,8 +45,8 @@ fn reached_by(at: SocketAddr, sockets: &[Listening]) -> Vec<SocketAddr> {
     }
 }
 
-/// What cannot be read lists nothing: then the app is not found, which is told as its silence. The
-/// kernel lists every socket of this network; those that this process holds are ours.
+/// The kernel lists every socket of this network, and the files of this process show its own. An
+/// unreadable list is empty: then the app is not found, which is reported as its silence.
 #[cfg(target_os = "linux")]
 fn sockets() -> Vec<Listening> {
     use std::fs;
@@ -80,7 +80,7 @@ fn listening(line: &str) -> Option<(SocketAddr, String)> {
     Some((SocketAddr::new(ip_of(ip)?, port), (*columns.get(9)?).to_owned()))
 }
 
-/// Words of 32 bits in hexadecimal, each in the order of this machine.
+/// An address in hexadecimal: words of 32 bits, each in this machine's byte order.
 #[cfg(any(target_os = "linux", test))]
 fn ip_of(hex: &str) -> Option<IpAddr> {
     let mut bytes = Vec::with_capacity(16);

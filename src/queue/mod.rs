@@ -1,11 +1,11 @@
-//! The delivery engine: it knows the store's operations and no SQL.
+//! The delivery engine. It uses the store's operations and contains no SQL.
 //!
-//! [`dispatcher`] claims messages and keeps a bounded number in flight, [`delivery`] hands one over,
-//! [`http`] does so over the network, `app` knows where, and `readiness` whether the app is there.
-//! `leases` extends and frees leases, and `settling` tells the queue how a delivery has ended. `search`
-//! looks for forgotten runs. [`purpose`] reads what a message is for, [`admission`] lets a delivery over
-//! HTTP in once, [`pulse`] knows whether anything delivers and what is in the way, and `showing` shows
-//! that to other processes.
+//! [`dispatcher`] claims messages and keeps a bounded number in flight. [`delivery`] hands one over to
+//! a handler, and [`http`] does so over the network. `app` finds the app's address, and `readiness`
+//! asks whether the app is ready. `leases` extends and frees leases, and `settling` writes how a
+//! delivery has ended. `search` looks for forgotten runs. [`purpose`] reads the purpose of a message.
+//! [`admission`] admits each delivery over HTTP once. [`pulse`] knows whether anything delivers and
+//! which faults prevent it, and `showing` shows this to other processes.
 
 pub mod admission;
 mod app;

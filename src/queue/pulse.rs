@@ -1,5 +1,5 @@
-//! Is anything delivering? What the deliveries of this process come to, and every fault that stands
-//! in their way: the dispatcher goes on after each, so nobody else would hear of it.
+//! Is anything delivering? Counts this process's deliveries and keeps every fault that prevents them.
+//! The dispatcher continues after each fault, so nobody else would notice it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -10,32 +10,32 @@ use crate::clock::Clock;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 
-/// How much of a fault's message is kept.
+/// The most characters of a fault's message that are kept.
 const MESSAGE_CHARS_MAX: usize = 500;
 
-/// What a worker does again and again.
+/// A repeated duty of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// Leases due messages.
+    /// Claims due messages.
     Claim,
     /// Hands a message over to its handler.
     Deliver,
-    /// Writes how a delivery ended.
+    /// Writes the outcome of a delivery.
     Settle,
-    /// Keeps the leases of what is in flight.
+    /// Extends the leases of the deliveries in flight.
     Extend,
-    /// Frees the leases of processes that have died.
+    /// Frees the leases of dead processes.
     FreeLeases,
-    /// Searches for runs that were forgotten.
+    /// Searches for forgotten runs.
     Search,
-    /// Asks whether the app takes deliveries over HTTP.
+    /// Asks whether the app accepts deliveries over HTTP.
     ReachApp,
-    /// Does all of that in turn, on a thread.
+    /// Runs all of these on a thread.
     Dispatch,
 }
 
 impl Duty {
-    /// Its name for programs; closed list, `WorkerFault` of `world.d.ts`.
+    /// Its name for programs, from a closed list: `WorkerFault` of `world.d.ts`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Claim => "claim",
@@ -54,22 +54,22 @@ impl Duty {
     }
 }
 
-/// One kind of fault: what failed, and how.
+/// One kind of fault: the duty that failed, and the kind of error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What failed.
+    /// The duty that failed.
     pub duty: Duty,
-    /// How.
+    /// The kind of error.
     pub kind: ErrorKind,
-    /// What was said of it the last time; never holds a token, a payload or a key.
+    /// The last error message. It never holds a token, a payload or a key.
     pub message: String,
-    /// When it happened first, in milliseconds since the Unix epoch.
+    /// The time of its first occurrence, in milliseconds since the Unix epoch.
     pub first_at_ms: i64,
-    /// When it happened last.
+    /// The time of its last occurrence.
     pub last_at_ms: i64,
-    /// How often it happened.
+    /// The number of occurrences.
     pub times: u64,
-    /// Whether the same duty has gone well since.
+    /// Whether the same duty has succeeded since.
     pub is_past: bool,
 }
 
@@ -93,42 +93,43 @@ impl Fault {
 pub struct PulseReading {
     /// Deliveries at work in this process.
     pub in_flight: usize,
-    /// Leases that ended while their delivery was at work, so that it may have been done twice.
+    /// Leases that were lost while their delivery was at work. Such a message may have been delivered
+    /// twice.
     pub leases_lost: u64,
-    /// Faults, one of each kind, in the order in which they happened first.
+    /// The faults, one of each kind, in the order of their first occurrence.
     pub faults: Vec<Fault>,
 }
 
-/// Is told of a fault when its kind happens for the first time; `false` when it could not be told.
+/// Receives a fault when its kind occurs for the first time; returns `false` if it could not report it.
 /// Must not block.
 pub type FaultListener = dyn Fn(&Fault) -> bool + Send + Sync;
 
-/// Counted as it happens.
+/// Counts deliveries and faults as they happen.
 #[derive(Default)]
 pub struct Pulse {
     in_flight: AtomicUsize,
     leases_lost: AtomicU64,
-    /// One of each duty and kind, so there are never many.
+    /// One fault for each duty and kind, so there are few.
     faults: Mutex<Vec<Fault>>,
-    /// Duties whose last fault is not past, by their bits: what goes well costs no lock.
+    /// Duties whose last fault is not past, as bits, so that a success costs no lock.
     failing: AtomicU32,
-    /// Counts what happened to the faults.
+    /// The number of changes to the faults.
     changes: AtomicU64,
     listeners: Mutex<Vec<Weak<FaultListener>>>,
 }
 
 impl Pulse {
-    /// So many deliveries are at work now.
+    /// Sets the number of deliveries at work.
     pub fn in_flight(&self, deliveries: usize) {
         self.in_flight.store(deliveries, Ordering::Relaxed);
     }
 
-    /// A lease was lost.
+    /// Counts a lost lease.
     pub fn lease_lost(&self) {
         self.leases_lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A duty has failed. That its World is being closed is no fault.
+    /// Notes that a duty has failed. Closing the World is no fault.
     pub fn failed(&self, duty: Duty, error: &WorldError, now_ms: i64) {
         if error.kind == ErrorKind::Closed {
             return;
@@ -138,7 +139,7 @@ impl Pulse {
         }
     }
 
-    /// Keeps a fault; returns it when it is the first of its kind.
+    /// Keeps a fault, and returns it if it is the first of its kind.
     fn keep(&self, duty: Duty, error: &WorldError, now_ms: i64) -> Option<Fault> {
         let message = error.message.chars().take(MESSAGE_CHARS_MAX).collect();
         let mut faults = lock(&self.faults);
@@ -161,11 +162,11 @@ impl Pulse {
     fn tell(&self, fault: &Fault) {
         let listeners: Vec<Arc<FaultListener>> =
             lock(&self.listeners).iter().filter_map(Weak::upgrade).collect();
-        // Several Worlds of a process hear of the same fault; one of them says it.
+        // Several Worlds of a process get the same fault. One of them reports it.
         listeners.iter().any(|listener| listener(fault));
     }
 
-    /// A duty has gone well: its faults are past.
+    /// Notes that a duty has succeeded: its faults are past.
     pub fn went_well(&self, duty: Duty) {
         if self.failing.load(Ordering::Relaxed) & duty.bit() == 0 {
             return;
@@ -176,7 +177,7 @@ impl Pulse {
         faults.iter_mut().filter(|fault| fault.duty == duty).for_each(|fault| fault.is_past = true);
     }
 
-    /// Keeps how a duty went, and hands on what came of it.
+    /// Notes the outcome of a duty, and passes it on.
     pub fn noted<T>(
         &self,
         duty: Duty,
@@ -190,14 +191,14 @@ impl Pulse {
         outcome
     }
 
-    /// Adds a listener, which is told for as long as the caller holds it.
+    /// Adds a listener, which is called while the caller holds it.
     pub fn on_fault(&self, listener: Weak<FaultListener>) {
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.strong_count() > 0);
         listeners.push(listener);
     }
 
-    /// Grows whenever something happens to the faults.
+    /// Grows with each change to the faults.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
@@ -211,7 +212,7 @@ impl Pulse {
         json!({ "pid": std::process::id(), "faults": faults.collect::<Vec<_>>() }).to_string()
     }
 
-    /// As it stands.
+    /// The current state.
     pub fn reading(&self) -> PulseReading {
         PulseReading {
             in_flight: self.in_flight.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-//! What a message is for, read from its queue name and its JSON body.
+//! Reads the purpose of a message from its queue name and its JSON body.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::domain::id::RunId;
 use crate::domain::message::{Purpose, QueueKind};
 use crate::error::WorldError;
 
-/// Fields that say nothing beyond "replay this run".
+/// Fields that add nothing to "replay this run".
 const PLAIN_FIELDS: [&str; 2] = ["traceCarrier", "requestedAt"];
-/// What `start()` adds, from which `run_started` makes a run that is not there.
+/// The field that `start()` adds, from which `run_started` creates a missing run.
 const START_FIELD: &str = "runInput";
 
-/// The part of a body that matters here. Other values are skipped, however deep.
+/// The part of a body that decides the purpose. Other values are skipped, at any depth.
 #[derive(Default)]
 struct Body {
     run_id: Option<String>,
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for BodyVisitor {
 /// Reads the purpose (`WorkflowInvokePayloadSchema` of `@workflow/world`).
 ///
 /// # Errors
-/// `Invalid` when the queue name is not one of the SDK's.
+/// `Invalid` if the queue name is not one of the SDK's.
 pub fn of(queue_name: &str, body: &[u8]) -> Result<Purpose, WorldError> {
     let kind = QueueKind::of(queue_name).ok_or_else(|| {
         WorldError::invalid(format!(
@@ -76,7 +76,7 @@ pub fn of(queue_name: &str, body: &[u8]) -> Result<Purpose, WorldError> {
                 (false, false) => Purpose::WakeUp(run_id),
             })
         }
-        // Replays no run; its handler says what is wrong with it.
+        // It replays no run. Its handler reports the error in the body.
         Ok(Body { run_id: None, .. }) => Ok(Purpose::Other),
         Err(error) if error.is_data() => Ok(Purpose::Other),
         Err(_) => Err(WorldError::invalid("the message is not JSON")),

@@ -1,5 +1,5 @@
-//! Is the app there? Asks it until it takes deliveries over HTTP, and again when a delivery has not
-//! reached it.
+//! Is the app ready? Asks it until it accepts deliveries over HTTP, and again after a delivery did not
+//! reach it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,12 +17,12 @@ use super::pulse::Duty;
 use crate::domain::message::Delivery;
 use crate::error::{ErrorKind, WorldError};
 
-/// How often an app that does not answer yet is asked again.
+/// The first interval at which an app that does not answer is asked again.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// The same, when it has not answered for long.
+/// The longest such interval, when it has not answered for long.
 const ASK_EVERY_MAX: Duration = Duration::from_secs(2);
-/// For how long an app may be silent, and a message due, before that is a fault: longer than an app
-/// takes to start.
+/// An app that is silent for this long, while a message is due, is a fault. No app takes this long to
+/// start.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
 const _: () = {
@@ -31,7 +31,7 @@ const _: () = {
     assert!(10 * asked < SILENT_MAX.as_millis(), "a silent app has been asked many times");
 };
 
-/// The app, and whether it takes deliveries over HTTP.
+/// The app, and whether it accepts deliveries over HTTP.
 pub(super) struct Readiness {
     delivering: Rc<Delivering>,
     signals: Arc<Signals>,
@@ -41,7 +41,7 @@ pub(super) struct Readiness {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody has asked yet, or it did not answer.
+    /// The app was not asked yet, or did not answer.
     Unknown,
     /// It is being asked.
     Asked,
@@ -59,7 +59,7 @@ impl Readiness {
         Rc::new(Self { delivering, signals, http, stage: Cell::new(Stage::Unknown) })
     }
 
-    /// Whether it takes deliveries now. Where it is not known and may be needed, the app is asked; an
+    /// Whether the app accepts deliveries now. If this is unknown and may be needed, asks the app. Its
     /// answer wakes the dispatcher.
     pub(super) fn answers(self: &Rc<Self>) -> bool {
         if self.stage.get() == Stage::Unknown && !self.delivering.all_is_direct() {
@@ -69,11 +69,11 @@ impl Readiness {
         self.stage.get() == Stage::Answers
     }
 
-    /// Hands one message over to it.
+    /// Hands one message over to the app.
     pub(super) async fn hand_over(&self, delivery: Delivery) -> Handled {
         let handled = self.http.hand_over(delivery).await;
         let is_there = !matches!(handled, Handled::NotReached { .. } | Handled::Lost { .. });
-        // While it is being asked, one more need not ask.
+        // If the app is being asked already, it is not asked twice.
         if !is_there && self.stage.get() == Stage::Answers {
             self.stage.set(Stage::Unknown);
         }
@@ -92,7 +92,7 @@ impl Readiness {
         self.signals.wake.notify_one();
     }
 
-    /// Whether it answers; else it need not be asked any longer.
+    /// Returns `true` once the app answers, and `false` once it need not be asked any longer.
     async fn ask_until_it_answers(&self) -> bool {
         let mut pause = ASK_EVERY;
         let mut silent_since = Instant::now();
@@ -108,10 +108,10 @@ impl Readiness {
         false
     }
 
-    /// An app that does not answer is a fault once messages wait for it.
+    /// A silent app is a fault once messages wait for it.
     async fn note_silence(&self, reason: &str) {
         let depth = ask(|done| self.delivering.store.queue_depth(done)).await;
-        // A store that fails fails the claims too, which says so.
+        // A failing store also fails the claims, which report it.
         let oldest_due_ms = depth.ok().and_then(|depth| depth.oldest_due_ms).unwrap_or(0);
         if oldest_due_ms < SILENT_MAX.as_millis() as i64 {
             return;

@@ -1,4 +1,4 @@
-//! Telling the queue how a delivery has ended, as long as it takes.
+//! Writes the outcome of a delivery to the queue, with retries.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::domain::id::{LeaseToken, MessageId};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Outcome;
 
-/// When the end of a delivery that could not be written is written again.
+/// The first delay before a failed write of an outcome is repeated.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// The same, when it has failed for long.
+/// The longest such delay, when the write has failed for long.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(2);
 
 const _: () = assert!(AGAIN_AFTER.as_millis() < AGAIN_AFTER_MAX.as_millis(), "the pauses grow");
 
-/// Settles what is in flight, on the dispatcher's thread.
+/// Settles the deliveries in flight, on the dispatcher's thread.
 pub(super) struct Settling {
     delivering: Rc<Delivering>,
     in_flight: Rc<InFlight>,
@@ -31,9 +31,9 @@ impl Settling {
         Self { delivering, in_flight }
     }
 
-    /// Settles one delivery. While the store fails, the message stays in flight, so that its lease is
-    /// extended and nobody is given what is done already. A lost lease changes nothing: the message is
-    /// delivered again by whoever holds it then.
+    /// Settles one delivery. While the store fails, the message stays in flight, so its lease is
+    /// extended and the finished work is not delivered again. After a lost lease nothing is written:
+    /// the new owner of the lease delivers the message again.
     pub(super) async fn settle(
         &self,
         message_id: MessageId,
@@ -51,7 +51,7 @@ impl Settling {
                     }
                     return;
                 }
-                // It fails for ever.
+                // It would fail for ever.
                 Err(error) if error.is_final || error.kind == ErrorKind::Closed => return,
                 Err(_) => sleep(pause).await,
             }
@@ -59,9 +59,9 @@ impl Settling {
         }
     }
 
-    /// Gives back what is still in flight, and settles what has ended.
+    /// Settles deliveries that have ended, and releases the others in flight.
     pub(super) async fn give_back(&self) {
-        // All at once: where a lock is held, they wait for it together.
+        // All at once: if the database is locked, they wait for the lock together.
         let release = |(message_id, Held { lease_token, ended }): (MessageId, Held)| {
             let error = "the process closed during the delivery".to_owned();
             let release = Outcome::Release { delay_ms: 0, error, reached: true };
@@ -69,12 +69,12 @@ impl Settling {
         };
         let ends: Vec<_> = self.in_flight.take().into_iter().map(release).collect();
         for end in ends {
-            // What fails now is freed with the other leases of this process when it has ended.
+            // If this fails, the lease is freed with this process's other leases after its end.
             drop(self.delivering.noted(Duty::Settle, end.await));
         }
     }
 
-    /// Whether the lease still held.
+    /// Settles with whether the lease still existed.
     fn write(
         &self,
         message_id: MessageId,

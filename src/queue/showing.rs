@@ -1,4 +1,4 @@
-//! Lets other processes see what is in the way of this one's deliveries.
+//! Shows other processes the faults that prevent this one's deliveries.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,13 +8,13 @@ use super::asking::every;
 use super::dispatcher::Delivering;
 use super::pulse::Duty;
 
-/// How often it is looked whether there is something new to show.
+/// The interval at which new faults are looked for.
 const SHOW_EVERY: Duration = Duration::from_secs(2);
 
-/// What others can see of the pulse, on the dispatcher's thread.
+/// The shown part of the pulse, on the dispatcher's thread.
 pub(super) struct Showing {
     delivering: Rc<Delivering>,
-    /// The changes of the pulse that others can see already.
+    /// The number of pulse changes that others can already see.
     shown_changes: Cell<Option<u64>>,
 }
 
@@ -23,19 +23,19 @@ impl Showing {
         Rc::new(Self { delivering, shown_changes: Cell::new(None) })
     }
 
-    /// Shows what is new, for ever.
+    /// Shows new changes, for ever.
     pub(super) async fn keep_shown(self: Rc<Self>) {
         every(SHOW_EVERY, &self.delivering, Duty::Dispatch, async || self.show()).await;
     }
 
-    /// Shows what is new.
+    /// Shows new changes.
     pub(super) fn show(&self) {
         let changes = self.delivering.pulse.changes();
         if self.shown_changes.get() == Some(changes) {
             return;
         }
         let report = self.delivering.pulse.report();
-        // It cannot be shown while there is no lock file, which the next claim makes.
+        // There is no lock file until the next claim makes one, so nothing can be shown.
         if self.delivering.store.show_worker(&report) {
             self.shown_changes.set(Some(changes));
         }

@@ -1,15 +1,15 @@
-//! Wake-ups that events have already written, on behalf of callers that still ask for them.
+//! Wake-ups that events have already written for callers that still ask for them.
 //!
 //! The SDK appends `hook_received` or `step_completed` and then enqueues a wake-up in a second call.
-//! Our event wrote that wake-up in its own transaction, so the second call is a duplicate: it is
-//! answered with the message that exists. Were it enqueued, a run that was replayed in between would
-//! be replayed once more for nothing.
+//! Our event wrote that wake-up in its own transaction, so the second call is a duplicate and gets the
+//! existing message. If it were enqueued, a run that was replayed in between would be replayed again
+//! without need.
 //!
-//! What that brings: a hook that is resumed by the SDK's own `resumeHook`, one resume at a time, costs 0.81 of
-//! the processor time (0.72 to 0.95) and 0.81 of the time that it costs without credits, because 0.85 as
-//! many replays run. With 32 and 128 runs in flight no gain can be measured, and none for `resumeHook` of
-//! this package, which makes one call. Measured by `node bench/iterating.mjs OTHER_CHECKOUT` beside
-//! a build whose `Engine::append_event` grants none; 5 rounds, 2 cores.
+//! The gain: resuming a hook with the SDK's own `resumeHook`, one resume at a time, takes 0.81 of the
+//! processor time (0.72 to 0.95) and 0.81 of the time that it takes without credits, because only 0.85
+//! as many replays run. With 32 and 128 runs in flight no gain can be measured, and none for this
+//! package's `resumeHook`, which makes one call. Measured by `node bench/iterating.mjs OTHER_CHECKOUT`
+//! against a build whose `Engine::append_event` grants none; 5 rounds, 2 cores.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -17,9 +17,9 @@ use std::sync::Mutex;
 use crate::domain::id::{MessageId, RunId};
 use crate::lock::lock;
 
-/// The SDK's second call follows the first at once; what has not come by then will not come.
+/// The time in which the SDK's second call must follow the first. It follows at once or not at all.
 const CREDIT_MS: i64 = 1000;
-/// Runs remembered at most. Forgetting one costs a replay, never a wake-up.
+/// The most runs that are remembered. Forgetting one costs a replay, and never loses a wake-up.
 const RUNS_MAX: usize = 4096;
 
 struct Credit {
@@ -34,12 +34,12 @@ impl Credit {
     }
 }
 
-/// What is still to be asked for, by run.
+/// The credits, by run.
 #[derive(Default)]
 pub struct WakeCredits(Mutex<HashMap<RunId, Credit>>);
 
 impl WakeCredits {
-    /// An event of the run has written this wake-up; its caller will ask for one.
+    /// Notes that an event of the run has written this wake-up, for which its caller will ask.
     pub fn grant(&self, run_id: RunId, message_id: MessageId, now_ms: i64) {
         let mut credits = lock(&self.0);
         if credits.len() >= RUNS_MAX {
@@ -53,12 +53,12 @@ impl WakeCredits {
         credits.insert(run_id, Credit { message_id, calls, granted_at_ms: now_ms });
     }
 
-    /// What is asked for from now on is for something newer than any wake-up so far.
+    /// Drops the run's credit: a later call asks for something newer than all its wake-ups so far.
     pub fn revoke(&self, run_id: &RunId) {
         lock(&self.0).remove(run_id);
     }
 
-    /// A caller asks for a wake-up of the run: the one that exists already, once per grant.
+    /// The existing wake-up for a caller that asks for one, once per grant.
     pub fn take(&self, run_id: &RunId, now_ms: i64) -> Option<MessageId> {
         let mut credits = lock(&self.0);
         let credit = credits.get_mut(run_id)?;

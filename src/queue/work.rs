@@ -1,8 +1,9 @@
-//! What the dispatcher does, on its thread: it claims due messages and hands them over, a bounded
-//! number at a time. The jobs beside that have their own files and their own timers: `leases`,
-//! `readiness` (of the app), `search` (for forgotten runs), `settling` and `showing` (of the pulse).
+//! The work on the dispatcher's thread: it claims due messages and hands them over, a bounded number at
+//! a time. The side jobs have their own files and timers: `leases`, `readiness` (of the app), `search`
+//! (for forgotten runs), `settling` and `showing` (of the pulse).
 //!
-//! It goes on after every fault, also after a panic of its own, and tells the [`Pulse`](super::pulse::Pulse) of each.
+//! The thread continues after every fault, even after its own panic, and reports each to the
+//! [`Pulse`](super::pulse::Pulse).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -29,12 +30,12 @@ use crate::entropy;
 use crate::error::WorldError;
 use crate::store::{ClaimRequest, Claimed, Completion};
 
-/// How often the queue is looked at when nothing happens: for leases that have run out, and for a
-/// clock that has jumped.
+/// The interval of looks at the queue without any event: for expired leases, and for a clock that has
+/// jumped.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Most messages in one claim.
 const CLAIM_MAX: usize = 64;
-/// How long closing waits for deliveries in flight before it releases them.
+/// The time for which closing waits for deliveries in flight before it releases them.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 const _: () = assert!(
@@ -42,17 +43,17 @@ const _: () = assert!(
     "leases outlive a drain, which extends none"
 );
 
-/// The dispatcher's own state.
+/// The state of the dispatcher.
 pub(super) struct Work {
     delivering: Rc<Delivering>,
     signals: Arc<Signals>,
     in_flight: Rc<InFlight>,
     leases: Rc<Leases>,
-    /// The app, where messages may go over HTTP.
+    /// The app, if messages may be delivered over HTTP.
     app: Option<Rc<Readiness>>,
     settling: Settling,
     showing: Rc<Showing>,
-    /// Whether this process has shown that it can claim.
+    /// Whether this process has claimed once, so it can claim.
     has_claimed: Cell<bool>,
 }
 
@@ -73,7 +74,7 @@ impl Work {
         })
     }
 
-    /// Until it is stopped, or turns out to be unable to claim anything ever.
+    /// Works until the dispatcher is stopped, or until it finds that it can never claim.
     pub(super) async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
         let jobs = [
             spawn_local(Rc::clone(&self.leases).keep()),
@@ -81,14 +82,14 @@ impl Work {
             spawn_local(Rc::clone(&self.showing).keep_shown()),
             spawn_local(search_for_forgotten_runs(Rc::clone(&self.delivering))),
         ];
-        // The jobs begin first: what a process that died was delivering can be had by the first claim.
+        // The side jobs begin first, so that the first claim gets the messages of a dead process.
         yield_now().await;
         while let Err(defect) = caught(self.tend(&mut stopped)).await {
             self.delivering.failed(Duty::Dispatch, &defect);
             if self.signals.first_claim.is(Err(defect)) {
                 break;
             }
-            // Begun again at once, it might do nothing else.
+            // A pause, because otherwise it might do nothing else than start again.
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
                 _ = stopped.changed() => {}
@@ -96,14 +97,14 @@ impl Work {
         }
         jobs.iter().for_each(|job| job.abort());
         if let Err(defect) = caught(self.drain()).await {
-            // What it holds is freed when the process has ended.
+            // Its leases are freed after the process has ended.
             self.delivering.failed(Duty::Dispatch, &defect);
         }
     }
 
     async fn tend(self: &Rc<Self>, stopped: &mut watch::Receiver<bool>) {
         while !*stopped.borrow() {
-            // Before the look, so that it sees what was committed before they asked.
+            // Taken before the look, so that the look sees everything committed before they asked.
             let waiting_for_idle = self.signals.idle.take();
             let claim = self.claim().await;
             if let Err(error) = &claim
@@ -117,7 +118,7 @@ impl Work {
             let pause = match claim {
                 Ok(Claim::MoreMayWait) => continue,
                 Ok(Claim::NextDueIn(delay)) => delay.min(LOOK_EVERY),
-                // A store that fails is looked at again at the next wake-up or look.
+                // If the store fails, the next wake-up or look tries again.
                 Ok(Claim::NothingDue) | Err(_) => LOOK_EVERY,
             };
             tokio::select! {
@@ -128,14 +129,14 @@ impl Work {
         }
     }
 
-    /// Tells those who wait for nothing to be left to do, unless they must wait on, or that it cannot
-    /// be known.
+    /// Settles the waiters for idleness, unless they must wait on. If the claim failed, settles them
+    /// with its error.
     fn tell_idle(&self, waiting: Vec<Completion<Option<i64>>>, claim: &Result<Claim, WorldError>) {
         if !self.in_flight.is_empty() || matches!(claim, Ok(Claim::MoreMayWait)) {
             return self.signals.idle.put_back(waiting);
         }
         let next_due_in_ms = match claim {
-            // In 292 million years is never.
+            // 292 million years from now counts as never.
             Ok(Claim::NextDueIn(delay)) => Ok(i64::try_from(delay.as_millis()).ok()),
             Ok(Claim::MoreMayWait | Claim::NothingDue) => Ok(None),
             Err(error) => Err(error.clone()),
@@ -143,8 +144,8 @@ impl Work {
         waiting.into_iter().for_each(|done| done.settle(next_due_in_ms.clone()));
     }
 
-    /// Claims as much as may be in flight, and starts delivering it. The first time, also when nothing
-    /// can be delivered yet: that shows whether this process can claim, and that it lives.
+    /// Claims as many messages as may be in flight, and starts their delivery. The first claim is made
+    /// even if nothing can be delivered yet: it shows that this process can claim and that it lives.
     async fn claim(self: &Rc<Self>) -> Result<Claim, WorldError> {
         let free = self.delivering.concurrency.saturating_sub(self.in_flight.len());
         let prefixes = self.prefixes();
@@ -202,7 +203,7 @@ impl Work {
         if let Err(defect) = caught(settle).await {
             self.delivering.failed(Duty::Settle, &defect);
         }
-        // In any case, so that no lease is kept of what nobody works on.
+        // Always, so that no lease is kept without a delivery.
         self.in_flight.settled(message_id, &lease_token);
         self.signals.wake.notify_one();
     }
@@ -212,7 +213,7 @@ impl Work {
         match (handler.filter(|_| self.delivering.direct), &self.app) {
             (Some(handler), _) => {
                 let handled = ask(|done| handler.hand_over(delivery, done)).await;
-                // It is the JavaScript environment that has ended.
+                // The JavaScript environment has ended.
                 handled.unwrap_or_else(|error| Handled::NotReached { error: error.message })
             }
             (None, Some(app)) => app.hand_over(delivery).await,
@@ -232,12 +233,12 @@ impl Work {
     }
 }
 
-/// What a claim leaves to wait for.
+/// What the next claim waits for.
 enum Claim {
-    /// It was full: claim again at once.
+    /// The claim was full: claim again at once.
     MoreMayWait,
-    /// Something becomes due.
+    /// The next message becomes due after this time.
     NextDueIn(Duration),
-    /// Nothing but a wake-up.
+    /// Only a wake-up.
     NothingDue,
 }

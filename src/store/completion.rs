@@ -1,34 +1,34 @@
-//! The end of an operation: settled exactly once, with a value or an error.
+//! The outcome of an operation: settled exactly once, with a value or an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 
 use crate::error::WorldError;
 
-/// Where the outcome of one operation goes. Dropping it settles with `Closed`, so nobody waits for
-/// ever on a thread that has ended.
+/// Receives the outcome of one operation. Dropping it settles with `Closed`, so nobody waits for ever
+/// for a thread that has ended.
 pub struct Completion<T>(Option<Settle<T>>);
 
 type Settle<T> = Box<dyn FnOnce(Result<T, WorldError>) + Send>;
 
 impl<T> Completion<T> {
-    /// Calls `settle` with the outcome, on the thread that has it.
+    /// Calls `settle` with the outcome, on the thread that produces it.
     pub fn new(settle: impl FnOnce(Result<T, WorldError>) + Send + 'static) -> Self {
         Self(Some(Box::new(settle)))
     }
 
-    /// A completion that nobody listens to.
+    /// A completion whose outcome is ignored.
     pub fn ignored() -> Self {
         Self(None)
     }
 
-    /// A completion and where its outcome can be waited for; for Rust callers.
+    /// A completion and the receiver of its outcome, for Rust callers.
     pub fn channel() -> (Self, mpsc::Receiver<Result<T, WorldError>>)
     where
         T: Send + 'static,
     {
         let (sender, receiver) = mpsc::channel();
-        // The receiver may have gone: then nobody wants the outcome.
+        // If the receiver is dropped, nobody wants the outcome.
         (Self::new(move |outcome| drop(sender.send(outcome))), receiver)
     }
 
@@ -40,9 +40,9 @@ impl<T> Completion<T> {
     }
 }
 
-/// The thread that tells serves others too: a caller that panics must not end it.
+/// Calls `settle`. The calling thread serves others too, so a panic of `settle` must not end it.
 fn tell<T>(settle: Settle<T>, outcome: Result<T, WorldError>) {
-    // The panic has been printed, and what the caller held has been dropped.
+    // The panic has been printed, and the values that `settle` held are dropped.
     let _ = catch_unwind(AssertUnwindSafe(|| settle(outcome)));
 }
 

@@ -1,24 +1,24 @@
-//! Commits that are made to fail, so that a user's test can see what its code does then.
+//! Commits that fail on purpose, so that a user's test can see how its code behaves.
 
 use std::sync::Mutex;
 
 use crate::error::WorldError;
 use crate::lock::lock;
 
-/// Which of the next commits fail, and how. Only commits that carry facts count: how often leases
-/// are written depends on timing.
+/// Selects the next commits that fail, and their errors. Only commits with facts count, because the
+/// number of lease writes depends on timing.
 #[derive(Debug, Default)]
 pub struct FaultPlan(Mutex<Vec<Planned>>);
 
 #[derive(Debug)]
 struct Planned {
-    /// Commits that still go well.
+    /// Commits that succeed before this fault.
     before: u32,
     error: WorldError,
 }
 
 impl FaultPlan {
-    /// Makes the `nth` commit from now on fail with this error; 1 is the next one.
+    /// Makes the `nth` commit from now fail with this error; 1 is the next one.
     pub fn fail_commit(&self, nth: u32, error: WorldError) {
         lock(&self.0).push(Planned { before: nth.saturating_sub(1), error });
     }
@@ -26,7 +26,7 @@ impl FaultPlan {
     /// Counts a commit.
     ///
     /// # Errors
-    /// The planned one.
+    /// The planned error.
     pub fn commit(&self) -> Result<(), WorldError> {
         let mut plan = lock(&self.0);
         let now = plan.iter().position(|planned| planned.before == 0);

@@ -1,4 +1,4 @@
-//! Who is told of commits.
+//! Listeners that a store notifies of commits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock, Weak};
@@ -6,9 +6,9 @@ use std::sync::{Arc, RwLock, Weak};
 use super::CommitNews;
 use crate::lock;
 
-/// Is told after each commit that matters to somebody who waits.
+/// A listener that is notified after each commit that may matter to a waiter.
 pub trait CommitListener: Send + Sync {
-    /// Hears what a commit made visible; must not block.
+    /// Receives the changes that a commit made visible. It must not block.
     fn hear(self: Arc<Self>, news: &CommitNews);
 }
 
@@ -18,26 +18,26 @@ impl<F: Fn(&CommitNews) + Send + Sync> CommitListener for F {
     }
 }
 
-/// The listeners of a store, each for as long as somebody else holds it.
+/// The listeners of a store. Each stays until its owner drops it.
 #[derive(Default)]
 pub struct Listeners(RwLock<Vec<Weak<dyn CommitListener>>>);
 
 impl Listeners {
-    /// Adds one; those that have gone make room.
+    /// Adds a listener and removes those that were dropped.
     pub fn add(&self, listener: Weak<dyn CommitListener>) {
         let mut all = lock::write(&self.0);
         all.retain(|listener| listener.strong_count() > 0);
         all.push(listener);
     }
 
-    /// Tells them all, unless there is nothing to tell.
+    /// Notifies all listeners, unless there is nothing to report.
     pub fn tell(&self, news: &CommitNews) {
         if *news == CommitNews::default() {
             return;
         }
         let all = lock::read(&self.0);
         for listener in all.iter().filter_map(Weak::upgrade) {
-            // The thread that tells serves others too, and would end silently. The panic has been
+            // The notifying thread serves others too, and would end silently. The panic has been
             // printed.
             let _ = catch_unwind(AssertUnwindSafe(|| listener.hear(news)));
         }

@@ -1,19 +1,19 @@
-//! The outcome of a point read: there already, or still to come.
+//! The outcome of a point read: available now or later.
 
 use super::Completion;
 use crate::error::WorldError;
 
-/// What a look-up by key answers. A store that has its rows at hand answers at once, at the cost of a
-/// function call; one behind a network answers later.
+/// The reply of a look-up by key. A store that has its rows at hand replies at once, at the cost of a
+/// function call. A store behind a network replies later.
 pub enum Read<T> {
     /// The outcome.
     Now(Result<T, WorldError>),
-    /// What begins the read, and settles with its outcome.
+    /// Starts the read, and settles with its outcome.
     Later(Box<dyn FnOnce(Completion<T>) + Send>),
 }
 
 impl<T: 'static> Read<T> {
-    /// The outcome that `change` makes of this one.
+    /// Applies `change` to the outcome.
     pub fn map<U: 'static>(
         self,
         change: impl FnOnce(Result<T, WorldError>) -> Result<U, WorldError> + Send + 'static,
@@ -26,7 +26,7 @@ impl<T: 'static> Read<T> {
         }
     }
 
-    /// Settles with the outcome, now or later.
+    /// Settles `done` with the outcome, now or later.
     pub fn settle(self, done: Completion<T>) {
         match self {
             Read::Now(outcome) => done.settle(outcome),

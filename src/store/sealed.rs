@@ -1,5 +1,6 @@
-//! A store whose values are sealed at rest: what the SDK leaves plain goes sealed into the store
-//! below, and comes out as it was. The store below decides nothing differently; it sees other text.
+//! A store whose values are sealed at rest. It seals the values that the SDK leaves plain, passes them
+//! to the inner store, and opens them in the replies. The inner store makes the same decisions on the
+//! sealed texts.
 
 mod at_rest;
 mod token_key;
@@ -30,13 +31,13 @@ use crate::error::{ErrorKind, WorldError};
 /// How tokens are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokensAtRest {
-    /// As they are.
+    /// As plain text.
     Plain,
-    /// As a keyed hash with the token encrypted behind it.
+    /// As a keyed hash, followed by the encrypted token.
     Sealed,
 }
 
-/// A store over another one.
+/// A store that seals the values of an inner store.
 pub struct SealedStore {
     inner: Arc<dyn Store>,
     upkeep: Arc<dyn Upkeep>,
@@ -46,7 +47,7 @@ pub struct SealedStore {
     clock: Arc<dyn Clock>,
 }
 
-/// Hears of the commits below, and tells of them with tokens as their callers know them.
+/// Receives the news of the inner store's commits and passes them on with opened tokens.
 struct OpenedNews {
     at_rest: Arc<AtRest>,
     listeners: Listeners,
@@ -62,11 +63,12 @@ impl CommitListener for OpenedNews {
 }
 
 impl SealedStore {
-    /// Seals over a store. Blocks: the ring is checked against what the database was sealed with.
+    /// Opens the sealing layer over a store. Blocks while it checks the ring against the keys that
+    /// sealed the database.
     ///
     /// # Errors
-    /// `EncryptionKeyMissing` when the database is sealed and the ring has none of its keys,
-    /// `EncryptionKeyWrong` when a key of the ring is another one than the database knows by its id;
+    /// `EncryptionKeyMissing` if the database is sealed and the ring has none of its keys;
+    /// `EncryptionKeyWrong` if a key of the ring differs from the database's key with the same id;
     /// storage faults.
     pub fn open<S: Store + Upkeep + KeptKeys>(
         inner: Arc<S>,
@@ -84,7 +86,7 @@ impl SealedStore {
         Ok(Self { inner, upkeep, at_rest, opened_news, entropy: Entropy::default(), clock })
     }
 
-    /// Opens what the store below answers before its caller sees it.
+    /// Opens the reply of the inner store before its caller gets it.
     fn opening<T: 'static>(
         &self,
         done: Completion<T>,
@@ -96,7 +98,7 @@ impl SealedStore {
         })
     }
 
-    /// The token as it is looked up below; an error names the caller's own again.
+    /// Looks a token up in its stored form. An error names the caller's own token again.
     fn by_token<T: 'static>(
         &self,
         token: &HookToken,
@@ -111,7 +113,7 @@ impl SealedStore {
         })
     }
 
-    /// Opens what a point read of the store below answers.
+    /// Opens the result of a point read of the inner store.
     fn opened<T: 'static>(
         &self,
         read: Read<T>,
@@ -122,8 +124,8 @@ impl SealedStore {
     }
 }
 
-/// Opens the deliveries of a claim. One that cannot be opened goes back into the queue, so that it
-/// does not hold the others up.
+/// Opens the deliveries of a claim. A delivery that cannot be opened goes back into the queue, so that
+/// it does not delay the others.
 fn open_claimed(at_rest: &AtRest, store: &dyn Store, claimed: Claimed) -> Claimed {
     let mut deliveries = Vec::with_capacity(claimed.deliveries.len());
     for delivery in claimed.deliveries {
@@ -132,7 +134,7 @@ fn open_claimed(at_rest: &AtRest, store: &dyn Store, claimed: Claimed) -> Claime
             Ok(delivery) => deliveries.push(delivery),
             Err(error) => {
                 let outcome = Outcome::unable(error.message);
-                // Should this fail, nobody extends the lease: it expires.
+                // If this fails, nobody extends the lease, so it expires.
                 store.settle_delivery(message_id, lease_token, outcome, Completion::ignored());
             }
         }
@@ -143,11 +145,11 @@ fn open_claimed(at_rest: &AtRest, store: &dyn Store, claimed: Claimed) -> Claime
 impl Store for SealedStore {
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
         let run_id = match (&request.run_id, &request.body) {
-            // What is sealed is bound to its run, so the run must have its name by now.
+            // Sealed values are bound to their run, so the run must have its id now.
             (None, EventBody::RunCreated(_)) => Some(self.entropy.run_id(self.clock.now_ms())),
             (named, _) => named.clone(),
         };
-        // Every other event of no run is refused by the rules.
+        // The rules refuse every other event without a run.
         let Some(run_id) = run_id else { return self.inner.append_event(request, done) };
         match self.at_rest.seal_event(&run_id, request) {
             Ok(sealed) => {
@@ -260,7 +262,7 @@ impl Store for SealedStore {
         let sealed = tokens.into_iter().map(|token| self.at_rest.seal_token(token)).collect();
         let open = |at_rest: &AtRest, hooks: Found<HookToken, HookView>| {
             let opened = |(stored, hook): (HookToken, Result<HookView, WorldError>)| {
-                // The token is the hook's own, which needs no key of its run.
+                // The token is the hook's own, and needs no key of its run.
                 let stored = hook.as_ref().map_or(&stored, |view| &view.hook.token);
                 let token = at_rest.open_token(stored);
                 (token, hook.and_then(|view| at_rest.open_hook(view)))
@@ -390,7 +392,7 @@ impl Store for SealedStore {
         self.inner.lease_owner()
     }
 
-    /// Says nothing of a run, so there is nothing to seal.
+    /// The report contains nothing of a run, so there is nothing to seal.
     fn show_worker(&self, report: &str) -> bool {
         self.inner.show_worker(report)
     }

@@ -1,5 +1,5 @@
-//! What the person who runs a World asks of its database: what a run waits for, whether the file is
-//! sound, a backup, the runs of another World. Nothing here is on the path of a workflow.
+//! Operations for the person who runs a World: the outlook of a run, the soundness of the file, a
+//! backup, the import of another World's runs. No workflow needs them.
 
 use std::path::PathBuf;
 
@@ -13,61 +13,61 @@ use crate::store::Completion;
 pub struct QueuedMessage {
     /// Its id.
     pub message_id: MessageId,
-    /// Which handler gets it.
+    /// The queue, which selects the handler.
     pub queue_name: String,
-    /// The step that it executes, or whatever else it was enqueued under.
+    /// The step that it executes, or another key with which it was enqueued.
     pub idempotency_key: Option<String>,
-    /// How often it was delivered.
+    /// The number of its deliveries.
     pub attempt: i64,
-    /// When it was enqueued.
+    /// The time at which it was enqueued.
     pub created_at_ms: i64,
-    /// The earliest time at which it is delivered.
+    /// The earliest time of its delivery.
     pub available_at_ms: i64,
-    /// Until when somebody holds it; `None` when nobody does.
+    /// The end of its lease; `None` if it is not leased.
     pub lease_expires_at_ms: Option<i64>,
-    /// What the last delivery came to, if it failed.
+    /// The error of the last delivery, if it failed.
     pub last_error: Option<String>,
-    /// When it was given up.
+    /// The time at which it became dead.
     pub dead_at_ms: Option<i64>,
 }
 
-/// What a run may still be woken by.
+/// The waits and messages that may still wake a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outlook {
-    /// Waits that are not over, the next first.
+    /// Pending waits, the next first.
     pub waits: Vec<Wait>,
-    /// Its messages, those of its steps too, the next first.
+    /// The messages of the run and of its steps, the next first.
     pub messages: Vec<QueuedMessage>,
 }
 
-/// How a database is.
+/// The state of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Examination {
-    /// The SQLite library of this process.
+    /// The version of this process's SQLite library.
     pub sqlite_version: String,
-    /// Migrations that the file has seen.
+    /// The number of migrations that have run on the file.
     pub schema_version: i64,
     /// `wal` for a file.
     pub journal_mode: String,
     /// Bytes of the database, without its log.
     pub bytes: i64,
-    /// Bytes of it that hold nothing.
+    /// Bytes of it that are free.
     pub free_bytes: i64,
-    /// What SQLite finds wrong with it; empty when it is sound.
+    /// The damages that were found; empty if it is sound.
     pub damages: Vec<String>,
 }
 
-/// A process that delivers, or could: one that has claimed and lives.
+/// A process that delivers or could deliver: it has claimed, and is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
     /// The name under which it holds leases.
     pub lease_owner: String,
-    /// What it has shown; see [`Store::show_worker`](crate::store::Store::show_worker). `None` when
-    /// that cannot be read.
+    /// Its last report; see [`Store::show_worker`](crate::store::Store::show_worker). `None` if it
+    /// cannot be read.
     pub report: Option<String>,
 }
 
-/// A backup that was made.
+/// A finished backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
     /// Bytes of the file.
@@ -78,21 +78,20 @@ pub struct Backup {
     pub events: i64,
 }
 
-/// The operations; each returns at once.
+/// The operations. Each returns at once.
 pub trait Upkeep: Send + Sync + 'static {
-    /// What a run may still be woken by; empty for a run that does not exist.
+    /// The waits and messages that may still wake a run. Empty for a run that does not exist.
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>);
-    /// Looks the database over. Reads all of it.
+    /// Examines the whole database.
     fn examine(&self, done: Completion<Examination>);
-    /// The workers of this database that live on this host; `Io` and `ReadOnly` when this user cannot
-    /// look.
+    /// The living workers of this database on this host; `Io` and `ReadOnly` if this user cannot look.
     fn workers(&self, done: Completion<Vec<Worker>>);
-    /// Copies the database, as it is now, into a new file that only its owner can read, while it is
-    /// being used. Settles when the copy has been checked and is on disk, with `Invalid` when there
-    /// is such a file already.
+    /// Copies the current database into a new file that only its owner can read, while the database is
+    /// in use. Settles after the copy has been checked and is on disk, or with `Invalid` if the file
+    /// already exists.
     fn back_up(&self, to: PathBuf, done: Completion<Backup>);
-    /// Adds the run of another World by its whole log, with a wake-up unless it has ended. Settles
-    /// with `Invalid` for a log that no World can have written, with `EntityConflict` when the run is
-    /// here already, or a live hook here has the token of one of its.
+    /// Adds the run of another World from its whole log, with a wake-up unless it has ended. Settles
+    /// with `Invalid` for a log that no World can have written, and with `EntityConflict` if the run
+    /// already exists here or a live hook here has one of its tokens.
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>);
 }

@@ -1,4 +1,4 @@
-//! What `start`, `wakeUp`, awaiting and keyed resumes ask of a store.
+//! The store's part in `start`, `wakeUp`, awaiting and keyed resumes.
 
 use hookline::domain::event::{EventBody, EventRequest, RunCreation};
 use hookline::domain::id::HookToken;
@@ -170,7 +170,7 @@ fn a_key_is_free_after_its_window_and_removed_in_small_numbers(world: &World) {
     world.at(WINDOW_MS);
     assert_eq!(resume(world, &key("old 199", "b")), Ok(false));
     assert_eq!(resume(world, &key("old 198", "a")), Ok(false));
-    // The window of a key counts from its own first resume.
+    // The window of a key begins with its own first resume.
     world.at(2 * WINDOW_MS - 1);
     assert_eq!(resume(world, &key("old 199", "b")), Ok(true));
 }

@@ -1,5 +1,5 @@
-//! The host's clock may be set while messages wait: none is lost by that, and none comes earlier than
-//! the clock was set forwards.
+//! The host's clock may be set while messages wait. No message is lost, and none is delivered early by
+//! more than the clock was set forwards.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ fn a_message_that_sleeps_for_months_is_due_to_the_second(world: &World) {
     world.claim_one();
 }
 
-/// What another store on the same file claims, by a clock of its own.
+/// Claims by another store on the same file, with its own clock.
 fn claimed_by(store: &dyn Store) -> Vec<Delivery> {
     let request = ClaimRequest {
         limit: 10,

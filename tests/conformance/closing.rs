@@ -1,4 +1,4 @@
-//! The end of a store: what was accepted is done, what comes later is told so, and nobody waits.
+//! The end of a store: accepted operations are done, later ones are refused, and nobody waits for ever.
 
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
@@ -35,7 +35,7 @@ fn a_closed_store_answers_closed(world: &World) {
     for (operation, outcome) in kinds.into_iter().enumerate() {
         let error = outcome.expect_err("the store is closed");
         assert_eq!(error.kind, ErrorKind::Closed, "operation {operation}");
-        // A passing fault: another process, or a new World, will do it.
+        // A temporary fault: another process, or a new World, can do it.
         assert_eq!(error.details["status"], 503);
     }
 }

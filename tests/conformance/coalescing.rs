@@ -1,5 +1,5 @@
-//! Wake-ups coalesce: a run has at most one that is due and one that sleeps, so n resumes do not cost
-//! n replays; and no wake-up that is still needed is lost by that.
+//! Wake-ups coalesce: a run has at most one due and one sleeping wake-up, so n resumes do not cost n
+//! replays. No wake-up is lost while it is needed.
 
 use hookline::domain::event::EventBody;
 use hookline::domain::message::NewMessage;
@@ -166,12 +166,12 @@ fn a_wake_up_rescheduled_for_now_stays_beside_the_sleeping_one(world: &World) {
 }
 
 fn failed_wake_ups_of_one_run_do_not_pile_up(world: &World) {
-    // The app is down: each resume wakes the run, each delivery fails.
+    // The app is down: each resume wakes the run, and each delivery fails.
     for _ in 0..10 {
         world.enqueue(wake_up(1));
         assert!(world.settle(&world.claim_one(), released(5000)));
     }
-    // It is back: one replay sees all of it.
+    // The app is back: one replay sees all payloads.
     world.at(5000);
     assert!(world.settle(&world.claim_one(), Outcome::Ack));
     world.claims_nothing();
@@ -183,7 +183,7 @@ fn a_released_wake_up_that_joins_another_keeps_the_higher_attempt(world: &World)
         assert!(world.settle(&world.claim_one(), released(0)));
     }
     assert!(world.settle(&world.claim_one(), released(5000)));
-    // Another fails once and joins the one that has failed four times.
+    // Another wake-up fails once and joins the one that has failed four times.
     world.enqueue(wake_up(1));
     assert!(world.settle(&world.claim_one(), released(3000)));
     assert_eq!(world.claimed(10).next_due_at_ms, Some(NOW_MS + 3000));
@@ -240,7 +240,7 @@ fn a_resume_during_a_delivery_is_delivered_next(world: &World) {
     let delivery = world.claim_one();
     let kept = world.does(1, hook_received("h", None)).wake_up.expect("it wakes the run");
     assert_ne!(kept, delivery.message_id);
-    // Even if the delivery saw the payload and wants to sleep: it must not be lost.
+    // The wake-up must not be lost, even if the delivery saw the payload and wants to sleep.
     assert!(world.settle(&delivery, Outcome::Reschedule { delay_ms: 60_000 }));
     assert_eq!(world.claim_one().message_id, kept);
 }
@@ -255,7 +255,7 @@ fn the_end_of_a_run_takes_its_wake_ups_along_and_nothing_else(world: &World) {
     world.enqueue(step_message("a step"));
     world.enqueue(wake_up(2));
     world.does(1, EventBody::RunCompleted);
-    // The delivery that ended the run still holds its lease.
+    // The delivery that ended the run still has its lease.
     assert!(world.holds(&in_flight));
     assert!(world.settle(&in_flight, Outcome::Ack));
     let deliveries = world.claim(10);
@@ -273,7 +273,7 @@ fn a_start_message_carries_its_input_until_its_run_is_there(world: &World) {
     world.enqueue(start_message(1));
     let started = world.claim_one();
     assert_eq!(bodies(std::slice::from_ref(&started)), [body_of(start_message(1))]);
-    // As `run_started` makes it, while the message is delivered.
+    // `run_started` makes the run while the message is delivered.
     world.start_runs(1);
     assert!(world.settle(&started, Outcome::Reschedule { delay_ms: 0 }));
     assert_eq!(bodies(&[world.claim_one()]), [body_of(wake_up(1))]);
@@ -300,7 +300,7 @@ fn a_start_message_that_sleeps_goes_with_its_run(world: &World) {
         world.does(run, EventBody::RunStarted(None));
         world.does(run, hook_created("h", &format!("token {run}")));
         assert!(world.settle(&delivery, Outcome::Reschedule { delay_ms: 60_000 }));
-        // What is woken meanwhile sleeps in the same message.
+        // Wake-ups that arrive meanwhile sleep in the same message.
         world.does(run, hook_received("h", None));
         assert!(world.settle(&world.claim_one(), Outcome::Reschedule { delay_ms: 50_000 }));
         assert_eq!(depth(world).sleeping, 1);

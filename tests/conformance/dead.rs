@@ -1,4 +1,4 @@
-//! Messages that were given up stay visible and can be put back; the depth of the queue is told.
+//! Dead messages stay visible and can be put back; the depth of the queue is reported.
 
 use hookline::domain::event::EventBody;
 use hookline::domain::message::NewMessage;
@@ -18,7 +18,7 @@ run_by_every_store!(
     the_depth_of_the_queue_is_counted,
 );
 
-/// Gives up everything that is due.
+/// Makes all due messages dead.
 fn give_up(world: &World) {
     for delivery in world.claim(10) {
         assert!(world.settle(&delivery, Outcome::Dead { error: "broken".into() }));

@@ -1,5 +1,5 @@
-//! Leases: who claimed a message may end its delivery, once, as long as nobody else has claimed it
-//! since; and what each end leaves behind.
+//! Leases: the owner of a lease may end its delivery once, unless another worker has claimed the
+//! message since. Also: what each outcome leaves behind.
 
 use hookline::domain::id::LeaseToken;
 use hookline::domain::message::Delivery;
@@ -93,7 +93,7 @@ fn an_extended_lease_does_not_expire_at_its_old_time(world: &World) {
     assert_eq!(bodies(&world.claim(10)), ["a"]);
 }
 
-/// A message whose first lease was lost: the delivery that lost it, and the one that has it.
+/// A message whose first lease was lost: the delivery that lost it, and the one that has the lease.
 fn lost_lease(world: &World) -> (Delivery, Delivery) {
     world.at(0);
     world.enqueue(step_message("a"));

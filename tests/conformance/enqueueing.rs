@@ -1,4 +1,4 @@
-//! Into the queue and out of it in order: idempotency keys, due times, claims.
+//! Enqueueing and claiming in order: idempotency keys, due times, claims.
 
 use hookline::domain::message::NewMessage;
 use hookline::store::Outcome;
@@ -52,7 +52,7 @@ fn messages_are_claimed_in_the_order_in_which_they_fell_due(world: &World) {
     assert_eq!(bodies(&world.claim(10)), ["first", "second", "third"]);
 }
 
-/// A message of a queue of its own.
+/// A message of its own queue.
 fn of_queue(queue: &str, content: &str) -> NewMessage {
     NewMessage { queue_name: format!("{STEP_PREFIX}{queue}"), ..step_message(content) }
 }
@@ -190,7 +190,7 @@ fn a_second_message_with_the_key_is_the_first_one_while_that_is_delivered(world:
     let delivery = world.claim_one();
     assert_eq!(world.enqueue(keyed("step_1", "second")), first);
     world.claims_nothing();
-    // Also when the delivery fails and the message waits for its next attempt.
+    // The key also holds while the message waits for its next attempt after a failure.
     let error = "no".to_owned();
     assert!(world.settle(&delivery, Outcome::Release { delay_ms: 10, error, reached: true }));
     assert_eq!(world.enqueue(keyed("step_1", "third")), first);

@@ -1,4 +1,4 @@
-//! What each event leaves behind: its entry in the log, its entity, its answer.
+//! The effects of each event: its entry in the log, its entity, its reply.
 
 use hookline::domain::event::{EventBody, EventRequest, EventType};
 use hookline::domain::page::LIMIT_MAX;

@@ -1,5 +1,5 @@
-//! A delivery that has lost its lease writes nothing more to the log of its run, and enqueues no
-//! message that only a delivery enqueues.
+//! A delivery that has lost its lease writes no more events to its run's log, and enqueues no more
+//! messages that only a delivery may enqueue.
 
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::fence::Fence;
@@ -40,7 +40,7 @@ fn replayed(world: &World) -> Delivery {
     world.claim_one()
 }
 
-/// The delivery that has lost its lease, and the one that has it.
+/// The delivery that has lost its lease, and the one that has the lease.
 fn taken(world: &World) -> (Delivery, Delivery) {
     let stale = replayed(world);
     world.at(LEASE_MS);

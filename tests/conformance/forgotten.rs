@@ -1,4 +1,4 @@
-//! Runs that have something to do and no message are woken; all others are left alone.
+//! Runs with work to do and without a message are woken. All others are left alone.
 
 use hookline::domain::event::EventBody;
 use hookline::store::{ActivePlace, Outcome, Woken};
@@ -71,7 +71,7 @@ fn a_run_that_waits_is_left_alone(world: &World) {
     world.does(1, hook_received("h", None));
     world.does(1, step_started("s"));
     world.does(1, step_completed("s"));
-    // One replay sees both, and goes on to wait for another hook and for the other step.
+    // One replay sees both, and continues to wait for another hook and the other step.
     let delivery = world.claim_one();
     world.does(1, hook_created("h2", "token 2"));
     assert!(world.settle(&delivery, Outcome::Ack));

@@ -1,4 +1,4 @@
-//! Hooks: a token names at most one live hook, is freed with it, and finds it in one look.
+//! Hooks: a token names at most one live hook, is freed with it, and is found with one look-up.
 
 use hookline::domain::event::{EventBody, EventRequest, EventType};
 use hookline::domain::id::{HookToken, TOKEN_LENGTH_MAX};
@@ -40,7 +40,7 @@ fn a_created_hook_is_answered_with_its_metadata(world: &World) {
     assert_eq!(view.metadata, payload("hook_created"));
     let read = settled(|done| world.store.hook(id("h"), true, done)).expect("it exists");
     assert_eq!(read, view);
-    // A hook without metadata has none.
+    // This hook has no metadata.
     let request = EventRequest { payload: None, ..request(1, hook_created("h2", "other")) };
     let view = world.tries(request).expect("it is created").hook.expect("it is answered");
     assert_eq!(view.metadata, None);
@@ -191,7 +191,7 @@ fn a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal(world: &
         for _ in 0..3 {
             scope.spawn(move || {
                 for name in names {
-                    // Refused or not, as it comes.
+                    // It may be refused or not.
                     let _ = world.tries(request(1, hook_received(name, Some(name))));
                 }
             });
@@ -218,7 +218,7 @@ fn a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal(world: &
 
 fn tokens_may_hold_any_text(world: &World) {
     world.start_runs(1);
-    // Two that differ in their last character only.
+    // Two tokens that differ only in their last character.
     let longest = ["x", "y"].map(|last| "ü".repeat(TOKEN_LENGTH_MAX - 1) + last);
     let tokens = [
         "'; DROP TABLE hooks --",

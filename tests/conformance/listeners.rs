@@ -1,4 +1,4 @@
-//! What a commit tells those who wait: after it, and only what has become visible.
+//! The news of a commit: listeners get it after the commit, with only what has become visible.
 
 use std::sync::mpsc::Receiver;
 
@@ -61,7 +61,7 @@ fn an_enqueued_message_and_an_ended_delivery_tell_the_queue(world: &World) {
     world.enqueue(wake_up(1));
     assert_eq!(heard(&news), of_queue());
     let delivery = world.claim_one();
-    // Its run's next replay may go now.
+    // The run's next replay may be delivered now.
     world.settle(&delivery, Outcome::Ack);
     assert_eq!(heard(&news), of_queue());
 }

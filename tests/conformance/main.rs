@@ -4,7 +4,7 @@
 //! of store. A rule that is not listed is dead code, so none is forgotten. Another store plugs in with
 //! a function that makes a [`World`], and a line in each of the macros.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 #[path = "../kit/mod.rs"]
@@ -12,7 +12,7 @@ mod kit;
 
 use kit::World;
 
-/// Tests of every store out of rules.
+/// Makes tests of every store from rules.
 macro_rules! run_by_every_store {
     ($($rule:ident),+ $(,)?) => {
         mod on_a_sqlite_file {

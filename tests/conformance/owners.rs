@@ -72,7 +72,7 @@ fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits(world:
         neighbour.close();
         assert_eq!(free_dead_leases(&*world.store), 1);
         if attempt <= 2 {
-            // The next claim, at the same time, has it.
+            // The next claim gets it without a delay.
             continue;
         }
         let claimed = world.claimed(10);
@@ -126,7 +126,7 @@ fn two_stores_share_the_work_without_sharing_a_message() {
     let world = World::on_file();
     let neighbour = neighbour(&world);
     let stores: [&dyn Store; 2] = [&*world.store, &*neighbour];
-    // Both name messages in the same standing millisecond.
+    // Both stores name messages in the same millisecond, because the clock stands still.
     let mut ids: Vec<_> = std::thread::scope(|scope| {
         let enqueue = |store: &'static str, target: &'_ dyn Store| -> Vec<_> {
             let message = |number| step_message(&format!("{store} {number}"));
@@ -171,11 +171,11 @@ fn stores_that_write_at_once_wait_for_each_other_and_lose_nothing() {
     assert_eq!(world.log(1).len(), 3 + 3 * EACH);
 }
 
-/// What a watching store says, of each commit that it tells of, about commits elsewhere.
+/// For each commit that a watching store reports: whether another process made it.
 fn elsewhere_news(store: &dyn Store) -> Receiver<bool> {
     let receiver = news_of(store, |news| news.elsewhere);
     store.watch_elsewhere(true);
-    // What was committed before it watched counts as news.
+    // Commits from before the watch count as news.
     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(true));
     receiver
 }

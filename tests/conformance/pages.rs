@@ -1,4 +1,4 @@
-//! Lists: order, filters, limits, and cursors that stay true while the list grows and shrinks.
+//! Lists: order, filters, limits, and cursors that stay valid while the list grows and shrinks.
 
 use hookline::domain::event::EventBody;
 use hookline::domain::id::CorrelationId;
@@ -28,7 +28,7 @@ run_by_every_store!(
     payloads_are_left_out_of_lists_that_do_not_want_them,
 );
 
-/// Reads a list to its end, page by page, and checks what each page says of itself.
+/// Reads a list to its end, page by page, and checks the cursor and `has_more` of each page.
 fn read_all<T>(
     limit: usize,
     order: SortOrder,
@@ -110,7 +110,7 @@ fn run_ids(
 fn pages_of_events_join_into_the_log_in_both_orders(world: &World) {
     world.start_runs(2);
     for number in 0..5 {
-        // Some share their milliseconds.
+        // Some share a millisecond.
         world.at(number / 2);
         world.does(1, step_created(&format!("s{number}")));
         world.does(2, step_created(&format!("s{number}")));
@@ -123,7 +123,7 @@ fn pages_of_events_join_into_the_log_in_both_orders(world: &World) {
 
 fn pages_of_steps_join_into_the_list_in_both_orders(world: &World) {
     world.start_runs(1);
-    // Neither by name nor by time: by creation.
+    // The order is neither by name nor by time, but by creation.
     let names = ["c", "a", "e", "b", "d"];
     for name in names {
         world.does(1, step_created(name));
@@ -145,7 +145,7 @@ fn pages_of_hooks_join_into_the_list_in_both_orders(world: &World) {
 }
 
 fn pages_of_runs_join_into_the_list_in_both_orders(world: &World) {
-    // Ids sort by the time at which they were made, not by the order of arrival.
+    // Ids sort by the time in them, not by the order of arrival.
     for run in [3, 1, 5, 2, 4] {
         world.does(run, EventBody::RunCreated(creation()));
     }
@@ -164,7 +164,7 @@ fn the_last_page_keeps_a_cursor_that_finds_what_comes_later(world: &World) {
     let hooks = hook_ids(world, None, first()).expect("the page is read");
     let runs = run_ids(world, None, None, first()).expect("the page is read");
     assert!(!events.has_more && !steps.has_more && !hooks.has_more && !runs.has_more);
-    // Nothing yet: an empty page, and the same cursor stays good.
+    // An empty page with nothing new keeps the cursor valid.
     let nothing = event_ids(world, Some(1), None, behind(events.cursor.clone()));
     assert_eq!(nothing, Ok(Page { items: Vec::new(), cursor: None, has_more: false }));
     world.does(1, step_created("b"));
@@ -186,7 +186,7 @@ fn a_cursor_survives_the_entities_it_was_made_of(world: &World) {
     world.does(2, hook_created("h2", "two"));
     let page = hook_ids(world, None, PageRequest::first(100)).expect("the page is read");
     assert_eq!(page.items, ["h1", "h2"]);
-    // The last hook goes with its run; the next one must still come behind the cursor.
+    // The last hook is deleted with its run. The next one must still come after the cursor.
     world.does(2, EventBody::RunCompleted);
     world.does(3, hook_created("h3", "three"));
     let request = PageRequest { after: page.cursor, ..PageRequest::first(100) };
@@ -222,7 +222,7 @@ fn a_page_holds_up_to_a_thousand_items(world: &World) {
         let body = step_created(&format!("s{number:04}"));
         world.store.append_event(request(1, body), hookline::store::Completion::ignored());
     }
-    // Behind them all in the writer's order.
+    // Comes after them all in the writer's order.
     world.does(1, hook_created("h", "token"));
     let page = step_ids(world, 1, PageRequest::first(LIMIT_MAX)).expect("the page is read");
     assert_eq!((page.items.len(), page.has_more), (LIMIT_MAX, true));
@@ -317,7 +317,7 @@ fn events_of_a_correlation_id_are_listed_with_and_without_their_run(world: &Worl
 
 #[test]
 fn events_of_an_entity_are_found_however_far_they_lie_apart() {
-    // More than one page looks through.
+    // More than one page scans.
     const BETWEEN: usize = 10_100;
     let world = &World::in_memory();
     world.start_runs(1);
@@ -327,7 +327,7 @@ fn events_of_an_entity_are_found_however_far_they_lie_apart() {
         let received = request(1, hook_received("h", None));
         world.store.append_event(received, hookline::store::Completion::ignored());
     }
-    // Behind them all in the writer's order.
+    // Comes after them all in the writer's order.
     world.does(1, step_started("s"));
     let expected: Vec<String> = world
         .log(1)

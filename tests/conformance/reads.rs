@@ -1,4 +1,4 @@
-//! Reads of one entity: by its id, with and without payloads, and what a missing one answers.
+//! Reads of one entity: by its id, with and without payloads, and the reply if it does not exist.
 
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::{CorrelationId, event_id};
@@ -111,7 +111,7 @@ fn an_event_id_that_the_log_did_not_make_is_not_found(world: &World) {
         "evnt_".into(),
         "evnt_01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
         event_id(3, 3, NOW_MS),
-        // The right position with another time is another event.
+        // The right position with another time names another event.
         event_id(3, 1, NOW_MS + 1),
         event_id(6, 1, NOW_MS),
         of_another_run,
@@ -160,7 +160,7 @@ fn an_entity_without_payloads_keeps_everything_else(world: &World) {
 fn a_payload_of_any_length_keeps_every_byte(world: &World) {
     world.start_runs(1);
     world.does(1, hook_created("h", "token"));
-    // On both sides of each length at which a store may change its way.
+    // On both sides of each length at which a store may store values differently.
     let lengths = [0, 1, 767, 768, 769, 1500, 4096, 70_000, 256 << 10, (256 << 10) + 1, 3 << 20];
     let payloads =
         lengths.map(|length| Payload::Bytes((0..length).map(|byte| (byte % 251) as u8).collect()));

@@ -1,5 +1,6 @@
-//! A refusal is an answer of the rules: it has the kind that the SDK's runtime knows, and nothing is
-//! written. The rules themselves are tested below `domain/transition`; here, that a store keeps them.
+//! A refusal is a reply of the rules. It has the kind that the SDK's runtime knows, and nothing is
+//! written. The rules are tested beside `domain/transition`; these tests check that a store applies
+//! them.
 
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::TOKEN_LENGTH_MAX;
@@ -74,7 +75,7 @@ fn an_ended_run_refuses_what_the_contract_says(world: &World) {
             let shown = format!("{body:?}");
             assert_eq!(world.refuses(run, body).kind, kind, "{shown}");
         }
-        // What was running may still report.
+        // A step that was running may still report its result.
         world.does(run, step_completed("running"));
     }
     assert_eq!(world.refuses(1, EventBody::RunCancelled).kind, ErrorKind::EntityConflict);

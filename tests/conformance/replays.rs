@@ -1,4 +1,4 @@
-//! A replay waits for no list, however long the list takes.
+//! A replay never waits for a list, however long the list takes.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::kit::{World, settled};
 
 run_by_every_store!(a_replay_is_answered_while_lists_keep_every_thread_of_theirs,);
 
-/// More than there are threads.
+/// More lists than there are threads.
 const LISTS: usize = 32;
 
 fn a_replay_is_answered_while_lists_keep_every_thread_of_theirs(world: &World) {
@@ -52,7 +52,7 @@ fn a_replay_is_answered_while_lists_keep_every_thread_of_theirs(world: &World) {
     drop(closed);
 }
 
-/// Keeps the thread that has the answer, until the gate opens.
+/// Blocks the thread that settles it until the gate opens.
 fn kept_by<T: Send + 'static>(gate: &Arc<Mutex<()>>) -> Completion<T> {
     let gate = Arc::clone(gate);
     Completion::new(move |_| drop(gate.lock()))

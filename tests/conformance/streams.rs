@@ -1,4 +1,5 @@
-//! Streams: chunks in the order the store accepted them, an end that stays, no run needed.
+//! Streams: chunks in the order in which the store accepted them, an end that stays, and no need of a
+//! run.
 
 use hookline::domain::page::LIMIT_MAX;
 use hookline::store::StreamSlice;
@@ -31,7 +32,7 @@ fn texts(slice: &StreamSlice) -> Vec<&str> {
 
 fn chunks_come_in_the_order_of_their_writing(world: &World) {
     world.write("s", &["a", "b"]);
-    // Time is not what orders them.
+    // The order does not depend on the time.
     world.at(-1000);
     world.write("s", &["c"]);
     world.write("other", &["x"]);
@@ -58,7 +59,7 @@ fn a_negative_index_counts_from_the_end_and_stops_at_the_start(world: &World) {
     let slice = world.slice("s", i64::MIN + 3, 1);
     assert_eq!((texts(&slice), slice.from), (vec!["a"], 0));
     world.close_stream("s");
-    // The end is no chunk.
+    // The end of the stream is not a chunk.
     let slice = world.slice("s", -1, 100);
     assert_eq!((texts(&slice), slice.from, slice.closed), (vec!["c"], 2, true));
 }
@@ -114,7 +115,7 @@ fn a_write_of_no_chunks_opens_the_stream(world: &World) {
 }
 
 fn streams_do_not_need_a_run(world: &World) {
-    // A health check answers in a stream of a run that never was.
+    // A health check answers in a stream under a run id that never existed.
     assert_eq!(
         settled(|done| world.store.run_by_id(&run_id(1)).settle(done))
             .expect_err("it never was")

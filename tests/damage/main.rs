@@ -1,10 +1,10 @@
-//! A file that the disk has damaged: what is read from it is what was written, or an error that says
-//! that the file is damaged.
+//! A file that the disk has damaged: each read returns what was written, or an error that reports the
+//! damage.
 //!
-//! `HOOKLINE_DAMAGED_COPIES=2000 cargo test --test damage -- --nocapture` damages so many and prints
-//! how they fared.
+//! `HOOKLINE_DAMAGED_COPIES=2000 cargo test --test damage -- --nocapture` damages that many copies and
+//! prints the verdicts.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 #[path = "../kit/mod.rs"]
@@ -20,11 +20,11 @@ use hookline::error::ErrorKind;
 
 use self::questions::{Answers, ask};
 
-/// How many copies are damaged unless the environment says otherwise.
+/// The number of damaged copies, unless the environment gives another.
 const COPIES: usize = 200;
 /// Threads that damage copies.
 const WORKERS: usize = 2;
-/// Bytes that are damaged in one copy, at most.
+/// The most bytes that are damaged in one copy.
 const BYTES_MAX: u64 = 4;
 
 /// A sequence of numbers that is the same at every run (SplitMix64).
@@ -40,14 +40,14 @@ impl Chance {
     }
 }
 
-/// What one damage came to.
+/// The verdict on one damage.
 #[derive(Debug, Default)]
 struct Verdict {
-    /// Answers that were neither the right one nor an error of the file.
+    /// Answers that were neither right nor an error about the file.
     wrong: Vec<String>,
-    /// Answers that lack rows which were there.
+    /// Answers with missing rows.
     short: Vec<String>,
-    /// Whether something was refused.
+    /// Whether any read was refused.
     refused: bool,
     /// Whether `doctor` says that the file is damaged.
     found: bool,
@@ -93,7 +93,7 @@ fn a_damaged_file_gives_the_right_answer_or_says_that_it_is_damaged() {
     assert!(silent.is_empty(), "doctor does not find: {silent:#?}");
 }
 
-/// What is changed in a table behind its checksum, and what is asked then.
+/// Changes of a table that bypass its checksum, and the questions to ask then.
 fn changes() -> Vec<(&'static str, &'static str, String)> {
     let of = |what: &str| format!("{what} of run 4, data true");
     vec![
@@ -211,7 +211,8 @@ fn a_damaged_message_does_not_hold_the_others_up() {
     );
 }
 
-/// The story leaves no question without rows: one that has none would compare nothing.
+/// Checks that every question has rows in the undamaged file. A question without rows would compare
+/// nothing.
 fn assert_all_answered(right: &Answers) {
     for (question, answer) in right {
         let rows = answer.as_ref().unwrap_or_else(|error| panic!("{question}: {error}"));
@@ -238,7 +239,7 @@ fn judge(right: &Answers, given: &Answers) -> Verdict {
     verdict
 }
 
-/// A row that never was, or that is given twice or out of its order.
+/// A row that never existed, is given twice, or is out of order.
 fn first_strange<'a>(given: &'a [String], right: &[String]) -> Option<&'a String> {
     let mut rest = right.iter();
     given.iter().find(|row| !rest.any(|right| right == *row))
@@ -285,7 +286,7 @@ fn remove(database: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = database.as_os_str().to_owned();
         name.push(suffix);
-        // Some are not there.
+        // Some files do not exist.
         let _ = fs::remove_file(name);
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that can be read from a database, asked through the store's own interface.
+//! Reads everything that a database holds, through the store's own interface.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,15 +17,15 @@ use crate::kit::rows::NOW_MS;
 use crate::kit::{LEASE_MS, STEP_PREFIX, WORKFLOW_PREFIX, open_file, options, settled};
 use crate::story::{RUNS, named, resume_key, runs, stream, token};
 
-/// The rows of an answer, in its order, each as its debug text; or why there is none.
+/// The rows of an answer in order, each as its debug text, or the error.
 pub type Answer = Result<Vec<String>, WorldError>;
-/// By question.
+/// The answers by question.
 pub type Answers = BTreeMap<String, Answer>;
 
-/// When a second delivery could be due.
+/// A time at which a second delivery could be due.
 const LATER_MS: i64 = NOW_MS + 1_000_000;
 
-/// Reads all of a database as a reader, then claims as a writer does.
+/// Reads all of a database as a reader, then claims as a writer.
 pub fn ask(path: &Path) -> Answers {
     let mut answers = Answers::new();
     let clock = Arc::new(ManualClock::at(LATER_MS));
@@ -169,7 +169,7 @@ fn ask_run(
             let outlook = settled(|done| store.outlook(id.clone(), done))?;
             let messages = outlook.messages.into_iter().map(lasting_of_queued);
             let mut messages: Vec<String> = messages.map(|message| debug(&message)).collect();
-            // They come in the order in which they are due.
+            // They are in the order in which they become due.
             messages.sort();
             Ok(outlook.waits.iter().map(debug).chain(messages).collect())
         }),
@@ -179,7 +179,7 @@ fn ask_run(
         Box::new(move |store| {
             let slice = settled(|done| store.stream_slice(stream(run), 0, 100, done))?;
             let end = format!("{} chunks, closed {}", slice.count, slice.closed);
-            // A stream that is not found has no chunks and no end.
+            // A missing stream has no chunks and no end.
             let is_found = slice.count > 0;
             Ok(slice.chunks.iter().map(debug).chain(is_found.then_some(end)).collect())
         }),
@@ -202,7 +202,8 @@ fn claim(store: &SqliteStore) -> Result<Vec<String>, WorldError> {
     Ok(claimed.deliveries.iter().map(lasting_of_delivery).collect())
 }
 
-/// Without what the queue changes while a message waits, which carries no checksum.
+/// The delivery without the columns that the queue changes while the message waits: no checksum covers
+/// them.
 fn lasting_of_delivery(delivery: &Delivery) -> String {
     let Delivery { message_id, queue_name, body, headers, .. } = delivery;
     format!("{message_id} {queue_name} {body:?} {headers:?}")
@@ -235,7 +236,7 @@ fn row<T: Debug>(answer: Result<T, WorldError>) -> Result<Vec<String>, WorldErro
     Ok(vec![debug(&answer?)])
 }
 
-/// With its token, which debug texts hide.
+/// The hook with its token, which debug texts hide.
 fn hook_row(view: &HookView) -> String {
     format!("{} {view:?}", view.hook.token.expose())
 }

@@ -32,7 +32,7 @@ pub fn token(run: u64) -> HookToken {
     HookToken::new(format!("token:{run}"))
 }
 
-/// The key of the one resume that had one.
+/// The key of the only keyed resume.
 pub fn resume_key() -> ResumeKey {
     ResumeKey {
         token: token(RUNS),
@@ -42,7 +42,7 @@ pub fn resume_key() -> ResumeKey {
     }
 }
 
-/// Writes the story into a file that is closed then, its log written back.
+/// Writes the story into a file, checkpoints its log and closes it.
 pub fn write(path: &Path) {
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let store = open_file(path, &clock).expect("the file opens");
@@ -63,7 +63,7 @@ pub fn write(path: &Path) {
     store.close();
 }
 
-/// A run with a step that succeeded, one that is to be tried again, a hook, a wait, a stream.
+/// A run with a completed step, a step that will be retried, a hook, a wait and a stream.
 fn one_run(store: &SqliteStore, run: u64) {
     append(store, run, EventBody::RunCreated(creation()));
     append(store, run, EventBody::RunStarted(None));
@@ -84,7 +84,7 @@ fn one_run(store: &SqliteStore, run: u64) {
     append(store, run, EventBody::WaitCompleted { wait: named("over", run) });
     let mut chunks: Vec<_> =
         (0..6).map(|chunk| format!("chunk {chunk} of run {run}").into_bytes()).collect();
-    // Some are stored apart from their row.
+    // Some values are stored apart from their row.
     if run.is_multiple_of(4) {
         chunks.push(vec![run as u8; 2000]);
     }
@@ -98,7 +98,7 @@ fn one_run(store: &SqliteStore, run: u64) {
     settled(|done| store.enqueue(message, 0, done)).expect("it is enqueued");
 }
 
-/// Three messages of steps are given up; the others stay due.
+/// Makes three messages of steps dead; the others stay due.
 fn give_up_some(store: &SqliteStore) {
     let request = ClaimRequest {
         limit: 3,

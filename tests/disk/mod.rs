@@ -1,5 +1,5 @@
-//! A disk whose syncs can fail and are listed, below a process of the running test program.
-#![allow(dead_code)] // each of the users needs a part
+//! A disk whose syncs are listed and can fail, below a process of the running test program.
+#![allow(dead_code)] // each user needs only a part
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ pub struct Disk {
     folder: TempDir,
 }
 
-/// Syncs that go well first, while the database is made.
+/// The first syncs, which succeed while the database is made.
 const SPARES: &str = "40";
 
 impl Disk {
-    /// A disk on which so many of a thousand syncs fail; the seed chooses which.
+    /// A disk on which this many of a thousand syncs fail. The seed selects them.
     pub fn failing(seed: u64, fails: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for name in ["files", "image"] {
@@ -28,13 +28,13 @@ impl Disk {
         Self { seed, fails, folder }
     }
 
-    /// What a power cut leaves.
+    /// The contents after a power cut.
     pub fn image(&self) -> PathBuf {
         self.folder.path().join("image")
     }
 
-    /// Runs an ignored test of this program above the disk; `variable` gets the disk's folder. Returns
-    /// what it printed.
+    /// Runs an ignored test of this program on the disk. The environment variable `variable` holds the
+    /// disk's folder. Returns the output of the test.
     pub fn run(&self, test: &str, variable: &str, further: &[(&str, String)]) -> String {
         let files = self.folder.path().join("files");
         let output = Command::new(std::env::current_exe().expect("this program"))
@@ -53,7 +53,7 @@ impl Disk {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// A file that is on no failing disk.
+    /// A file that is not on the failing disk.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

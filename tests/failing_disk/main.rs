@@ -1,9 +1,9 @@
-//! A disk that fails to sync, and loses what it was to write: what was acknowledged is there after a
-//! power cut, and what was rejected is not.
+//! A disk that fails to sync and loses writes: after a power cut, acknowledged writes are there and
+//! rejected writes are not.
 //!
-//! The disk is a library below libc (`tests/disk/disk.c`), which is preloaded into a process of this
-//! program that works as an app. That process ends without closing anything; what the disk has then is
-//! opened here.
+//! The disk is a library in front of libc (`tests/disk/disk.c`). It is preloaded into a process of this
+//! program that plays the app. That process ends without closing anything, and this one opens the
+//! remaining contents of the disk.
 #![cfg(target_os = "linux")]
 
 use hookline::domain;
@@ -27,11 +27,11 @@ use disk::Disk;
 use kit::rows::*;
 use kit::{STEP_PREFIX, WORKFLOW_PREFIX, open_file, settled, step_message};
 
-/// Names the folder of the database in the process that works as an app.
+/// Names the folder of the database for the process that plays the app.
 const APP: &str = "FAILING_DISK_APP";
-/// Says how long the app works.
+/// The number of rounds for which the app works.
 const ROUNDS: &str = "FAILING_DISK_ROUNDS";
-/// Resumes that are under way at a time.
+/// Resumes that are in progress at a time.
 const AT_ONCE: u32 = 6;
 
 fn resume(number: u32) -> EventRequest {
@@ -40,8 +40,8 @@ fn resume(number: u32) -> EventRequest {
     EventRequest { payload: Some(Payload::Bytes(payload)), ..request(1, hook_received("h", None)) }
 }
 
-/// Resumes a hook again and again, beside claims and acks that are not synced, and prints what came of
-/// each resume.
+/// Resumes a hook again and again, beside claims and acks that are not synced, and prints the outcome
+/// of each resume.
 #[test]
 #[ignore = "it is the app of the other tests"]
 fn app() {
@@ -77,7 +77,7 @@ fn app() {
     std::process::abort();
 }
 
-/// What may fail and be done again later.
+/// Operations that may fail and be repeated later.
 fn deliver(store: &dyn Store) {
     let _ = settled(|done| store.enqueue(step_message("s"), 0, done));
     let claimed = settled(|done| store.claim(any_message(store), done));
@@ -96,7 +96,7 @@ fn any_message(store: &dyn Store) -> ClaimRequest {
     }
 }
 
-/// What the app said of each resume.
+/// The printed outcome of each resume.
 fn outcomes(disk: &Disk, rounds: u32) -> BTreeMap<u32, String> {
     let output = disk.run("app", APP, &[(ROUNDS, rounds.to_string())]);
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -170,7 +170,7 @@ fn a_disk_that_fails_most_of_the_time_keeps_what_it_acknowledged() {
 /// Names the file that makes the disk read-only.
 const READ_ONLY: &str = "DISK_READ_ONLY";
 
-/// Works on a disk that is read-only for a while, and prints what came of each operation.
+/// Works on a disk that is read-only for a while, and prints the outcome of each operation.
 #[test]
 #[ignore = "it is the app of the next test"]
 fn app_on_a_read_only_disk() {
@@ -210,7 +210,7 @@ fn a_disk_that_is_read_only_for_a_while_is_told_of_and_loses_nothing() {
         lines.collect()
     };
     assert_eq!(said("before"), ["before: resume done, claim done, 4 events"]);
-    // Of the commit that met the change a part may be on the disk, until the log can be written anew.
+    // A part of the commit that met the change may be on the disk until the log can be written again.
     assert_eq!(
         said("meanwhile"),
         [

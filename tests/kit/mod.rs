@@ -1,8 +1,8 @@
-//! What the integration tests share: a store with a manual clock, and short forms of its operations.
+//! The kit of the integration tests: a store with a manual clock, and short forms of its operations.
 //!
-//! Every crate that includes it has `use hookline::domain;` at its root, because the rows in memory
-//! are the same file that the unit tests of the domain use.
-#![allow(dead_code)] // each of the users needs a part
+//! Every crate that includes it has `use hookline::domain;` at its root, because the rows in memory are
+//! in the same file that the unit tests of the domain use.
+#![allow(dead_code)] // each user needs only a part
 
 #[path = "../../src/domain/transition/test_kit.rs"]
 pub mod rows;
@@ -30,15 +30,15 @@ use tempfile::TempDir;
 
 use self::rows::{NOW_MS, request, run_id, test_environment};
 
-/// Longer than any operation takes on a loaded machine; a store that never settles fails its test.
+/// Longer than any operation takes on a loaded machine. A store that never settles fails its test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Begins the queue names of wake-ups.
+/// The prefix of the queue names of wake-ups.
 pub const WORKFLOW_PREFIX: &str = "__wkf_workflow_";
-/// Begins the queue names of steps.
+/// The prefix of the queue names of steps.
 pub const STEP_PREFIX: &str = "__wkf_step_";
 /// The queue of the runs that [`rows::creation`] makes.
 pub const WORKFLOW_QUEUE: &str = "__wkf_workflow_workflow//a";
-/// How long a lease of these tests holds.
+/// The duration of a lease in these tests.
 pub const LEASE_MS: i64 = 30_000;
 
 /// A store, its clock, and its folder if it is on disk.
@@ -59,7 +59,7 @@ pub fn settled<T: Send + 'static>(start: impl FnOnce(Completion<T>)) -> Result<T
     outcome.recv_timeout(PATIENCE).expect("the store settles every operation")
 }
 
-/// How the tests open a database.
+/// The options with which the tests open a database.
 pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
     SqliteOptions {
         location,
@@ -78,7 +78,7 @@ pub fn open_file(path: &Path, clock: &Arc<ManualClock>) -> Result<SqliteStore, W
     SqliteStore::open(options(Location::File(path.to_owned()), clock))
 }
 
-/// Opens the file, sealed.
+/// Opens the file with sealing.
 pub fn open_sealed(
     path: &Path,
     clock: &Arc<ManualClock>,
@@ -90,7 +90,7 @@ pub fn open_sealed(
     SealedStore::open(inner, Arc::new(ring.clone()), tokens, clock)
 }
 
-/// A key ring of these ids; a key is its byte, 32 times.
+/// A key ring of these ids. A key consists of its byte, 32 times.
 pub fn key_ring(keys: &[(&str, u8)]) -> KeyRing {
     let entry = |(id, byte): &(&str, u8)| {
         use base64ct::Encoding;
@@ -124,7 +124,7 @@ impl World {
         Self { store: Arc::new(store), clock, folder: None, reopen: None }
     }
 
-    /// A fresh SQLite file whose values are sealed, tokens too.
+    /// A fresh SQLite file whose values and tokens are sealed.
     pub fn sealed() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::at(NOW_MS));
@@ -134,7 +134,7 @@ impl World {
         Self { store: Arc::new(store), clock, folder: Some(folder), reopen: None }
     }
 
-    /// A store that is open already.
+    /// A World around an open store.
     pub fn of(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
         Self { store, clock, folder: None, reopen: None }
     }
@@ -144,7 +144,7 @@ impl World {
         self.reopen.as_ref().expect("this world is shared")(clock)
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> PathBuf {
         self.folder.as_ref().expect("this world is on disk").path().join("world.db")
     }
@@ -154,7 +154,7 @@ impl World {
         self.clock.set(NOW_MS + since_ms);
     }
 
-    /// The time by its clock.
+    /// The time of its clock.
     pub fn clock_ms(&self) -> i64 {
         self.clock.now_ms()
     }
@@ -172,7 +172,7 @@ impl World {
             .unwrap_or_else(|error| panic!("{event_type} was refused: {error}"))
     }
 
-    /// Appends an event of a run that the rules refuse, and sees that the log stays as it is.
+    /// Appends an event of a run that the rules refuse, and checks that the log does not change.
     #[track_caller]
     pub fn refuses(&self, run: u64, body: EventBody) -> WorldError {
         let event_type = body.event_type().as_str();
@@ -222,7 +222,7 @@ impl World {
         settled(|done| self.store.events(query.clone(), done))
     }
 
-    /// The live hooks of a run, or of all.
+    /// The live hooks of a run, or of all runs.
     pub fn hooks(&self, run: Option<u64>) -> Vec<HookView> {
         let page = PageRequest::first(LIMIT_MAX);
         let page = settled(|done| self.store.hooks(run.map(run_id), page, true, done));
@@ -234,7 +234,7 @@ impl World {
         self.enqueue_in(message, 0)
     }
 
-    /// Enqueues a message that is due in a while.
+    /// Enqueues a message that becomes due after a delay.
     pub fn enqueue_in(&self, message: NewMessage, delay_ms: i64) -> MessageId {
         settled(|done| self.store.enqueue(message, delay_ms, done)).expect("it is enqueued")
     }
@@ -244,12 +244,12 @@ impl World {
         self.claimed(limit).deliveries
     }
 
-    /// Leases due messages of every queue, with what the claim says besides.
+    /// Leases due messages of every queue, and returns the whole result of the claim.
     pub fn claimed(&self, limit: usize) -> Claimed {
         self.claimed_of(limit, &[WORKFLOW_PREFIX, STEP_PREFIX])
     }
 
-    /// Leases due messages of the queues that begin so.
+    /// Leases due messages of the queues with these prefixes.
     pub fn claimed_of(&self, limit: usize, prefixes: &[&str]) -> Claimed {
         let request = ClaimRequest {
             limit,
@@ -268,19 +268,19 @@ impl World {
         deliveries.remove(0)
     }
 
-    /// Sees that nothing can be claimed now.
+    /// Checks that nothing can be claimed now.
     #[track_caller]
     pub fn claims_nothing(&self) {
         assert_eq!(self.claim(10), []);
     }
 
-    /// Ends a delivery; says whether the lease held.
+    /// Ends a delivery; returns whether it had its lease.
     pub fn settle(&self, delivery: &Delivery, outcome: Outcome) -> bool {
         let (id, token) = (delivery.message_id, delivery.lease_token.clone());
         settled(|done| self.store.settle_delivery(id, token, outcome, done)).expect("it settles")
     }
 
-    /// Prolongs leases; returns the lost ones.
+    /// Extends leases; returns the lost ones.
     pub fn extend(&self, leases: &[&Delivery], lease_ms: i64) -> Vec<MessageId> {
         let leases: Vec<(MessageId, LeaseToken)> = leases
             .iter()
@@ -289,13 +289,13 @@ impl World {
         settled(|done| self.store.extend(leases, lease_ms, done)).expect("it extends")
     }
 
-    /// Whether a delivery's lease holds.
+    /// Whether a delivery has its lease.
     pub fn holds(&self, delivery: &Delivery) -> bool {
         let lease = self.store.lease(delivery.message_id).expect("the lease is looked up");
         lease.is_some_and(|lease| lease.lease_token == delivery.lease_token)
     }
 
-    /// Lets a delivery run.
+    /// Admits a delivery.
     pub fn admit(&self, delivery: &Delivery) -> Admission {
         let (id, token) = (delivery.message_id, delivery.lease_token.clone());
         settled(|done| self.store.admit(id, token, done)).expect("the store answers")
@@ -334,12 +334,12 @@ pub fn wake_up(run: u64) -> NewMessage {
     }
 }
 
-/// A message that replays a run and carries something more.
+/// A message that replays a run and carries other content.
 pub fn replay(run: u64, content: &str) -> NewMessage {
     NewMessage { purpose: Purpose::Replay(run_id(run)), body: content.into(), ..wake_up(run) }
 }
 
-/// The message of `start()`, from which a run can be made.
+/// The message of `start()`, which can create a run.
 pub fn start_message(run: u64) -> NewMessage {
     let body = format!(r#"{{"runId":"{}","runInput":{{"input":"secret"}}}}"#, run_id(run));
     NewMessage { purpose: Purpose::Start(run_id(run)), body: body.into_bytes(), ..wake_up(run) }
@@ -362,7 +362,7 @@ pub fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|d| String::from_utf8_lossy(&d.body).into_owned()).collect()
 }
 
-/// What a store tells of each commit, seen through `of`.
+/// The news of each commit of a store, converted by `of`.
 pub fn news_of<T: Send + 'static>(
     store: &dyn Store,
     of: impl Fn(&CommitNews) -> T + Send + Sync + 'static,
@@ -374,17 +374,17 @@ pub fn news_of<T: Send + 'static>(
         let _ = sender.lock().expect("nobody panics with it").send(of(news));
     });
     store.on_commit(Arc::downgrade(&listener));
-    // It is told for as long as the test runs.
+    // It must live as long as the test.
     std::mem::forget(listener);
     receiver
 }
 
-/// Holds the writer, which settles one operation after the other, until the sender is dropped.
+/// Holds the writer, which settles operations one after the other, until the sender is dropped.
 pub fn hold_writer(world: &World) -> Sender<()> {
     let (release, held) = channel();
     let (holds, holding) = channel();
     let first = Completion::new(move |_| {
-        // The test is there until the end.
+        // The test keeps the receiver until its end.
         let _ = holds.send(());
         let _ = held.recv();
     });

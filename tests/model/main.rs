@@ -1,8 +1,8 @@
-//! Random event scripts, run three ways: through the rules on rows in memory, through a store, and
-//! past an oracle that knows the contract only. All must agree, and the logs must keep the
-//! invariants. A failure prints the script, shrunk, and the seed to run it again.
+//! Random event scripts, run in three ways: through the rules on rows in memory, through a store, and
+//! through an oracle that knows only the contract. All must agree, and the logs must keep the
+//! invariants. A failure prints the shrunk script and the seed to run it again.
 
-// The rows in memory name `crate::domain`, here as in the library.
+// The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
 #[path = "../kit/mod.rs"]
@@ -28,14 +28,14 @@ use kit::{World, settled};
 use oracle::{Expected, Oracle};
 use script::{Move, RUNS, scripts};
 
-/// Scripts in memory; each takes well under a millisecond.
+/// Scripts on rows in memory; each takes far less than a millisecond.
 const CASES_OF_RULES: u32 = 1500;
 /// Scripts through a store; each event is a commit.
 const CASES_OF_STORES: u32 = 40;
 /// Moves of one script.
 const MOVES_MAX: usize = 120;
 
-/// The rows with the oracle beside them.
+/// The rows and the oracle.
 #[derive(Default)]
 struct Model {
     rows: Rows,
@@ -43,7 +43,7 @@ struct Model {
 }
 
 impl Model {
-    /// Makes a move; an event's outcome agrees with the oracle's.
+    /// Makes a move. An event's outcome must agree with the oracle's.
     fn make(
         &mut self,
         index: usize,
@@ -88,7 +88,7 @@ impl Model {
     }
 }
 
-/// What must hold in every log, however it came about.
+/// The invariants of every log.
 fn keeps_the_invariants(run: &Run, log: &[Event]) -> Result<(), TestCaseError> {
     let positions: Vec<i64> = log.iter().map(|event| event.position).collect();
     prop_assert_eq!(positions, (1..=log.len() as i64).collect::<Vec<_>>(), "dense positions");
@@ -109,7 +109,7 @@ fn keeps_the_invariants(run: &Run, log: &[Event]) -> Result<(), TestCaseError> {
             disposed.insert(correlation_id);
         }
         if ended {
-            // A step that was running may report, and a cancellation may come again.
+            // A step that was running may still report, and a cancellation may be repeated.
             let allowed = matches!(
                 event.event_type,
                 EventType::RunCancelled
@@ -124,7 +124,7 @@ fn keeps_the_invariants(run: &Run, log: &[Event]) -> Result<(), TestCaseError> {
             EventType::RunCompleted | EventType::RunFailed | EventType::RunCancelled
         );
     }
-    // The cancellation of a legacy run is the one end that is not logged.
+    // Only the cancellation of a legacy run is an end that is not logged.
     prop_assert!(run.is_legacy() || run.status.is_terminal() == ended);
     Ok(())
 }
@@ -147,13 +147,13 @@ fn every_log_keeps_the_invariants(rows: &Rows) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Where the payload of an event stands, in the model.
+/// The payload of the event at a position, in the model.
 fn payload_at(rows: &Rows, run_id: &RunId, position: Option<i64>) -> Option<Payload> {
     let log = rows.logs.get(run_id)?;
     log.iter().find(|event| Some(event.position) == position)?.payload.clone()
 }
 
-/// Where a hook's creation stands in its run's log: hooks are listed in that order.
+/// The position of the event that created a hook. Hooks are listed in that order.
 fn created_position(rows: &Rows, hook: &Hook) -> Option<i64> {
     let created = |event: &&Event| {
         event.event_type == EventType::HookCreated
@@ -182,12 +182,12 @@ fn hook_view(rows: &Rows, key: &(RunId, CorrelationId)) -> HookView {
     HookView { hook, metadata }
 }
 
-/// The rows in memory know no keys.
+/// The rows in memory have no keys.
 fn without_key(view: RunView) -> RunView {
     RunView { run: Run { encryption_key_id: None, ..view.run }, ..view }
 }
 
-/// What a store must answer for a decision.
+/// The reply that a store must give for a decision.
 fn expected_reply(rows: &Rows, decision: Decision) -> EventReply {
     let mut reply = EventReply { event: decision.event, ..EventReply::default() };
     match decision.entity {
@@ -200,7 +200,7 @@ fn expected_reply(rows: &Rows, decision: Decision) -> EventReply {
     reply
 }
 
-/// Runs a script through a store and the model, and compares every answer, then everything.
+/// Runs a script through a store and the model, compares every reply, and finally all rows.
 fn agrees(world: &World, script: &[Move]) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     for (index, next) in script.iter().enumerate() {
@@ -238,7 +238,7 @@ fn agrees(world: &World, script: &[Move]) -> Result<(), TestCaseError> {
     reads_agree(world, &model.rows)
 }
 
-/// Everything that can be read is as the model has it.
+/// Checks that everything that can be read equals the model.
 fn reads_agree(world: &World, rows: &Rows) -> Result<(), TestCaseError> {
     for number in 1..=RUNS {
         let id = run_id(number);
@@ -282,7 +282,7 @@ fn reads_agree(world: &World, rows: &Rows) -> Result<(), TestCaseError> {
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    // The seed is printed; files of old seeds beside the tests would only be noise.
+    // The seed is printed, so files of old seeds beside the tests are not needed.
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 

@@ -1,7 +1,8 @@
-//! A second opinion: the contract of the SDK's runtime as a short status machine of its own.
+//! A second opinion: the contract of the SDK's runtime as a short status machine.
 //!
-//! It shares no line with `domain/transition`: no positions, no times, no entities, only which status
-//! allows which event, what is then logged, who is woken, and of which kind a refusal is.
+//! It shares no code with `domain/transition`. It has no positions, times or entities. It only knows
+//! which status allows which event, which events are then logged, which run is woken, and the kind of
+//! each refusal.
 
 use std::collections::HashMap;
 
@@ -27,15 +28,15 @@ enum Status {
 struct Run {
     status: Option<Status>,
     spec_version: u32,
-    /// Status, and when the next attempt may begin.
+    /// The status, and the earliest time of the next attempt.
     steps: HashMap<u8, (Status, Option<i64>)>,
-    /// Token, and whether the hook lives.
+    /// The token, and whether the hook lives.
     hooks: HashMap<u8, (u8, bool)>,
-    /// When it is over, and whether it is completed.
+    /// The time at which it elapses, and whether it is completed.
     waits: HashMap<u8, (i64, bool)>,
 }
 
-/// What an allowed event is expected to do.
+/// The expected effects of an allowed event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expected {
     /// The event types that are logged.
@@ -57,7 +58,7 @@ fn logs_and_wakes(event_type: &'static str, wakes: bool) -> Result<Expected, Err
 pub struct Oracle(HashMap<u64, Run>);
 
 impl Oracle {
-    /// Predicts what an event does or how it is refused, and remembers it.
+    /// Predicts the effects or the refusal of an event, and remembers them.
     pub fn predict(&mut self, act: &Act, now_ms: i64) -> Result<Expected, ErrorKind> {
         let holder = |token: u8| {
             let holds = |run: &Run| run.hooks.values().any(|hook| *hook == (token, true));
@@ -67,7 +68,7 @@ impl Oracle {
         let run = self.0.entry(act.run).or_default();
         match run.status {
             None => run.expect_without_run(act, now_ms),
-            // The id is looked at before the run is.
+            // The id is checked before the run.
             Some(_) if matches!(act.ask, Ask::CreateRun) => {
                 Err(if id_is_acceptable(now_ms) { EntityConflict } else { Invalid })
             }
@@ -77,7 +78,7 @@ impl Oracle {
     }
 }
 
-/// Every id of a script was made at the same time.
+/// All ids of a script were made at the same time.
 fn id_is_acceptable(now_ms: i64) -> bool {
     (-FIVE_MINUTES_MS..=DAY_MS).contains(&(now_ms - NOW_MS))
 }

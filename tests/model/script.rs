@@ -1,6 +1,6 @@
 //! Random scripts: a few runs, steps, hooks, tokens and waits, and a clock that also steps back.
 //!
-//! Few names make many meetings: most events hit something that exists, has ended or is held.
+//! With few names, most events hit a thing that exists, has ended or is held.
 
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::HookToken;
@@ -16,27 +16,27 @@ pub const RUNS: u64 = 3;
 pub enum Move {
     /// The clock moves by this many milliseconds.
     Clock(i64),
-    /// Somebody asks to append an event.
+    /// A request to append an event.
     Append(Act),
 }
 
 /// An event as a script names it.
 #[derive(Debug, Clone)]
 pub struct Act {
-    /// Which run.
+    /// The run.
     pub run: u64,
     /// The caller's spec version.
     pub spec_version: u32,
     /// Whether the request carries a payload.
     pub has_payload: bool,
-    /// What is asked for.
+    /// The kind of the request.
     pub ask: Ask,
 }
 
-/// How long every wait is.
+/// The duration of every wait.
 pub const WAIT_MS: i64 = 1000;
 
-/// What is asked for; steps, hooks, tokens and waits are numbers.
+/// The kind of a request. Steps, hooks, tokens and waits are numbers.
 #[derive(Debug, Clone)]
 pub enum Ask {
     CreateRun,
@@ -60,8 +60,8 @@ pub enum Ask {
     CompleteWait(u8),
 }
 
-/// Scripts of up to this many moves. Each begins with a created and started run, so that not all of
-/// a short one is spent on unknown runs.
+/// Scripts of up to this many moves. Each begins with a created and started run, so that a short script
+/// does not consist of events of unknown runs.
 pub fn scripts(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
     let usual = |run, ask| Move::Append(Act { run, spec_version: 3, has_payload: true, ask });
     prop::collection::vec(moves(), 1..moves_max).prop_map(move |rest| {
@@ -84,7 +84,7 @@ fn moves() -> impl Strategy<Value = Move> {
     );
     let clock = prop_oneof![
         10 => -3000..10_000_i64,
-        // Past what a client-made run id may be ahead of the clock, or behind it.
+        // Beyond the limits for a client-made run id ahead of the clock and behind it.
         1 => Just(-6 * 60 * 1000_i64),
         1 => Just(25 * 60 * 60 * 1000_i64),
     ];
@@ -124,7 +124,7 @@ pub fn token(number: u8) -> String {
 }
 
 impl Act {
-    /// The request that this act makes at a time. Its payload tells requests apart.
+    /// The request for this act at a time. Its payload distinguishes requests.
     pub fn request(&self, now_ms: i64, index: usize) -> EventRequest {
         let body = self.body(now_ms);
         let payload =

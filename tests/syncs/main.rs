@@ -1,4 +1,4 @@
-//! What each operation of a store syncs, as the disk sees it: a table. The disk is the one of
+//! A table of the syncs of each operation of a store, as the disk sees them. The disk is that of
 //! `tests/disk`, below a process of this program.
 #![cfg(target_os = "linux")]
 
@@ -27,11 +27,11 @@ use disk::Disk;
 use kit::rows::*;
 use kit::{World, options, settled, step_message};
 
-/// Names the folder of the database in the process that works above the disk.
+/// Names the folder of the database for the process on the disk.
 const APP: &str = "SYNCS_APP";
-/// There, the file that lists the syncs.
+/// Names the file that lists the syncs, for that process.
 const LISTING: &str = "SYNCS_LISTING";
-/// There, whether commits are synced: `full` or `normal`.
+/// Whether commits are synced, for that process: `full` or `normal`.
 const DURABILITY: &str = "SYNCS_DURABILITY";
 
 /// Operations whose loss would lose something acknowledged.
@@ -57,7 +57,7 @@ const SYNCED: &[&str] = &[
     "import_run",
 ];
 
-/// Operations whose loss only means another delivery, or another look.
+/// Operations whose loss only causes another delivery or another look.
 const NOT_SYNCED: &[&str] = &[
     "append_event run_started again",
     "claim",
@@ -107,7 +107,7 @@ impl Counter {
         listing.lines().filter(|line| line.ends_with("-wal")).count()
     }
 
-    /// Does something and prints how often it synced the log.
+    /// Runs an operation and prints how often it synced the log.
     fn of<T>(&self, operation: &str, work: impl FnOnce() -> T) -> T {
         let before = self.syncs();
         let done = work();
@@ -116,7 +116,7 @@ impl Counter {
     }
 }
 
-/// Does every operation of a store, one after the other.
+/// Runs every operation of a store, one after the other.
 #[test]
 #[ignore = "it is the app of the other tests"]
 fn app() {
@@ -201,7 +201,7 @@ fn deliver(world: &World, counter: &Counter) {
         counter.of("admit", || world.admit(&delivery));
         let settle = || world.settle(&delivery, outcome.clone());
         assert!(counter.of(&format!("settle_delivery {name}"), settle));
-        // A message that was released is due again.
+        // A released message is due again.
         for delivery in world.claim(100) {
             world.settle(&delivery, Outcome::Ack);
         }
@@ -279,7 +279,7 @@ fn imported() -> Vec<hookline::domain::transition::replay::PastEvent> {
     bodies.map(past).to_vec()
 }
 
-/// Each operation with how often it synced the log.
+/// Each operation with the number of its syncs of the log.
 fn syncs_by_operation(durability: &str) -> Vec<(String, usize)> {
     let disk = Disk::failing(0, 0);
     let listing = disk.listing().display().to_string();

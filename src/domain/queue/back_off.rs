@@ -1,15 +1,16 @@
-//! When a delivery that failed, or whose process died, comes again: a pure function of the attempt.
+//! The delay before a message is delivered again after its delivery failed or its process died: a pure
+//! function of the attempt.
 
-/// Attempts after which a message is given up.
+/// The number of failed attempts after which a message is dead.
 pub const ATTEMPTS_MAX: i64 = 64;
-/// Deliveries after which the SDK's runtime itself ends a run or a step.
+/// The number of deliveries after which the SDK's runtime itself ends a run or a step.
 const ATTEMPTS_OF_RUNTIME: i64 = 48;
 
 const FIRST_MS: f64 = 500.0;
 const MAX_MS: f64 = 60_000.0;
-/// How far jitter spreads a delay, to either side.
+/// The fraction by which jitter lengthens or shortens a delay.
 const JITTER: f64 = 0.2;
-/// The first delay is doubled so often at most.
+/// The first delay is doubled at most this often.
 const DOUBLINGS_MAX: i64 = 15;
 
 const _: () = {
@@ -18,7 +19,7 @@ const _: () = {
     assert!(FIRST_MS * (1 << DOUBLINGS_MAX) as f64 >= MAX_MS, "the doublings reach the maximum");
 };
 
-/// The delay after the failure of an attempt (from 1), in milliseconds. `fraction` in `0..1` spreads
+/// The delay after a failed attempt (counted from 1), in milliseconds. `fraction` in `0..1` spreads
 /// messages that failed together.
 pub fn delay_ms(attempt: i64, fraction: f64) -> i64 {
     let doublings = attempt.clamp(1, DOUBLINGS_MAX + 1) - 1;
@@ -26,12 +27,13 @@ pub fn delay_ms(attempt: i64, fraction: f64) -> i64 {
     (delay * (1.0 + JITTER * (2.0 * fraction - 1.0))) as i64
 }
 
-/// Deliveries that may end with their process before the next one waits. Whoever replaces all processes,
-/// as a deploy does, must not delay what they were doing.
+/// The number of deliveries that may end with the death of their process before the next delivery is
+/// delayed. A deploy replaces all processes, and must not delay their work.
 const DEATHS_AT_ONCE: i64 = 2;
 
-/// The delay after the process of an attempt (from 1) has died: none for the first ones, then as if
-/// the attempts after those had failed. A run that kills its process is so delivered rarer and rarer.
+/// The delay after the process of an attempt (counted from 1) died, in milliseconds. The first deaths
+/// cause none; later deaths count as failed attempts. So a run that kills its process is delivered less
+/// and less often.
 pub fn after_death_ms(attempt: i64, fraction: f64) -> i64 {
     match attempt - DEATHS_AT_ONCE {
         ..=0 => 0,

@@ -1,19 +1,19 @@
-//! Which due messages a worker gets.
+//! Which due messages a worker claims.
 
 use std::collections::HashSet;
 
 use crate::domain::id::RunId;
 
-/// Chooses from due messages that are shown in the order in which they became due: first come, first
-/// claimed. Of one run one replay is under way at a time, so that no two replays write one log.
+/// Chooses from due messages in the order in which they became due: first come, first claimed. Only one
+/// replay of a run is delivered at a time, so that no two replays write one log.
 #[derive(Debug, Default)]
 pub struct Claiming {
     replayed: HashSet<RunId>,
 }
 
 impl Claiming {
-    /// Whether the worker gets this message. `run_id` is the run that it replays, if any;
-    /// `is_run_leased` says whether somebody has the lease of another replay of that run.
+    /// Whether the worker gets this message. `run_id` is the run that the message replays, if any.
+    /// `is_run_leased` says whether another replay of that run is leased.
     pub fn takes(&mut self, run_id: Option<&RunId>, is_run_leased: bool) -> bool {
         match run_id {
             None => true,

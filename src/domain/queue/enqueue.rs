@@ -1,25 +1,25 @@
-//! Where a message goes when it is enqueued.
+//! How a message enters the queue.
 
 use super::{Waiting, sleeping};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose, WakeUp};
 use crate::domain::run::Run;
 
-/// Rows that [`place`] reads.
+/// The rows that [`place`] reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Queued {
-    /// The message with the same idempotency key that was not given up.
+    /// The message with the same idempotency key that is not dead.
     pub with_key: Option<MessageId>,
     /// The waiting messages of the same run in the same queue.
     pub waiting: Vec<Waiting>,
 }
 
-/// What becomes of a message.
+/// The result of placing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
-    /// Another message is delivered in its place.
+    /// Another message absorbs it and is delivered in its place.
     Absorbed(MessageId),
-    /// The run's sleeping wake-up is delivered in its place, at this time.
+    /// It joins the run's sleeping wake-up, which is delivered in its place at this time.
     Joined {
         /// The wake-up.
         message_id: MessageId,
@@ -30,7 +30,7 @@ pub enum Placement {
     Added,
 }
 
-/// The run whose waiting messages [`place`] reads: a wake-up is the only message that others absorb.
+/// The run whose waiting messages [`place`] reads. Only wake-ups are absorbed by other messages.
 pub fn absorbing_run(message: &NewMessage) -> Option<&RunId> {
     match &message.purpose {
         Purpose::WakeUp(run_id) => Some(run_id),
@@ -40,10 +40,10 @@ pub fn absorbing_run(message: &NewMessage) -> Option<&RunId> {
 
 /// Places a message that is to be delivered at `available_at_ms`.
 ///
-/// A second message with an idempotency key is the first one. A due wake-up is absorbed by any due
-/// replay of the run that is not under way: that replay will read every event committed by then. A
-/// sleeping wake-up joins the other one; the earlier time wins, because a wake-up that comes too early
-/// costs a replay, and one that comes too late loses time.
+/// A second message with an idempotency key is the first one. A due wake-up is absorbed by any due,
+/// unclaimed replay of its run, because that replay will read every event committed by then. A sleeping
+/// wake-up joins the run's other sleeping wake-up. The earlier time wins: an early wake-up costs one
+/// replay, but a late one delays the run.
 pub fn place(
     message: &NewMessage,
     available_at_ms: i64,
@@ -67,7 +67,7 @@ pub fn place(
     })
 }
 
-/// The run that decides what a start message is.
+/// The run whose existence decides whether a start message is only a wake-up.
 pub fn started_run(message: &NewMessage) -> Option<&RunId> {
     match &message.purpose {
         Purpose::Start(run_id) => Some(run_id),
@@ -75,9 +75,8 @@ pub fn started_run(message: &NewMessage) -> Option<&RunId> {
     }
 }
 
-/// The start message of a run that exists only wakes it. As a wake-up it goes with the end of its run;
-/// otherwise each run that ends before its sleep is over would leave its start message in the queue
-/// until then.
+/// Turns the start message of a run that exists into a wake-up. The end of a run deletes its sleeping
+/// wake-ups. A start message that is still asleep would stay in the queue until its time.
 pub fn only_wakes(message: NewMessage, run: Option<&Run>) -> NewMessage {
     match (started_run(&message), run) {
         (Some(_), Some(run)) => {
@@ -171,7 +170,8 @@ mod tests {
     }
 
     proptest! {
-        /// A run is woken no later than asked for, and no wake-up is added beside one of its kind.
+        /// A run is woken no later than requested, and a wake-up is never added beside another one of
+        /// its kind.
         #[test]
         fn a_wake_up_comes_in_time_and_once(in_ms in -50i64..50, waiting in any_waiting()) {
             let available_at_ms = NOW_MS + in_ms;

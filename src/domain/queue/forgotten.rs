@@ -1,27 +1,27 @@
-//! Runs that have something to do and no message that would make them do it.
+//! Forgotten runs: runs with work to do and without a message that would wake them.
 //!
-//! The outbox leaves none behind by itself: the SDK's `start()` is two calls, between which a process
-//! may die, and a message may have been lost with a damaged or hand-edited table.
+//! The outbox alone leaves none. But the SDK's `start()` is two calls, between which a process may die,
+//! and a damaged or hand-edited table may have lost a message.
 
 use crate::domain::run::RunStatus;
 
-/// What is known of a run.
+/// The facts about a run that decide whether it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prospects {
     /// Its status.
     pub status: RunStatus,
-    /// Whether a message of it is in the queue; one that was given up counts, because a person has to
+    /// Whether the queue holds a message of the run. A dead message counts, because a person has to
     /// decide about it.
     pub has_message: bool,
-    /// Whether its log has an event of [`EventType::WAKING`](crate::domain::event::EventType::WAKING)
-    /// that its last replay may not have seen.
+    /// Whether the log has an event of [`EventType::WAKING`](crate::domain::event::EventType::WAKING)
+    /// that the run's last replay may not have seen.
     pub has_unseen_event: bool,
-    /// Whether a wait of it is over and nobody has completed it.
+    /// Whether a wait of the run has elapsed and is not completed.
     pub has_overdue_wait: bool,
 }
 
-/// Whether nothing would ever wake the run, though it has something to do. A run that waits for what
-/// has not come is not forgotten.
+/// Whether the run has work to do and nothing would ever wake it. A run that waits for an event that
+/// has not happened is not forgotten.
 pub fn is_forgotten(run: &Prospects) -> bool {
     if run.has_message {
         return false;

@@ -1,13 +1,13 @@
-//! How long a lease holds, how often it is extended, and when its owner is taken to be gone.
+//! How long a lease lasts, how often it is extended, and when its owner counts as dead.
 
-/// How long a lease holds, unless it is extended.
+/// The duration of a lease, unless it is extended.
 pub const LEASE_MS: i64 = 30_000;
-/// How often a process extends the leases of what it delivers.
+/// The interval at which a process extends the leases of its deliveries.
 pub const EXTEND_EVERY_MS: i64 = 10_000;
-/// When the last extension is older than this, a process extends its leases before it claims.
+/// If its last extension is older than this, a process extends its leases before it claims.
 pub const EXTENDED_LATELY_MS: i64 = LEASE_MS / 2;
-/// An expired lease is lost when nobody has extended it for so long. An expiry alone proves nothing: the
-/// clock may have been set forwards.
+/// An expired lease is lost if its owner has been silent for this long. The expiry alone proves
+/// nothing, because the clock may have been set forwards.
 pub const SILENCE_MS: i64 = 15_000;
 
 const _: () = {

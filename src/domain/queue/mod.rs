@@ -1,7 +1,7 @@
-//! What the queue means: pure rules over the rows that a store loads.
+//! The rules of the queue: pure functions over the rows that a store loads.
 //!
-//! A store loads what a rule takes, asks the rule in the same transaction, and writes the answer; as
-//! [`super::transition`] does for events. One file per question.
+//! A store loads the rows that a rule takes, applies the rule in the same transaction, and writes the
+//! result, as with [`super::transition`] for events. Each file answers one question.
 
 pub mod back_off;
 pub mod claim;
@@ -13,21 +13,20 @@ pub mod settle;
 
 use super::id::MessageId;
 
-/// A message of a run that could be delivered, now or later: nobody has its lease, and it was not
-/// given up.
+/// A message of a run that could be delivered, now or later: it is neither leased nor dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The message.
     pub message_id: MessageId,
     /// Whether it replays the run and carries nothing else.
     pub is_wake_up: bool,
-    /// The earliest time at which it is delivered.
+    /// The earliest time of its delivery.
     pub available_at_ms: i64,
-    /// How often it was delivered.
+    /// The number of its deliveries so far.
     pub attempt: i64,
 }
 
-/// The wake-up that a run sleeps in: a run has at most one that is not due yet.
+/// The run's sleeping wake-up. A run has at most one wake-up that is not due yet.
 fn sleeping(waiting: &[Waiting], now_ms: i64) -> Option<&Waiting> {
     let asleep =
         waiting.iter().filter(|waiting| waiting.is_wake_up && waiting.available_at_ms > now_ms);
@@ -40,16 +39,17 @@ pub(in crate::domain) mod test_kit {
 
     use super::*;
 
-    /// What the rules call now.
+    /// The current time of these tests.
     pub const NOW_MS: i64 = 1000;
 
-    /// A waiting message, due at this many milliseconds after [`NOW_MS`].
+    /// A waiting message that is due this many milliseconds after [`NOW_MS`].
     pub fn waiting(number: i64, is_wake_up: bool, in_ms: i64) -> Waiting {
         let message_id = MessageId::from_number(number);
         Waiting { message_id, is_wake_up, available_at_ms: NOW_MS + in_ms, attempt: number }
     }
 
-    /// What a store can hold of one run and one queue: any replays, a due and a sleeping wake-up.
+    /// Any messages that a store can hold of one run and one queue: any replays, one due and one
+    /// sleeping wake-up.
     pub fn any_waiting() -> impl Strategy<Value = Vec<Waiting>> {
         let replays = prop::collection::vec(-50i64..50, 0..3);
         let (due, asleep) = (prop::option::of(-50i64..=0), prop::option::of(1i64..50));

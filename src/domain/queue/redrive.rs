@@ -1,22 +1,21 @@
-//! What becomes of a message that was given up, when a person puts it back.
+//! How a person puts a dead message back into the queue.
 
 use crate::domain::id::MessageId;
 
-/// What becomes of it.
+/// The effect on the dead message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redrive {
-    /// It goes: another message with its idempotency key has been enqueued since, and does its work.
+    /// Deleted, because this later message has the same idempotency key and does its work.
     Succeeded(MessageId),
-    /// It is due at this time, and its attempts are counted anew.
+    /// Due at this time, with no attempts counted.
     Back {
-        /// When it was enqueued: that is past for every process, whatever time the queue has reached
-        /// there.
+        /// The time at which it was enqueued. This time is in the past for every process, whatever
+        /// queue time the process knows.
         available_at_ms: i64,
     },
 }
 
-/// Puts a dead message back. `successor` is the message with the same idempotency key that was not
-/// given up.
+/// Puts a dead message back. `successor` is the message with the same idempotency key that is not dead.
 pub fn redrive(created_at_ms: i64, successor: Option<MessageId>) -> Redrive {
     successor.map_or(Redrive::Back { available_at_ms: created_at_ms }, Redrive::Succeeded)
 }

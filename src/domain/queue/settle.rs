@@ -1,40 +1,41 @@
-//! What becomes of a message when its delivery ends.
+//! What happens to a message when its delivery ends.
 
 use super::{Waiting, sleeping};
 use crate::domain::id::MessageId;
 
-/// When a message comes again that this process could not deal with, in milliseconds.
+/// The delay before the next delivery of a message that this process was unable to deliver, in
+/// milliseconds.
 pub const UNABLE_DELAY_MS: i64 = 10_000;
 
-/// How a delivery ended.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done: the message goes.
+    /// Done. The message is deleted.
     Ack,
     /// The handler wants the same message again after this many milliseconds.
     Reschedule {
         /// From now.
         delay_ms: i64,
     },
-    /// The handler failed, or was not reached.
+    /// The handler failed or was not reached.
     Release {
         /// From now.
         delay_ms: i64,
-        /// What went wrong, for people.
+        /// The error, for people to read.
         error: String,
         /// Whether a handler was reached; otherwise the attempt does not count.
         reached: bool,
     },
-    /// Given up: the message stays, visible and undelivered.
+    /// Dead: the message stays visible and is not delivered.
     Dead {
-        /// What went wrong, for people.
+        /// The error, for people to read.
         error: String,
     },
 }
 
 impl Outcome {
-    /// This process cannot deal with the message, whose attempt does not count: another process may,
-    /// or this one when somebody has mended it.
+    /// This process is unable to deliver the message. The attempt does not count, because another
+    /// process may be able to, or this one after a person has repaired it.
     pub fn unable(error: String) -> Self {
         Self::Release { delay_ms: UNABLE_DELAY_MS, error, reached: false }
     }
@@ -45,46 +46,47 @@ impl Outcome {
 pub struct Delivered {
     /// Whether it replays its run and carries nothing else.
     pub is_wake_up: bool,
-    /// How often it was delivered; this delivery counts.
+    /// The number of its deliveries, including this one.
     pub attempt: i64,
 }
 
-/// What becomes of it.
+/// The effect on the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// It goes.
+    /// It is deleted.
     Gone,
-    /// It is given up.
+    /// It is dead.
     Dead {
-        /// What went wrong.
+        /// The error.
         error: String,
     },
     /// It waits again.
     Back(Back),
-    /// It goes, and the wake-up that its run sleeps in takes its place.
+    /// It is deleted, and the run's sleeping wake-up takes its place.
     Joined {
-        /// That wake-up.
+        /// The sleeping wake-up.
         other: MessageId,
-        /// How that waits from now on.
+        /// The new state of the sleeping wake-up.
         back: Back,
     },
 }
 
-/// How a message waits again.
+/// The state of a message that waits again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Back {
-    /// The earliest time at which it is delivered.
+    /// The earliest time of its delivery.
     pub available_at_ms: i64,
-    /// How often it was delivered, as far as that counts.
+    /// The number of its counted deliveries.
     pub attempt: i64,
-    /// What went wrong; `None` leaves what is known from before, if anything.
+    /// The error; `None` keeps the previous error, if any.
     pub error: Option<String>,
 }
 
-/// Settles a delivery; `waiting` are the waiting messages of its run in its queue.
+/// Settles a delivery. `waiting` holds the waiting messages of its run in its queue.
 ///
-/// A run sleeps in one wake-up only. A wake-up that goes to sleep, because its run waits or its handler
-/// failed, joins the other one: the earlier time and the higher count of attempts win.
+/// A run has only one sleeping wake-up. If a delivered wake-up goes to sleep again, because its run
+/// waits or its handler failed, it joins the other one. The earlier time and the higher number of
+/// attempts win.
 pub fn settle(
     outcome: Outcome,
     message: &Delivered,
@@ -94,7 +96,7 @@ pub fn settle(
     let (delay_ms, attempt, error) = match outcome {
         Outcome::Ack => return Settlement::Gone,
         Outcome::Dead { error } => return Settlement::Dead { error },
-        // The handler succeeded, so its next delivery is a first one.
+        // The handler succeeded, so the next delivery counts as the first.
         Outcome::Reschedule { delay_ms } => (delay_ms, 0, None),
         Outcome::Release { delay_ms, error, reached: true } => {
             (delay_ms, message.attempt, Some(error))
@@ -166,7 +168,7 @@ mod tests {
         let settled = |outcome| settle(outcome, &WAKE_UP, &asleep, NOW_MS);
         assert_eq!(settled(failed(20, true)), joined(back(10, 3, Some("e"))));
         assert_eq!(settled(Outcome::Reschedule { delay_ms: 5 }), joined(back(5, 2, None)));
-        // What comes again at once is not asleep.
+        // A message that is due at once is not asleep.
         assert_eq!(settled(failed(0, true)), Settlement::Back(back(0, 3, Some("e"))));
         let due = [waiting(2, true, 0), waiting(3, false, 5)];
         let alone = settle(failed(20, true), &WAKE_UP, &due, NOW_MS);
@@ -176,7 +178,8 @@ mod tests {
     }
 
     proptest! {
-        /// The run comes again no later than asked for, and never with fewer attempts than counted.
+        /// The run is delivered no later than requested, and never with fewer attempts than were
+        /// counted.
         #[test]
         fn nothing_is_lost_by_joining(delay_ms in 0i64..60, waiting in any_waiting()) {
             match settle(failed(delay_ms, true), &WAKE_UP, &waiting, NOW_MS) {

@@ -1,4 +1,4 @@
-//! The life of a hook: created with a token of its own, received any number of times, disposed once.
+//! The life of a hook: created with its own token, received any number of times, disposed once.
 
 use super::{Entity, Log};
 use crate::domain::change::Change;
@@ -7,8 +7,8 @@ use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken};
 use crate::domain::refusal::Refusal;
 
-/// Creates a hook. A token that a live hook holds is not an error: the log records a
-/// `hook_conflict`, and the workflow sees it when it is replayed.
+/// Creates a hook. If another live hook holds the token, this is not an error: the log records a
+/// `hook_conflict`, which the workflow sees in its next replay.
 pub(super) fn create(
     log: &mut Log,
     hook_id: CorrelationId,
@@ -55,8 +55,8 @@ fn conflict_json(token: &HookToken, holder: &Hook) -> String {
     .to_string()
 }
 
-/// Logs a payload and wakes the run. A caller that names a token must name the hook's own: a hook id
-/// alone, which is no secret, does not resume.
+/// Logs a payload and wakes the run. If the caller names a token, it must be the hook's own. A hook id
+/// alone does not resume, because it is no secret.
 pub(super) fn receive(
     log: &mut Log,
     hook_id: CorrelationId,
@@ -83,7 +83,7 @@ pub(super) fn dispose(log: &mut Log, hook_id: CorrelationId) -> Result<(), Refus
     Ok(())
 }
 
-/// The hook, if it lives: not disposed, and its run not ended.
+/// The hook, if it lives: it is not disposed, and its run has not ended.
 fn live_hook(log: &mut Log, hook_id: CorrelationId) -> Result<Hook, Refusal> {
     log.hook
         .take()
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_hook_that_outlived_its_run_counts_as_gone() {
-        // No store leaves one; the rule does not depend on that.
+        // No store leaves such rows, but the rule does not depend on that.
         let mut rows = with_hook();
         let hooks = rows.hooks.clone();
         rows.does(EventBody::RunCancelled);

@@ -1,8 +1,8 @@
-//! A run as its whole log makes it, for a log that comes from another World.
+//! Makes a run out of a whole log that comes from another World.
 //!
-//! The events have happened: each is decided as it was then, at its own time. Other Worlds let two
-//! writers race, so a log may hold an end twice: the second one stays in the log, and changes
-//! nothing. What cannot be explained so is a log that is not to be replayed.
+//! The events have happened, so each is decided at its own time. Other Worlds let two writers race, so
+//! a log may hold two ends of one thing. The second end stays in the log and changes nothing. A log
+//! with any other event that the rules refuse cannot be replayed.
 
 use std::collections::BTreeMap;
 
@@ -23,20 +23,20 @@ use crate::domain::wait::Wait;
 pub struct PastEvent {
     /// When it happened.
     pub created_at_ms: i64,
-    /// What happened.
+    /// The event itself.
     pub fact: PastFact,
 }
 
-/// What happened.
+/// The content of a past event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PastFact {
-    /// An event that somebody asked for.
+    /// An event that a caller requested.
     Asked(EventRequest),
-    /// A token was held by another hook: the one event that a World writes of itself.
+    /// Another hook held the token. This is the only event that a World writes by itself.
     HookConflict(Entry),
 }
 
-/// An event as a log keeps it.
+/// The content of an event in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The step, hook or wait that it is about.
@@ -70,7 +70,7 @@ impl PastFact {
     }
 }
 
-/// Whether an event came too late to change anything: somebody else had been first.
+/// Whether an event came too late to change anything, because another writer was first.
 fn came_second(refusal: &Refusal) -> bool {
     matches!(
         refusal,
@@ -93,23 +93,24 @@ pub struct ReplayedRun {
     pub events: Vec<Event>,
     /// Its steps, in the order of their creation.
     pub steps: Vec<Step>,
-    /// Its hooks; none when it has ended.
+    /// Its hooks; none if it has ended.
     pub hooks: Vec<Hook>,
-    /// Its waits; none when it has ended.
+    /// Its waits; none if it has ended.
     pub waits: Vec<Wait>,
-    /// What makes it go on; `None` when it has ended.
+    /// The wake-up that continues the run; `None` if it has ended.
     pub wake_up: Option<WakeUp>,
 }
 
 impl ReplayedRun {
-    /// Its hooks that hold their tokens.
+    /// The hooks that hold their tokens.
     pub fn live_hooks(&self) -> impl Iterator<Item = &Hook> {
         self.hooks.iter().filter(|hook| hook.disposed_at_ms.is_none())
     }
 }
 
-/// Why a replayed run cannot be added to a World, if it cannot: it is there already (`here`), or one of
-/// its tokens is held there. `holders` are the live hooks there with the tokens of its live hooks.
+/// Why a replayed run cannot be added to a World, if it cannot: the run exists there already (`here`),
+/// or a live hook there holds one of its tokens. `holders` are the live hooks there that have the
+/// tokens of its live hooks.
 pub fn conflict(imported: &ReplayedRun, here: Option<&Run>, holders: &[Hook]) -> Option<Refusal> {
     if let Some(run) = here {
         return Some(Refusal::RunExists(run.run_id.clone()));
@@ -124,18 +125,18 @@ pub fn conflict(imported: &ReplayedRun, here: Option<&Run>, holders: &[Hook]) ->
 /// Why a log cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreplayable {
-    /// The event's place in the log, from 1.
+    /// The event's number in the log, from 1.
     pub place: usize,
-    /// What it is.
+    /// The event's type.
     pub event_type: &'static str,
-    /// What is wrong with it; `None` when it changes nothing, or comes after the log's end.
+    /// The refusal; `None` if the event changes nothing or follows the end of the log.
     pub refusal: Option<Refusal>,
 }
 
 /// Replays the log of a run.
 ///
 /// # Errors
-/// The first event that could not have happened.
+/// The first event that the rules do not allow.
 pub fn replay(
     run_id: &RunId,
     log: Vec<PastEvent>,
@@ -160,7 +161,7 @@ pub fn replay(
         };
         let decision = decision.map_err(|refusal| failed(Some(refusal)))?;
         let logs_nothing = decision.event.is_none();
-        // A replay that found the run running already: some Worlds log that too.
+        // Some Worlds also log a `run_started` of a run that is already running.
         if logs_nothing && event_type != EventType::RunStarted {
             return Err(failed(None));
         }
@@ -192,7 +193,7 @@ impl Rows {
         }
     }
 
-    /// An event that is logged and changes nothing.
+    /// Appends an event that is logged and changes nothing.
     fn keep(
         &self,
         run_id: &RunId,
@@ -219,16 +220,16 @@ impl Rows {
         Ok(log.into_decision())
     }
 
-    /// Nothing that happens to a run that has ended matters to it any more.
+    /// Whether the run has ended. Later events do not change it.
     fn has_ended(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.status.is_terminal())
     }
 
-    /// No holder of a token is seen: that the token was free then is what the event itself says.
+    /// Shows no other holder of a token: the event itself proves that the token was free at its time.
     fn seen(&self, request: &EventRequest) -> Seen {
         let needs = needs(request);
         Seen {
-            // What was logged elsewhere is of no delivery here.
+            // An event from another World belongs to no delivery here.
             lease_holds: false,
             run: self.run.clone(),
             tail: self.tail(),
@@ -275,7 +276,7 @@ impl Rows {
                 self.hooks.clear();
                 self.waits.clear();
             }
-            // Where the log ends decides whether the run must be woken.
+            // The end of the log decides whether the run must be woken.
             Change::Enqueue(_) => {}
         }
     }

@@ -55,8 +55,8 @@ fn pending_run(run_id: RunId, creation: RunCreation, spec_version: u32, now_ms: 
     }
 }
 
-/// Starts a run. Idempotent while it runs: every replay begins with this event, and only the first
-/// is logged. Creates the run when its `run_created` never arrived (resilient start).
+/// Starts a run. Every replay begins with this event, but only the first one is logged. Creates the run
+/// if its `run_created` never arrived (resilient start).
 pub(super) fn start(
     seen: Seen,
     request: EventRequest,
@@ -85,7 +85,7 @@ pub(super) fn start(
         RunStatus::Pending => {}
         status => return Err(Refusal::RunExpired { run_id: log.run.run_id, status }),
     }
-    // Creation data belongs to `run_created` and is never kept on `run_started`.
+    // Creation data belongs to `run_created`, so `run_started` does not keep it.
     let (data, payload) = (log.data.take(), log.payload.take());
     if is_new {
         log.change(Change::InsertRun(log.run.clone()));
@@ -113,7 +113,7 @@ pub(super) fn fail(log: &mut Log, error: StructuredError) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Cancels a run. A second cancellation changes nothing but is logged, as the contract asks.
+/// Cancels a run. A second cancellation is logged, as the contract asks, and changes nothing.
 pub(super) fn cancel(log: &mut Log) -> Result<(), Refusal> {
     if log.run.status == RunStatus::Cancelled {
         log.append();
@@ -166,7 +166,7 @@ mod tests {
         EventBody::RunCreated(creation())
     }
 
-    /// A run in each status that has ended, with the event that ended it.
+    /// One run in each ended status, with the event that ended it.
     fn ended_runs() -> [(Rows, RunStatus); 3] {
         let statuses = [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled];
         let mut pairs = endings().into_iter().zip(statuses);
@@ -333,7 +333,7 @@ mod tests {
         let run = rows.run();
         assert_eq!((run.status, run.input_position), (RunStatus::Running, Some(1)));
         assert_eq!(run.started_at_ms, Some(NOW_MS));
-        // The `run_created` that was late is told that the run exists.
+        // The late `run_created` is refused, because the run exists.
         assert_eq!(rows.refuses(run_created()), Refusal::RunExists(run_id(1)));
     }
 

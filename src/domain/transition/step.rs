@@ -39,12 +39,12 @@ pub(super) fn create(
     Ok(())
 }
 
-/// `now_ms` is the clock itself, not the event's time: `retry_after_ms` was set by a clock.
+/// `now_ms` is the clock's time, not the event's, because `retry_after_ms` is a time of the clock.
 pub(super) fn start(log: &mut Log, step_id: CorrelationId, now_ms: i64) -> Result<(), Refusal> {
     let mut step = open_step(log, step_id)?;
     refuse_if_run_expired(log)?;
     if let Some(retry_after_ms) = step.retry_after_ms.filter(|at_ms| *at_ms > now_ms) {
-        // Whole seconds, rounded up: the runtime hands them to the queue as they are.
+        // Whole seconds, rounded up, because the runtime passes them to the queue unchanged.
         let retry_after_s = (retry_after_ms - now_ms + 999) / 1000;
         return Err(Refusal::TooEarly { step: step.step_id, retry_after_s });
     }
@@ -74,7 +74,7 @@ pub(super) fn fail(
     error: StructuredError,
 ) -> Result<(), Refusal> {
     let mut step = open_step(log, step_id)?;
-    // An attempt that was running when its run ended may still report.
+    // An attempt that was running when its run ended may still report its result.
     if step.status != StepStatus::Running {
         refuse_if_run_expired(log)?;
     }
@@ -197,7 +197,7 @@ mod tests {
         let mut rows = with_running_step();
         assert_eq!(rows.step("s").started_at_ms, Some(NOW_MS));
         rows.now_ms += 10;
-        // Started again while it runs: its first worker has died.
+        // The step is started again while it runs, because its first worker has died.
         let decision = rows.does(step_started("s"));
         assert_eq!(decision.entity, Entity::Step(run_id(1), id("s")));
         let step = rows.step("s");
@@ -300,7 +300,7 @@ mod tests {
         let mut rows = with_running_step();
         rows.now_ms = NOW_MS + 60_000;
         rows.does(step_created("another"));
-        // The clock steps back: the log stays ahead of it.
+        // The clock is set back. The log's times stay ahead of it.
         rows.now_ms = NOW_MS;
         rows.does(step_retrying("s", Some(NOW_MS + 1000)));
         let refusal = rows.refuses(step_started("s"));

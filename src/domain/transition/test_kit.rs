@@ -1,9 +1,9 @@
-//! Rows in memory: what a store does, without a store. Its changes assert what a database's
-//! constraints would refuse.
+//! A store in memory for tests: it loads rows, decides and writes. Its writes assert the constraints of
+//! a database.
 //!
-//! The unit tests below each entity use it, and `tests/model` compiles this same file, so its paths
-//! all begin with `crate::domain`.
-#![allow(dead_code)] // each of the two users needs a part
+//! The unit tests of each entity use it. `tests/model` compiles this same file, so all its paths begin
+//! with `crate::domain`.
+#![allow(dead_code)] // each of the two users needs only a part
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ use crate::domain::step::Step;
 use crate::domain::transition::{Decision, Needs, Seen, Stamp, Tail, decide, needs};
 use crate::domain::wait::Wait;
 
-/// When a story begins.
+/// The time at which a test begins.
 pub const NOW_MS: i64 = 1_795_000_000_000;
 
-/// A run or another entity of it.
+/// The key of a step, a hook or a wait.
 pub type Key = (RunId, CorrelationId);
 
 /// Every row of a world.
@@ -30,16 +30,16 @@ pub type Key = (RunId, CorrelationId);
 pub struct Rows {
     /// The store's clock.
     pub now_ms: i64,
-    /// The spec version of the requests that the short forms make.
+    /// The spec version of the requests that the short functions make.
     pub spec_version: u32,
     pub runs: BTreeMap<RunId, Run>,
     pub logs: BTreeMap<RunId, Vec<Event>>,
     pub steps: BTreeMap<Key, Step>,
     pub hooks: BTreeMap<Key, Hook>,
     pub waits: BTreeMap<Key, Wait>,
-    /// The run of each wake-up, in the order of their writing.
+    /// The run of each wake-up, in the order in which they were written.
     pub wake_ups: Vec<RunId>,
-    /// The leases that hold.
+    /// The leases that exist.
     pub leases: Vec<Fence>,
 }
 
@@ -68,7 +68,7 @@ impl Rows {
         rows
     }
 
-    /// Load, decide, write: the three steps of a store.
+    /// Loads, decides and writes, as a store does.
     pub fn append(&mut self, request: EventRequest) -> Result<Decision, Refusal> {
         let stamp = Stamp {
             now_ms: self.now_ms,
@@ -152,7 +152,7 @@ impl Rows {
         log.into_iter().flatten().map(|event| event.event_type.as_str()).collect()
     }
 
-    /// What a transaction would see.
+    /// The rows that a transaction would see.
     pub fn load(&self, run_id: Option<&RunId>, needs: &Needs) -> Seen {
         let live_holder = |token: &HookToken| {
             self.hooks.values().find(|hook| hook.disposed_at_ms.is_none() && hook.token == *token)
@@ -225,7 +225,7 @@ impl Rows {
     }
 }
 
-/// A run's id: made at [`NOW_MS`], told apart by its number.
+/// A run id with the time [`NOW_MS`] and this number.
 pub fn run_id(number: u64) -> RunId {
     run_id_made_at(NOW_MS, number)
 }
@@ -245,12 +245,12 @@ pub fn id(text: &str) -> CorrelationId {
     CorrelationId::new(text)
 }
 
-/// Where the hooks are made.
+/// The environment of the hooks.
 pub fn test_environment() -> Option<String> {
     Some("test".into())
 }
 
-/// What creates a run.
+/// The data that creates a run.
 pub fn creation() -> RunCreation {
     RunCreation {
         deployment_id: "dpl".into(),
@@ -276,7 +276,7 @@ pub fn fence(lease: &str) -> Fence {
     Fence { message_id: MessageId::from_number(1), lease_token: LeaseToken::new(lease) }
 }
 
-/// A request of this engine's own spec version, with the event's own type as payload.
+/// A request with the World's own spec version and with the event's type as its payload.
 pub fn request(run: u64, body: EventBody) -> EventRequest {
     let payload = payload(body.event_type().as_str());
     let run_id = Some(run_id(run));

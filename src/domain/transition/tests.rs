@@ -1,5 +1,5 @@
-//! Rules of every log, whatever the entity: the run must exist and fit, positions are dense, times
-//! do not decrease, and runs older than the event log know three events only.
+//! Rules for every log: the run must exist and match, positions are dense, times do not decrease, and
+//! runs from before the event log know only three events.
 
 use super::test_kit::*;
 use super::*;
@@ -94,7 +94,7 @@ fn an_event_keeps_what_the_caller_gave_it() {
     assert_eq!(event.correlation_id, Some(id("s")));
     assert_eq!((event.data.clone(), event.payload.clone()), (data, payload("arguments")));
     assert_eq!((event.spec_version, event.run_spec_version), (2, WORLD_SPEC_VERSION));
-    // The caller has the payload; the answer does not carry it a second time.
+    // The caller has the payload already, so the reply does not carry it.
     assert_eq!(decision.event, Some(Event { payload: None, ..event }));
 }
 
@@ -132,7 +132,7 @@ fn times_in_a_log_do_not_decrease_when_the_clock_steps_back() {
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
 }
 
-/// A run of spec version 1, as an engine before the event log left it.
+/// A run of spec version 1, from before the event log.
 fn with_legacy_run(status: RunStatus) -> Rows {
     let mut rows = Rows { spec_version: 1, ..Rows::default() };
     rows.does(EventBody::RunCreated(creation()));
@@ -151,7 +151,7 @@ fn a_legacy_run_is_cancelled_without_an_event() {
         assert_eq!(rows.run().status, RunStatus::Cancelled);
         assert_eq!(rows.run().completed_at_ms, Some(NOW_MS));
         assert_eq!(rows.log(), ["run_created"]);
-        // Again: nothing changes, and it is no error.
+        // A second cancellation changes nothing and is no error.
         let before = rows.clone();
         assert_eq!(rows.does(EventBody::RunCancelled).entity, Entity::Run(run_id(1)));
         assert_eq!(rows, before);
@@ -194,7 +194,7 @@ fn a_legacy_run_knows_no_other_event() {
     }
 }
 
-/// Every event that somebody may ask for.
+/// Every event that a caller may request.
 fn every_event() -> Vec<EventBody> {
     let mut bodies = events_of_an_existing_run();
     bodies.extend([EventBody::RunCreated(creation()), EventBody::RunStarted(None)]);

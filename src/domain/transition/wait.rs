@@ -8,7 +8,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
 use crate::domain::wait::Wait;
 
-/// The events that complete pending waits of a run: all of them, or those named.
+/// The events that complete pending waits of a run: all of them, or the named ones.
 pub fn completions_of_waits(
     run: &Run,
     pending: Vec<Wait>,
@@ -51,16 +51,16 @@ pub(super) fn create(
     Ok(())
 }
 
-/// Completes a wait. One that has elapsed does not wake its run, because the replay that saw it elapse
-/// writes this event. One that is cut short is completed from outside, so it does.
+/// Completes a wait. An elapsed wait does not wake its run, because the replay that saw it elapse
+/// writes this event. A wait that is cut short is completed from outside, so it wakes the run.
 ///
-/// `now_ms` is the clock itself, not the event's time: `resume_at_ms` was set by a clock.
+/// `now_ms` is the clock's time, not the event's, because `resume_at_ms` is a time of the clock.
 pub(super) fn complete(
     log: &mut Log,
     correlation_id: CorrelationId,
     now_ms: i64,
 ) -> Result<(), Refusal> {
-    // The waits of an ended run are gone; the runtime skips a conflict, and would retry a not-found.
+    // The waits of an ended run are deleted. The runtime skips a conflict, but would retry a not-found.
     log.refuse_if_ended()?;
     let mut wait = log.wait.take().ok_or(Refusal::WaitNotFound(correlation_id))?;
     if wait.completed_at_ms.is_some() {
@@ -88,7 +88,7 @@ mod tests {
 
     const RESUME_AT_MS: i64 = NOW_MS + 60_000;
 
-    /// Rows with a wait "w" that waits.
+    /// Rows with a pending wait "w".
     fn with_wait() -> Rows {
         let mut rows = Rows::with_running_run();
         rows.does(wait_created("w", RESUME_AT_MS));

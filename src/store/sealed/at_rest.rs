@@ -1,5 +1,5 @@
-//! Each kind of value, sealed and opened: a payload, an event's JSON, an error, a token, a chunk, a
-//! message. What the SDK has encrypted itself is left as it is.
+//! Seals and opens each kind of value: a payload, an event's JSON, an error, a token, a chunk, a
+//! message. Values that the SDK has encrypted stay unchanged.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::store::{
     CommitNews, DeadMessage, EventReply, HookView, Outcome, RunView, StepView, StreamSlice,
 };
 
-/// What a message and the error of its delivery are bound to.
+/// The context to which a message and the error of its delivery are bound.
 const QUEUE: &str = "queue";
 
-/// Seals what goes into a store, opens what comes out.
+/// Seals values on their way into a store, and opens them on their way out.
 pub(super) struct AtRest {
     ring: Arc<KeyRing>,
     seals: Seals,
@@ -35,7 +35,7 @@ impl AtRest {
         Self { seals: Seals::new(&ring), ring, token_seal, tokens }
     }
 
-    /// An event of this run.
+    /// Seals an event of this run.
     pub(super) fn seal_event(
         &self,
         run_id: &RunId,
@@ -52,7 +52,7 @@ impl AtRest {
         })
     }
 
-    /// A `hook_conflict` that another World has logged.
+    /// Seals a `hook_conflict` that another World has logged.
     ///
     /// # Errors
     /// As [`AtRest::seal_event`].
@@ -65,7 +65,7 @@ impl AtRest {
         })
     }
 
-    /// What a delivery failed with.
+    /// Opens the error of a failed delivery.
     pub(super) fn open_queue_text(
         &self,
         text: Option<String>,
@@ -109,7 +109,7 @@ impl AtRest {
         })
     }
 
-    /// The events of a hook hold nothing secret but its token, and stay readable for the store below.
+    /// The only secret in a hook's events is its token. The rest stays readable for the inner store.
     fn seal_json(
         &self,
         run_id: &RunId,
@@ -121,13 +121,14 @@ impl AtRest {
                 with_token(&data, |token| self.seal_token(HookToken::new(token)))
                     .ok_or_else(token_not_found)
             }
-            // A JSON document still, as the column says: a string instead of an object.
+            // The column requires a JSON document, so the sealed text is a JSON string instead of an
+            // object.
             _ => Ok(format!("\"{}\"", self.seals.seal_text(run_id.as_str(), &data))),
         }
     }
 
-    /// A token as it is stored and looked up; a hook that was made under the other setting is found
-    /// too.
+    /// A token as it is stored and looked up. It also finds a hook that was created under the other
+    /// setting.
     pub(super) fn seal_token(&self, token: HookToken) -> HookToken {
         let sealed = self.token_seal.seal(token.expose());
         match self.tokens {
@@ -137,7 +138,7 @@ impl AtRest {
         }
     }
 
-    /// A token as the caller knows it.
+    /// Opens a stored token.
     pub(super) fn open_token(&self, stored: &HookToken) -> HookToken {
         self.token_seal.open(stored.expose())
     }
@@ -170,11 +171,11 @@ impl AtRest {
         }))
     }
 
-    /// The code stays: it is one of a closed list of the SDK.
+    /// The code stays plain: it is from a closed list of the SDK.
     fn seal_error(&self, run_id: &RunId, error: StructuredError) -> StructuredError {
         let code = error.code.clone();
         let secret = StructuredError { code: None, ..error };
-        // A struct of strings always serialises.
+        // Serialising a struct of strings cannot fail.
         let text = serde_json::to_string(&secret).unwrap_or_default();
         let message = self.seals.seal_text(run_id.as_str(), &text);
         StructuredError { message, stack: None, code }
@@ -216,7 +217,7 @@ impl AtRest {
         }
         match event_type {
             EventType::HookCreated | EventType::HookReceived | EventType::HookConflict => {
-                // What cannot be read so was stored before there was a key ring, and is not sealed.
+                // An unreadable text was stored before there was a key ring, so it is not sealed.
                 let opened = with_token(&data, |stored| self.token_seal.open(stored));
                 Ok(opened.unwrap_or(data))
             }
@@ -224,7 +225,8 @@ impl AtRest {
         }
     }
 
-    /// The digests of a sender's key and of its payload could be guessed at by whoever reads the file.
+    /// Seals the digests too: a reader of the file could guess the sender's key or payload from plain
+    /// digests.
     pub(super) fn seal_resume_key(&self, key: ResumeKey) -> ResumeKey {
         let digests = ResumeDigests {
             key: self.token_seal.keyed_digest(&key.digests.key),
@@ -279,12 +281,12 @@ impl AtRest {
         })
     }
 
-    /// The secret of deliveries: the one that is stored, and what only the ring gives.
+    /// The secret of deliveries: derived from the stored secret and from the ring.
     pub(super) fn delivery_secret(&self, stored: &DeliverySecret) -> DeliverySecret {
         self.token_seal.delivery_secret(stored)
     }
 
-    /// A wake-up carries ids only, and pending ones are compared.
+    /// Seals a message, except for a wake-up: it carries only ids, and the store compares pending ones.
     pub(super) fn seal_message(&self, message: NewMessage) -> NewMessage {
         match message.purpose {
             Purpose::WakeUp(_) => message,
@@ -303,7 +305,7 @@ impl AtRest {
         })
     }
 
-    /// The error of a handler may quote what it was given.
+    /// A handler's error may quote its input.
     pub(super) fn seal_outcome(&self, outcome: Outcome) -> Outcome {
         let seal = |error: &str| self.seals.seal_text(QUEUE, error);
         match outcome {
@@ -347,8 +349,7 @@ fn stream_context(stream: &str) -> String {
     format!("stream {stream}")
 }
 
-/// An event's JSON with another text for the token in it; `None` when it is no object, or when its
-/// token is no text: then nobody can say where the token is.
+/// An event's JSON with its token replaced; `None` if it is no object or its token is no string.
 fn with_token(json: &str, replace: impl FnOnce(&str) -> HookToken) -> Option<String> {
     let mut fields: Map<String, Value> = serde_json::from_str(json).ok()?;
     let Some(token) = fields.get_mut("token") else { return Some(json.to_owned()) };

@@ -1,6 +1,6 @@
-//! The key of a database's tokens, kept in the database itself, sealed under every master key that
-//! it has been used with: so tokens keep their stored text when the master key is rotated, and a
-//! master key that is not what it was is noticed before anything is read or written with it.
+//! The key of a database's tokens. The database stores it, sealed under every master key that the
+//! database has been used with. So tokens keep their stored text when the master key is rotated, and a
+//! wrong master key is noticed before anything is read or written with it.
 
 use zeroize::Zeroizing;
 
@@ -11,7 +11,7 @@ use crate::entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
 
-/// What the envelope of a token key is bound to.
+/// The context to which the envelope of a token key is bound.
 const CONTEXT: &str = "token key";
 
 /// A master key that the database has been used with.
@@ -19,23 +19,23 @@ const CONTEXT: &str = "token key";
 pub struct KeptKey {
     /// Its id.
     pub key_id: String,
-    /// The key of the tokens, sealed under it.
+    /// The key of the tokens, sealed under this master key.
     pub sealed_token_key: Vec<u8>,
 }
 
-/// A store that remembers the keys it has been used with.
+/// A store that remembers the master keys it has been used with.
 pub trait KeptKeys {
     /// The keys, the last one first.
     ///
     /// # Errors
     /// Storage faults.
     fn kept_keys(&self) -> Result<Vec<KeptKey>, WorldError>;
-    /// Remembers a key, unless its id is there already; with `as_first`, only when none is.
+    /// Remembers a key, unless its id is known. With `as_first` it does so only if no key is known.
     fn keep_key(&self, key: KeptKey, as_first: bool, done: Completion<()>);
 }
 
-/// Refuses a database that was sealed, for a process that has no ring: it would read what it cannot
-/// understand, and write in plain text what others expect to be sealed.
+/// Refuses a sealed database to a process without a ring. The process would read sealed values, and
+/// write plain text where others expect sealed text.
 ///
 /// # Errors
 /// `EncryptionKeyMissing`, naming the newest key; storage faults.
@@ -46,16 +46,16 @@ pub fn refuse_if_sealed(store: &dyn KeptKeys) -> Result<(), WorldError> {
     }
 }
 
-/// The token seal of a database; makes one for a database that has none yet.
+/// The token seal of a database. Makes one for a database without one.
 pub(super) fn token_seal(store: &dyn KeptKeys, ring: &KeyRing) -> Result<TokenSeal, WorldError> {
     if store.kept_keys()?.is_empty() {
         let fresh = Zeroizing::new(entropy::secret_bytes::<TOKEN_KEY_LENGTH>());
         match keep(store, ring.newest(), &fresh, true) {
-            // A reader: nothing in the database is sealed, so any key will do to find that out.
+            // This is a reader, and nothing in the database is sealed. Any key can find that out.
             Err(error) if error.kind == ErrorKind::ReadOnly => return Ok(TokenSeal::new(fresh)),
             kept => kept?,
         }
-        // Another process may have been quicker: what the database holds now counts.
+        // Another process may have been faster. The key that the database now holds counts.
     }
     let kept = store.kept_keys()?;
     let mut found = None;
@@ -66,15 +66,16 @@ pub(super) fn token_seal(store: &dyn KeptKeys, ring: &KeyRing) -> Result<TokenSe
         }
     }
     let token_key = found.ok_or_else(|| {
-        // The last key that the database was used with is the likeliest to be at hand.
+        // The ring most likely has the last key that the database was used with.
         kept.first()
             .map_or_else(|| key_missing(ring.newest().id()), |kept| key_missing(&kept.key_id))
     })?;
-    // Under the old ones too: while a key is rotated, a process that has only the old ring may start.
+    // The token key is also sealed under the old master keys: during a rotation, a process with only
+    // the old ring may start.
     let is_kept = |key: &&MasterKey| kept.iter().any(|kept| kept.key_id == key.id());
     for key in ring.keys().iter().filter(|key| !is_kept(key)) {
         match keep(store, key, &token_key, false) {
-            // A reader: whoever writes next will keep it.
+            // This is a reader. The next writer will keep the key.
             Err(error) if error.kind == ErrorKind::ReadOnly => {}
             kept => kept?,
         }

@@ -1,4 +1,4 @@
-//! [`Upkeep`] over a sealed store: what is imported is sealed, what a delivery failed with is opened.
+//! [`Upkeep`] over a sealed store: seals imported values, and opens the errors of deliveries.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ impl Upkeep for SealedStore {
         self.upkeep.workers(done);
     }
 
-    /// The copy is sealed as the database is.
+    /// The copy is sealed like the database.
     fn back_up(&self, to: PathBuf, done: Completion<Backup>) {
         self.upkeep.back_up(to, done);
     }

@@ -1,7 +1,7 @@
-//! Whether this process may use the files that are there, before SQLite finds out in the middle.
+//! Checks whether this process may use the existing files, before SQLite fails in the middle.
 //!
-//! An app that ran once as root leaves files and a folder of lock files that belong to root. Given
-//! the database alone, another user would read, and deliver nothing.
+//! An app that ran once as root leaves files and a folder of lock files that belong to root. With
+//! access to the database alone, another user would read and deliver nothing.
 
 use std::fs;
 use std::io;
@@ -10,10 +10,10 @@ use std::path::Path;
 use super::resolve::beside;
 use crate::error::{ErrorKind, WorldError};
 
-/// Refuses files of a database that this user may not write. What is not there is no obstacle.
+/// Refuses existing files of a database that this user may not write.
 ///
 /// # Errors
-/// `ReadOnly`, with the file, its owner, this process's user, and what to do.
+/// `ReadOnly`, with the file, its owner, the user of this process, and the remedy.
 pub(super) fn refuse_unwritable_files(database: &Path) -> Result<(), WorldError> {
     for end in ["", "-wal", "-shm"] {
         let file = beside(database, end);
@@ -24,7 +24,7 @@ pub(super) fn refuse_unwritable_files(database: &Path) -> Result<(), WorldError>
     Ok(())
 }
 
-/// Why something in the folder of lock files could not be made or written.
+/// Why a file in the folder of lock files could not be made or written.
 pub(super) fn lock_files_refused(folder: &Path, error: &io::Error) -> WorldError {
     if error.kind() == io::ErrorKind::PermissionDenied {
         return denied(folder);
@@ -101,7 +101,7 @@ fn this_user() -> Option<User> {
     Some(User::of(rustix::process::geteuid().as_raw()))
 }
 
-/// Asked without opening it: closing a file that SQLite has open would drop its POSIX locks.
+/// Asks without opening the file: closing a file that SQLite has open would drop its POSIX locks.
 #[cfg(unix)]
 fn is_denied(path: &Path) -> bool {
     use rustix::fs::{Access, AtFlags, CWD, accessat};

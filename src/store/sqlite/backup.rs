@@ -1,9 +1,10 @@
-//! A backup: the database as it is at one moment, in a file of its own.
+//! A backup: a copy of the database at one moment, in its own file.
 //!
-//! SQLite's backup copies pages within one read, at the speed of the disk. While a read goes on the
-//! log cannot be written back and grows, so nothing else is done meanwhile: the copy is synced and
-//! checked when the database has been let go. `VACUUM INTO` builds every tree anew within its read;
-//! steps that let go in between begin anew with every commit of another process, and so never end.
+//! SQLite's backup copies the pages within one read transaction, at the speed of the disk. During this
+//! read the log cannot be checkpointed and grows. So the read does nothing else: the copy is synced and
+//! checked after the database has been released. `VACUUM INTO` would rebuild every tree within its
+//! read. A backup in several steps would start again after every commit of another process, and so
+//! never end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -18,15 +19,15 @@ use super::open::Location;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::upkeep::Backup;
 
-/// How long a backup waits for whoever has the database to itself, which in WAL mode is nobody for
+/// The wait for a connection that has the database exclusively. In WAL mode no connection has it for
 /// long.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
-/// Backups to one name that may be under way or have been cut short.
+/// The most unfinished backups to one name: in progress, or left by killed processes.
 const PARTIALS_MAX: u32 = 1000;
 
-/// Written under another name first, so that a backup that was cut short is never taken for one.
+/// Writes the backup under another name first, so that an unfinished file is never taken for a backup.
 pub(super) fn back_up(location: &Location, to: &Path) -> Result<Backup, WorldError> {
-    // Found again when the copy gets its name; known now, it saves the copying.
+    // `publish` checks this again; the early check saves the copying.
     if fs::symlink_metadata(to).is_ok() {
         return Err(is_there(to));
     }
@@ -39,8 +40,8 @@ pub(super) fn back_up(location: &Location, to: &Path) -> Result<Backup, WorldErr
     Ok(backup)
 }
 
-/// A file that is no backup yet; removed when it is dropped. One that a killed process has left is
-/// known by its name, and is in nobody's way.
+/// An unfinished backup file. Dropping it deletes the file. A file that a killed process has left is
+/// recognised by its name, and obstructs nothing.
 struct Partial {
     path: PathBuf,
     file: File,
@@ -73,7 +74,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // After a rename it is not there any more.
+        // After a rename the file no longer exists under this name.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -85,10 +86,10 @@ fn copy_pages(location: &Location, partial: &Path) -> Result<(), WorldError> {
     source.busy_timeout(BUSY_WAIT)?;
     let write = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(partial, write)?;
-    // What is cut short is thrown away, and what is whole is synced at once.
+    // An unfinished copy is deleted, and a finished one is synced at once.
     copy.pragma_update(None, "journal_mode", "off")?;
     copy.pragma_update(None, "synchronous", "off")?;
-    // Without it the last lines would make a file of shared memory beside the copy.
+    // Without this, the following lines would create a shared-memory file beside the copy.
     copy.pragma_update(None, "locking_mode", "exclusive")?;
     let pages = PageCopy::new(&source, &mut copy)?;
     match pages.step(-1)? {
@@ -100,12 +101,12 @@ fn copy_pages(location: &Location, partial: &Path) -> Result<(), WorldError> {
     }
     drop(pages);
     drop(source);
-    // So that the copy can be read where nothing can be written beside it.
+    // So that the copy can be read from a folder that is not writable.
     copy.pragma_update(None, "journal_mode", "delete")?;
     copy.close().map_err(|(_, error)| error.into())
 }
 
-/// What is in a copy, if it is sound.
+/// The contents of a copy, if it is sound.
 fn checked(partial: &Partial) -> Result<Backup, WorldError> {
     let copy = Connection::open_with_flags(&partial.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     if let Some(damage) = damages(&copy)?.first() {
@@ -119,8 +120,8 @@ fn checked(partial: &Partial) -> Result<Backup, WorldError> {
     Ok(Backup { bytes: i64::try_from(metadata.len()).unwrap_or(i64::MAX), runs, events })
 }
 
-/// Gives a copy its name, unless a file has that by now. A second name for the file does so in one
-/// step; a file system that has no second names gets an empty file first, which is then replaced.
+/// Gives a copy its final name, unless a file has that name by now. A hard link does so in one step. On
+/// a file system without hard links, an empty file takes the name first and is then replaced.
 fn publish(partial: &Path, to: &Path) -> Result<(), WorldError> {
     let named = match fs::hard_link(partial, to) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => replace_new(partial, to),
@@ -135,7 +136,7 @@ fn publish(partial: &Path, to: &Path) -> Result<(), WorldError> {
 fn replace_new(partial: &Path, to: &Path) -> io::Result<()> {
     File::create_new(to)?;
     fs::rename(partial, to).inspect_err(|_| {
-        // Ours, and empty.
+        // The empty file is ours.
         let _ = fs::remove_file(to);
     })
 }
@@ -144,7 +145,7 @@ fn is_there(to: &Path) -> WorldError {
     WorldError::invalid(format!("{} exists already; choose another name", to.display()))
 }
 
-/// The name of a new file is on disk only when its folder is.
+/// Syncs the folder: only then is the name of a new file on disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     #[cfg(unix)]

@@ -1,8 +1,8 @@
-//! A checksum over each row. SQLite notices damage of its own structures only: a byte of a value
-//! that the disk has changed it hands out as it is.
+//! A checksum over each row. SQLite notices only damage to its own structures. If the disk has changed
+//! a byte of a value, SQLite returns the value without an error.
 //!
-//! It misses one change in four billion. It protects from faults, not from people: with a key ring
-//! what is sealed is authenticated too.
+//! The checksum misses one change in four billion. It protects against faults, not against people. With
+//! a key ring, sealed values are also authenticated.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use rusqlite::types::{FromSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, Statement, ToSql};
 use serde::de::DeserializeOwned;
 
-/// A table whose rows carry a checksum. It covers the table's name and the first columns, which are
-/// written and read in one order, the checksum right behind them.
+/// A table whose rows carry a checksum. It covers the table's name and the first columns. These are
+/// written and read in one order, and the checksum follows them.
 pub(super) struct Table {
     pub(super) name: &'static str,
-    /// How many columns the checksum covers.
+    /// The number of covered columns.
     pub(super) columns: usize,
-    /// The columns that name a row to people; none of them is a secret.
+    /// The columns that identify a row for people. None of them is secret.
     pub(super) key: &'static [usize],
 }
 
 impl Table {
     /// Runs a statement that writes a row. Its parameters are the covered columns, the checksum, and
-    /// then the `rest`.
+    /// the `rest`.
     pub(super) fn write(
         &self,
         statement: &mut Statement<'_>,
@@ -67,7 +67,7 @@ impl Table {
         columns.end()
     }
 
-    /// The error of a row that is not what was written.
+    /// The error of a row that differs from what was written.
     pub(super) fn damage(&self, row: &Row<'_>, at: usize) -> Error {
         let columns = self.key.iter().map(|index| row.get_ref(at + index));
         let key: Vec<String> =
@@ -76,8 +76,8 @@ impl Table {
     }
 }
 
-/// The covered columns of a row, each read once: for its value and for the checksum. What has been
-/// read is good when [`Columns::end`] says so.
+/// The covered columns of a row. Each is read once, for its value and for the checksum. The values are
+/// valid only after [`Columns::end`] succeeds.
 pub(super) struct Columns<'a, 'row> {
     table: &'static Table,
     row: &'a Row<'row>,
@@ -102,13 +102,13 @@ impl<'a> Columns<'a, '_> {
         T::column_result(value).map_err(|_| self.damage())
     }
 
-    /// The next column, a word of a closed list.
+    /// The next column, a word from a closed list.
     pub(super) fn word<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
         let value = self.value()?;
         value.as_str().ok().and_then(parse).ok_or_else(|| self.damage())
     }
 
-    /// The next column, JSON or nothing.
+    /// The next column, JSON or NULL.
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         let Some(text) = self.value()?.as_str_or_null().map_err(|_| self.damage())? else {
             return Ok(None);
@@ -116,7 +116,7 @@ impl<'a> Columns<'a, '_> {
         serde_json::from_str(text).map(Some).map_err(|_| self.damage())
     }
 
-    /// Leaves columns out.
+    /// Skips columns: they are only added to the checksum.
     pub(super) fn skip(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
             self.value()?;
@@ -124,7 +124,7 @@ impl<'a> Columns<'a, '_> {
         Ok(())
     }
 
-    /// Whether the columns are what was written.
+    /// Checks that the columns are as they were written.
     ///
     /// # Errors
     /// [`Damage`], which becomes `Corrupt`.
@@ -141,17 +141,17 @@ impl<'a> Columns<'a, '_> {
     }
 }
 
-/// How all rows of a table are checked.
+/// How to check all rows of a table.
 pub(super) struct Check {
-    /// Reads all of them.
+    /// The statement that reads all rows.
     pub(super) rows: &'static str,
-    /// Checks one.
+    /// Checks one row.
     pub(super) verify: fn(&Row<'_>) -> Result<()>,
 }
 
 impl Check {
-    /// Checks the rows on both sides of a key that was not found, or of the range that begins with
-    /// it. A row whose key is damaged still stands where it stood, so it is one of the two.
+    /// Checks the rows on both sides of a key that was not found, or of the range that begins with it.
+    /// A row whose key is damaged is still at its old place, so it is one of these two.
     pub(super) fn around(
         &self,
         connection: &Connection,
@@ -197,7 +197,7 @@ impl Check {
     }
 }
 
-/// The checksum of some values that are read without the rest of their row.
+/// The checksum of values that are read without the rest of their row.
 pub(super) fn of_values(name: &str, values: &[ValueRef<'_>]) -> i32 {
     let mut sum = RowSum::of(name);
     for value in values {
@@ -206,7 +206,7 @@ pub(super) fn of_values(name: &str, values: &[ValueRef<'_>]) -> i32 {
     sum.end()
 }
 
-/// A row that is not what was written, or that is not there.
+/// A row that is missing or differs from what was written.
 #[derive(Debug)]
 pub(super) struct Damage {
     pub(super) table: &'static str,
@@ -221,13 +221,13 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// The error of a row that is not what was written, or that is not there.
+/// The error of a row that is missing or differs from what was written.
 pub(super) fn damage(table: &'static str, key: impl Into<String>) -> Error {
-    // The one variant by which a row mapping may fail for a reason of its own.
+    // The only variant in which a row mapping can carry its own error.
     Error::FromSqlConversionFailure(0, Type::Null, Box::new(Damage { table, key: key.into() }))
 }
 
-/// A damaged row may hold anything where its key stood, so only what looks like a key is shown.
+/// The key of a damaged row may hold anything, so only text that looks like a key is shown.
 fn shown(value: ValueRef<'_>) -> String {
     const LENGTH_MAX: usize = 80;
     match value {
@@ -246,18 +246,18 @@ fn value_ref<'a>(value: &'a ToSqlOutput<'_>) -> ValueRef<'a> {
     match value {
         ToSqlOutput::Borrowed(value) => *value,
         ToSqlOutput::Owned(value) => value.into(),
-        // Kinds of values that no column of ours has.
+        // No column of ours has other kinds of values.
         _ => ValueRef::Null,
     }
 }
 
-/// The sum of a sequence of values: each word is mixed into what came before by a multiplication
-/// whose two halves are folded together. A long value is one word, its CRC-32.
+/// The sum of a sequence of values. Each word is mixed into the sum by a multiplication whose two
+/// halves are folded together. A long value counts as one word, its CRC-32.
 struct RowSum(u64);
 
-/// Values up to this length are mixed word by word, which is quicker for them.
+/// Values up to this length are mixed word by word, which is faster for them.
 const SHORT: usize = 128;
-/// Odd, with its bits evenly spread: the golden ratio.
+/// The golden ratio: odd, and with evenly spread bits.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl RowSum {
@@ -268,7 +268,7 @@ impl RowSum {
         sum
     }
 
-    /// Kind, length and content, so that no two rows have the same sequence.
+    /// Adds kind, length and content, so that no two rows have the same sequence.
     #[inline]
     fn add(&mut self, value: ValueRef<'_>) {
         match value {

@@ -1,4 +1,4 @@
-//! Table `messages`: claims, and the leases that they give.
+//! Table `messages`: claims and their leases.
 
 use rusqlite::{Connection, Result, Row, Rows, params};
 
@@ -13,15 +13,15 @@ use crate::domain::queue::claim::Claiming;
 use crate::domain::queue::settle::UNABLE_DELAY_MS;
 use crate::store::{ClaimRequest, Claimed};
 
-/// What tells whether the owner of a lease is silent: what this process has seen of leases, and a clock
-/// that nobody sets.
+/// Evidence that the owner of a lease is silent: the leases that this process has seen, and a monotonic
+/// clock.
 #[derive(Clone, Copy)]
 pub(super) struct Observed<'a> {
     pub(super) time: &'a QueueTime,
     pub(super) clock: &'a dyn Clock,
 }
 
-/// Leases due messages, the longest due first. Of one run only one replay is leased at a time.
+/// Leases due messages, the longest due first. Only one replay of a run is leased at a time.
 pub(super) fn claim(
     connection: &Connection,
     request: &ClaimRequest,
@@ -38,7 +38,7 @@ pub(super) fn claim(
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
-    // The replay reads the log after this, so it sees at least as much.
+    // The replay reads the log after this, so it sees at least this much.
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
@@ -82,11 +82,11 @@ enum DueMessage {
         is_run_leased: bool,
         delivery: Delivery,
     },
-    /// Its row is not what was written.
+    /// The row differs from what was written.
     Damaged,
 }
 
-/// The claim counts as an attempt.
+/// Reads a due message. The claim counts as an attempt.
 fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<DueMessage> {
     if MESSAGES.verify(row, 0).is_err() {
         return Ok(DueMessage::Damaged);
@@ -100,7 +100,7 @@ fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<DueMessage> {
     })
 }
 
-/// Puts a damaged message off, so that it does not hold the others up.
+/// Postpones a damaged message, so that it does not delay the others.
 fn put_off(connection: &Connection, message_id: MessageId, now_ms: i64) -> Result<()> {
     const PUT_OFF: &str =
         "UPDATE messages SET available_at_ms = ?2, last_error = ?3 WHERE message_id = ?1";
@@ -112,8 +112,8 @@ fn put_off(connection: &Connection, message_id: MessageId, now_ms: i64) -> Resul
     Ok(())
 }
 
-/// Frees leases that have expired and whose owners are silent: an expiry alone may be a clock that
-/// was set forwards.
+/// Frees expired leases whose owners are silent. An expiry alone may only mean that the clock was set
+/// forwards.
 fn free_expired(connection: &Connection, now_ms: i64, observed: Observed<'_>) -> Result<()> {
     const EXPIRED: &str = "SELECT message_id, lease_expires_at_ms FROM messages \
          WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= ?";
@@ -126,7 +126,7 @@ fn free_expired(connection: &Connection, now_ms: i64, observed: Observed<'_>) ->
     Ok(())
 }
 
-/// Every lease: its message and its expiry.
+/// All leases, each as its message and its expiry.
 pub(super) fn all_leases(connection: &Connection) -> Result<Vec<(MessageId, i64)>> {
     const ALL_LEASES: &str =
         "SELECT message_id, lease_expires_at_ms FROM messages WHERE lease_token IS NOT NULL";
@@ -141,7 +141,7 @@ fn leases(mut rows: Rows<'_>) -> Result<Vec<(MessageId, i64)>> {
     Ok(leases)
 }
 
-/// Prolongs a lease; `false` when it is lost.
+/// Extends a lease; `false` if it is lost.
 pub(super) fn extend(
     connection: &Connection,
     message_id: MessageId,

@@ -1,4 +1,4 @@
-//! Messages that were given up, and how much the queue holds.
+//! Dead messages, and the depth of the queue.
 
 use rusqlite::{Connection, Result, Row, params};
 
@@ -8,7 +8,7 @@ use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::store::{DeadMessage, LogState, QueueDepth};
 
-/// Up to here the queue's depth is counted: counting reads what it counts.
+/// The largest number to which the queue's depth is counted, because counting reads each counted row.
 const COUNTED_MAX: i64 = 100_000;
 
 /// Counts along the partial indexes of the queue, each number up to [`COUNTED_MAX`].
@@ -41,7 +41,7 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
     })
 }
 
-/// A page of dead messages; its key is the number of the last one.
+/// A page of dead messages. Its key is the number of the last one.
 pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<DeadMessage>> {
     let (comparison, direction, first) = match page.order {
         SortOrder::Ascending => (">", "ASC", i64::MIN),
@@ -63,7 +63,7 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<D
     }))
 }
 
-/// Checks and reads the [`message_columns`], and behind them `attempt, last_error, dead_at_ms`.
+/// Checks and reads the [`message_columns`], then `attempt, last_error, dead_at_ms`.
 fn dead_of(row: &Row<'_>) -> Result<DeadMessage> {
     MESSAGES.verify(row, 0)?;
     Ok(DeadMessage {

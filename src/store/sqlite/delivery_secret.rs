@@ -1,11 +1,11 @@
-//! Table `delivery_secret`: what proves over HTTP that a process has this database.
+//! Table `delivery_secret`: the secret that proves over HTTP that a process has this database.
 
 use rusqlite::{Connection, Result, params};
 
 use crate::crypto::{DELIVERY_SECRET_LENGTH, DeliverySecret};
 use crate::entropy;
 
-/// Draws the secret of a database that has none yet.
+/// Draws the secret of a database that has none.
 pub(super) fn keep(connection: &Connection) -> Result<()> {
     const IS_KEPT: &str = "SELECT 1 FROM delivery_secret";
     const KEEP: &str = "INSERT OR IGNORE INTO delivery_secret VALUES (1, ?)";

@@ -1,5 +1,5 @@
-//! The messages that nobody has claimed, queue by queue, in the order in which they become due.
-//! The messages of a queue that is not asked for are not read.
+//! The unclaimed messages, queue by queue, in the order in which they become due. A claim does not read
+//! the messages of queues that it does not serve.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,13 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::domain::id::MessageId;
 
-/// Where a message is in its queue: when it becomes due, then its number.
+/// The place of a message in its queue: the time at which it becomes due, then its number.
 type Place = (i64, i64);
 
-/// The queues that have unclaimed messages and whose names begin with one of the prefixes, each with
-/// the place of its first one.
+/// The queues that have unclaimed messages and a name with one of these prefixes, each with the place
+/// of its first message.
 pub(super) fn queues(connection: &Connection, prefixes: &[String]) -> Result<Vec<(String, Place)>> {
-    // The first row of a queue is both, its name and its first message.
+    // The first row after a queue name gives both: the next queue's name and its first message.
     const FIRST_FROM: &str = "SELECT queue_name, available_at_ms, message_id \
          FROM messages INDEXED BY messages_due \
          WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name >= ? \
@@ -29,7 +29,7 @@ pub(super) fn queues(connection: &Connection, prefixes: &[String]) -> Result<Vec
             let Some((name, first)) = next.filter(|(name, _)| name.starts_with(prefix)) else {
                 break;
             };
-            // The smallest text behind the name.
+            // The smallest text after the name.
             from = format!("{name}\0");
             queues.push((name, first));
         }
@@ -37,29 +37,29 @@ pub(super) fn queues(connection: &Connection, prefixes: &[String]) -> Result<Vec
     Ok(queues)
 }
 
-/// The prefixes without those that another one covers.
+/// The prefixes that no other prefix covers.
 fn apart(prefixes: &[String]) -> Vec<&str> {
     let mut sorted: Vec<&str> = prefixes.iter().map(String::as_str).collect();
     sorted.sort_unstable();
-    // Whatever begins with a text comes right behind it.
+    // Texts that begin with a prefix directly follow it in the order.
     sorted.dedup_by(|later, kept| later.starts_with(*kept));
     sorted
 }
 
-/// The unclaimed messages of some queues that are due, the longest due first.
+/// The due unclaimed messages of some queues, the longest due first.
 pub(super) struct Due<'a> {
     connection: &'a Connection,
     now_ms: i64,
     queues: Vec<String>,
-    /// The first due message of each queue that is still to come, with the queue.
+    /// The next due message of each queue, with the queue.
     heads: BinaryHeap<Reverse<(Place, usize)>>,
-    /// The message that was given last, with its queue, behind which nobody has looked yet.
+    /// The message that was returned last, with its queue. The message after it is not looked up yet.
     last: Option<(Place, usize)>,
     next_due_at_ms: Option<i64>,
 }
 
 impl<'a> Due<'a> {
-    /// Of the queues whose names begin with one of the prefixes.
+    /// The due messages of the queues whose names begin with one of the prefixes.
     pub(super) fn of(connection: &'a Connection, prefixes: &[String], now_ms: i64) -> Result<Self> {
         let (queues, firsts): (Vec<_>, Vec<_>) = queues(connection, prefixes)?.into_iter().unzip();
         let heads = BinaryHeap::with_capacity(queues.len());
@@ -81,7 +81,8 @@ impl<'a> Due<'a> {
         Ok(self.last.map(|((_, number), _)| MessageId::from_number(number)))
     }
 
-    /// When the next message of these queues becomes due, once [`Due::next`] has given all that are.
+    /// The time at which the next message of these queues becomes due, after [`Due::next`] has returned
+    /// all due ones.
     pub(super) fn next_due_at_ms(self) -> Option<i64> {
         self.next_due_at_ms.filter(|_| self.heads.is_empty() && self.last.is_none())
     }
@@ -94,7 +95,7 @@ impl<'a> Due<'a> {
         self.next_due_at_ms = Some(next_ms.min(place.0));
     }
 
-    /// The first message of a queue behind a place.
+    /// The first message of a queue after a place.
     fn behind(&self, place: Place, queue: usize) -> Result<Option<Place>> {
         const BEHIND: &str = "SELECT available_at_ms, message_id \
              FROM messages INDEXED BY messages_due \
@@ -110,7 +111,7 @@ impl<'a> Due<'a> {
     }
 }
 
-/// How many unclaimed messages of a queue become due in a span of time, up to a limit.
+/// The number of unclaimed messages of a queue that become due in a span of time, up to a limit.
 pub(super) fn count(
     connection: &Connection,
     queue: &str,

@@ -1,7 +1,7 @@
 //! The events of one step, hook or wait.
 //!
-//! A log has no index on them, so that a resume does not pay for one. Only the event that opens an
-//! entity is indexed. From there a part of the log is looked through.
+//! A log has no index on them, so that a resume does not pay for one. Only the event that creates an
+//! entity is indexed. From there on, a part of the log is scanned.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
@@ -12,11 +12,11 @@ use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{Page, SortOrder};
 use crate::store::EventQuery;
 
-/// How many events of logs one page looks through. At this limit a page ends, however few it has
-/// found, and its cursor goes on.
+/// The number of events that one page scans. At this limit the page ends, even with few results, and
+/// its cursor continues.
 const LOOKED_THROUGH_MAX: Position = 10_000;
 
-/// The condition of the index `events_opening_entities`, in its words.
+/// The condition of the index `events_opening_entities`, with the same words.
 macro_rules! opens_an_entity {
     () => {
         "(event_type = 'step_created' OR event_type = 'hook_created' \
@@ -24,7 +24,7 @@ macro_rules! opens_an_entity {
     };
 }
 
-/// Checks the events that open entities, by their index.
+/// Checks the events that create entities, through their index.
 const CHECK_OPENING: Check = Check {
     rows: concat!(
         "SELECT ",
@@ -36,7 +36,7 @@ const CHECK_OPENING: Check = Check {
     verify: |row| EVENTS.verify(row, 0),
 };
 
-/// A page of the entity's events, in one run or in all.
+/// A page of the entity's events, in one run or in all runs.
 pub(super) fn list(
     connection: &Connection,
     run_id: Option<&RunId>,
@@ -78,7 +78,7 @@ pub(super) fn list(
     })
 }
 
-/// What is looked for, and how many events may still be looked at.
+/// The search: its target, and the number of events that it may still scan.
 struct Looking<'a> {
     correlation_id: &'a CorrelationId,
     query: &'a EventQuery,
@@ -86,8 +86,7 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    /// Looks through the log of a run behind a position. Returns the last position that it has looked
-    /// at.
+    /// Scans the log of a run after a position. Returns the last scanned position.
     fn through(
         &mut self,
         connection: &Connection,
@@ -130,7 +129,7 @@ impl Looking<'_> {
     }
 }
 
-/// Where the entity was opened in a run.
+/// The position of the event that created the entity in a run.
 fn opened_at(
     connection: &Connection,
     run_id: &RunId,
@@ -146,7 +145,7 @@ fn opened_at(
         .query_row([correlation_id.as_str(), run_id.as_str()], |row| row.get(0))
 }
 
-/// The next run that has an entity with this id: the one of a place itself, or one behind it.
+/// The next run that has an entity with this id: the run of the place itself, or a later one.
 fn next_run(
     connection: &Connection,
     correlation_id: &CorrelationId,
@@ -156,7 +155,7 @@ fn next_run(
 ) -> Result<Option<RunId>> {
     let (comparison, direction, edge) = match order {
         SortOrder::Ascending => (">", "ASC", ""),
-        // Behind every id.
+        // Sorts after every id.
         SortOrder::Descending => ("<", "DESC", "~"),
     };
     let or_itself = if or_itself { "=" } else { "" };

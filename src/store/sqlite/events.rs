@@ -15,7 +15,7 @@ use crate::domain::run::Run;
 use crate::domain::transition::Tail;
 use crate::store::EventQuery;
 
-/// What an event's row says besides its payload.
+/// The columns of an event's row without its payload.
 macro_rules! columns {
     () => {
         "run_id, position, event_type, correlation_id, created_at_ms, spec_version, data, \
@@ -23,8 +23,8 @@ macro_rules! columns {
     };
 }
 
-/// The columns of [`payload_from`]; the argument is put before each name. A subquery reads a long
-/// payload: it runs for those only, where a join would begin for every row.
+/// The columns of [`payload_from`]. The argument is put before each name. A subquery reads a long
+/// payload, because it runs only for rows that have one; a join would begin for every row.
 macro_rules! payload_columns {
     ($of:literal) => {
         concat!(
@@ -44,7 +44,7 @@ macro_rules! payload_columns {
 pub(super) use {columns as event_columns, payload_columns};
 
 pub(super) static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
-/// How many [`payload_columns`] there are.
+/// The number of [`payload_columns`].
 pub(super) const PAYLOAD_COLUMNS: usize = 3;
 
 pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
@@ -74,7 +74,7 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// Where the run's log ends.
+/// The end of the run's log.
 pub(super) fn tail(connection: &Connection, run_id: &RunId) -> Result<Option<Tail>> {
     const TAIL: &str = concat!(
         "SELECT ",
@@ -94,10 +94,10 @@ pub(super) fn tail(connection: &Connection, run_id: &RunId) -> Result<Option<Tai
     connection.prepare_cached(TAIL)?.query_row([run_id.as_str()], tail_of).optional()
 }
 
-/// The payload of an event that an entity names.
+/// The payload of an event whose position an entity names.
 ///
 /// # Errors
-/// Damage, also when there is no such event.
+/// Damage, even if the event does not exist.
 pub(super) fn payload_at(
     connection: &Connection,
     run_id: &RunId,
@@ -108,7 +108,7 @@ pub(super) fn payload_at(
     connection
         .prepare_cached(PAYLOAD)?
         .query_row(params![run_id.as_str(), position], |row| {
-            // A step may have been created without arguments; its row says so.
+            // A step may have been created without arguments. Its row then has no payload.
             match row.get_ref(0)? == ValueRef::Null && row.get_ref(2)? == ValueRef::Null {
                 true => check_row(connection, run_id, position).map(|()| None),
                 false => payload_from(row, 0, run_id, position),
@@ -126,13 +126,13 @@ fn check_row(connection: &Connection, run_id: &RunId, position: Position) -> Res
         .query_row(params![run_id.as_str(), position], |row| EVENTS.verify(row, 0))
 }
 
-/// The error of an event that must be there.
+/// The error of an event that must exist.
 fn missing(run_id: &RunId, position: Position) -> Error {
     checksum::damage(EVENTS.name, format!("{run_id} {position}"))
 }
 
-/// A payload has a checksum of its own, and can be read without the rest of its row; and the rest
-/// without the payload, whose checksum is part of it.
+/// The checksum of a payload. A payload can be checked without the rest of its row. The rest can be
+/// checked without the payload, because it covers the payload's checksum.
 fn payload_checksum(run_id: &RunId, position: Position, format: i64, payload: &[u8]) -> i32 {
     checksum::of_values(
         "payload",
@@ -174,7 +174,7 @@ const CHECK_ROWS: Check = Check {
     verify: |row| EVENTS.verify(row, 0),
 };
 
-/// Reads the columns of [`event_of`] from events; the payload only when it is wanted.
+/// Selects the columns of [`event_of`] from events, with the payload only if `resolve_data` is set.
 pub(super) fn select(resolve_data: bool) -> &'static str {
     match resolve_data {
         true => concat!("SELECT ", columns!(), ", ", payload_columns!(""), " FROM events"),
@@ -182,10 +182,10 @@ pub(super) fn select(resolve_data: bool) -> &'static str {
     }
 }
 
-/// Where the [`payload_columns`] stand behind the [`columns`].
+/// The index of the [`payload_columns`] after the [`columns`].
 const PAYLOAD_AT: usize = 10;
 
-/// An event, its run's spec version still to come.
+/// Reads an event. The caller fills in its run's spec version.
 pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
     let mut columns = EVENTS.read(row, 0);
     let mut event = Event {
@@ -208,7 +208,7 @@ pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
     Ok(event)
 }
 
-/// Gives events the spec version of their runs, which makes their ids.
+/// Fills in the spec versions of the runs, which decide the events' ids.
 fn of_their_runs(connection: &Connection, events: &mut [Event]) -> Result<()> {
     let mut known: Option<(RunId, u32)> = None;
     for event in events {
@@ -240,7 +240,7 @@ pub(super) fn at(
     Ok(event.map(|event| Event { run_spec_version: run.spec_version, ..event }))
 }
 
-/// The event that made a hook, with the hook's metadata.
+/// The event that created a hook, with the hook's metadata.
 pub(super) fn hook_created(
     connection: &Connection,
     run_id: &RunId,
@@ -262,7 +262,7 @@ pub(super) fn hook_created(
     Ok(event)
 }
 
-/// Events of one run, of all runs that use a correlation id, or of one run with that.
+/// Events of one run, of all runs with a correlation id, or of one run with a correlation id.
 pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<Event>> {
     let mut page = match (&query.run_id, &query.correlation_id) {
         (run_id, Some(correlation_id)) => {
@@ -277,7 +277,7 @@ pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<E
     Ok(page)
 }
 
-/// How SQL compares and orders.
+/// The comparison and the order in SQL.
 fn words(order: SortOrder) -> (&'static str, &'static str) {
     match order {
         SortOrder::Ascending => (">", "ASC"),
@@ -285,9 +285,9 @@ fn words(order: SortOrder) -> (&'static str, &'static str) {
     }
 }
 
-/// A part of a run's log, one event more than a page. It is dense, so a position that is missing has
-/// been lost; and the row behind its end is read too, which stands there because it is another run's,
-/// or because its key is damaged.
+/// Reads a part of a run's log, one event more than a page. A log is dense, so a missing position means
+/// a lost event. The row after the end of the log is checked too: it belongs to another run, or its key
+/// is damaged.
 fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Vec<Event>> {
     let PageRequest { limit, order, .. } = query.page;
     let (comparison, direction) = words(order);
@@ -323,7 +323,7 @@ fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Ve
         expected = Some(event.position + step);
         events.push(event);
     }
-    // Downwards a log ends with its first event.
+    // In descending order a log ends with its first event.
     match expected.filter(|_| order == SortOrder::Descending && events.len() <= limit) {
         Some(lost) if lost > 0 => Err(missing(run_id, lost)),
         _ => Ok(events),
@@ -335,7 +335,7 @@ pub(super) fn key(event: &Event) -> String {
     key_of(&event.run_id, event.position)
 }
 
-/// The page key of a place in a run's log.
+/// The page key of a position in a run's log.
 pub(super) fn key_of(run_id: &RunId, position: Position) -> String {
     format!("{run_id}:{position}")
 }
@@ -346,7 +346,7 @@ pub(super) fn parse_key(text: &str) -> Option<(String, Position)> {
     Some((run_id.to_owned(), position.parse().ok()?))
 }
 
-/// The whole log of a run, or `None` when it is longer than `limit`.
+/// The whole log of a run, or `None` if it is longer than `limit`.
 pub(super) fn whole_log(
     connection: &Connection,
     run_id: &RunId,

@@ -1,4 +1,4 @@
-//! Looks a database over: what SQLite's own check finds, and the rows that are not what was written.
+//! Examines a database with SQLite's own check and the checksums of all rows.
 
 use rusqlite::{Connection, Error, Result};
 
@@ -7,7 +7,7 @@ use super::{events, hooks, keys, messages, migrate, resume_keys, runs, steps, st
 use crate::error::{ErrorKind, WorldError};
 use crate::store::upkeep::Examination;
 
-/// Damages that are listed; more say no more.
+/// The most damages that are listed. More would tell nothing new.
 const DAMAGES_MAX: usize = 20;
 
 const CHECKS: [Check; 10] = [
@@ -23,7 +23,7 @@ const CHECKS: [Check; 10] = [
     keys::CHECK,
 ];
 
-/// Reads all of the database.
+/// Examines the whole database.
 pub(super) fn examine(connection: &Connection) -> std::result::Result<Examination, WorldError> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
     let page_bytes: i64 = number("page_size")?;
@@ -39,10 +39,10 @@ pub(super) fn examine(connection: &Connection) -> std::result::Result<Examinatio
     })
 }
 
-/// What is wrong with the database, for people; empty when it is sound.
+/// The damages of the database, for people; empty if it is sound.
 ///
 /// # Errors
-/// What hinders the looking and is no damage.
+/// A fault that hinders the examination and is no damage.
 pub(super) fn damages(connection: &Connection) -> std::result::Result<Vec<String>, WorldError> {
     let mut damages = Vec::new();
     note(&mut damages, of_structure(connection))?;
@@ -54,7 +54,7 @@ pub(super) fn damages(connection: &Connection) -> std::result::Result<Vec<String
     Ok(damages)
 }
 
-/// A damage that ends a look is a finding, and the next look may find more.
+/// Notes a damage that ended one check as a finding. The next check may find more.
 fn note(
     damages: &mut Vec<String>,
     found: Result<Vec<String>>,

@@ -1,4 +1,4 @@
-//! SQLite's errors in our words.
+//! Maps SQLite's errors to ours.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ impl From<rusqlite::Error> for WorldError {
                 "the database cannot be opened; check that the path names a file in a folder that may be written",
             ),
             ErrorCode::DatabaseCorrupt => (ErrorKind::Corrupt, DAMAGED),
-            // We give each column what it takes, so it is the rest of the row that does not.
+            // We bind values of the right types, so the cause is an unfit value in the row.
             ErrorCode::ConstraintViolation if ROW_UNFIT.contains(&failure.extended_code) => {
                 (ErrorKind::Corrupt, DAMAGED)
             }
@@ -52,8 +52,7 @@ const ROW_UNFIT: [i32; 2] = [275, 3091];
 
 const DAMAGED: &str = "the database file is damaged; restore it from a backup";
 
-/// An error of reading what SQLite has found: a row that is not what was written, or that no row of
-/// ours can be.
+/// An error from reading a row: it differs from what was written, or it cannot be a row of ours.
 fn not_of_sqlite(error: &rusqlite::Error) -> WorldError {
     use rusqlite::Error as E;
     if let E::FromSqlConversionFailure(_, _, cause) = error
@@ -63,7 +62,7 @@ fn not_of_sqlite(error: &rusqlite::Error) -> WorldError {
             .with("table", damage.table)
             .with("key", damage.key.as_str());
     }
-    // Our statements fit our schema, so it is the schema that is not ours any more.
+    // Our statements match our schema, so the schema has been changed.
     if let E::SqlInputError { msg, .. } = error
         && msg.starts_with("no such ")
     {
@@ -81,7 +80,7 @@ fn not_of_sqlite(error: &rusqlite::Error) -> WorldError {
     }
 }
 
-/// Says where the database of a storage fault is.
+/// Adds the path of the database to a storage fault.
 pub(super) fn at(error: WorldError, path: &Path) -> WorldError {
     if !error.kind.is_storage_fault() {
         return error;

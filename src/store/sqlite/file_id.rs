@@ -1,11 +1,11 @@
-//! Which file it is, whatever its names.
+//! The identity of a file, independent of its names.
 
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// One file of this host: two names of it have one identity, and a file that takes the place of
-/// another has one of its own. Where the system tells of no identity it is the resolved path.
+/// Identifies one file of this host. Two names of a file have one identity, and a file that replaces
+/// another has its own. If the system gives no identity, the resolved path is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileId {
     /// Device and inode.
@@ -15,7 +15,7 @@ pub enum FileId {
 }
 
 impl FileId {
-    /// Of what is there now.
+    /// The identity of the file that is at `path` now.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if let Some(id) = Self::asked_for_alone(path)? {
@@ -27,8 +27,9 @@ impl FileId {
         }
     }
 
-    /// Without the times of the file: Linux keeps a time that somebody has asked for exactly from then
-    /// on, so each look would make the next sync write the inode too. `None` on a kernel that cannot.
+    /// The identity, read without the times of the file. Once a process has asked for a file's time,
+    /// Linux keeps that time exactly, so the next sync would write the inode too. `None` if the kernel
+    /// does not support this.
     #[cfg(target_os = "linux")]
     fn asked_for_alone(path: &Path) -> io::Result<Option<Self>> {
         use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
@@ -42,7 +43,7 @@ impl FileId {
         }
     }
 
-    /// Of an open file, where files can tell.
+    /// The identity of an open file, if the system gives one.
     pub(super) fn of(file: &File) -> io::Result<Option<Self>> {
         Ok(Self::by_inode(&file.metadata()?))
     }

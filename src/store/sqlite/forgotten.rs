@@ -1,4 +1,4 @@
-//! The search for forgotten runs: what [`crate::domain::queue::forgotten`] reads of them.
+//! The search for forgotten runs: loads the rows for [`crate::domain::queue::forgotten`].
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -9,16 +9,17 @@ use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
 use crate::store::ActivePlace;
 
-/// What a look found: runs that seem forgotten, and where to look next.
+/// The result of one search step: runs that seem forgotten, and the place where the next step begins.
 pub(super) struct Found {
     pub(super) runs: Vec<RunId>,
     pub(super) next: Option<ActivePlace>,
 }
 
-/// Looks at a slice of the active runs.
+/// Searches a slice of the active runs.
 ///
-/// By the index on status, workflow and run, in whose order the active statuses are the last two. The place is
-/// the only bound: beside a bound on the status alone SQLite would begin at that one every time.
+/// It uses the index on status, workflow and run, in whose order the active statuses are the last two.
+/// The place is the only bound: with a second bound on the status alone, SQLite would begin at that
+/// bound every time.
 pub(super) fn find(
     connection: &Connection,
     after: Option<&ActivePlace>,
@@ -72,7 +73,7 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// What is known of a run.
+/// The facts about a run.
 pub(super) fn prospects(
     connection: &Connection,
     run_id: &RunId,

@@ -1,13 +1,13 @@
-//! Keeps the files of an open database from being taken away by its other users.
+//! Protects the files of an open database from removal by other processes.
 //!
-//! SQLite's locks belong to the process, and anything in it that opens and closes the database file
-//! (a copy of it, another SQLite) drops them. The next process that closes the database then takes
-//! itself for the last one and unlinks the log that this process goes on writing to. So each process
-//! holds locks of its own, which belong to descriptors that stay open: one that keeps others from the
-//! exclusive lock of a last closer, and one that keeps them from taking the shared memory for orphaned.
+//! SQLite's locks belong to the process. Any code in the process that opens and closes the database
+//! file (a copy of it, another SQLite) drops them. The next process that closes the database then
+//! believes it is the last one, and unlinks the log that this process still writes. So each process
+//! holds its own locks, which belong to descriptors that stay open. One lock keeps others from the
+//! exclusive lock of a last closer. The other keeps them from treating the shared memory as orphaned.
 //!
-//! Closing these descriptors drops SQLite's locks too. So there is one set of them for all stores of
-//! the process on one database, and it is closed after the last of their connections.
+//! Closing these descriptors drops SQLite's locks too. So all stores of the process on one database
+//! share one set, which is closed after the last of their connections.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,54 +23,55 @@ use super::resolve::beside;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 
-/// Of the bytes that every user of the database has locked and a last closer locks alone, the first.
+/// The first of the bytes that every user of the database locks shared and that a last closer locks
+/// exclusively.
 const IN_USE: Bytes = 0x4000_0002..0x4000_0003;
-/// The byte of the shared memory that everybody has locked who uses it ("dead man's switch").
+/// The byte of the shared memory that every user of it locks ("dead man's switch").
 const SHARED_MEMORY_IN_USE: Bytes = 128..129;
 
 /// The databases that this process has open.
 static DATABASES: Mutex<BTreeMap<FileId, Files>> = Mutex::new(BTreeMap::new());
 
-/// What this process has open of one database.
+/// The files of one database that this process has open.
 #[derive(Default)]
 struct Files {
-    /// The name by which it has been opened first, and so by all.
+    /// The name by which it was first opened. All later openings use the same name.
     path: PathBuf,
     /// Whether no other process had it open when this one came.
     was_alone: bool,
-    /// How many have connections, or are about to have some.
+    /// The number of members that have connections or will soon have some.
     members: usize,
-    /// How many of them are protected.
+    /// The number of protected members.
     protected: usize,
-    /// The file, each time that it was opened; the first has the locks.
+    /// The database file, once for each opening. The first descriptor has the locks.
     database: Vec<Arc<File>>,
-    /// One of them that may be written to.
+    /// One of the descriptors, open for writing.
     to_write: Option<Arc<File>>,
-    /// The shared memory, and what was there before it.
+    /// The shared memory, and the files that were there before it.
     shared_memory: Vec<(FileId, File)>,
 }
 
-/// A membership in what this process has open of one database. Whoever has connections to it holds
-/// one, from before the first is opened until after the last is closed.
+/// A membership in the files of one database that this process has open. The holder of a connection
+/// also holds a membership, from before the connection is opened until after it is closed.
 pub struct Guard(FileId);
 
 impl Guard {
-    /// Joins the others of this process on a database that is there, to write to it.
+    /// Joins the other members of this process on an existing database, to write to it.
     ///
     /// # Errors
-    /// `ReadOnly` when this user may not write it; `CannotOpen` when another process has it open under
-    /// another name, `BadConfig` when another copy of this addon has it open in this process; what
-    /// keeps the file from being opened.
+    /// `ReadOnly` if this user may not write it; `CannotOpen` if another process has it open under
+    /// another name; `BadConfig` if another copy of this addon has it open in this process; the error
+    /// of opening the file.
     pub fn join(path: &Path) -> Result<Self, WorldError> {
         access::refuse_unwritable_files(path)?;
-        // On a file system of layers only opening it for writing decides which file it is.
+        // On an overlay file system, only opening a file for writing decides its identity.
         let guard = Self::join_by(path, |path| open_to_write(path).or_else(|_| File::open(path)))?;
-        // Who joined first may only have read.
+        // The first member may have opened it only for reading.
         guard.files(Files::open_to_write);
         Ok(guard)
     }
 
-    /// The same, to read.
+    /// Joins as [`Guard::join`] does, but to read.
     ///
     /// # Errors
     /// As [`Guard::join`].
@@ -95,7 +96,7 @@ impl Guard {
         }
         let file = Arc::new(open(path).map_err(unreadable)?);
         let was_alone = !locks::is_held_elsewhere(&file, &IN_USE);
-        // It may have been replaced since.
+        // The file may have been replaced since.
         let id = FileId::of(&file).map_err(unreadable)?.unwrap_or(id);
         match databases.get_mut(&id) {
             Some(files) => {
@@ -110,7 +111,7 @@ impl Guard {
         Ok(Self(id))
     }
 
-    /// Which file the database is.
+    /// The identity of the database file.
     pub fn id(&self) -> &FileId {
         &self.0
     }
@@ -120,23 +121,23 @@ impl Guard {
         self.files(|files| files.path.clone()).unwrap_or_default()
     }
 
-    /// Whether no other process had the database open when this one came to it, as far as is known.
+    /// Whether no other process had the database open when this one came, as far as is known.
     pub(super) fn was_alone(&self) -> bool {
         self.files(|files| files.was_alone).unwrap_or(true)
     }
 
-    /// Takes the locks, once the database has been opened with its log, until what this returns is
-    /// dropped: before the connection that may be the last one of all, which leaves one file behind.
+    /// Takes the locks after the database has been opened with its log. They hold until the returned
+    /// value is dropped. Drop it before closing the last connection, which then leaves only one file.
     ///
     /// # Errors
-    /// `Busy` when somebody who closed the database has it for itself at this moment; what keeps the
-    /// shared memory from being opened.
+    /// `Busy` if another process is closing the database and has it exclusively; the error of opening
+    /// the shared memory.
     pub(super) fn protect(&self) -> Result<Protection, WorldError> {
         self.files(Files::protect).unwrap_or(Ok(()))?;
         Ok(Protection(self.0.clone()))
     }
 
-    /// The file, open for writing if it may be written. It may be closed only with the membership.
+    /// The file, open for writing if possible. Close it only together with the membership.
     pub(super) fn file(&self) -> Option<Arc<File>> {
         self.files(|files| files.to_write.as_ref().or(files.database.first()).cloned()).flatten()
     }
@@ -146,22 +147,22 @@ impl Guard {
     }
 }
 
-/// What a store holds of its files, from before its first connection until after its last.
+/// The files that a store holds, from before its first connection until after its last.
 pub(super) struct HeldFiles(Mutex<Option<(Option<Protection>, Option<Guard>)>>);
 
 impl HeldFiles {
-    /// Nothing for a database in memory.
+    /// Holds nothing for a database in memory.
     pub(super) fn new(protection: Option<Protection>, guard: Option<Guard>) -> Self {
         Self(Mutex::new(Some((protection, guard))))
     }
 
-    /// A membership for a connection that may be closed later than those of the store; `None` when
-    /// there is nothing to hold, or no more.
+    /// A membership for a connection that may be closed later than the store's; `None` if there is
+    /// nothing to hold, or nothing any more.
     pub(super) fn join(&self) -> Option<Guard> {
         lock(&self.0).as_ref()?.1.clone()
     }
 
-    /// Lets go, in the one right order; `close` closes the store's last connection. Idempotent.
+    /// Releases everything in the right order; `close` closes the store's last connection. Idempotent.
     pub(super) fn release(&self, close: impl FnOnce()) {
         let held = lock(&self.0).take();
         let (protection, guard) = held.unwrap_or_default();
@@ -171,7 +172,7 @@ impl HeldFiles {
     }
 }
 
-/// The locks that a member needs; others of the process may need them too.
+/// The locks that a member needs. Other members of the process may need them too.
 pub(super) struct Protection(FileId);
 
 impl Drop for Protection {
@@ -206,7 +207,7 @@ impl Files {
         Self { path: path.to_owned(), members: 1, database: vec![file], ..Self::default() }
     }
 
-    /// Opens the file for writing, unless it is.
+    /// Opens the file for writing, unless it is open so already.
     fn open_to_write(&mut self) {
         if self.to_write.is_none()
             && let Ok(file) = open_to_write(&self.path)
@@ -246,7 +247,7 @@ impl Files {
         Ok(())
     }
 
-    /// Opens the shared memory, unless it is open. What was there before stays open: it may not be
+    /// Opens the shared memory, unless it is open. The earlier file stays open, because it may not be
     /// closed before the connections.
     fn open_shared_memory(&mut self) -> Result<(), WorldError> {
         let path = beside(&self.path, "-shm");
@@ -258,7 +259,7 @@ impl Files {
         });
         match opened {
             Ok(opened) => self.shared_memory.extend(opened),
-            // A reader that nobody shares the log with has none.
+            // A reader has no shared memory if no other process uses the log.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(cannot_open(&path, &error)),
         }
@@ -272,11 +273,11 @@ impl Files {
     }
 }
 
-/// Shows the other processes under which name this one has the file, and sees theirs.
+/// Announces to the other processes the name by which this one has the file open, and reads theirs.
 fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
     let (name, process) = (marks::of_name(path), marks::of_this_process());
     for mark in name.iter().chain(&process) {
-        // Without such locks nothing can be said, and nothing seen.
+        // Without such locks, processes can neither announce nor read names.
         let _ = locks::share(file, mark);
     }
     if process.is_some_and(|mark| locks::is_held_elsewhere(file, &mark)) {

@@ -12,7 +12,7 @@ use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::run::Run;
 use crate::store::HookView;
 
-/// The columns of [`hook_of`]; the argument stands before each name.
+/// The columns of [`hook_of`]. The argument is put before each name.
 macro_rules! hook_columns {
     ($of:literal) => {
         concat!(
@@ -46,7 +46,7 @@ macro_rules! hook_columns {
 
 const COLUMNS: &str = hook_columns!("");
 static HOOKS: Table = Table { name: "hooks", columns: 11, key: &[0, 1] };
-/// Where the metadata's event begins behind the columns of its hook.
+/// The index of the metadata's event after the columns of its hook.
 const METADATA_AT: usize = 12;
 
 /// Checks and reads [`COLUMNS`].
@@ -152,7 +152,7 @@ fn numbered(
         .prepare_cached(OF_RUN)?
         .query_row([run_id.as_str(), hook_id.as_str()], |row| {
             let (hook, number) = numbered_hook_of(row)?;
-            // A damaged index leads to another one.
+            // A damaged index may lead to another hook.
             match hook.run_id == *run_id && hook.hook_id == *hook_id {
                 true => Ok((hook, number)),
                 false => Err(damage(HOOKS.name, format!("{run_id} {hook_id}"))),
@@ -161,7 +161,7 @@ fn numbered(
         .optional()
 }
 
-/// The live hook that holds this token, in whichever of its forms it is stored.
+/// The live hook that holds this token in either of its stored forms.
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
     const BY_TOKEN: &str =
         concat!("SELECT ", hook_columns!(""), " FROM hooks WHERE token = ? AND disposal = 0");
@@ -169,8 +169,7 @@ pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Opt
     in_either_form(token, |text| statement.query_row([text], hook_of).optional())
 }
 
-/// What a look-up finds by the text that is stored for a token now, or else by the other one that may
-/// be stored for a hook of another time.
+/// Looks a token up by the text that is stored for it now, then by its other possible text.
 fn in_either_form<T>(
     token: &HookToken,
     mut look_up: impl FnMut(&str) -> Result<Option<T>>,
@@ -181,7 +180,7 @@ fn in_either_form<T>(
     }
 }
 
-/// Of these tokens, those that a live hook has.
+/// Those of these tokens that a live hook holds.
 pub(super) fn live_among(
     connection: &Connection,
     tokens: Vec<HookToken>,
@@ -195,8 +194,8 @@ pub(super) fn live_among(
     Ok(live)
 }
 
-/// The live hook that holds this token, with its metadata, in one statement: it reads one state of
-/// the database and takes its locks once.
+/// The live hook that holds this token, with its metadata. One statement reads one state of the
+/// database and takes its locks once.
 pub(super) fn view_by_token(
     connection: &Connection,
     token: &HookToken,
@@ -214,7 +213,8 @@ pub(super) fn view_by_token(
     in_either_form(token, |text| statement.query_row([text], view_of).optional())
 }
 
-/// To be called when a token was not found: it may be that of a damaged hook.
+/// Checks the neighbours of a token that was not found, because the token of a damaged hook is not
+/// found.
 pub(super) fn check_around(connection: &Connection, token: &HookToken) -> Result<()> {
     let check = |text: &str| {
         CHECK.around(connection, &["token"], params![text])?;
@@ -223,7 +223,7 @@ pub(super) fn check_around(connection: &Connection, token: &HookToken) -> Result
     in_either_form(token, check).map(|_| ())
 }
 
-/// [`view_by_token`], with the hook's run.
+/// As [`view_by_token`], and also the hook's run.
 pub(super) fn with_run_by_token(
     connection: &Connection,
     token: &HookToken,
@@ -251,7 +251,7 @@ pub(super) fn with_run_by_token(
     })
 }
 
-/// The columns of [`hook_of`], and behind them the payload that is the metadata.
+/// The columns of [`hook_of`], then the payload that holds the metadata.
 fn view_of(row: &Row<'_>) -> Result<HookView> {
     let hook = hook_of(row)?;
     let metadata = match hook.metadata_position {
@@ -267,7 +267,7 @@ pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<
         format!("SELECT {COLUMNS} FROM hooks WHERE hook_id = ? AND disposed_at_ms IS NULL LIMIT 1");
     let hook =
         connection.prepare_cached(&sql)?.query_row([hook_id.as_str()], hook_of).optional()?;
-    // A damaged index leads to another one, or to none.
+    // A damaged index may lead to another hook or to none.
     match hook {
         None => CHECK.around(connection, &["hook_id"], params![hook_id.as_str()]).map(|()| None),
         Some(hook) if hook.hook_id != *hook_id => Err(damage(HOOKS.name, hook_id.as_str())),
@@ -275,7 +275,7 @@ pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<
     }
 }
 
-/// The hook with its metadata, if it is wanted.
+/// The hook, with its metadata if `resolve_data` is set.
 pub(super) fn view(connection: &Connection, hook: Hook, resolve_data: bool) -> Result<HookView> {
     let metadata = match hook.metadata_position.filter(|_| resolve_data) {
         Some(position) => payload_at(connection, &hook.run_id, position)?,
@@ -303,7 +303,7 @@ pub(super) fn list(
     );
     let listed_of = |row: &Row<'_>| {
         let (hook, number) = numbered_hook_of(row)?;
-        // A damaged tree leads to those of another run.
+        // A damaged tree may lead to the hooks of another run.
         match run_id.is_none_or(|run_id| hook.run_id == *run_id) {
             true => Ok((hook, number)),
             false => Err(HOOKS.damage(row, 0)),

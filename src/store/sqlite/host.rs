@@ -1,4 +1,4 @@
-//! Which host this is.
+//! The identity of this host.
 
 use std::fs;
 use std::path::Path;
@@ -7,26 +7,25 @@ use serde::{Deserialize, Serialize};
 
 use super::place;
 
-/// What names a host, as the file says that keeps other hosts away.
+/// Identifies a host in the file that keeps other hosts away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// For people.
+    /// A name for people.
     pub name: String,
-    /// The machine, where it has a name that no other machine has.
+    /// The machine, if it has an id that no other machine has.
     pub machine: Option<String>,
-    /// Its kernel, from one start to the next: the same in all containers of the machine, whose locks
-    /// and shared memory are one.
+    /// The boot of its kernel. All containers of a machine share it, as they share locks and memory.
     pub boot: String,
 }
 
-/// How a host stands to the one that has a database.
+/// The relation of a host to the host that has a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is that one.
+    /// The same host.
     Same,
-    /// It is that one, started again: whatever had the database is gone.
+    /// The same host after a restart. The processes that had the database are gone.
     Restarted,
-    /// It is another one, or nobody knows.
+    /// Another host, or an unknown one.
     Other,
 }
 
@@ -34,11 +33,11 @@ impl Host {
     /// The host of this process.
     pub fn this() -> Self {
         let name = name();
-        // What is in an image is in every container made of it, whatever host that runs on.
+        // All containers of an image have the machine id of the image, on any host.
         let machine = (!place::is_in_container()).then(machine_id).flatten();
         Self {
             machine: machine.map(|id| format!("{id} {name}")),
-            // Without it the name has to do.
+            // Without a boot id, the name is used.
             boot: boot_id().unwrap_or_else(|| format!("unknown of {name}")),
             name,
         }
@@ -79,7 +78,7 @@ fn boot_id() -> Option<String> {
     text_of("/proc/sys/kernel/random/boot_id")
 }
 
-/// There is no safe call for it.
+/// macOS has no safe call for it.
 #[cfg(target_os = "macos")]
 fn boot_id() -> Option<String> {
     let mut asking = std::process::Command::new("/usr/sbin/sysctl");

@@ -1,9 +1,10 @@
-//! One host at a time has a database: a file beside it says which, and how lately.
+//! The host's claim: only one host at a time has a database. A file beside the database names the host
+//! and shows when it last renewed its claim.
 //!
-//! A second host must know before it opens the file with SQLite, whose opening could rebuild the
-//! shared memory under the first one's feet; so this stands in no row. Each process that writes
-//! renews the file, and the last one to close removes it. A host that has not been heard of for long
-//! enough is taken to be gone; should it come back, it finds another's name and writes no more.
+//! A second host must know this before SQLite opens the file, because opening could rebuild the shared
+//! memory that the first host uses. So the claim is not in a table. Each process that writes renews the
+//! file, and the last one to close removes it. A host that stays silent for long enough counts as dead.
+//! If it comes back, it finds another host's name and stops writing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as Io, Read, Seek, Write};
@@ -23,13 +24,13 @@ use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 
-/// Its name, in the folder of lock files.
+/// The file's name, in the folder of lock files.
 pub(super) const FILE: &str = "host";
-/// How often the claim is renewed.
+/// The interval at which the claim is renewed.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
-/// A process that has not renewed it for so long looks before it writes anything.
+/// A process that has not renewed it for this long checks it before it writes anything.
 const LOOK_AFTER_MS: i64 = 20_000;
-/// A host that has been silent for so long may be followed by another one.
+/// Another host may take over after this silence.
 const SILENCE: Duration = Duration::from_secs(60);
 
 const _: () = {
@@ -40,17 +41,17 @@ const _: () = {
     );
 };
 
-/// How often it is looked again at what changes under the look.
+/// The number of looks at a file that changes during the look.
 const LOOKS_MAX: u32 = 100;
-/// Between such looks.
+/// The pause between such looks.
 const NAP: Duration = Duration::from_millis(5);
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Said {
     #[serde(flatten)]
     host: Host,
-    /// When this host took the database, by its own clock.
+    /// The time at which this host took the database, by its own clock.
     since_ms: i64,
 }
 
@@ -61,16 +62,16 @@ pub(super) struct HostClaim {
     file: PathBuf,
     host: Host,
     clock: Arc<dyn Clock>,
-    /// Locked together with all processes of this host, so that the last one knows itself.
+    /// Locked shared by all processes of this host, so that the last one knows that it is the last.
     held: Mutex<Option<File>>,
-    /// `None` while there was no space to claim anything.
+    /// `None` while there was no space for the claim.
     renewed: Mutex<Option<Moment>>,
     /// Set once another host has the database.
     lost: OnceLock<WorldError>,
 }
 
-/// When something was, by both clocks of this host: the one can be set, and the other stands still
-/// while the machine sleeps.
+/// A point in time by both clocks of this host. The one can be set, and the other stops while the
+/// machine sleeps.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moment {
     now_ms: i64,
@@ -82,22 +83,22 @@ impl Moment {
         Self { now_ms: clock.now_ms(), elapsed_ms: clock.elapsed_ms() }
     }
 
-    /// By the clock that says more.
+    /// The longer of the two clocks' answers.
     fn ms_since(self, earlier: Self) -> i64 {
         let by_time = (self.now_ms - earlier.now_ms).abs();
         by_time.max(self.elapsed_ms - earlier.elapsed_ms)
     }
 }
 
-/// What a look at the file came to.
+/// The result of a look at the file.
 enum Look {
-    /// This host has it.
+    /// This host has the claim.
     Ours(File),
-    /// Nobody has it.
+    /// No host has it.
     Nobody,
     /// Another host has or had it.
     Theirs(Option<Said>),
-    /// It changed meanwhile.
+    /// The file changed during the look.
     Again,
 }
 
@@ -105,8 +106,8 @@ impl HostClaim {
     /// Claims the database for this host, or joins its other processes. Blocks for a moment.
     ///
     /// # Errors
-    /// `Busy` while another host has it, with which, and when to try again; `ReadOnly` or `Io` when the
-    /// file cannot be written. A full disk is the error of the first write.
+    /// `Busy` while another host has it, with that host's name and the time to try again; `ReadOnly` or
+    /// `Io` if the file cannot be written. A full disk is an error only of the first write.
     pub(super) fn take(
         database: &Path,
         host: Host,
@@ -129,11 +130,11 @@ impl HostClaim {
             let taken = match claim.look().map_err(|error| claim.refused(&error))? {
                 Look::Ours(file) => claim.join(file),
                 Look::Nobody => match claim.create() {
-                    // It can be read; and before anything is written, it is claimed.
+                    // The database can be read. The claim is taken before anything is written.
                     Err(error) if error.kind() == Io::StorageFull => return Ok(claim),
                     created => created.map_err(|error| claim.refused(&error))?,
                 },
-                // Somebody has been writing it for all that time, or died while writing it.
+                // A process has been writing the file all this time, or died while writing it.
                 Look::Theirs(None) | Look::Again if look < LOOKS_MAX / 2 => false,
                 Look::Again => claim.follow(&None).map(|()| false)?,
                 Look::Theirs(said) => {
@@ -145,7 +146,8 @@ impl HostClaim {
                 *lock(&claim.renewed) = Some(before);
                 return Ok(claim);
             }
-            // Others may have followed too: whose name stands there then has it.
+            // Other hosts may also have taken over. The host whose name is now in the file has the
+            // claim.
             has_followed &= !taken;
             std::thread::sleep(NAP);
         }
@@ -156,7 +158,7 @@ impl HostClaim {
         let mut file = match OpenOptions::new().read(true).write(true).open(&self.file) {
             Ok(file) => file,
             Err(error) if error.kind() == Io::NotFound => return Ok(Look::Nobody),
-            // Another user of this host may have left it, for whom it may be followed.
+            // Another user of this host may have left the file. This user may take over from them.
             Err(error) if error.kind() == Io::PermissionDenied => {
                 return match read(&self.file) {
                     Ok(text) => Ok(Look::Theirs(parse(&text))),
@@ -171,7 +173,8 @@ impl HostClaim {
         if self.host.standing_to(&said.host) != Standing::Same {
             return Ok(Look::Theirs(Some(said)));
         }
-        // The same text at the same place: nobody ever reads half of it, and its time is new.
+        // Writes the same text at the same place: nobody ever reads half of it, and the file's time is
+        // new.
         file.rewind()?;
         file.write_all(text.as_bytes())?;
         Ok(if leads_to(&self.file, &file) { Look::Ours(file) } else { Look::Again })
@@ -182,12 +185,13 @@ impl HostClaim {
         access.make_folder(&self.folder)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
-        // No secret: another user of this host has to see that it is this host.
+        // The file holds no secret. Another user of this host must be able to read that it is this
+        // host.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
         let mut file = match options.open(&self.file) {
             Ok(file) => file,
-            // Another process was quicker, or the last one of this host has just left.
+            // Another process was faster, or the last one of this host has just left.
             Err(error) if matches!(error.kind(), Io::AlreadyExists | Io::NotFound) => {
                 return Ok(false);
             }
@@ -196,7 +200,7 @@ impl HostClaim {
         let said = Said { host: self.host.clone(), since_ms: self.clock.now_ms() };
         let written = file.write_all(serde_json::to_string(&said)?.as_bytes());
         if let Err(error) = written {
-            // Half of it would keep everybody away.
+            // A half-written file would keep every host away.
             let _ = fs::remove_file(&self.file);
             return Err(error);
         }
@@ -205,14 +209,14 @@ impl HostClaim {
         Ok(true)
     }
 
-    /// Whether it is still there: the last of the others may have removed it meanwhile.
+    /// Whether the file is still there. The last of the other processes may have removed it.
     fn join(&self, file: File) -> bool {
         self.hold(file);
         lock(&self.held).as_ref().is_some_and(|file| leads_to(&self.file, file))
     }
 
     fn hold(&self, file: File) {
-        // On Windows a lock keeps everybody from writing; without it the file is left behind.
+        // On Windows a lock keeps everybody from writing. Without the lock, the file is left behind.
         if cfg!(unix) {
             let _ = file.lock_shared();
         }
@@ -236,7 +240,8 @@ impl HostClaim {
             Err(error) if error.kind() == Io::NotFound => return Ok(()),
             Err(error) => return Err(refused(error)),
         }
-        // Whoever renames it is the one to remove it. What it is then may be newer than what was seen.
+        // The process that renames the file removes it. The renamed file may be newer than the one that
+        // was seen.
         let aside = self.passing_file();
         match fs::rename(&self.file, &aside) {
             Ok(()) => {}
@@ -245,7 +250,7 @@ impl HostClaim {
         }
         let same = read(&aside).is_ok_and(|text| parse(&text) == *seen);
         if !same || !matches!(is_gone(&aside), Ok(None)) {
-            // Unless the next one is there already.
+            // Unless the next claim is there already.
             match fs::hard_link(&aside, &self.file) {
                 Err(error) if error.kind() != Io::AlreadyExists => {
                     let _ = fs::rename(&aside, &self.file);
@@ -257,7 +262,7 @@ impl HostClaim {
         Ok(())
     }
 
-    /// How long ago a file was written, by the clock of the file system, which all hosts share.
+    /// The age of a file by the clock of the file system, which all hosts share.
     fn silence_of(&self, file: &Path) -> io::Result<Duration> {
         let written = fs::metadata(file)?.modified()?;
         let probe = self.passing_file();
@@ -270,17 +275,17 @@ impl HostClaim {
         self.folder.join(format!("host-{}", Entropy::default().owner_name()))
     }
 
-    /// Renews the claim, and finds out whether it still is this host's.
+    /// Renews the claim, and checks that this host still has it.
     ///
     /// # Errors
-    /// `Io` for ever once another host has the database; `StorageFull`, `ReadOnly` or `Io` while that
-    /// cannot be found out.
+    /// `Io` for ever once another host has the database; `StorageFull`, `ReadOnly` or `Io` while the
+    /// check fails.
     pub(super) fn renew(&self) -> Result<(), WorldError> {
         if let Some(lost) = self.lost.get() {
             return Err(lost.clone());
         }
         for _ in 0..LOOKS_MAX {
-            // Before it is written: the machine may fall asleep after that.
+            // Taken before the write, because the machine may fall asleep after it.
             let before = Moment::of(&*self.clock);
             let renewed = match self.look().map_err(|error| self.refused(&error))? {
                 Look::Ours(file) => self.join(file),
@@ -288,7 +293,7 @@ impl HostClaim {
                 Look::Theirs(Some(said)) if self.host.standing_to(&said.host) != Standing::Same => {
                     return Err(self.lost.get_or_init(|| taken_over_by(&said.host)).clone());
                 }
-                // Of another user of this host.
+                // The file belongs to another user of this host.
                 Look::Theirs(Some(said)) => self.follow(&Some(said)).map(|()| false)?,
                 Look::Theirs(None) | Look::Again => false,
             };
@@ -301,24 +306,24 @@ impl HostClaim {
         Err(self.refused(&io::Error::from(Io::ResourceBusy)))
     }
 
-    /// [`HostClaim::renew`], if it is time to.
+    /// Calls [`HostClaim::renew`] if it is due.
     pub(super) fn renew_if_due(&self) {
         if self.silent_ms() >= RENEW_EVERY.as_millis() as i64 {
-            // The writer finds out by itself, before it writes.
+            // An error is ignored here, because the writer checks the claim itself before it writes.
             let _ = self.renew();
         }
     }
 
-    /// Says whether another host is known to have the database.
+    /// Refuses if another host is known to have the database.
     ///
     /// # Errors
-    /// `Io`, for good.
+    /// `Io`, for ever.
     pub(super) fn refuse_if_lost(&self) -> Result<(), WorldError> {
         self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
-    /// Whether this host still has the database. Looks only when that is not sure: this process, or
-    /// its machine, may have been asleep.
+    /// Checks that this host still has the database. It looks only if that is uncertain, because this
+    /// process or its machine may have been asleep.
     ///
     /// # Errors
     /// As [`HostClaim::renew`].
@@ -330,13 +335,13 @@ impl HostClaim {
         }
     }
 
-    /// For how long it has not been renewed.
+    /// The time since the last renewal, in milliseconds.
     fn silent_ms(&self) -> i64 {
         let renewed = *lock(&self.renewed);
         renewed.map_or(i64::MAX, |renewed| Moment::of(&*self.clock).ms_since(renewed))
     }
 
-    /// Leaves the claim; the last process of this host ends it. Idempotent.
+    /// Leaves the claim. The last process of this host removes it. Idempotent.
     pub(super) fn release(&self) {
         let Some(file) = lock(&self.held).take() else { return };
         if !cfg!(unix) || file.unlock().is_err() || file.try_lock().is_err() {
@@ -345,7 +350,7 @@ impl HostClaim {
         if leads_to(&self.file, &file) {
             let _ = fs::remove_file(&self.file);
         }
-        // It stays where there are lock files in it.
+        // The folder stays if it contains lock files.
         let _ = fs::remove_dir(&self.folder);
     }
 
@@ -364,7 +369,8 @@ impl Drop for HostClaim {
     }
 }
 
-/// Refuses to read beside another host. Nothing is written, so the time is that of this host.
+/// Refuses to read while another host has the database. Nothing is written, so this host's time is
+/// used.
 ///
 /// # Errors
 /// `Busy`, as [`HostClaim::take`].
@@ -425,7 +431,7 @@ fn parse(text: &str) -> Option<Said> {
     serde_json::from_str(text).ok()
 }
 
-/// Whether a path still names this open file; where files have no identity, whether it names any.
+/// Whether a path still names this open file. If files have no identity, whether it names any file.
 fn leads_to(path: &Path, file: &File) -> bool {
     match FileId::of(file) {
         Ok(Some(open)) => FileId::at(path).is_ok_and(|there| there == open),

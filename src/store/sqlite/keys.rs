@@ -20,7 +20,8 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<KeptKey>> {
         .collect()
 }
 
-/// A key that is there already stays as it is; `as_first` adds one only where there is none.
+/// Adds a key. An existing key stays unchanged; with `as_first`, the key is added only if there is
+/// none.
 pub(super) fn insert(
     connection: &Connection,
     key: &KeptKey,

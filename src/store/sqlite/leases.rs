@@ -1,4 +1,4 @@
-//! Table `messages`: who has a lease, and what it lets do.
+//! Table `messages`: the leases, and what their owners may do.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
@@ -13,7 +13,7 @@ use crate::entropy::fraction;
 use crate::error::WorldError;
 use crate::store::Admission;
 
-/// Whether the message still has this lease; one that has expired is there until somebody frees it.
+/// Whether the message still has this lease. An expired lease exists until it is freed.
 fn has_lease(connection: &Connection, lease: &Fence) -> Result<bool> {
     const HAS: &str = "SELECT 1 FROM messages WHERE message_id = ? AND lease_token = ?";
     connection
@@ -21,9 +21,9 @@ fn has_lease(connection: &Connection, lease: &Fence) -> Result<bool> {
         .exists(params![lease.message_id.number(), lease.lease_token.expose()])
 }
 
-/// Whether what a delivery writes still counts: it has its lease, or it is a step that nobody else has
-/// been given since, whose result is as good. A replay needs its lease, because another message may
-/// replay its run meanwhile.
+/// Whether the writes of a delivery are still valid. They are if the delivery has its lease, or if it
+/// is a step that no other delivery has been given since: its result is as good. A replay needs its
+/// lease, because another message may replay its run meanwhile.
 pub(super) fn lease_holds(connection: &Connection, fence: &Fence) -> Result<bool> {
     const HOLDS: &str = "SELECT 1 FROM messages WHERE message_id = ?1 AND (lease_token = ?2 \
          OR (freed_lease_token = ?2 AND run_id IS NULL AND dead_at_ms IS NULL))";
@@ -54,7 +54,7 @@ pub(super) fn lease(
         .optional()
 }
 
-/// Lets the delivery of a lease run, once.
+/// Admits the delivery of a lease, once.
 pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission> {
     const ADMIT: &str = concat!(
         "UPDATE messages SET admitted = 1 \
@@ -77,7 +77,7 @@ pub(super) fn admit(connection: &Connection, lease: &Fence) -> Result<Admission>
     })
 }
 
-/// Everybody else who holds a lease.
+/// All other owners of leases.
 pub(super) fn other_owners(connection: &Connection, me: &str) -> Result<Vec<String>> {
     const OTHER_OWNERS: &str = "SELECT DISTINCT lease_owner FROM messages \
          WHERE lease_token IS NOT NULL AND lease_owner <> ?";
@@ -91,8 +91,8 @@ pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
     connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
 }
 
-/// Frees the leases of an owner that has died; returns how many. A message whose owners go on dying
-/// waits longer and longer.
+/// Frees the leases of an owner that has died, and returns their number. A message whose owners die
+/// again and again is delayed longer each time.
 pub(super) fn free_after_death(
     tx: &mut Tx<'_>,
     owner: &str,

@@ -1,28 +1,28 @@
 //! How the writer waits for its next operation.
 //!
-//! What lingering brings: a resume among 128 in flight takes 0.79 of the time (0.69 to 1.07) that it
-//! takes with a writer that sleeps at once. Measured by `npm run bench:compare` beside a build of
-//! `Linger::receive` that only receives; 5 rounds, 2 cores.
+//! The gain: a resume among 128 in flight takes 0.79 of the time (0.69 to 1.07) that it takes with a
+//! writer that sleeps at once. Measured by `npm run bench:compare` against a build of `Linger::receive`
+//! that only receives; 5 rounds, 2 cores.
 
 use std::sync::mpsc::{Receiver, RecvError};
 
-/// How often the writer looks for the next operation before it sleeps, each time yielding the
-/// processor: about as long as a caller that awaits one operation takes to come with the next.
+/// The number of looks for the next operation before the writer sleeps. Each look yields the processor.
+/// Together they last about as long as a caller needs to send its next operation after the last reply.
 const LINGER_LOOKS: u32 = 600;
-/// After lingering in vain, so many batches go by before it is tried again: rare operations are not
-/// worth the looking.
+/// The number of batches without lingering after the writer has lingered in vain. Rare operations are
+/// not worth the looks.
 const LINGER_AGAIN_AFTER: u32 = 16;
 
-/// Waiting for the next operation without sleeping, as long as that pays: waking a sleeping thread
-/// takes about as long as the transaction itself.
+/// Waits for the next operation without sleeping while that pays: waking a sleeping thread takes about
+/// as long as the transaction itself.
 #[derive(Default)]
 pub(super) struct Linger {
-    /// Batches to let go by first.
+    /// The number of batches that remain without lingering.
     pause: u32,
 }
 
 impl Linger {
-    /// The next one; an error when none can come any longer.
+    /// The next operation; an error if none can come any more.
     pub(super) fn receive<T>(&mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         if self.pause > 0 {
             self.pause -= 1;

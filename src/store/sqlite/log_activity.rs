@@ -1,7 +1,7 @@
-//! Tells when somebody writes to the log file, by the host's word: no look is needed until then.
+//! Reports writes to the log file as the host notices them. Until then, nobody needs to look.
 //!
-//! All processes that share a log run under one kernel, because they share its index in memory; so
-//! that kernel knows of every write.
+//! All processes that share a log run under one kernel, because they share its index in memory. So that
+//! kernel notices every write.
 
 use std::io;
 use std::path::Path;
@@ -29,18 +29,18 @@ mod linux {
     }
 
     impl LogActivity {
-        /// Of the log that is there beside this database.
+        /// Watches the log of this database.
         pub(in super::super) fn of(database: &Path) -> io::Result<Self> {
             let writes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-            // SQLite names the log by the file that a link leads to.
+            // SQLite follows links before it names the log.
             let log = log_path(&database.canonicalize()?);
             inotify::add_watch(&writes, &log, WatchFlags::MODIFY)?;
             let interrupt = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
             Ok(Self { writes, interrupt })
         }
 
-        /// Waits for a write since the last call, an interruption, or the end of the time; `true` for
-        /// a write.
+        /// Waits for a write since the last call, for an interruption, or for the end of the time.
+        /// Returns `true` for a write.
         pub(in super::super) fn wait(&self, at_most: Duration) -> io::Result<bool> {
             let of_poll = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
             let mut awaited = [of_poll(self.writes.as_fd()), of_poll(self.interrupt.as_fd())];
@@ -56,9 +56,9 @@ mod linux {
             Ok(written)
         }
 
-        /// Ends the wait that is under way, or else the next one.
+        /// Ends the current wait, or else the next one.
         pub(in super::super) fn interrupt(&self) {
-            // It fails only when it is full of interruptions.
+            // It fails only if it is full of interruptions.
             let _ = write(&self.interrupt, &1_u64.to_ne_bytes());
         }
     }
@@ -79,7 +79,7 @@ mod linux {
 mod nowhere {
     use super::*;
 
-    /// Not told by this system.
+    /// This system does not report writes.
     pub(in super::super) enum LogActivity {}
 
     impl LogActivity {

@@ -1,32 +1,31 @@
 //! Table `long_values`: payloads and chunks that are too long for their row.
 //!
-//! Events and chunks are clustered, each in the middle of its table, beside those of its run or
-//! stream. A short value stays with them, so that a replay reads neighbouring pages. A long one would
-//! fill their pages and make SQLite divide them again and again: it is appended here, behind the last
-//! one, and the row names its number. Rows are never changed, and what is read is checked by the
-//! checksum of whoever names it.
+//! Events and chunks are clustered, so each is inserted in the middle of its table, beside those of its
+//! run or stream. A short value stays in its row, so that a replay reads neighbouring pages. A long
+//! value would fill those pages and make SQLite split them again and again. So it is appended here,
+//! after the last one, and its row holds the number. Rows never change. The checksum of the row that
+//! holds the number covers the value.
 
 use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, MAIN_DB, Result};
 
-/// Bytes of the longest value that stays in its row. SQLite keeps up to 1002 bytes of such a row in
-/// one piece; what an event has besides its payload takes about 150 of them, and 230 with a sealed
-/// token.
+/// Bytes of the longest value that stays in its row. SQLite keeps up to 1002 bytes of such a row in one
+/// piece. The rest of an event takes about 150 of them, and 230 with a sealed token.
 const SHORT_BYTES_MAX: usize = 768;
-/// Bytes of the longest value that is handed to SQLite as a parameter. It copies a parameter twice
-/// before it is in a page; a longer value is written into its pages at once.
+/// Bytes of the longest value that SQLite gets as a parameter. SQLite copies a parameter twice before
+/// it is in a page; a longer value is written directly into its pages.
 const BOUND_BYTES_MAX: usize = 256 * 1024;
 
-/// Where a value is stored: in the row that it belongs to, or here.
+/// The place of a value: its own row, or this table.
 #[derive(Default)]
 pub(super) struct Stored<'a> {
-    /// For the row's column of the value; `None` for a long value.
+    /// The value for the row's column; `None` for a long value.
     pub(super) in_row: Option<&'a [u8]>,
-    /// For the row's column of the number; `None` for a short value.
+    /// The number for the row's column; `None` for a short value.
     pub(super) number: Option<i64>,
 }
 
-/// Stores a long value, and leaves a short one to its row.
+/// Stores a long value here, and leaves a short one to its row.
 pub(super) fn store<'a>(connection: &Connection, bytes: &'a [u8]) -> Result<Stored<'a>> {
     const INSERT: &str = "INSERT INTO long_values (bytes) VALUES (?)";
     if bytes.len() <= SHORT_BYTES_MAX {

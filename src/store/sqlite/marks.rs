@@ -1,7 +1,8 @@
-//! What a process says of itself to others that open the same database: locks on bytes far beyond the
-//! end of the file, one for the name by which it opened the file and one for itself.
+//! Marks by which a process announces itself to others with the same database open. They are locks on
+//! bytes far beyond the end of the file: one for the name by which the process opened the file, and one
+//! for the process itself.
 //!
-//! Every version of Hookline reads them, so they are a contract: docs/storage-format.md has them.
+//! Every version of Hookline reads them, so they are a contract: docs/storage-format.md describes them.
 
 use std::fs;
 use std::path::Path;
@@ -11,18 +12,18 @@ use super::file_id::FileId;
 use super::fnv::fnv_1a;
 use super::open_file_locks::Bytes;
 
-/// How many bytes each kind of mark may fall on.
+/// The number of bytes on which each kind of mark may fall.
 const SPREAD: i64 = 1 << 59;
-/// Where the marks of names are.
+/// The bytes for names.
 pub(super) const NAMES: Bytes = (1 << 60)..(1 << 60) + SPREAD;
-/// Where the marks of processes are.
+/// The bytes for processes.
 const PROCESSES: Bytes = (1 << 61)..(1 << 61) + SPREAD;
 
-/// The byte that is locked alone by the process whose turn it is to write.
+/// The byte that the process that may write locks exclusively.
 pub(super) const WRITING: Bytes = (1 << 62)..(1 << 62) + 1;
 
-/// The byte of a name: the folder's identity and the file's name in it. A folder that is mounted twice
-/// is one folder. `None` where folders have no identity.
+/// The byte of a name: of the folder's identity and the file's name in it. A folder that is mounted
+/// twice is one folder. `None` if folders have no identity.
 pub(super) fn of_name(database: &Path) -> Option<Bytes> {
     let FileId::Inode(device, inode) = FileId::at(database.parent()?).ok()? else { return None };
     let mut text = format!("{device} {inode} ").into_bytes();
@@ -30,15 +31,15 @@ pub(super) fn of_name(database: &Path) -> Option<Bytes> {
     Some(byte_among(&NAMES, &text))
 }
 
-/// The byte of this process, equal in every copy of this addon that the process has loaded; `None`
-/// where the system does not tell processes apart.
+/// The byte of this process, equal in all copies of this addon in the process; `None` if the system
+/// does not tell processes apart.
 pub(super) fn of_this_process() -> Option<Bytes> {
     static MINE: OnceLock<Option<Bytes>> = OnceLock::new();
     MINE.get_or_init(|| Some(byte_among(&PROCESSES, name_of_process()?.as_bytes()))).clone()
 }
 
-/// One name for each process of all kernels that may share the file: containers have processes with
-/// equal numbers, and a number comes again.
+/// A name that is unique among the processes of all kernels that may share the file. A process number
+/// is not: containers use the same numbers, and numbers are used again.
 fn name_of_process() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
@@ -47,7 +48,7 @@ fn name_of_process() -> Option<String> {
     Some(format!("{} {} {} {started}", boot.trim(), namespace.display(), std::process::id()))
 }
 
-/// Field 22 of a process's `stat`. The second one, the program's name, may hold anything.
+/// Field 22 of a process's `stat`. The second field, the program's name, may hold anything.
 fn started_at(stat: &str) -> Option<&str> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     behind_name.split_ascii_whitespace().nth(19)

@@ -1,4 +1,4 @@
-//! Table `messages`: its rows, as transactions load and write them. What is claimed is in `claims.rs`.
+//! Table `messages`: its rows, as transactions load and write them. `claims.rs` claims them.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
@@ -9,7 +9,8 @@ use crate::domain::queue::Waiting;
 use crate::domain::queue::settle::{Back, Delivered};
 use crate::store::transaction::{Arrival, DeadRow, LeasedRow};
 
-/// What a message is as long as it lives, checked as one; the argument stands before each name.
+/// The columns of a message that never change, under one checksum. The argument is put before each
+/// name.
 macro_rules! message_columns {
     ($of:literal) => {
         concat!(
@@ -37,7 +38,7 @@ macro_rules! message_columns {
 pub(super) use message_columns;
 
 pub(super) static MESSAGES: Table = Table { name: "messages", columns: 8, key: &[0] };
-/// How many [`message_columns`] there are; what changes with its deliveries stands behind them.
+/// The number of [`message_columns`]. The columns that its deliveries change follow them.
 pub(super) const MESSAGE_COLUMNS: usize = 9;
 
 /// Checks every message.
@@ -50,7 +51,7 @@ pub(super) fn message_id(row: &Row<'_>) -> Result<MessageId> {
     Ok(MessageId::from_number(row.get(0)?))
 }
 
-/// Reads the [`message_columns`] of a message that has been checked, and behind them its `attempt`.
+/// Reads the [`message_columns`] of a checked message, then its `attempt`.
 pub(super) fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Delivery> {
     Ok(Delivery {
         message_id: message_id(row)?,
@@ -90,8 +91,8 @@ pub(super) fn waiting(
         .collect()
 }
 
-/// Ids grow in the order of insertion, also where two processes draw the same number in the same
-/// millisecond.
+/// Inserts a message. Ids grow in the order of insertion, even if two processes draw the same number in
+/// the same millisecond.
 pub(super) fn insert(
     connection: &Connection,
     message: &NewMessage,

@@ -1,4 +1,4 @@
-//! The schema: numbered, checksummed migrations, embedded and run on opening, forward only.
+//! The schema: numbered migrations with checksums. They are embedded and run at opening, forward only.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use rusqlite::Connection;
 use super::fnv::fnv_1a;
 use crate::error::{ErrorKind, WorldError};
 
-/// SQLite's mark of whose file this is: "Hkln".
+/// SQLite's application id of our files: "Hkln".
 pub const APPLICATION_ID: i32 = 0x486b_6c6e;
 
-/// Older libraries can lose pages when a commit resets the WAL while another connection checkpoints
-/// (sqlite.org/wal.html#walresetbug); we use WAL with several connections.
+/// Older libraries can lose pages if a commit resets the WAL while another connection checkpoints
+/// (sqlite.org/wal.html#walresetbug). We use WAL with several connections.
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 struct Migration {
@@ -19,7 +19,7 @@ struct Migration {
     sql: &'static str,
 }
 
-/// In order; the number of a migration is its place, from 1.
+/// The migrations in order. The number of a migration is its place, from 1.
 const MIGRATIONS: &[Migration] = &[Migration {
     subject: "initial",
     sql: include_str!("../../../migrations/sqlite/0001_initial.sql"),
@@ -42,16 +42,16 @@ pub fn check_library(version_number: i32) -> Result<(), WorldError> {
     ))
 }
 
-/// Brings the schema up to date, in one transaction.
+/// Migrates the schema to the current version, in one transaction.
 ///
 /// # Errors
-/// `ForeignFile` for somebody else's database, `NewerDatabase` for one of a newer engine, `Corrupt`
-/// when its history is not ours, and storage faults.
+/// `ForeignFile` for a database that is not ours, `NewerDatabase` for one of a newer engine, `Corrupt`
+/// if its history is not ours, and storage faults.
 pub fn migrate(connection: &mut Connection, now_ms: i64) -> Result<(), WorldError> {
     if is_current(connection)? {
         return Ok(());
     }
-    // Only a file without a page can be told: later it would take a VACUUM.
+    // This is only possible while the file has no page. Later it would take a VACUUM.
     if pragma(connection, "page_count")? == 0 {
         connection.pragma_update(None, "auto_vacuum", "incremental")?;
     }
@@ -71,10 +71,10 @@ pub fn migrate(connection: &mut Connection, now_ms: i64) -> Result<(), WorldErro
     Ok(())
 }
 
-/// Refuses a database that this engine cannot read as it is, without writing.
+/// Refuses a database that this engine cannot read without migrating it. Writes nothing.
 ///
 /// # Errors
-/// `CannotOpen` for an empty file and for a schema that is older, else as [`migrate`].
+/// `CannotOpen` for an empty file and for an older schema, else as [`migrate`].
 pub fn check(connection: &Connection) -> Result<(), WorldError> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -93,7 +93,7 @@ pub fn check(connection: &Connection) -> Result<(), WorldError> {
     Err(WorldError::new(kind, message))
 }
 
-/// Whether nothing is to be done, without taking the write lock.
+/// Whether the schema is current. Takes no write lock.
 fn is_current(connection: &Connection) -> Result<bool, WorldError> {
     if pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {
         return Ok(false);
@@ -101,11 +101,11 @@ fn is_current(connection: &Connection) -> Result<bool, WorldError> {
     Ok(check_history(connection)? == MIGRATIONS.len())
 }
 
-/// Refuses to go on with a database that a newer engine has migrated since it was opened. Within a
+/// Refuses to continue with a database that a newer engine has migrated since it was opened. Within a
 /// transaction this costs less than a microsecond.
 ///
 /// # Errors
-/// `NewerDatabase`; `Corrupt` when the file contradicts itself; storage faults.
+/// `NewerDatabase`; `Corrupt` if the file contradicts itself; storage faults.
 pub(super) fn refuse_if_newer(connection: &Connection) -> Result<(), WorldError> {
     let mut statement = connection.prepare_cached("PRAGMA user_version")?;
     let version: i64 = statement.query_row([], |row| row.get(0))?;
@@ -122,7 +122,7 @@ pub(super) fn refuse_if_newer(connection: &Connection) -> Result<(), WorldError>
     ))
 }
 
-/// Tables and indexes that are not as the migrations make them, for people.
+/// Tables and indexes that differ from those that the migrations make, for people.
 pub(super) fn strange_tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     const DEFINITIONS: &str = "SELECT type || ' ' || name, sql FROM sqlite_schema \
          WHERE sql IS NOT NULL ORDER BY name";
@@ -131,11 +131,11 @@ pub(super) fn strange_tables(connection: &Connection) -> rusqlite::Result<Vec<St
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };
     let mut sound = Connection::open_in_memory()?;
-    // It is empty and ours alone.
+    // This database is empty and only ours, so an error cannot occur.
     let _ = migrate(&mut sound, 0);
     let found = definitions(connection)?;
     let mut sound = definitions(&sound)?;
-    // What others have added is theirs.
+    // Tables that others have added are ignored.
     sound.retain(|name, sql| found.get(name) != Some(sql));
     Ok(sound.into_keys().map(|name| format!("{name} is not as hookline made it")).collect())
 }
@@ -144,7 +144,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64, WorldError> {
     Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
 }
 
-/// How many of our migrations have been run; makes the table on an empty file.
+/// The number of our migrations that have run. Makes the table in an empty file.
 fn check_history(connection: &Connection) -> Result<usize, WorldError> {
     let application_id = pragma(connection, "application_id")?;
     let tables: i64 =
@@ -199,7 +199,7 @@ fn compare_history(history: &[(i64, String)]) -> Result<usize, WorldError> {
     Ok(history.len())
 }
 
-/// Enough to notice an edited migration, which is no attack.
+/// Detects an edited migration. It need not resist attacks.
 fn checksum(sql: &str) -> String {
     format!("{:016x}", fnv_1a(sql.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Opening a database: the file, its mode, the pragmas of each connection.
+//! Opens a database: the file, its journal mode, the pragmas of each connection.
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
@@ -14,17 +14,17 @@ use super::log;
 use super::resolve::{self, beside};
 use crate::error::{ErrorKind, WorldError};
 
-/// Where a database is.
+/// The place of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A file.
     File(PathBuf),
-    /// Memory of this process, by name.
+    /// Memory of this process, with a name.
     Memory(String),
 }
 
 impl Location {
-    /// The path of a file; a name to show for memory.
+    /// The path of a file, or a name to display for memory.
     pub fn shown(&self) -> PathBuf {
         match self {
             Location::File(path) => path.clone(),
@@ -32,8 +32,8 @@ impl Location {
         }
     }
 
-    /// Whether there is nothing to read yet: no file, or one that nobody has written to. What cannot be
-    /// looked at may be there.
+    /// Whether there is nothing to read yet: no file, or one without content. A file that cannot be
+    /// examined may be there.
     pub fn is_absent(&self) -> bool {
         let Location::File(path) = self else { return false };
         let is_empty = |file: &Path| match fs::metadata(file) {
@@ -43,11 +43,11 @@ impl Location {
         is_empty(path) && is_empty(&log::log_path(path))
     }
 
-    /// The one name of this database, after making the file if there is none.
-    /// Links are followed first, so nothing is made beside them.
+    /// The canonical name of this database. Makes the file if there is none. Links are followed first,
+    /// so the file is made at their target.
     ///
     /// # Errors
-    /// `ReadOnly`, `CannotOpen` or `StorageFull` when the file cannot be made.
+    /// `ReadOnly`, `CannotOpen` or `StorageFull` if the file cannot be made.
     pub fn canonical(&self) -> Result<Self, WorldError> {
         let Location::File(path) = self else { return Ok(self.clone()) };
         let path = resolve::target(path).map_err(|error| refused(path, &error))?;
@@ -55,10 +55,10 @@ impl Location {
         Ok(Location::File(fs::canonicalize(&path).unwrap_or(path)))
     }
 
-    /// The one name of a database that is there already.
+    /// The canonical name of an existing database.
     ///
     /// # Errors
-    /// `CannotOpen` when there is none, `BadConfig` for memory, which nobody else can have filled.
+    /// `CannotOpen` if there is none; `BadConfig` for memory, which nobody else can have filled.
     pub fn existing(&self) -> Result<Self, WorldError> {
         let Location::File(path) = self else {
             let message = "a reader needs a database file, but WORKFLOW_HOOKLINE_URL names memory";
@@ -75,8 +75,8 @@ impl Location {
         Ok(Location::File(found))
     }
 
-    /// What SQLite is told. Memory is shared by the connections of one process through SQLite's own
-    /// file system in memory, which locks like files do.
+    /// The name for SQLite. Connections of one process share memory through SQLite's memory file
+    /// system, which locks as files do.
     pub(super) fn uri(&self) -> PathBuf {
         match self {
             Location::File(path) => path.clone(),
@@ -85,21 +85,21 @@ impl Location {
     }
 }
 
-/// How long a connection waits for another process.
+/// The patience of a connection that waits for another process.
 #[derive(Clone, Copy)]
 pub(super) enum Patience {
-    /// A write: other processes commit one after the other.
+    /// For writes: other processes commit one after the other.
     Long,
-    /// A read on the caller's thread, which in WAL mode waits for nobody but a recovery.
+    /// For reads on the caller's thread: in WAL mode they wait only for a recovery.
     Short,
 }
 
-/// Makes the folder and the file, readable by their owner only, unless they are there.
+/// Makes the folder and the file, readable by their owner only, unless they exist.
 fn prepare_file(path: &Path) -> Result<(), WorldError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         make_folder(folder).map_err(|error| refused(path, &error))?;
     }
-    // Only ever a new file: closing a file that SQLite has open would drop its POSIX locks.
+    // Opens only a new file: closing a file that SQLite has open would drop its POSIX locks.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -111,7 +111,7 @@ fn prepare_file(path: &Path) -> Result<(), WorldError> {
     }
 }
 
-/// For its owner only, like what will be in it.
+/// Makes a folder for its owner only, like its future contents.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let mut making = fs::DirBuilder::new();
     making.recursive(true);
@@ -137,8 +137,8 @@ fn refused(path: &Path, error: &io::Error) -> WorldError {
     .with("path", shown.to_string())
 }
 
-/// SQLite says "cannot open" also of a file whose folder may not be written, because its log stands
-/// in files beside it. Whether that is why is found out by making another file there.
+/// Finds the reason of an error. SQLite also says "cannot open" of a file whose folder is not writable,
+/// because the log's files are beside it. This is found out by making another file there.
 pub(super) fn explain(error: WorldError, location: &Location) -> WorldError {
     let Location::File(path) = location else { return error };
     if error.kind != ErrorKind::CannotOpen || !path.is_file() {
@@ -154,19 +154,20 @@ pub(super) fn explain(error: WorldError, location: &Location) -> WorldError {
     }
 }
 
-/// How a file is read by a process that never writes to it.
+/// The way in which a process that never writes reads a file.
 #[derive(Clone, Copy)]
 pub(super) enum Reading {
-    /// Together with whoever writes, through the files of the write-ahead log.
+    /// Shared with writers, through the files of the write-ahead log.
     Shared,
-    /// Alone: the folder may not be written, so those files cannot be made, and nobody writes.
+    /// Alone: the folder is not writable, so those files cannot be made, and nobody writes.
     Alone,
 }
 
 /// Finds out how a file can be read.
 ///
 /// # Errors
-/// As reading it: with a log that has not been written back and may not be shared, it cannot be read
+/// The errors of reading. A file whose log is neither checkpointed nor shareable cannot be read
+/// completely.
 /// whole.
 pub(super) fn how_to_read(path: &Path) -> Result<Reading, WorldError> {
     let tried = connect_to_read(path, Reading::Shared, Patience::Short).and_then(|connection| {
@@ -184,7 +185,7 @@ pub(super) fn how_to_read(path: &Path) -> Result<Reading, WorldError> {
     }
 }
 
-/// One connection that can only read.
+/// Opens a connection that can only read.
 pub(super) fn connect_to_read(
     path: &Path,
     reading: Reading,
@@ -214,7 +215,7 @@ fn immutable_uri(path: &Path) -> String {
     uri
 }
 
-/// One connection with its pragmas.
+/// Opens a connection and sets its pragmas.
 pub(super) fn connect(location: &Location, patience: Patience) -> Result<Connection, WorldError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -227,8 +228,8 @@ fn set_up(mut connection: Connection, patience: Patience) -> Result<Connection, 
     connection.set_prepared_statement_cache_capacity(128);
     #[cfg(debug_assertions)]
     super::statements::record(&mut connection)?;
-    // One plan for each statement, whatever its parameters. Otherwise SQLite ties some plans to them
-    // and compiles the statement again whenever the cache gives it out.
+    // One plan for each statement, independent of its parameters. Otherwise SQLite ties some plans to
+    // parameters, and compiles the statement again at each use of the cache.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_handler(Some(match patience {
         Patience::Long => wait_long,
@@ -239,7 +240,7 @@ fn set_up(mut connection: Connection, patience: Patience) -> Result<Connection, 
     Ok(connection)
 }
 
-/// Turns a connection into one that only reads.
+/// Makes a connection read-only.
 pub(super) fn make_read_only(connection: &Connection) -> Result<(), WorldError> {
     connection.pragma_update(None, "query_only", true)?;
     // Only the writer knows whether the log is sound.
@@ -247,15 +248,16 @@ pub(super) fn make_read_only(connection: &Connection) -> Result<(), WorldError> 
     Ok(())
 }
 
-/// Keeps what undoes an operation of a batch in memory; by default it goes to a temporary file when it
-/// is long, and an operation would fail where none can be made.
+/// Keeps the undo log of a batch's operation in memory. By default a long one goes to a temporary file,
+/// and the operation would fail if no such file can be made.
 pub(super) fn undo_in_memory(connection: &Connection) -> Result<(), WorldError> {
     connection.pragma_update(None, "temp_store", "memory")?;
     Ok(())
 }
 
-/// Gives the connection that writes, and makes most point reads, more than SQLite's 2 MiB of cache:
-/// about 100,000 hooks without metadata fit, so that looking one of them up reads no page again.
+/// Enlarges the cache of the connection that writes and makes most point reads. SQLite's default is 2
+/// MiB. About 100,000 hooks without metadata fit into this cache, so that looking one up reads no page
+/// again.
 pub(super) fn widen_cache(connection: &Connection) -> Result<(), WorldError> {
     connection.pragma_update(None, "cache_size", -WRITE_CACHE_KIB)?;
     Ok(())
@@ -263,13 +265,13 @@ pub(super) fn widen_cache(connection: &Connection) -> Result<(), WorldError> {
 
 const WRITE_CACHE_KIB: i64 = 14_336;
 
-/// Turns write-ahead logging on; a database in memory has no use for it.
+/// Turns write-ahead logging on. A database in memory does not need it.
 pub(super) fn enable_wal(
     connection: &mut Connection,
     location: &Location,
 ) -> Result<(), WorldError> {
     if let Location::File(_) = location {
-        // The checkpoints are ours: `log/checkpoints.rs`.
+        // We make the checkpoints: `log/checkpoints.rs`.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         let mode = set_wal(connection)?;
         if mode != "wal" {
@@ -285,10 +287,9 @@ pub(super) fn enable_wal(
     Ok(())
 }
 
-/// Returns the journal mode that the database has then.
+/// Returns the resulting journal mode.
 fn set_wal(connection: &mut Connection) -> rusqlite::Result<String> {
-    // For one of its two locks SQLite asks the busy handler and for the other it does not; so it is the
-    // loop that waits, for both.
+    // SQLite asks the busy handler for only one of its two locks. So this loop waits for both.
     connection.busy_handler(None::<fn(i32) -> bool>)?;
     let mut naps = 0;
     let answer = loop {
@@ -307,7 +308,7 @@ fn set_wal(connection: &mut Connection) -> rusqlite::Result<String> {
     answer
 }
 
-/// Does something for which connections wait for others, but not for long.
+/// Runs work during which connections wait for others only briefly.
 pub(super) fn hurry<T>(work: impl FnOnce() -> T) -> T {
     IS_HURRIED.set(true);
     let done = work();
@@ -319,7 +320,7 @@ thread_local! {
     static IS_HURRIED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What this user may still write to the disk of a file; `None` where the system is not asked.
+/// The bytes that this user may still write to the disk of a file; `None` if the system cannot tell.
 #[cfg(unix)]
 pub(super) fn free_bytes(path: &Path) -> Option<i64> {
     let disk = rustix::fs::statvfs(path).ok()?;
@@ -331,14 +332,14 @@ pub(super) fn free_bytes(_path: &Path) -> Option<i64> {
     None
 }
 
-/// SQLite's own waiting doubles up to 100 ms, which lets a busy neighbour starve us; short naps get a
+/// SQLite's own pauses double up to 100 ms, so a busy neighbour could starve us. Short pauses give a
 /// fair share.
 const NAP: Duration = Duration::from_micros(500);
 const LONG_WAIT: Duration = Duration::from_secs(5);
 const SHORT_WAIT: Duration = Duration::from_millis(500);
 const BRIEF_WAIT: Duration = Duration::from_millis(20);
 
-/// Waits a moment for another process; `false` when that has been done for long enough.
+/// Pauses while another process is busy; `false` after pausing for long enough.
 pub(super) fn wait_long(naps: i32) -> bool {
     nap(naps, if IS_HURRIED.get() { BRIEF_WAIT } else { LONG_WAIT })
 }

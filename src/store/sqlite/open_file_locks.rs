@@ -1,7 +1,7 @@
-//! Locks that belong to an open file, where the system has them.
+//! Locks that belong to an open file, on systems that have them.
 //!
-//! SQLite's own locks belong to the process: they are gone as soon as anything in it closes the file.
-//! These stay until their own descriptor is closed. Both kinds exclude each other.
+//! SQLite's own locks belong to the process: they are lost as soon as anything in it closes the file.
+//! These stay until their own descriptor is closed. The two kinds exclude each other.
 
 use std::ops::Range;
 
@@ -10,15 +10,15 @@ pub(super) use linux::*;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(super) use nowhere::*;
 
-/// Bytes of a file, whether they are there or not.
+/// A range of bytes of a file, whether they exist or not.
 pub(super) type Bytes = Range<i64>;
 
-/// What came of asking for a lock.
+/// The result of a request for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Locked {
     /// It is held.
     Held,
-    /// Somebody else holds one that excludes it.
+    /// Somebody else holds a lock that excludes it.
     Excluded,
     /// The file system has no such locks.
     Unsupported,
@@ -34,12 +34,12 @@ mod linux {
 
     use super::{Bytes, Locked};
 
-    /// Takes a lock that others may share.
+    /// Takes a shared lock.
     pub(in super::super) fn share(file: &File, bytes: &Bytes) -> Locked {
         take(file, &lock_of(libc::F_RDLCK, bytes))
     }
 
-    /// Takes a lock that nobody shares, on a file that is open for writing.
+    /// Takes an exclusive lock on a file that is open for writing.
     pub(in super::super) fn take_alone(file: &File, bytes: &Bytes) -> Locked {
         take(file, &lock_of(libc::F_WRLCK, bytes))
     }
@@ -52,13 +52,13 @@ mod linux {
         }
     }
 
-    /// Lets go of a lock.
+    /// Releases a lock.
     pub(in super::super) fn release(file: &File, bytes: &Bytes) {
-        // It fails only where it could not be taken.
+        // It fails only if the lock could not be taken.
         let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&lock_of(libc::F_UNLCK, bytes)));
     }
 
-    /// Whether anybody but this open file holds a lock on one of these bytes.
+    /// Whether another open file holds a lock on one of these bytes.
     pub(in super::super) fn is_held_elsewhere(file: &File, bytes: &Bytes) -> bool {
         if bytes.is_empty() {
             return false;
@@ -74,7 +74,7 @@ mod linux {
             l_whence: libc::SEEK_SET as libc::c_short,
             l_start: bytes.start,
             l_len: bytes.end - bytes.start,
-            // The system wants it so for these locks.
+            // The system requires 0 for these locks.
             l_pid: 0,
         }
     }

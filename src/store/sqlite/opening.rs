@@ -1,4 +1,4 @@
-//! Opening a store: for reading and writing, or for reading only.
+//! Opens a store: for reading and writing, or only for reading.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn claim(guard: &Guard, options: &SqliteOptions) -> Result<Arc<HostClaim>, World
     Ok(Arc::new(HostClaim::take(&guard.path(), host, clock)?))
 }
 
-/// Joins the other stores of this process on a file; there are none on memory.
+/// Joins the other stores of this process on a file. A database in memory has none.
 fn join(location: &Location) -> Result<Option<Guard>, WorldError> {
     match location {
         Location::File(path) => Guard::join(path).map(Some),
@@ -56,13 +56,13 @@ fn presence(
     }))
 }
 
-/// The connection that writes, to a database that is there then and of this version.
+/// Opens the connection that writes. Afterwards the database exists and has the current version.
 fn connect_to_write(
     location: &Location,
     options: &SqliteOptions,
 ) -> Result<Connection, WorldError> {
     let mut connection = open::connect(location, Patience::Long)?;
-    // Refuses a foreign file before anything in it is changed, also before its journal mode.
+    // Refuses a foreign file before anything in it is changed, even its journal mode.
     migrate::migrate(&mut connection, options.clock.now_ms())?;
     open::enable_wal(&mut connection, location)?;
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
@@ -72,9 +72,9 @@ fn connect_to_write(
     Ok(connection)
 }
 
-/// The log of a database, after writing it anew where that may be needed: who had it open before may
-/// have been ended after a sync had failed, and of a failure that is past the kernel tells nobody.
-/// Memory has none.
+/// The log of a database. It is first written again if that may be needed: an earlier process may have
+/// been killed after a failed sync, and the kernel reports a past failure to nobody. A database in
+/// memory has no log.
 fn sound_log(
     guard: Option<&Guard>,
     mut connection: Connection,
@@ -100,21 +100,22 @@ fn sound_log(
     Ok((connection, Some(log)))
 }
 
-/// A connection that only looks at a database of which another one of this process writes.
+/// A connection that only reads, for a process that writes on another connection.
 fn connect_to_look(location: &Location, patience: Patience) -> Result<Connection, WorldError> {
     let connection = open::connect(location, patience)?;
     open::make_read_only(&connection)?;
     Ok(connection)
 }
 
-/// What is enqueued before the first claim must be due by the same time as what is claimed.
+/// The queue's time. Messages that are enqueued before the first claim must use the same time as the
+/// claims.
 fn queue_time(connection: &Connection, clock: &dyn Clock) -> Result<QueueTime, WorldError> {
     let queue_time = QueueTime::new(clock);
     queue_time.shared_now_ms(connection, clock)?;
     Ok(queue_time)
 }
 
-/// A wake-up in another namespace than the workers' would be delivered by nobody.
+/// Stores or checks the queue's namespace. No worker would deliver a wake-up of another namespace.
 fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Result<(), WorldError> {
     static QUEUE_NAMES: Table = Table { name: "queue_names", columns: 2, key: &[0] };
     const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (?, ?, ?)";
@@ -140,11 +141,11 @@ fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Resul
 }
 
 impl SqliteStore {
-    /// Opens the database; makes it, readable by its owner only, when there is none. Blocks.
+    /// Opens the database. Makes it, readable by its owner only, if there is none. Blocks.
     ///
     /// # Errors
-    /// Each with the path and what to do: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
-    /// `Corrupt`, `OldSqlite`, `StorageFull`, `Io`; `Busy` also while another host has it.
+    /// Each with the path and the remedy: `ReadOnly`, `CannotOpen`, `ForeignFile`, `NewerDatabase`,
+    /// `Corrupt`, `OldSqlite`, `StorageFull`, `Io`; `Busy` also while another host has the database.
     pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
         let location = options.location.clone();
         Self::open_at(options)
@@ -199,7 +200,7 @@ impl SqliteStore {
             Readers::start(connections, path.clone(), &presence, Arc::clone(&version))
                 .map_err(no_thread)
         };
-        // Nobody else has what is in memory.
+        // No other process has a database in memory.
         let watch = |path| Watcher::start(path, look, &listeners, &presence, claim.clone());
         let watcher = file.as_deref().map(watch).transpose().map_err(no_thread)?;
         Ok(Self {
@@ -221,8 +222,8 @@ impl SqliteStore {
         })
     }
 
-    /// Opens a database that is there for reading only: every write is refused, and no file is made
-    /// or changed but those by which SQLite shares the log with writers. Blocks.
+    /// Opens an existing database only for reading. Every write is refused. No file is made or changed
+    /// except for those by which SQLite shares the log with writers. Blocks.
     ///
     /// # Errors
     /// As [`SqliteStore::open`]; `BadConfig` for memory.
@@ -263,7 +264,7 @@ impl SqliteStore {
              another role",
         );
         Ok(Self {
-            // Not worth a retry.
+            // A status below 500, because a retry would not help.
             writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
             replays,
             lists,

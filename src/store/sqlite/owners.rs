@@ -1,8 +1,8 @@
-//! Who holds leases on this host, and whether they still live.
+//! The owners of leases on this host, and whether they are alive.
 //!
-//! Each process that claims holds an operating-system lock on a file of its own beside the database.
-//! The kernel frees the lock when the process dies, however it dies, so its leases can be freed at
-//! once instead of when they expire.
+//! Each process that claims holds an operating-system lock on its own file beside the database. The
+//! kernel frees the lock when the process dies for any reason. So its leases can be freed at once,
+//! before they expire.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -18,7 +18,7 @@ use crate::error::WorldError;
 use crate::lock::lock;
 use crate::store::upkeep::Worker;
 
-/// How much of what an owner says is read: what it may have to say is shorter.
+/// The most bytes that are read of an owner's report. Real reports are shorter.
 const REPORT_BYTES_MAX: u64 = 64 * 1024;
 
 /// The folder of lock files of one database; `None` for a database in memory.
@@ -29,7 +29,7 @@ pub(super) struct Owners {
     mine: Mutex<Option<Mine>>,
 }
 
-/// The lock of this process, and which file it is on.
+/// The lock of this process, and the identity of its file.
 struct Mine {
     file: FileId,
     locked: File,
@@ -46,13 +46,15 @@ impl Owners {
         &self.me
     }
 
-    /// Shows that this process lives, from now until it ends. Idempotent; makes the file anew when
-    /// somebody has removed or replaced it. On a file system without locks there is nothing to show,
-    /// and leases end by their expiry. Where it makes its file, it removes those of owners that have
-    /// ended, unless `has_leases` says that an owner still has some, which its file shows to be free.
+    /// Shows that this process lives, from now until it ends. Idempotent; makes the file again if
+    /// somebody has removed or replaced it. A file system without locks can show nothing, so leases end
+    /// by their expiry there. If this makes its file, it also removes the files of ended owners. It
+    /// keeps a file if `has_leases` says that its owner still has leases, because the file shows that
+    /// they can be freed.
     ///
     /// # Errors
-    /// `ReadOnly`, with the folder and its owner, when it belongs to another user; `StorageFull`, `Io`.
+    /// `ReadOnly`, with the folder and its owner, if the folder belongs to another user; `StorageFull`,
+    /// `Io`.
     pub(super) fn register(&self, has_leases: impl Fn(&str) -> bool) -> Result<(), WorldError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let is_new = self.register_in(folder);
@@ -71,7 +73,7 @@ impl Owners {
         {
             return Ok(false);
         }
-        // Whoever may use the database may use its locks, and nobody else.
+        // Exactly the users of the database may use its locks.
         let access = SameAccess::as_has(&self.database)?;
         access.make_folder(folder)?;
         loop {
@@ -80,7 +82,7 @@ impl Owners {
                 Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
                 _ => {}
             }
-            // Before it was locked, somebody may have swept it away.
+            // Another process may have removed the file before it was locked.
             if let Some(file) = still_at(&path, &locked) {
                 *mine = Some(Mine { file, locked });
                 return Ok(true);
@@ -88,8 +90,8 @@ impl Owners {
         }
     }
 
-    /// Removes the files of owners that have ended and have no leases. What cannot be removed now is
-    /// removed another time.
+    /// Removes the files of ended owners without leases. A later call removes files that cannot be
+    /// removed now.
     fn sweep(&self, folder: &Path, has_leases: impl Fn(&str) -> bool) {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.flatten() {
@@ -98,7 +100,7 @@ impl Owners {
                 continue;
             };
             let Ok(file) = File::open(entry.path()) else { continue };
-            // A living owner has this lock. While it is held here no owner of this name can begin.
+            // A living owner has this lock. While it is held here, no owner of this name can start.
             if owner == self.me || file.try_lock().is_err() {
                 continue;
             }
@@ -108,9 +110,10 @@ impl Owners {
         }
     }
 
-    /// Whether an owner may still be alive. It has ended when its file is there and its lock is free:
-    /// the file is removed only when its leases have been freed. Somebody may have removed the file of
-    /// a living owner, and a file system may have no locks; then the expiry of its leases decides.
+    /// Whether an owner may still be alive. It has ended if its file exists and the lock is free,
+    /// because the file is removed only after its leases have been freed. Otherwise the expiry of its
+    /// leases decides: somebody may have removed the file of a living owner, and a file system may have
+    /// no locks.
     pub(super) fn is_alive(&self, owner: &str) -> bool {
         let Some(folder) = &self.folder else { return true };
         let Ok(file) = File::open(folder.join(owner)) else { return true };
@@ -120,14 +123,14 @@ impl Owners {
         }
     }
 
-    /// Removes what an owner left that has ended, and whose leases have been freed.
+    /// Removes the file of an ended owner whose leases have been freed.
     pub(super) fn forget(&self, owner: &str) {
         if let Some(folder) = &self.folder {
             let _ = fs::remove_file(folder.join(owner));
         }
     }
 
-    /// Writes what this process says of itself into its lock file, in place of what it said before.
+    /// Replaces the report of this process in its lock file.
     pub(super) fn show(&self, report: &str) -> io::Result<()> {
         if self.folder.is_none() {
             return Ok(());
@@ -139,7 +142,7 @@ impl Owners {
         file.write_all(report.as_bytes())
     }
 
-    /// Shows that this process no longer claims. Where it still holds leases, its file stays, so that
+    /// Shows that this process no longer claims. If it still holds leases, its file stays, so that
     /// others see that it has ended.
     pub(super) fn deregister(&self, has_no_leases: bool) {
         if lock(&self.mine).take().is_some() && has_no_leases {
@@ -148,17 +151,17 @@ impl Owners {
     }
 }
 
-/// Which file it is, if it is still the one that its path names.
+/// The identity of an open file, if its path still names it.
 fn still_at(path: &Path, file: &File) -> Option<FileId> {
     let named = FileId::at(path).ok()?;
     match FileId::of(file) {
-        // Where a file does not tell, an open one cannot be replaced.
+        // If files have no identity, an open file cannot be replaced.
         Ok(id) => id.is_none_or(|id| id == named).then_some(named),
         Err(_) => None,
     }
 }
 
-/// The owners that live, with what they say of themselves where that can be read; changes nothing.
+/// The living owners, with their reports if these can be read. Changes nothing.
 pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
     let mut living = Vec::new();
     let entries = match fs::read_dir(beside(database, "-owners")) {
@@ -167,17 +170,17 @@ pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
     };
     for entry in entries {
         let entry = entry?;
-        // It says which host has the database, and is locked by all of its processes together.
+        // This file names the host that has the database. All processes of that host lock it shared.
         if entry.file_name() == host_claim::FILE {
             continue;
         }
-        // One that has gone meanwhile has ended.
+        // The owner has ended if its file is gone.
         let Ok(file) = File::open(entry.path()) else { continue };
         if file.try_lock_shared().is_ok() {
             continue;
         }
         let mut report = String::new();
-        // Windows lets nobody else read a locked file.
+        // On Windows nobody else can read a locked file.
         let read = file.take(REPORT_BYTES_MAX).read_to_string(&mut report);
         let lease_owner = entry.file_name().to_string_lossy().into_owned();
         let report = read.ok().map(|_| report).filter(|report| !report.is_empty());
@@ -198,7 +201,7 @@ mod tests {
         (folder, owners)
     }
 
-    /// Nobody has leases.
+    /// No owner has leases.
     fn none(_: &str) -> bool {
         false
     }
@@ -278,7 +281,7 @@ mod tests {
         worker.register(none).unwrap();
         worker.show("a long report").unwrap();
         worker.show("a report").unwrap();
-        // Left by one that has died.
+        // A dead owner left this file.
         fs::write(beside(&database, "-owners").join("dead"), "").unwrap();
         let seen = Worker { lease_owner: "worker".into(), report: Some("a report".into()) };
         assert_eq!(living(&database).unwrap(), [seen]);

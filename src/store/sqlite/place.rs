@@ -1,7 +1,7 @@
-//! Where a database file lies: on what kind of file system, and whether it will still be there.
+//! The place of a database file: its file system, and whether the file will stay there.
 //!
-//! SQLite's log needs memory that all its processes share, and locks that hold between them. A
-//! network file system has neither between its hosts: two that write one file damage it.
+//! SQLite's log needs memory that all its processes share, and locks that all of them see. A network
+//! file system provides neither between its hosts, so two hosts that write one file damage it.
 
 mod system;
 
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use super::open::Location;
 use crate::error::{ErrorKind, WorldError};
 
-/// Folders that builds make anew, deleting what was in them.
+/// Folders that builds delete and make again.
 const BUILD_FOLDERS: [&str; 7] =
     [".next", ".output", ".svelte-kit", ".vercel", ".nuxt", "dist", "build"];
 
-/// File systems that several hosts have at once, by the name that the system gives them.
+/// File systems that several hosts share, by their names in the system.
 const NETWORK: [&str; 40] = [
     "9p",
     "UNC",
@@ -58,10 +58,10 @@ const NETWORK: [&str; 40] = [
     "wekafs",
 ];
 
-/// What a container has as the root of its files.
+/// File systems that containers have as the root of their files.
 const CONTAINER_ROOTS: [&str; 5] = ["9p", "aufs", "fuse.fuse-overlayfs", "overlay", "virtiofs"];
 
-/// Names by the number that Linux has for a kind of file system, for where it tells no name.
+/// Names by Linux's number of a file system, if the system gives no name.
 const MAGIC: [(u64, &str); 22] = [
     (0x6969, "nfs"),
     (0x517b, "smbfs"),
@@ -87,29 +87,29 @@ const MAGIC: [(u64, &str); 22] = [
     (0x8584_58f6, "ramfs"),
 ];
 
-/// What kind of place.
+/// The kind of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A disk of this host, as far as the system says.
+    /// A disk of this host, as far as the system knows.
     Local,
-    /// A file system that several hosts may have.
+    /// A file system that several hosts may share.
     Network(String),
-    /// One that a program serves; whether it is of this host only is not known.
+    /// A file system that a program serves. It may or may not be shared with other hosts.
     Fuse(String),
-    /// What a container writes over its image.
+    /// The writable layer of a container.
     ContainerLayer,
     /// Memory of this host.
     Memory(String),
 }
 
-/// What the system says of the file system that a path is on.
+/// The system's description of the file system of a path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Mount {
-    /// Its name, such as `ext4` or `fuse.sshfs`; of programs that serve one behind `fuse.`.
+    /// Its name, such as `ext4` or `fuse.sshfs`. The name of a program that serves one follows `fuse.`.
     type_name: Option<String>,
     /// Its number, on Linux.
     magic: Option<u64>,
-    /// Whether it is the root of all files.
+    /// Whether it is the root file system.
     is_root: bool,
 }
 
@@ -120,7 +120,7 @@ fn classify(mount: &Mount) -> Kind {
     match name {
         _ if mount.is_root && CONTAINER_ROOTS.contains(&name) => Kind::ContainerLayer,
         _ if NETWORK.contains(&name) => Kind::Network(name.to_owned()),
-        // The disk of another system: NTFS, exFAT.
+        // The disk of another operating system: NTFS, exFAT.
         "fuseblk" => Kind::Local,
         "fuse" | "macfuse" | "osxfuse" => Kind::Fuse(name.to_owned()),
         _ if name.starts_with("fuse.") => Kind::Fuse(name.to_owned()),
@@ -129,41 +129,41 @@ fn classify(mount: &Mount) -> Kind {
     }
 }
 
-/// The folder of a build that a path is below, of an app: its `package.json` stands beside it.
+/// The app's build folder that contains a path. The app's `package.json` is beside that folder.
 fn build_folder(path: &Path, is_app: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let is_built = |folder: &&Path| {
         let name = folder.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| BUILD_FOLDERS.contains(&name))
             && folder.parent().is_some_and(&is_app)
     };
-    // The outermost, because that is what a build deletes.
+    // The outermost one, because a build deletes it.
     path.ancestors().skip(1).filter(is_built).last().map(Path::to_owned)
 }
 
-/// Where a database lies, or will.
+/// The present or future place of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The file, without links as far as its folders are there.
+    /// The file, with the links of its existing folders resolved.
     pub path: PathBuf,
-    /// On what.
+    /// Its file system.
     pub kind: Kind,
-    /// The folder of a build that it is in.
+    /// The build folder that contains it.
     pub build_folder: Option<PathBuf>,
 }
 
-/// Why a database may be gone one day.
+/// A reason why a database may disappear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// `container`, `memory` or `build`.
     pub of: &'static str,
-    /// What it is, and what will happen.
+    /// The place, and the future loss.
     pub found: String,
-    /// What to do.
+    /// The remedy.
     pub advice: &'static str,
 }
 
 impl Place {
-    /// Looks where a file lies, or would lie; `None` for memory.
+    /// Finds the place of an existing or future file; `None` for memory.
     pub fn of(location: &Location) -> Option<Self> {
         let Location::File(path) = location else { return None };
         let (there, path) = resolve(path);
@@ -172,10 +172,10 @@ impl Place {
         Some(Self { path, kind, build_folder })
     }
 
-    /// Refuses a place where another host may have the file, or where the log may not work.
+    /// Refuses a place that another host may share, or where the log may not work.
     ///
     /// # Errors
-    /// `CannotOpen`, with what it is, why, and what to do.
+    /// `CannotOpen`, with the place, the reason and the remedy.
     pub fn refuse_unless_local(&self) -> Result<(), WorldError> {
         let (name, what) = match &self.kind {
             Kind::Network(name) => (name, "which several hosts can mount at once"),
@@ -192,7 +192,7 @@ impl Place {
         Err(WorldError::new(ErrorKind::CannotOpen, message).with("fileSystem", name.as_str()))
     }
 
-    /// Why the file may be gone one day, if so.
+    /// A warning if the file may disappear.
     pub fn warning(&self) -> Option<Warning> {
         let path = self.path.display();
         if let Some(folder) = &self.build_folder {
@@ -223,12 +223,12 @@ impl Place {
     }
 }
 
-/// Whether the files of this process are those of a container.
+/// Whether this process runs in a container.
 pub(super) fn is_in_container() -> bool {
     classify(&system::mount_of(Path::new("/"))) == Kind::ContainerLayer
 }
 
-/// The part of a path that is there, and the path with that part free of links.
+/// The existing part of a path, and the path with the links of that part resolved.
 fn resolve(path: &Path) -> (PathBuf, PathBuf) {
     for there in path.ancestors() {
         if let Ok(real) = there.canonicalize() {
@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(classify(&named(name)), Kind::Fuse(name.into()));
             assert!(refusal(&named(name)).is_some(), "{name}");
         }
-        // The name says more than the number, which all of them share.
+        // The name tells more than the number, which all such file systems share.
         let ntfs = Mount { magic: Some(0x6573_5546), ..named("fuseblk") };
         assert_eq!(classify(&ntfs), Kind::Local);
     }

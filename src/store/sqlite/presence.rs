@@ -1,7 +1,7 @@
-//! Whether the files of an open database are still what its paths name.
+//! Checks whether the paths of an open database still name its files.
 //!
-//! A file that was removed or replaced goes on to exist for whoever has it open, and takes writes that
-//! nobody will ever read.
+//! A file that was removed or replaced still exists for the processes that have it open. It accepts
+//! writes that nobody will ever read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,27 +15,27 @@ use super::resolve::beside;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, WorldError};
 
-/// How long a look holds for those that only read.
+/// The validity of a check for connections that only read, in milliseconds.
 const LOOK_EVERY_MS: i64 = 100;
 
 /// The files as they were opened.
 pub(super) struct Presence {
-    /// The database, its log and the index of that, or nothing for a database in memory and where open files cannot be
-    /// removed.
+    /// The database, its log and the log's index. Empty for a database in memory, and on systems where
+    /// open files cannot be removed.
     opened: Vec<(PathBuf, FileId)>,
-    /// That this host may write them; `None` for whoever does not.
+    /// The claim by which this host may write the files; `None` for a store that only reads.
     claim: Option<Arc<HostClaim>>,
     gone: AtomicBool,
     clock: Arc<dyn Clock>,
-    /// By what has elapsed; `i64::MIN` before the first look.
+    /// By the monotonic clock; `i64::MIN` before the first check.
     looked_at_ms: AtomicI64,
 }
 
 impl Presence {
-    /// Of what has just been opened.
+    /// The files that have just been opened.
     ///
     /// # Errors
-    /// As [`Presence::check`], when it is another file than this one already.
+    /// As [`Presence::check`], if a file has already been replaced.
     pub(super) fn of(
         database: &Path,
         opened: &FileId,
@@ -46,7 +46,7 @@ impl Presence {
         if cfg!(unix) {
             files.push((database.to_owned(), opened.clone()));
             let log = log::log_path(database);
-            // A reader that nobody shares the log with has none.
+            // A reader has no index if no other process uses the log.
             let index = beside(database, "-shm");
             for file in [log, index] {
                 files.extend(FileId::at(&file).ok().map(|id| (file, id)));
@@ -56,7 +56,7 @@ impl Presence {
         presence.check().map(|()| presence)
     }
 
-    /// Of a database in memory.
+    /// For a database in memory.
     pub(super) fn of_memory(clock: Arc<dyn Clock>) -> Self {
         Self::watching(Vec::new(), clock)
     }
@@ -66,10 +66,10 @@ impl Presence {
         Self { opened, claim: None, gone, clock, looked_at_ms }
     }
 
-    /// Looks whether the files are there. Once they are not, nothing is right again.
+    /// Checks that the files are there. Once they are not, every later check fails.
     ///
     /// # Errors
-    /// `Io`, for good.
+    /// `Io`, for ever.
     pub(super) fn check(&self) -> Result<(), WorldError> {
         self.refuse_if_gone()?;
         if self.opened.iter().any(|(path, opened)| is_gone(path, opened)) {
@@ -78,7 +78,8 @@ impl Presence {
         self.refuse_if_gone()
     }
 
-    /// The same, for whoever writes: this host must have the database, too.
+    /// Checks the files as [`Presence::check`] does, and that this host has the database, so it may
+    /// write.
     ///
     /// # Errors
     /// As [`Presence::check`] and [`HostClaim::check`].
@@ -87,7 +88,7 @@ impl Presence {
         self.check()
     }
 
-    /// Whether this host has the database.
+    /// Checks that this host has the database.
     ///
     /// # Errors
     /// As [`HostClaim::check`].
@@ -95,7 +96,7 @@ impl Presence {
         self.claim.as_ref().map_or(Ok(()), |claim| claim.check())
     }
 
-    /// Says whether one may begin to write.
+    /// Refuses if a write may not begin.
     ///
     /// # Errors
     /// As [`Presence::check_to_write`].
@@ -104,7 +105,7 @@ impl Presence {
         self.refuse_if_gone()
     }
 
-    /// [`Presence::check`], unless somebody has just looked.
+    /// Calls [`Presence::check`], unless the last check is recent.
     pub(super) fn check_now_and_then(&self) -> Result<(), WorldError> {
         if !self.opened.is_empty() {
             let now_ms = self.clock.elapsed_ms();
@@ -117,7 +118,7 @@ impl Presence {
         self.refuse_if_gone()
     }
 
-    /// Says what the last look has found.
+    /// Refuses if the last check found the files gone.
     ///
     /// # Errors
     /// As [`Presence::check`].
@@ -135,7 +136,7 @@ impl Presence {
     }
 }
 
-/// What cannot be looked at is not known to be gone.
+/// Whether the path no longer names the opened file. A file that cannot be examined counts as present.
 fn is_gone(path: &Path, opened: &FileId) -> bool {
     match FileId::at(path) {
         Ok(id) => id != *opened,

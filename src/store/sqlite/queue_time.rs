@@ -1,9 +1,10 @@
-//! The time by which messages are due, and the silence after which a lease is taken to be lost.
+//! The queue's time, by which messages become due, and the silence after which a lease is lost.
 //!
-//! A host's clock may be set: by hand, by a time server, by a virtual machine that was suspended. A
-//! message that became due at ten o'clock must not wait for an hour because it is nine again; and a
-//! lease must not end because it is eleven suddenly. So the queue's time goes on from the latest that
-//! any process has seen, and a lease ends only when its owner has really been silent.
+//! A host's clock may be set: by hand, by a time server, or after a virtual machine was suspended. A
+//! message that was due at ten o'clock must not wait for an hour because the clock was set back to
+//! nine. A lease must not end because the clock was set forwards. So the queue's time continues from
+//! the latest time that any process has seen, and a lease ends only after its owner has really been
+//! silent.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -15,16 +16,16 @@ use crate::domain::id::MessageId;
 use crate::domain::queue::lease::SILENCE_MS;
 use crate::lock::lock;
 
-/// A clock that was set back by less than this is waited for. Otherwise the small corrections of a
-/// time server, added up, would carry the queue's time away from the host's.
+/// The queue's time waits for a clock that was set back by less than this. Otherwise many small
+/// corrections of a time server would move the queue's time away from the host's.
 const WAIT_FOR_CLOCK_MS: i64 = 250;
-/// How exactly the time that was reached is kept with the database.
+/// The precision with which the database stores the time that was reached, in milliseconds.
 const KEEP_EVERY_MS: i64 = 1000;
 
-/// The queue's time as this process knows it.
+/// The queue's time, as this process knows it.
 pub(super) struct QueueTime {
     reading: Mutex<Reading>,
-    /// Leases as they were seen last: the expiry, and when that was new.
+    /// The last seen state of each lease: its expiry, and when this process first saw that expiry.
     leases: Mutex<HashMap<MessageId, Seen>>,
 }
 
@@ -46,12 +47,12 @@ impl QueueTime {
         Self { reading: Mutex::new(reading), leases: Mutex::default() }
     }
 
-    /// Now: the host's time, or what has been reached before and has gone on since.
+    /// The current time: the host's, or the latest time that was reached plus the time since.
     pub(super) fn now_ms(&self, clock: &dyn Clock) -> i64 {
         self.now_at_least_ms(clock, i64::MIN)
     }
 
-    /// Now, when somebody else has reached this much already.
+    /// The current time, if another process has already reached `reached_ms`.
     pub(super) fn now_at_least_ms(&self, clock: &dyn Clock, reached_ms: i64) -> i64 {
         let mut reading = lock(&self.reading);
         let (host_ms, elapsed_ms) = (clock.now_ms(), clock.elapsed_ms());
@@ -65,7 +66,7 @@ impl QueueTime {
         reading.now_ms
     }
 
-    /// Now, at least as late as any process on this database has it.
+    /// The current time, not earlier than that of any process on this database.
     pub(super) fn shared_now_ms(&self, connection: &Connection, clock: &dyn Clock) -> Result<i64> {
         const REACHED: &str = "SELECT max(reached_ms, \
              ifnull((SELECT created_at_ms FROM messages ORDER BY message_id DESC LIMIT 1), 0)) \
@@ -75,7 +76,7 @@ impl QueueTime {
         Ok(self.now_at_least_ms(clock, reached_ms.unwrap_or(0)))
     }
 
-    /// A lease was taken or extended, or is seen so for the first time.
+    /// Notes that a lease was taken or extended, or is seen for the first time.
     pub(super) fn lease_seen(&self, message_id: MessageId, expires_at_ms: i64, clock: &dyn Clock) {
         let since_elapsed_ms = clock.elapsed_ms();
         let mut leases = lock(&self.leases);
@@ -85,7 +86,7 @@ impl QueueTime {
         }
     }
 
-    /// Whether an expired lease has been as it is for so long that its owner must have stopped.
+    /// Whether an expired lease has not changed for so long that its owner must have stopped.
     pub(super) fn is_silent(
         &self,
         message_id: MessageId,
@@ -99,7 +100,7 @@ impl QueueTime {
             .is_some_and(|seen| clock.elapsed_ms() - seen.since_elapsed_ms >= SILENCE_MS)
     }
 
-    /// Forgets all leases but these, each with its expiry, and sees these.
+    /// Forgets all leases except these, and notes these, each with its expiry.
     pub(super) fn leases_are(&self, now: &[(MessageId, i64)], clock: &dyn Clock) {
         let kept: HashMap<MessageId, i64> = now.iter().copied().collect();
         lock(&self.leases).retain(|message_id, _| kept.contains_key(message_id));
@@ -109,7 +110,7 @@ impl QueueTime {
     }
 }
 
-/// Keeps the time that was reached with the database, for processes to come.
+/// Stores the time that was reached in the database, for later processes.
 pub(super) fn keep(connection: &Connection, now_ms: i64) -> Result<()> {
     const KEEP: &str = "UPDATE queue_time SET reached_ms = ?1 WHERE reached_ms <= ?1 - ?2";
     connection.prepare_cached(KEEP)?.execute(params![now_ms, KEEP_EVERY_MS])?;

@@ -1,4 +1,4 @@
-//! Readers: a few threads for lists, and one connection for point reads on the caller's thread.
+//! Readers: a few threads for lists, and a connection for point reads on the caller's thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::Completion;
 
-/// Reads that may wait; one more is refused with `Throttled`, so memory stays bounded.
+/// Reads that may wait. Another read is refused with `Throttled`, so memory stays bounded.
 const WAITING_READS_MAX: usize = 65_536;
 
-/// A read, given a connection or the reason why there is none.
+/// A read. It gets a connection, or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&Connection, WorldError>) + Send>;
 
-/// Looking at the version costs as much as a third of a point read, so a reader looks now and then;
-/// the writer looks in every transaction.
+/// Checking the version costs a third of a point read, so a reader checks it only this often. The
+/// writer checks it in every transaction.
 const VERSION_EVERY_MS: i64 = 1000;
 
 /// Notices that a newer engine has migrated the database while it was open.
@@ -39,7 +39,7 @@ impl VersionWatch {
         Self { clock, seen_ms }
     }
 
-    /// Reads, unless the database is known to be newer by now.
+    /// Reads, unless the database is known to be newer.
     fn read<T>(
         &self,
         connection: &Connection,
@@ -50,7 +50,7 @@ impl VersionWatch {
             migrate::refuse_if_newer(connection)?;
             self.seen_ms.store(now_ms, Ordering::Relaxed);
         }
-        // What a newer engine has changed meanwhile is no damage.
+        // A change by a newer engine is no damage.
         work(connection).map_err(|error| match error.kind {
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 migrate::refuse_if_newer(connection).err().unwrap_or(error)
@@ -60,7 +60,7 @@ impl VersionWatch {
     }
 }
 
-/// A pool of reading threads.
+/// A pool of threads that read.
 pub(super) struct Readers {
     watch: Arc<VersionWatch>,
     sender: Mutex<Option<SyncSender<Job>>>,
@@ -69,7 +69,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// One thread for each connection.
+    /// Starts one thread for each connection.
     pub(super) fn start(
         connections: Vec<Connection>,
         path: PathBuf,
@@ -100,7 +100,7 @@ impl Readers {
         self.read_or_else(done, |connection| work(connection).map(Some), drop);
     }
 
-    /// Reads on one of the threads; when that answers with `None`, `otherwise` goes on.
+    /// Reads on one of the threads. If `work` returns `None`, `otherwise` continues.
     pub(super) fn read_or_else<T: Send + 'static>(
         &self,
         done: Completion<T>,
@@ -123,8 +123,8 @@ impl Readers {
         }
     }
 
-    /// Gives a job that is refused back: whoever is told of it may read again, so the lock must be
-    /// free by then.
+    /// Queues a job, or returns a refused one. The caller settles it without the lock, because its
+    /// receiver may read again at once.
     fn send(&self, job: Job) -> Result<(), (Job, WorldError)> {
         let sender = lock(&self.sender);
         let Some(sender) = sender.as_ref() else { return Err((job, WorldError::closed())) };
@@ -134,7 +134,7 @@ impl Readers {
         })
     }
 
-    /// Finishes what was accepted, then ends the threads. Idempotent.
+    /// Finishes the accepted reads, then ends the threads. Idempotent.
     pub(super) fn close(&self) {
         drop(lock(&self.sender).take());
         let mut threads = lock(&self.threads);
@@ -158,8 +158,8 @@ fn run(connection: &Connection, presence: &Presence, receiver: &Mutex<Receiver<J
     }
 }
 
-/// Point reads on the calling thread: on the write connection while its writer has nothing to do,
-/// because its cache is warm, else on a connection of their own.
+/// Point reads on the calling thread. They use the write connection while its writer is idle, because
+/// its cache is warm, else a connection of their own.
 pub(super) struct PointReader {
     connections: Mutex<Option<PointConnections>>,
     path: PathBuf,
@@ -185,7 +185,7 @@ impl PointReader {
         Self { connections, path, presence, watch }
     }
 
-    /// Reads now. `work` must not write, and must be short: the writer may come to wait for it.
+    /// Reads now. `work` must not write, and must be short, because the writer may have to wait for it.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, WorldError>,
@@ -202,7 +202,7 @@ impl PointReader {
         outcome.map_err(|error| fault::at(error, &self.path))
     }
 
-    /// Lets go of the connections, of its own one first. Idempotent.
+    /// Releases the connections, its own first. Idempotent.
     pub(super) fn close(&self) {
         drop(lock(&self.connections).take());
     }
@@ -222,7 +222,7 @@ mod tests {
     fn one_read_too_many_is_throttled_and_the_others_are_answered() {
         let connection = Connection::open_in_memory().unwrap();
         let presence = Arc::new(Presence::of_memory(Arc::new(SystemClock)));
-        // The database is empty, so its version must not be looked at, however long the test takes.
+        // The database is empty, so no read may check its version, even in a slow test.
         let watch = Arc::new(VersionWatch::new(Arc::new(ManualClock::at(0))));
         let readers = Readers::start(vec![connection], PathBuf::new(), &presence, watch).unwrap();
         let readers = Arc::new(readers);

@@ -1,24 +1,24 @@
-//! Which file a path means, before anything is made from it.
+//! Finds the file that a path names, before anything is made from the path.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Links that are followed; more are a circle. As many as Linux follows.
+/// The most links that are followed, as in Linux. More links are a circle.
 const LINKS_MAX: usize = 40;
 
-/// The file that stands beside a database under its name and this ending.
+/// The file beside a database with its name and this ending.
 pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
 }
 
-/// The file that a path means, also when it or its folder is a link whose target is not there yet.
-/// Everything that stands beside a database stands beside that file, so all who open it find the same.
+/// The file that a path names, even if the path or its folder is a link to a missing target. All files
+/// beside a database are beside that file, so all its users find the same ones.
 ///
 /// # Errors
-/// A circle of links, a part of the path that may not be searched.
+/// A circle of links, or a part of the path that may not be searched.
 pub(super) fn target(path: &Path) -> io::Result<PathBuf> {
     follow(path.to_owned(), &mut 0)
 }
@@ -28,7 +28,7 @@ fn follow(mut path: PathBuf, links: &mut usize) -> io::Result<PathBuf> {
         match fs::symlink_metadata(&path) {
             Ok(file) if file.is_symlink() => {
                 *links += 1;
-                // A relative target begins at the folder of its link.
+                // A relative target starts at the folder of its link.
                 let linked = fs::read_link(&path)?;
                 path = path.parent().unwrap_or(Path::new("")).join(linked);
             }

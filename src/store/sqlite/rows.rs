@@ -1,11 +1,11 @@
-//! What the row mappings of all tables share.
+//! Row mappings that all tables share.
 
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
 
 use crate::domain::payload::{Payload, StructuredError};
 
-/// Reads a column of a closed list of words.
+/// Reads a column with a word from a closed list.
 pub(super) fn decode<T>(
     row: &Row<'_>,
     index: usize,
@@ -15,17 +15,17 @@ pub(super) fn decode<T>(
     parse(text).ok_or_else(|| unreadable(index, "it holds an unknown word"))
 }
 
-/// The reason quotes nothing: a damaged column may hold anything.
+/// The reason quotes no value, because a damaged column may hold anything.
 fn unreadable(index: usize, reason: &str) -> Error {
     Error::FromSqlConversionFailure(index, Type::Text, reason.into())
 }
 
 pub(super) fn error_text(error: Option<&StructuredError>) -> Option<String> {
-    // A struct of strings always serialises.
+    // Serialising a struct of strings cannot fail.
     error.and_then(|error| serde_json::to_string(error).ok())
 }
 
-/// Columns `payload_format` and `payload`.
+/// The columns `payload_format` and `payload`.
 pub(super) fn format_and_bytes(payload: Option<&Payload>) -> (Option<i64>, Option<&[u8]>) {
     match payload {
         None => (None, None),
@@ -34,7 +34,7 @@ pub(super) fn format_and_bytes(payload: Option<&Payload>) -> (Option<i64>, Optio
     }
 }
 
-/// The payload of columns `payload_format` and `payload`; `None` when they make none.
+/// The payload in the columns `payload_format` and `payload`; `None` if they hold none.
 pub(super) fn payload_of(format: i64, bytes: &[u8]) -> Option<Payload> {
     match format {
         1 => Some(Payload::Bytes(bytes.to_vec())),

@@ -10,7 +10,7 @@ use crate::domain::page::{Page, SortOrder};
 use crate::domain::run::{Run, RunStatus};
 use crate::store::{RunQuery, RunView};
 
-/// The columns of [`run_from`]; the argument stands before each name, `""` or `"r."`.
+/// The columns of [`run_from`]. The argument is put before each name, `""` or `"r."`.
 macro_rules! run_columns {
     ($of:literal) => {
         concat!(
@@ -56,7 +56,7 @@ fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)
 }
 
-/// Checks and reads the columns of a run, the first of which is at `at`.
+/// Checks and reads the columns of a run, which begin at `at`.
 pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
     let mut columns = RUNS.read(row, at);
     let run = Run {
@@ -122,7 +122,7 @@ pub(super) fn by_id(connection: &Connection, run_id: &RunId) -> Result<Option<Ru
     connection.prepare_cached(BY_ID)?.query_row([run_id.as_str()], run_of).optional()
 }
 
-/// The run, for a caller to whom `None` says that there is none: a damaged one is an error.
+/// The run, or `None` if it does not exist. Damage is an error.
 pub(super) fn sought(connection: &Connection, run_id: &RunId) -> Result<Option<Run>> {
     let run = by_id(connection, run_id)?;
     if run.is_none() {
@@ -137,8 +137,8 @@ pub(super) const CHECK: Check = Check {
     verify: |row| RUNS.verify(row, 0),
 };
 
-/// Of these runs, those that have ended and those that do not exist. A run that goes on costs one
-/// look at its row's end: many are awaited for long.
+/// Those of these runs that have ended, and those that do not exist. A run that has not ended costs
+/// only a look at the end of its row, because many runs are awaited for long.
 pub(super) fn ends_among(
     connection: &Connection,
     run_ids: Vec<RunId>,
@@ -158,7 +158,7 @@ pub(super) fn ends_among(
     Ok(ends)
 }
 
-/// The run with its payloads, if they are wanted.
+/// The run, with its payloads if `resolve_data` is set.
 pub(super) fn view(connection: &Connection, run: Run, resolve_data: bool) -> Result<RunView> {
     let payload = |position: Option<i64>| match position.filter(|_| resolve_data) {
         Some(position) => payload_at(connection, &run.run_id, position),
@@ -171,7 +171,7 @@ pub(super) fn view(connection: &Connection, run: Run, resolve_data: bool) -> Res
 pub(super) fn list(connection: &Connection, query: &RunQuery) -> Result<Page<RunView>> {
     let (comparison, direction, edge) = match query.page.order {
         SortOrder::Ascending => (">", "ASC", ""),
-        // Behind every id.
+        // Sorts after every id.
         SortOrder::Descending => ("<", "DESC", "~"),
     };
     let after = query.page.after.as_deref().unwrap_or(edge);
@@ -201,8 +201,8 @@ pub(super) fn list(connection: &Connection, query: &RunQuery) -> Result<Page<Run
     Ok(Page { items: views.collect::<Result<_>>()?, cursor: page.cursor, has_more: page.has_more })
 }
 
-/// Runs of every workflow with a status, one more than a page. Their index has them workflow by
-/// workflow: of each no more than a page is looked at.
+/// Runs of all workflows with a status, one more than a page. Their index is ordered by workflow. No
+/// more than a page of each workflow is read.
 fn with_status(
     connection: &Connection,
     status: &str,

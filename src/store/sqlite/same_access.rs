@@ -1,5 +1,5 @@
-//! Files beside the database that may be used by whoever may use the database, and by nobody else:
-//! whatever the umask is, and also when root makes them for another user's database.
+//! Files beside the database that exactly the users of the database may use. This holds for any umask,
+//! and if root makes the files for another user's database.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::Path;
 #[cfg(unix)]
 use super::file_id::FileId;
 
-/// Who may use the database.
+/// The users of the database.
 pub(super) struct SameAccess {
     #[cfg(unix)]
     mode: u32,
@@ -18,24 +18,24 @@ pub(super) struct SameAccess {
 
 #[cfg(unix)]
 impl SameAccess {
-    /// As this file has it; its owner may always write.
+    /// The access to this file. Its owner may always write.
     pub(super) fn as_has(database: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         let file = fs::metadata(database)?;
         Ok(Self { mode: file.mode() & 0o666 | 0o600, owner: (file.uid(), file.gid()) })
     }
 
-    /// Makes a folder, or gives one that is there the mode that it should have.
+    /// Makes a folder, or sets the mode of an existing one.
     pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        // Whoever may read the database may look into the folder.
+        // Users that may read the database may also search the folder.
         let mode = self.mode | (self.mode & 0o444) >> 2;
         match fs::DirBuilder::new().mode(mode).create(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
         let opened = File::open(folder)?;
-        // Not what a link leads to, which may be anybody's.
+        // Not the target of a link, which may belong to anybody.
         if !fs::symlink_metadata(folder)?.is_symlink()
             && FileId::of(&opened)? == Some(FileId::at(folder)?)
         {
@@ -44,7 +44,7 @@ impl SameAccess {
         Ok(())
     }
 
-    /// Makes a file in place of any that is there.
+    /// Makes a file, in place of an existing one.
     pub(super) fn make_file(&self, path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         let make = || File::options().write(true).create_new(true).mode(self.mode).open(path);
@@ -59,19 +59,19 @@ impl SameAccess {
         Ok(file)
     }
 
-    /// Lets everybody read a file that this process has made, and those write who may use the database.
+    /// Lets everybody read a file that this process has made, and the users of the database write it.
     pub(super) fn let_all_read(&self, file: &File) {
         self.apply(file, self.mode | 0o444);
     }
 
-    /// The umask has taken bits away, or somebody else has made it. Who may not change it uses it as it
-    /// is.
+    /// Sets the owner and the mode, because the umask has removed bits or another user has made the
+    /// file. A user who may not change them uses the file as it is.
     fn apply(&self, opened: &File, mode: u32) {
         use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
         let Ok(file) = opened.metadata() else { return };
         let (user, group) = self.owner;
         if (file.uid(), file.gid()) != self.owner {
-            // Only root may give a file to another user, but others may give it to their groups.
+            // Only root may give a file to another user. Others may give it to their groups.
             let given = fchown(opened, Some(user), Some(group));
             let _ = given.or_else(|_| fchown(opened, None, Some(group)));
         }
@@ -83,20 +83,20 @@ impl SameAccess {
 
 #[cfg(not(unix))]
 impl SameAccess {
-    /// Nothing is to be done.
+    /// Nothing to do on this system.
     pub(super) fn let_all_read(&self, _file: &File) {}
 
-    /// Files have that of their folder here.
+    /// Files inherit the access of their folder on this system.
     pub(super) fn as_has(_database: &Path) -> io::Result<Self> {
         Ok(Self {})
     }
 
-    /// Makes a folder unless it is there.
+    /// Makes a folder unless it exists.
     pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)
     }
 
-    /// Makes a file, or opens it, to be locked.
+    /// Makes or opens a file that is to be locked.
     pub(super) fn make_file(&self, path: &Path) -> io::Result<File> {
         File::create(path)
     }

@@ -1,5 +1,5 @@
-//! For tests: which statements run. They are written down where the environment asks for it, and
-//! `tests/conformance/plans.rs` looks at their plans. A release build has none of this.
+//! For tests: records the statements that run, if the environment asks for it.
+//! `tests/conformance/plans.rs` checks their plans. A release build has none of this.
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
@@ -11,13 +11,13 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use crate::lock::lock;
 
-/// Names the file to write to, each statement once, as a line of JSON.
+/// Names the file for the statements. Each is written once, as a line of JSON.
 const FILE: &str = "HOOKLINE_TEST_STATEMENTS";
 
-/// The statements that this process has written down.
+/// The statements that this process has recorded.
 static SEEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
-/// Writes the statements of a connection down from now on, if that is asked for.
+/// Records the statements of a connection from now on, if requested.
 pub(super) fn record(connection: &mut Connection) -> rusqlite::Result<()> {
     let Some(path) = std::env::var_os(FILE) else { return Ok(()) };
     let on_event = move |event: TraceEvent<'_>| {
@@ -27,7 +27,7 @@ pub(super) fn record(connection: &mut Connection) -> rusqlite::Result<()> {
         }
         let line = format!("{}\n", serde_json::json!(sql));
         let file = OpenOptions::new().append(true).create(true).open(&path);
-        // A statement that is missing fails the test that reads the file.
+        // A missing statement fails the test that reads the file.
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     };
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(on_event))

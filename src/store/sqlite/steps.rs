@@ -22,7 +22,7 @@ macro_rules! columns {
 const COLUMNS: &str = columns!();
 static STEPS: Table = Table { name: "steps", columns: 14, key: &[0, 1] };
 
-/// [`step_of`], for a step of this run: a damaged tree leads to another one's.
+/// [`step_of`], for a step of this run. A damaged tree may lead to another run's step.
 fn step_in(row: &Row<'_>, run_id: &RunId) -> Result<Step> {
     let step = step_of(row)?;
     match step.run_id == *run_id {
@@ -107,7 +107,7 @@ pub(super) fn by_id(
         concat!("SELECT ", columns!(), " FROM steps WHERE step_id = ? AND run_id = ?");
     let step_of = |row: &Row<'_>| {
         let step = step_in(row, run_id)?;
-        // A damaged index leads to another one.
+        // A damaged index may lead to another step.
         match step.step_id == *step_id {
             true => Ok(step),
             false => Err(STEPS.damage(row, 0)),
@@ -119,8 +119,8 @@ pub(super) fn by_id(
         .optional()
 }
 
-/// The step with this id, in the run if one is named, for a caller to whom `None` says that there is
-/// none: a damaged one is an error.
+/// The step with this id, of the run if one is named, or `None` if it does not exist. Damage is an
+/// error.
 pub(super) fn sought(
     connection: &Connection,
     run_id: Option<&RunId>,
@@ -145,7 +145,7 @@ fn by_id_in_any_run(connection: &Connection, step_id: &CorrelationId) -> Result<
     const BY_ID: &str = concat!("SELECT ", columns!(), " FROM steps WHERE step_id = ? LIMIT 1");
     let step =
         connection.prepare_cached(BY_ID)?.query_row([step_id.as_str()], step_of).optional()?;
-    // A damaged index leads to another one.
+    // A damaged index may lead to another step.
     match step {
         Some(step) if step.step_id != *step_id => Err(damage(STEPS.name, step_id.as_str())),
         step => Ok(step),
@@ -163,7 +163,7 @@ pub(super) fn open_ids(connection: &Connection, run_id: &RunId) -> Result<HashSe
     connection.prepare_cached(OPEN)?.query_map([run_id.as_str()], id_of)?.collect()
 }
 
-/// The step with its payloads, if they are wanted.
+/// The step, with its payloads if `resolve_data` is set.
 pub(super) fn view(connection: &Connection, step: Step, resolve_data: bool) -> Result<StepView> {
     let payload = |position: Option<Position>| match position.filter(|_| resolve_data) {
         Some(position) => payload_at(connection, &step.run_id, position),

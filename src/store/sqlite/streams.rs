@@ -17,7 +17,7 @@ macro_rules! columns {
     };
 }
 
-/// Reads chunks, the columns that their checksum covers and then that.
+/// Selects chunks: the covered columns, then their checksum.
 macro_rules! select_chunks {
     () => {
         "SELECT stream_number, chunk_index, CASE WHEN bytes_number IS NULL THEN bytes \
@@ -68,7 +68,7 @@ fn update(connection: &Connection, stream: &StreamRow) -> Result<()> {
     write(connection, UPDATE, stream)
 }
 
-/// The stream, made if there is none.
+/// The stream. Makes it if there is none.
 fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Result<StreamRow> {
     const NEXT: &str = "SELECT ifnull(max(stream_number), 0) + 1 FROM streams";
     const INSERT: &str =
@@ -92,7 +92,7 @@ fn by_name(connection: &Connection, name: &str) -> Result<Option<StreamRow>> {
     const BY_NAME: &str = concat!("SELECT ", columns!(), " FROM streams WHERE name = ?");
     let stream = connection.prepare_cached(BY_NAME)?.query_row([name], stream_of).optional()?;
     match stream {
-        // A damaged index leads to another one.
+        // A damaged index may lead to another stream.
         Some(stream) if stream.name != name => {
             Err(checksum::damage(STREAMS.name, stream.number.to_string()))
         }
@@ -110,7 +110,7 @@ pub(super) const CHECK: Check = Check {
 pub(super) const CHECK_CHUNKS: Check =
     Check { rows: select_chunks!(), verify: |row| CHUNKS.verify(row, 0) };
 
-/// Appends chunks in the order given; what comes after the end of a stream is ignored.
+/// Appends chunks in the given order. Chunks after the end of a stream are ignored.
 pub(super) fn append(
     connection: &Connection,
     name: &str,
@@ -153,7 +153,7 @@ pub(super) fn close(
     }
 }
 
-/// What each read finds.
+/// The result of each read.
 pub(super) fn slices(
     connection: &Connection,
     reads: Vec<StreamRead>,
@@ -179,7 +179,7 @@ fn slice(connection: &Connection, name: &str, from: i64, limit: usize) -> Result
     let mut index = from;
     let chunk_of = |row: &Row<'_>| {
         CHUNKS.verify(row, 0)?;
-        // Chunks are numbered without a gap, so one that is missing has been lost.
+        // Chunks are numbered without gaps, so a missing one is lost.
         if row.get::<_, i64>(1)? != index {
             return Err(chunk_missing(&stream, index));
         }
@@ -208,7 +208,7 @@ pub(super) fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<Stri
         let stream = stream_of(row)?;
         match stream.run_id == *run_id {
             true => Ok(stream.name),
-            // A damaged index leads to another one.
+            // A damaged index may lead to another stream.
             false => Err(checksum::damage(STREAMS.name, stream.number.to_string())),
         }
     };

@@ -1,9 +1,9 @@
-//! Whose turn it is to write.
+//! The turn to write: only one process at a time has it.
 //!
-//! SQLite has a lock for that, but it belongs to the process as its others do, and is gone as soon as
-//! anything in the process closes the shared memory: a copy of the folder, another SQLite, also in the
-//! middle of a transaction. Then a second process writes its log over that of the first. So whoever
-//! writes has one more, which belongs to a descriptor that stays open.
+//! SQLite has a lock for this, but it belongs to the process. It is lost as soon as anything in the
+//! process closes the shared memory (a copy of the folder, another SQLite), even during a transaction.
+//! Then a second process overwrites the log of the first. So the writer holds a second lock, which
+//! belongs to a descriptor that stays open.
 
 use std::fs::File;
 
@@ -12,14 +12,14 @@ use super::open::wait_long;
 use super::open_file_locks::{self as locks, Locked};
 use crate::error::{ErrorKind, WorldError};
 
-/// A turn of this process, until it is dropped.
+/// The turn of this process, until it is dropped.
 pub(super) struct MyTurn<'a>(Option<&'a File>);
 
-/// Waits for the turn, before SQLite begins: what it reads then must stay true. Without a file, and
-/// where files have no such locks, SQLite's lock is all there is.
+/// Waits for the turn. This must precede SQLite's transaction, so that the transaction's reads stay
+/// true. Without a file, or on systems without such locks, only SQLite's lock protects.
 ///
 /// # Errors
-/// `Busy` when another process has had the turn for long.
+/// `Busy` if another process has had the turn for long.
 pub(super) fn wait(database: Option<&File>) -> Result<MyTurn<'_>, WorldError> {
     let mut naps = 0;
     loop {

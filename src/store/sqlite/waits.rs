@@ -80,7 +80,8 @@ pub(super) fn open(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>>
     waits
 }
 
-/// Checks and reads the [`columns`] of a wait of this run: a damaged tree leads to another one's.
+/// Checks and reads the [`columns`] of a wait of this run. A damaged tree may lead to another run's
+/// wait.
 fn wait_of(row: &Row<'_>, run_id: &RunId) -> Result<Wait> {
     let mut columns = WAITS.read(row, 0);
     let wait = Wait {

@@ -15,18 +15,18 @@ use crate::lock::lock;
 use crate::store::CommitNews;
 use crate::store::listeners::Listeners;
 
-/// Between looks after a write to the log: its commit is to be seen when it has been synced.
+/// The interval of looks after a write to the log. Its commit becomes visible only after the sync.
 const QUICK: Duration = Duration::from_millis(1);
-/// How many such looks follow a write.
+/// The number of such looks after a write.
 const QUICK_LOOKS: u32 = 5;
-/// Before the next look after a commit of this process, or after telling of others' commits: who
-/// commits all the time is not worth a look each time.
+/// The delay before the next look after a commit of this process, or after reporting others' commits. A
+/// process that commits all the time should not cause a look each time.
 const BETWEEN_COMMITS: Duration = Duration::from_millis(3);
-/// Between looks while there is something going on, or where the host does not tell of writes.
+/// The interval of looks while there is activity, or if the host does not report writes.
 const STEADY: Duration = Duration::from_millis(10);
-/// How many such looks follow the last write: for longer than a sync takes.
+/// The number of such looks after the last write. Together they last longer than a sync.
 const STEADY_LOOKS: u32 = 100;
-/// Between looks while the host says that nothing is written.
+/// The interval of looks while the host reports no writes.
 const CALM: Duration = Duration::from_secs(1);
 
 const _: () = {
@@ -38,7 +38,7 @@ const _: () = {
     );
 };
 
-/// A thread that looks at the database while somebody wants to hear of changes.
+/// A thread that looks for other processes' commits while somebody wants to know of changes.
 pub(super) struct Watcher {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -48,16 +48,16 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     activity: Option<LogActivity>,
-    /// Renewed by the way.
+    /// The claim, which this thread also renews.
     claim: Option<Arc<HostClaim>>,
 }
 
-/// What ended a wait.
+/// The reason why a wait ended.
 #[derive(PartialEq)]
 enum Ended {
-    /// It is time to look.
+    /// The next look is due.
     Look,
-    /// Nobody wants to hear of changes.
+    /// Nobody wants to know of changes.
     Nothing,
     /// The watcher closes.
     Closed,
@@ -69,11 +69,11 @@ struct State {
     closed: bool,
 }
 
-/// The connection by which others' commits are seen.
+/// The connection that notices others' commits.
 pub(super) enum Look {
-    /// The writer's, whose own commits are no news.
+    /// The writer's connection. Its own commits are no news.
     AsWriter(Arc<WriteConnection>),
-    /// That of a store which only reads.
+    /// The connection of a store that only reads.
     AsReader(Connection),
 }
 
@@ -88,7 +88,7 @@ impl Watcher {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
-            // Without the host's word it is looked for steadily.
+            // Without reports of the host, the thread looks steadily.
             activity: LogActivity::of(database).ok(),
             claim,
         });
@@ -100,7 +100,7 @@ impl Watcher {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// One more watcher, or one less.
+    /// Adds or removes one user of the watcher.
     pub(super) fn watch(&self, watch: bool) {
         let mut state = lock(&self.shared.state);
         state.watchers = if watch { state.watchers + 1 } else { state.watchers.saturating_sub(1) };
@@ -137,13 +137,13 @@ impl Shared {
             if ended == Ended::Nothing {
                 continue;
             }
-            // Whoever waits for a commit looks again then, and is told.
+            // The users look again after this news, and get the error.
             if !has_gone && presence.check_now_and_then().is_err() {
                 has_gone = true;
                 listeners.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
             }
-            // What cannot be read now is read the next time. The fault is told by others: it is one of
-            // the log's index, without which no claim and no look-up goes well either.
+            // A version that cannot be read now is read next time. Other code reports the fault: it is
+            // in the log's index, without which every claim and every look-up fails too.
             let Some(version) = look.version() else { continue };
             if seen.replace(version) != Some(version) {
                 pace.told();
@@ -152,7 +152,7 @@ impl Shared {
         }
     }
 
-    /// Waits until it is time to look, or for as long as a claim need not be renewed.
+    /// Waits until the next look is due, but no longer than until the claim must be renewed.
     fn wait(&self, pace: &mut Pace, own_commits: usize) -> Ended {
         let idle = |state: &mut State| state.watchers == 0 && !state.closed;
         let state = self.changed.wait_timeout_while(lock(&self.state), RENEW_EVERY, idle);
@@ -183,8 +183,7 @@ impl Shared {
 }
 
 impl Look {
-    /// Changes when another connection than this one has committed; `None` when it cannot be read
-    /// now.
+    /// Changes when another connection has committed; `None` if it cannot be read now.
     fn version(&self) -> Option<i64> {
         match self {
             Self::AsWriter(connection) => connection.elsewhere_version(),
@@ -201,10 +200,10 @@ impl Look {
     }
 }
 
-/// When to look next.
+/// Decides when to look next.
 #[derive(Default)]
 struct Pace {
-    /// Whether the host tells of writes.
+    /// Whether the host reports writes.
     host_tells: bool,
     quick_looks_left: u32,
     steady_looks: u32,
@@ -214,20 +213,20 @@ struct Pace {
 
 #[derive(Debug, PartialEq)]
 enum Wait {
-    /// Nothing but the time ends it.
+    /// Ends only after this time.
     Time(Duration),
-    /// A write to the log ends it before its time.
+    /// Ends after this time, or at a write to the log.
     ForWrite(Duration),
 }
 
 impl Pace {
-    /// The log is being written to.
+    /// Notes a write to the log.
     fn written(&mut self) {
         self.quick_looks_left = QUICK_LOOKS;
         self.steady_looks = 0;
     }
 
-    /// A look has found commits.
+    /// Notes that a look has found commits.
     fn told(&mut self) {
         self.quick_looks_left = 0;
         self.has_told = true;
@@ -240,7 +239,7 @@ impl Pace {
             return Wait::Time(QUICK);
         }
         if std::mem::take(&mut self.has_told) || has_committed {
-            // Its own writes would wake it each time, for nothing.
+            // Its own writes would wake it each time without need.
             return Wait::Time(BETWEEN_COMMITS);
         }
         if !self.host_tells {

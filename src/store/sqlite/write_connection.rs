@@ -1,7 +1,7 @@
-//! The write connection, which reads too while the writer has nothing to do.
+//! The write connection, which also reads while the writer is idle.
 //!
-//! A commit of one connection empties the page cache of every other one, so a look-up that follows a
-//! resume costs several times as much on a connection of its own. The writer's own cache stays.
+//! A commit of one connection empties the page caches of all others. So a look-up after a resume costs
+//! several times as much on its own connection. The writer's own cache stays.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use super::turn::{self, MyTurn};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{self, lock};
 
-/// The connection, and how much its writer has to do.
+/// The connection, and the number of its writer's pending operations.
 pub(super) struct WriteConnection {
     connection: Mutex<Connection>,
-    /// The database file as the guard has it open, to be synced and for the turn to write.
+    /// The database file that the guard has open. It is used for syncs and for the turn to write.
     database: Option<Arc<File>>,
     outstanding: AtomicUsize,
     ended_batches: AtomicUsize,
     version_is_asked: AtomicBool,
-    /// What the writer has answered; [`UNANSWERED`] until then.
+    /// The writer's last answer; [`UNANSWERED`] before the first.
     answered_version: AtomicI64,
 }
 
-/// No version of a database.
+/// Never a version of a database.
 const UNANSWERED: i64 = i64::MIN;
 
 impl WriteConnection {
@@ -41,15 +41,15 @@ impl WriteConnection {
         }
     }
 
-    /// For the writer.
+    /// Locks the connection for the writer.
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
         lock(&self.connection)
     }
 
-    /// Waits until the disk has what was written to the database file.
+    /// Syncs the database file: waits until the disk has its contents.
     ///
     /// # Errors
-    /// `Io`, like a sync of SQLite's that fails.
+    /// `Io`, as after a failed sync of SQLite.
     pub(super) fn sync_database(&self) -> Result<(), WorldError> {
         let Some(database) = &self.database else { return Ok(()) };
         database.sync_data().map_err(|error| {
@@ -58,11 +58,11 @@ impl WriteConnection {
         })
     }
 
-    /// Waits for the turn to write, which this process has once, whichever of its threads has this
-    /// connection locked.
+    /// Waits for the turn to write. The process has it once, for the thread that has locked this
+    /// connection.
     ///
     /// # Errors
-    /// `Busy` when another process has had it for long.
+    /// `Busy` if another process has had the turn for long.
     pub(super) fn wait_for_turn(&self) -> Result<MyTurn<'_>, WorldError> {
         turn::wait(self.database.as_deref())
     }
@@ -72,24 +72,24 @@ impl WriteConnection {
         turn::take(self.database.as_deref())
     }
 
-    /// The writer is given an operation.
+    /// Notes that the writer was given an operation.
     pub(super) fn expect_operation(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The writer is done with operations.
+    /// Notes that the writer has finished operations.
     pub(super) fn end_operations(&self, count: usize) {
         self.outstanding.fetch_sub(count, Ordering::Relaxed);
         self.ended_batches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often the writer was done with some.
+    /// The number of batches that the writer has finished.
     pub(super) fn ended_batches(&self) -> usize {
         self.ended_batches.load(Ordering::Relaxed)
     }
 
-    /// For a short read, if the writer has nothing to do. While there is a single operation under
-    /// way, another may follow at once, and would have to wait.
+    /// Locks the connection for a short read, if the writer is idle. It is not idle during a single
+    /// operation: another one may follow at once and would have to wait.
     pub(super) fn lock_if_idle(&self) -> Option<MutexGuard<'_, Connection>> {
         if self.outstanding.load(Ordering::Relaxed) > 0 {
             return None;
@@ -97,8 +97,8 @@ impl WriteConnection {
         lock::try_lock(&self.connection)
     }
 
-    /// Changes when another connection has committed, never by this one's own commits. Read here
-    /// while the writer has nothing to do; a busy one reads it for the next call, after its batch.
+    /// Changes when another connection has committed, and never after this one's own commits. It is
+    /// read here while the writer is idle. A busy writer reads it after its batch, for the next call.
     pub(super) fn elsewhere_version(&self) -> Option<i64> {
         if let Some(connection) = self.lock_if_idle() {
             return commits_elsewhere(&connection);
@@ -108,7 +108,7 @@ impl WriteConnection {
         (answer != UNANSWERED).then_some(answer)
     }
 
-    /// For the writer, after each batch.
+    /// The writer calls this after each batch.
     pub(super) fn answer_version(&self) {
         if !self.version_is_asked.swap(false, Ordering::Relaxed) {
             return;
@@ -119,7 +119,7 @@ impl WriteConnection {
     }
 }
 
-/// SQLite's count of the commits of other connections than this one; `None` when it cannot be read.
+/// SQLite's count of the commits of other connections; `None` if it cannot be read.
 pub(super) fn commits_elsewhere(connection: &Connection) -> Option<i64> {
     let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
     statement.query_row([], |row| row.get(0)).ok()

@@ -1,4 +1,4 @@
-//! No statement reads or sorts what grows with the database, but for those that are named here.
+//! No statement reads or sorts an amount that grows with the database, except for those named here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,14 +17,14 @@ use hookline::store::upkeep::Upkeep;
 use crate::kit::rows::*;
 use crate::kit::{World, open_file, settled, step_message};
 
-/// Names the file that a debug build writes its statements to.
+/// Names the file to which a debug build writes its statements.
 const STATEMENTS: &str = "HOOKLINE_TEST_STATEMENTS";
 
-/// A plan that reads all of something, and why it may.
+/// An allowed plan that reads all of a table or index, with the reason.
 struct Exception {
-    /// Part of the statement, at whose end there is a `$`.
+    /// A part of the statement. A `$` means its end.
     statement: &'static str,
-    /// Part of the line of its plan.
+    /// A part of the line of its plan.
     plan: &'static str,
     why: &'static str,
 }
@@ -79,7 +79,7 @@ const EXCEPTIONS: &[Exception] = &[
     ),
 ];
 
-/// Runs every conformance rule on sealed files in a process of its own; returns its statements.
+/// Runs every conformance rule on sealed files in its own process; returns the statements.
 fn statements() -> BTreeSet<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("statements");
@@ -106,10 +106,10 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
     lines
 }
 
-/// Whether a line of a plan reads all of a table or an index, sorts, or uses an index for what it was
-/// not made for.
+/// Whether a line of a plan reads all of a table or an index, sorts, or uses an index that was not made
+/// for the statement.
 fn grows(sql: &str, line: &str) -> bool {
-    // What is in a subquery has lines of its own.
+    // Subqueries have their own lines.
     let is_bounded = ["SCAN CONSTANT ROW", "SCAN (subquery"].iter().any(|it| line.starts_with(it));
     let scans = line.starts_with("SCAN ") && !is_bounded;
     let by_queue = line.contains("messages_due") && !sql.contains("INDEXED BY messages_due");
@@ -146,14 +146,14 @@ fn has_plan(sql: &str) -> bool {
     ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|verb| sql.starts_with(verb))
 }
 
-/// Statements that no rule runs, each by a part of it.
+/// Statements that no rule runs, each given by a part of it.
 const UNSEEN: &[(&str, &str)] = &[
     ("SELECT count(*) FROM runs", "a backup counts in its copy, which it has just read"),
     ("SELECT count(*) FROM events", "a backup counts in its copy, which it has just read"),
     ("UPDATE messages SET available_at_ms = ?2, last_error", "a damaged message, by its number"),
 ];
 
-/// Parts of statements in the source that no rule has run: what is not run is not looked at.
+/// Parts of statements in the source that no rule has run, and whose plans are therefore not checked.
 fn unseen(statements: &BTreeSet<String>) -> Vec<String> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite")];
     let mut unseen = Vec::new();
@@ -174,7 +174,7 @@ fn unseen(statements: &BTreeSet<String>) -> Vec<String> {
     unseen
 }
 
-/// The text literals that are SQL, cut where a value or a name is put in.
+/// The string literals that are SQL, cut where a value or a name is inserted.
 fn parts_of_statements(source: &str) -> Vec<String> {
     const WORDS: [&str; 6] =
         ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", " FROM ", " WHERE "];
@@ -188,7 +188,7 @@ fn parts_of_statements(source: &str) -> Vec<String> {
     parts.map(str::to_owned).filter(|part| WORDS.iter().any(|word| part.contains(word))).collect()
 }
 
-/// Not a rule of stores in general: it is here so that its statements are looked at.
+/// Not a rule of all stores. It is here so that its statements are checked.
 #[test]
 fn the_person_who_runs_a_world_asks_everything() {
     let world = World::on_file();

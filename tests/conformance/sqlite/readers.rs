@@ -1,4 +1,4 @@
-//! A store that only reads, beside one that writes to the same file.
+//! A store that only reads, beside one that writes the same file.
 
 use std::fs;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ fn a_reader_refuses_every_write_and_changes_nothing() {
         assert_eq!(error.kind, ErrorKind::ReadOnly, "write {index}: {error}");
         assert!(error.message.contains("WORKFLOW_HOOKLINE_ROLE"), "{}", error.message);
     }
-    // A replay's own `run_started` changes nothing, so it is answered.
+    // A replay's own `run_started` changes nothing, so a reader answers it.
     let started = request(1, EventBody::RunStarted(None));
     assert!(settled(|done| reader.append_event(started, done)).is_ok());
     reader.close();

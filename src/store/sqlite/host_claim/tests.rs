@@ -1,4 +1,4 @@
-//! The rules of a claim, with faked hosts and times.
+//! The rules of a host's claim, with faked hosts and times.
 
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ impl Place {
         HostClaim::take(&self.database(), host, Arc::clone(&self.clock) as Arc<dyn Clock>)
     }
 
-    /// As if nobody had renewed the claim for a while.
+    /// Simulates that no process renewed the claim for a while.
     fn silence(&self, silence: Duration) {
         let file = File::options().write(true).open(self.file()).unwrap();
         let written = file.metadata().unwrap().modified().unwrap();
@@ -71,7 +71,7 @@ fn a_host_that_has_been_silent_for_long_is_followed_and_writes_no_more() {
     place.silence(SILENCE);
     let second = place.take(host("second", None)).unwrap();
     second.check().unwrap();
-    // It has renewed its claim a moment ago, as far as it knows.
+    // By its own time, it has just renewed its claim.
     first.check().unwrap();
     place.clock.set(NOW + LOOK_AFTER_MS);
     for _ in 0..2 {
@@ -94,7 +94,7 @@ fn a_host_that_slept_looks_before_it_writes_by_either_clock() {
     )
     .unwrap();
     first.check().unwrap();
-    // The time that has passed stands still while a machine sleeps; its clock does not.
+    // While a machine sleeps, its monotonic clock stops and its wall clock does not.
     place.clock.step(3_600_000);
     assert_eq!(first.check().unwrap_err().kind, ErrorKind::Io);
 }
@@ -109,7 +109,7 @@ fn a_machine_that_was_started_again_takes_over_at_once() {
     assert!(before.check().is_err());
 }
 
-/// Elsewhere the claim stays until it is silent.
+/// On other systems the claim stays until it is silent.
 #[cfg(unix)]
 #[test]
 fn processes_of_one_host_share_it_and_the_last_one_ends_it() {

@@ -1,8 +1,8 @@
-//! Checkpoints beside the traffic, and whether the log can be trusted.
+//! Checkpoints beside the traffic, and the trust in the log.
 //!
-//! A thread with a connection of its own copies the log into the database file while the writer goes
-//! on. When little is left, the writer copies that itself between two batches and lets the log begin
-//! anew: only then nothing is added meanwhile.
+//! A thread with its own connection copies the log into the database file while the writer continues.
+//! When little is left, the writer copies the rest between two batches and restarts the log, because
+//! only then is nothing added meanwhile.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -23,25 +23,28 @@ use super::{FRAME_BYTES, Filled, free_pages, mend, shrinking};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{lock, try_lock};
 
-/// A checkpoint syncs the database file; four times SQLite's default lets a page that is written again
-/// and again, and the sync, be paid for less often. 16 MiB of log.
+/// The number of frames between checkpoints: 16 MiB of log, four times SQLite's default. A checkpoint
+/// syncs the database file. The larger number spreads the cost of the sync and of pages that are
+/// written often.
 const CHECKPOINT_FRAMES: i64 = 4000;
-/// So few are copied between two batches: some milliseconds.
+/// The most frames that the writer copies between two batches: this takes some milliseconds.
 const FRAMES_LEFT_MAX: i64 = 1000;
-/// How often the thread copies what was added meanwhile, before what is left is taken as it is.
+/// The number of times that the thread copies frames that were added meanwhile. Then it leaves the
+/// rest.
 const ROUNDS_MAX: usize = 5;
-/// A checkpoint of more is synced piece by piece: one sync of all would hold up those of the log.
+/// A larger checkpoint is synced in pieces, because one sync of everything would delay the syncs of the
+/// log.
 const SYNCED_AT_ONCE_FRAMES: i64 = 8000;
-/// How often it is synced then.
+/// The interval of these syncs.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
-/// How often a piece of a log that has been long, or some free pages, are given back.
+/// The interval at which a piece of an overlong log file, or some free pages, are given back.
 const CUT_EVERY: Duration = Duration::from_millis(50);
-/// When a log that a reader holds is tried again, without traffic.
+/// The delay before retrying a log that a reader holds, without traffic.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The same, while nothing is written because the log is full.
+/// The same delay while nothing is written because the log is full.
 const AGAIN_AFTER_WHEN_FULL: Duration = Duration::from_millis(50);
 
-/// The log of one database, as its writer has it.
+/// The log of one database, as the writer uses it.
 pub(in super::super) struct Log {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -51,51 +54,51 @@ struct Shared {
     database: PathBuf,
     presence: Arc<Presence>,
     writing: Arc<WriteConnection>,
-    /// The thread's.
+    /// The thread's connection.
     connection: Mutex<Connection>,
     bound: Arc<Bound>,
-    /// When the thread is asked next.
+    /// The number of frames at which the thread is asked next.
     checkpoint_at: AtomicI64,
-    /// Whether there is a chore, at no cost.
+    /// Whether there is a chore. Reading it costs nothing.
     has_chore: AtomicBool,
-    /// A sync has failed, and the log has not been written anew since.
+    /// Set when a sync has failed, until the log has been written anew.
     is_doubtful: AtomicBool,
-    /// Why nothing can be written any longer.
+    /// The reason why nothing can be written any more.
     stopped: OnceLock<WorldError>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-/// What only the writer can do, because nothing may be added meanwhile.
+/// Work that only the writer can do, because nothing may be added meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Chore {
-    /// Copying what is left, and letting the log begin anew.
+    /// Copy the rest of the log, and restart the log.
     Finish,
-    /// Giving back a piece of the log's file.
+    /// Give back a piece of the log's file.
     Cut,
-    /// Giving back pages of the database.
+    /// Give back pages of the database.
     GiveBack,
 }
 
-/// What the thread is to do.
+/// The next work of the thread.
 enum Next {
     Copy,
     HandOver(Chore),
     End,
 }
 
-/// How far the log has grown, and may grow.
+/// The length of the log and its limit.
 pub(in super::super) struct Bound {
-    /// In the log, by the last commit.
+    /// Frames in the log after the last commit.
     frames: Arc<AtomicI64>,
-    /// As much as it may grow to.
+    /// The most frames to which the log may grow.
     frames_max: i64,
-    /// The same, while the disk has less.
+    /// The same limit while the disk has less space.
     frames_max_now: AtomicI64,
 }
 
 impl Bound {
-    /// Whether so much waits to be copied that nothing may be added.
+    /// Refuses if so many frames wait to be copied that nothing may be added.
     ///
     /// # Errors
     /// `Throttled`.
@@ -120,12 +123,13 @@ impl Bound {
         self.frames.load(Ordering::Relaxed)
     }
 
-    /// Somebody keeps the log from beginning anew. Half of what the disk still has is left to others.
+    /// Notes that somebody keeps the log from restarting. Half of the disk's free space is left to
+    /// others.
     fn held(&self, free_bytes: Option<i64>) {
         let growth = free_bytes.map(|bytes| bytes / 2 / FRAME_BYTES);
         let now =
             growth.map_or(self.frames_max, |growth| (self.frames() + growth).min(self.frames_max));
-        // What is free grows less while the log grows, and is not halved anew each time.
+        // The free space shrinks while the log grows, so the limit is not halved again each time.
         self.frames_max_now.fetch_min(now.max(CHECKPOINT_FRAMES), Ordering::Relaxed);
     }
 
@@ -138,20 +142,20 @@ impl Bound {
 #[derive(Default)]
 struct State {
     is_asked: bool,
-    /// What the writer is to do between two batches.
+    /// The writer's work between two batches.
     chore: Option<Chore>,
-    /// The file is longer than a log needs to be.
+    /// The file is longer than a log needs.
     is_long: bool,
     /// The database has more free pages than it keeps.
     is_roomy: bool,
-    /// A reader, or another process's checkpoint, was in the way the last time.
+    /// A reader, or another process's checkpoint, was in the way last time.
     is_held: bool,
     is_closed: bool,
 }
 
 impl Log {
-    /// Takes over the checkpoints from SQLite. `connection` is one that may write; `frames` is told by
-    /// [`count_frames`].
+    /// Takes over the checkpoints from SQLite. `connection` may write; [`count_frames`] reports
+    /// `frames`.
     pub(in super::super) fn start(
         database: PathBuf,
         presence: Arc<Presence>,
@@ -185,37 +189,38 @@ impl Log {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// How far the log may grow, for whoever wants to add to it.
+    /// The limit of the log, for operations that add to it.
     pub(in super::super) fn bound(&self) -> Arc<Bound> {
         Arc::clone(&self.shared.bound)
     }
 
-    /// For the writer, after each commit.
+    /// The writer calls this after each commit.
     pub(in super::super) fn after_commit(&self) {
         self.shared.after_commit();
     }
 
-    /// Whether there is something that the writer is to do between two batches.
+    /// Whether the writer has a chore between two batches.
     pub(in super::super) fn has_chore(&self) -> bool {
         self.shared.has_chore.load(Ordering::Relaxed)
     }
 
-    /// Does it.
+    /// Does the chore.
     pub(in super::super) fn do_chore(&self, writing: &Connection) {
         if let Some(chore) = self.shared.take_chore() {
             self.shared.do_chore(chore, writing);
         }
     }
 
-    /// A commit has failed: its frames may be on the disk, and those before it may not be.
+    /// Marks the log as doubtful after a failed commit: its frames may be on the disk, and earlier
+    /// frames may not be.
     pub(in super::super) fn doubt(&self) {
         self.shared.doubt();
     }
 
-    /// Makes a log that is doubtful sound again, before anything is acknowledged.
+    /// Makes a doubtful log sound again, before anything is acknowledged.
     ///
     /// # Errors
-    /// Why that failed; the next call tries again, unless nothing can help.
+    /// The reason why that failed. The next call tries again, unless the failure is final.
     pub(in super::super) fn make_sound(&self, writing: &Connection) -> Result<(), WorldError> {
         let shared = &*self.shared;
         if let Some(stopped) = shared.stopped.get() {
@@ -248,24 +253,25 @@ impl Log {
         }
     }
 
-    /// For the writer, when it ends: leaves one file behind instead of two, where nobody else has it
-    /// open. What is doubtful stays as it is, and is recovered by the next opening; what has come into
-    /// the place of files that have gone is somebody else's.
+    /// The writer calls this at its end. If nobody else has the database open, one file remains instead
+    /// of two. A doubtful log is left for the next opening to recover. Files that replaced the
+    /// database's files are left alone, because they belong to somebody else.
     pub(in super::super) fn close(&self, writing: &Connection) {
         if self.shared.presence.check_to_write().is_err() || self.make_sound(writing).is_err() {
             let _ = writing.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return;
         }
-        // Who has only looked leaves the files as they are: they are somebody else's.
+        // A connection that only read leaves the files unchanged: they belong to somebody else.
         let written = writing.query_row("SELECT total_changes()", [], |row| row.get(0));
         if written.unwrap_or(0) > 0 {
-            // Another process may be reading: then it stays as it is.
+            // Another process may be reading. Then the log stays unchanged.
             let _ = open::hurry(|| Filled::after(writing, "TRUNCATE"));
         }
     }
 }
 
-/// Tells the length of the log after each commit of a connection, instead of SQLite's own checkpoint.
+/// Reports the length of the log after each commit of a connection, in place of SQLite's own
+/// checkpoint.
 pub(in super::super) fn count_frames(
     connection: &mut Connection,
 ) -> rusqlite::Result<Arc<AtomicI64>> {
@@ -282,7 +288,7 @@ impl Shared {
     fn after_commit(&self) {
         let frames = self.bound.frames();
         if frames < CHECKPOINT_FRAMES {
-            // It has begun anew.
+            // The log has restarted.
             self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
         } else if frames >= self.checkpoint_at.load(Ordering::Relaxed) {
             self.checkpoint_at.store(frames + CHECKPOINT_FRAMES, Ordering::Relaxed);
@@ -311,7 +317,7 @@ impl Shared {
         }
     }
 
-    /// Waits until there is something to do.
+    /// Waits for the next work.
     fn next(&self) -> Next {
         let mut state = lock(&self.state);
         loop {
@@ -322,7 +328,7 @@ impl Shared {
                 return Next::Copy;
             }
             let (pause, next) = match (state.is_held, state.is_long || state.is_roomy) {
-                // The writer may have nothing more to write, because the log is full.
+                // The writer may have no next batch, because the log is full.
                 _ if state.chore.is_some() => {
                     (AGAIN_AFTER_WHEN_FULL, Next::HandOver(Chore::Finish))
                 }
@@ -345,8 +351,8 @@ impl Shared {
         }
     }
 
-    /// Does a chore if nobody has anything to write, else leaves it to the writer. None is done on a log
-    /// that has come into the place of this one.
+    /// Does a chore if nobody has anything to write, else leaves it to the writer. Does none if another
+    /// file has replaced the log.
     fn hand_over(&self, chore: Chore) {
         if !self.is_sound() {
             return self.is_held();
@@ -365,7 +371,7 @@ impl Shared {
         lock(&self.state).chore.take()
     }
 
-    /// Whether the log may be copied: it is there, it is whole, and this host has it.
+    /// Whether the log may be copied: it exists, it is whole, and this host has the database.
     fn is_sound(&self) -> bool {
         let is_trusted = self.stopped.get().is_none() && !self.is_doubtful.load(Ordering::Acquire);
         is_trusted && self.presence.check_to_write().is_ok()
@@ -395,7 +401,7 @@ impl Shared {
         self.hand_over(Chore::Finish);
     }
 
-    /// `None` when not all could be copied.
+    /// `None` if not everything could be copied.
     fn copy_once(&self) -> Option<Filled> {
         if !self.is_sound() {
             return None;
@@ -407,7 +413,8 @@ impl Shared {
         });
         match copied {
             Ok((filled, Ok(()))) => filled.is_backfilled().then_some(filled),
-            // SQLite takes for copied what the disk may not have, and copies it no more.
+            // After a failed sync, SQLite treats pages as copied that the disk may not have, and never
+            // copies them again.
             Ok((_, Err(fault))) => {
                 self.stop(&fault);
                 None
@@ -419,8 +426,8 @@ impl Shared {
         }
     }
 
-    /// Does a checkpoint of so many frames and waits until the disk has it. While somebody adds to the
-    /// log, SQLite leaves the sync to the end, where the writer would wait for it.
+    /// Runs a checkpoint of this many frames and waits until the disk has it. While somebody adds to
+    /// the log, SQLite leaves the sync to the end, where the writer would wait for it.
     fn synced_piecewise<T>(
         &self,
         frames: i64,
@@ -435,7 +442,7 @@ impl Shared {
                 Ok(())
             };
             let is_much = frames > SYNCED_AT_ONCE_FRAMES;
-            // Without a thread it is one sync, which takes longer.
+            // Without a thread there is one sync, which takes longer.
             let thread = is_much
                 .then(|| std::thread::Builder::new().spawn_scoped(scope, syncing).ok())
                 .flatten();
@@ -448,14 +455,14 @@ impl Shared {
         })
     }
 
-    /// Copies what is left and lets the log begin anew. Waits for readers, but not for long.
+    /// Copies the rest and restarts the log. Waits for readers, but only briefly.
     fn finish(&self, writing: &Connection) {
         let finished = open::hurry(|| {
             Filled::after(writing, "RESTART").inspect_err(|fault| self.checkpoint_failed(fault))
         });
         match finished {
             Ok(filled) if !filled.is_busy => {
-                // What cannot be counted is counted after the next checkpoint.
+                // If the count fails, the next checkpoint counts.
                 let is_roomy = free_pages::are_many(writing).unwrap_or(false);
                 self.bound.begun_anew();
                 self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
@@ -469,13 +476,13 @@ impl Shared {
         }
     }
 
-    /// Gives back a piece of a log that has been long. It begins anew with the next commit only, so
-    /// where there is no traffic this makes one.
+    /// Gives back a piece of an overlong log file. The log restarts only with the next commit, so this
+    /// makes one if there is no traffic.
     fn cut(&self, writing: &Connection) {
         let Some(looking) = try_lock(&self.connection) else { return };
         let touched = match Filled::of(&looking) {
             Ok(filled) if filled.is_backfilled() && filled.frames > 0 => open::hurry(|| {
-                // It is this already, but SQLite writes the page.
+                // The value does not change, but SQLite writes the page.
                 let touched = writing.pragma_update(None, "application_id", APPLICATION_ID);
                 touched.map_err(WorldError::from)
             }),
@@ -490,13 +497,13 @@ impl Shared {
             .and_then(|()| open::hurry(|| shrinking::cut_piece(writing, &looking, &self.database)));
         match cut {
             Ok(is_long) => lock(&self.state).is_long = is_long,
-            // The next piece is tried again.
+            // The next piece tries again.
             Err(fault) if fault.kind == ErrorKind::Busy => {}
             Err(_) => lock(&self.state).is_long = false,
         }
     }
 
-    /// Gives back some pages of the database; when there are no more to give, a checkpoint cuts its
+    /// Gives back some pages of the database. When no more can be given back, a checkpoint shortens its
     /// file.
     fn give_back(&self, writing: &Connection) {
         match open::hurry(|| free_pages::give_back_some(writing)) {
@@ -507,7 +514,7 @@ impl Shared {
                     self.ask();
                 }
             }
-            // It is tried again.
+            // It is tried again later.
             Err(fault) if fault.kind == ErrorKind::Busy => {}
             Err(_) => {
                 self.doubt();
@@ -516,15 +523,15 @@ impl Shared {
         }
     }
 
-    /// Somebody is in the way.
+    /// Notes that somebody is in the way.
     fn is_held(&self) {
         self.bound.held(open::free_bytes(&self.database));
         lock(&self.state).is_held = true;
     }
 
-    /// A sync that failed leaves the log in doubt. If it was the database file's, the next checkpoint
-    /// copies the same pages again; that is what the kernel is asked for here, so that it says no more
-    /// of this failure then.
+    /// A failed sync leaves the log in doubt. If the database file's sync failed, the next checkpoint
+    /// copies the same pages again. So this syncs the file now: the kernel reports the failure here,
+    /// and not again later.
     fn checkpoint_failed(&self, fault: &WorldError) {
         if fault.details["sqliteCode"] == ffi::SQLITE_IOERR_FSYNC {
             self.doubt();

@@ -1,5 +1,5 @@
-//! The form of SQLite's write-ahead log (sqlite.org/walformat.html), as far as its frames prove
-//! themselves: a header, then frames, each with a checksum over all before it.
+//! The format of SQLite's write-ahead log (sqlite.org/walformat.html): a header, then frames. Each
+//! frame has a checksum over everything before it.
 
 /// Bytes before the first frame.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -22,7 +22,7 @@ pub(super) struct Chain {
 struct Sum(u32, u32);
 
 impl Chain {
-    /// Begins with the header of a log; `None` when that is none.
+    /// Begins with the header of a log; `None` if it is not one.
     pub(super) fn begin(header: &[u8; HEADER_BYTES]) -> Option<Self> {
         let magic = word(header, 0);
         let big_endian = magic & 1 == 1;
@@ -39,17 +39,17 @@ impl Chain {
         (is_log && chain.sum == Sum(word(header, 24), word(header, 28))).then_some(chain)
     }
 
-    /// The length of each frame.
+    /// The number of bytes of each frame.
     pub(super) fn frame_bytes(&self) -> usize {
         FRAME_HEADER_BYTES + self.page_bytes
     }
 
-    /// Where a frame begins; the first is 0.
+    /// The offset of a frame; the first frame is 0.
     pub(super) fn offset(&self, frame: u64) -> u64 {
         HEADER_BYTES as u64 + frame * self.frame_bytes() as u64
     }
 
-    /// Whether this is the next frame of the log, whole.
+    /// Whether this is the next whole frame of the log.
     pub(super) fn follows(&mut self, frame: &[u8]) -> bool {
         if frame.len() != self.frame_bytes() {
             return false;
@@ -73,7 +73,7 @@ impl Chain {
     }
 }
 
-/// A word in the order in which the log stores its numbers; the caller's bytes reach that far.
+/// A word in the byte order of the log. The caller ensures that `bytes` is long enough.
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
@@ -99,7 +99,7 @@ mod tests {
         std::fs::read(folder.path().join("a.db-wal")).unwrap()
     }
 
-    /// How many frames of a log prove themselves.
+    /// The number of valid frames of a log.
     fn whole_frames(log: &[u8]) -> usize {
         let Some(header) = log.first_chunk::<HEADER_BYTES>() else { return 0 };
         let Some(mut chain) = Chain::begin(header) else { return 0 };

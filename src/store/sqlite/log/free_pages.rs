@@ -1,20 +1,20 @@
-//! Giving pages that hold nothing any longer back to the file system, while the database is in use.
+//! Gives free pages back to the file system while the database is in use.
 //!
-//! SQLite moves the last pages of the file into free ones, and the next checkpoint cuts the file. Each
-//! step is a transaction of its own, so that nobody waits for long.
+//! SQLite moves the last pages of the file into free ones, and the next checkpoint shortens the file.
+//! Each step is its own transaction, so that nobody waits for long.
 
 use rusqlite::Connection;
 
 use crate::error::WorldError;
 
-/// Free pages that stay, 8 MiB: the queue frees and takes pages all the time.
+/// Free pages that the file keeps (8 MiB), because the queue frees and takes pages all the time.
 const KEPT_PAGES_MIN: i64 = 2000;
-/// Of a large file so many pages in the hundred stay.
+/// A large file keeps this percentage of its pages.
 const KEPT_PERCENT: i64 = 5;
-/// Pages that one step gives back: a few milliseconds.
+/// Pages that one step gives back, which takes a few milliseconds.
 const STEP_PAGES: i64 = 64;
 
-/// Whether there are so many free pages that giving some back is worth it.
+/// Whether so many pages are free that giving some back is worth it.
 ///
 /// # Errors
 /// Storage faults.
@@ -23,10 +23,10 @@ pub(super) fn are_many(connection: &Connection) -> Result<bool, WorldError> {
     Ok(free > 2 * kept)
 }
 
-/// Gives a few pages back. `writing` has no transaction. Returns whether there are more to give.
+/// Gives a few pages back. `writing` has no transaction. Returns whether more can be given back.
 ///
 /// # Errors
-/// Storage faults; the pages are free then as they were.
+/// Storage faults; the pages then stay free.
 pub(super) fn give_back_some(writing: &Connection) -> Result<bool, WorldError> {
     let mut step = writing.prepare_cached(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
     let mut pages = step.raw_query();

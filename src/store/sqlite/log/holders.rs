@@ -1,4 +1,4 @@
-//! Who keeps the log from being begun anew.
+//! Finds the readers that keep the log from restarting.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::path::Path;
 use super::log_path;
 use crate::store::LogState;
 
-/// A log that is shorter is not worth a question.
+/// A shorter log is not worth the search.
 const LONG_LOG_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How long the log of a database is, and who reads it if it is long. Opens no file: closing one of
-/// them would release SQLite's locks.
+/// The length of a database's log, and the readers of a long log. Opens none of the files: closing one
+/// of them would release SQLite's locks.
 pub(in super::super) fn state(database: &Path) -> LogState {
     let bytes = fs::metadata(log_path(database)).map_or(0, |log| log.len());
     let read_by = if bytes < LONG_LOG_BYTES { Vec::new() } else { readers(database) };
@@ -36,11 +36,11 @@ fn readers(_database: &Path) -> Vec<i64> {
     Vec::new()
 }
 
-/// The process of a line of `/proc/locks`, if that is a lock by which SQLite marks a reader of the log
-/// in the shared memory with this inode.
+/// The process of a line of `/proc/locks`, if the line is a lock by which SQLite marks a reader of the
+/// log in the shared memory with this inode.
 #[cfg(any(target_os = "linux", test))]
 fn reader(line: &str, inode: u64) -> Option<i64> {
-    /// Marks 1 to 4; a reader at mark 0 reads the database file only.
+    /// Marks 1 to 4. A reader at mark 0 reads only the database file.
     const READ_MARKS: std::ops::RangeInclusive<u64> = 124..=127;
     let columns: Vec<&str> = line.split_whitespace().collect();
     let [_, "POSIX", _, "READ", process, file, first, _] = columns[..] else { return None };

@@ -1,10 +1,9 @@
-//! Writing the log to the disk anew, after the disk failed to.
+//! Writes the log to the disk again after the disk failed to write it.
 //!
-//! When a sync fails, Linux takes the pages for written that it has not written. A later sync
-//! succeeds then, and the disk keeps a hole, at which the next recovery stops. The contents are still
-//! in memory, and the log's checksums say whether they are the right ones. So every committed frame
-//! is written again, what follows the last one is cut off, because it belongs to a commit that was
-//! rejected, and the file is synced. After that the log is as whole as if nothing had failed.
+//! When a sync fails, Linux marks the unwritten pages as written. A later sync then succeeds, and the
+//! disk keeps a hole, at which the next recovery stops. Memory still has the contents, and the log's
+//! checksums prove them. So this writes every committed frame again, cuts off the rest, which belongs
+//! to a rejected commit, and syncs the file. Then the log is as whole as if nothing had failed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Seek, SeekFrom, Write};
@@ -20,14 +19,14 @@ use crate::error::{ErrorKind, WorldError};
 /// Frames that are read and written at a time.
 const FRAMES_AT_ONCE: u64 = 64;
 
-/// Tells processes to come that the log is doubtful, should this one be ended first. It need not be on
-/// the disk: what a power cut leaves is another log.
+/// Tells later processes that the log is doubtful, in case this process is killed first. The mark need
+/// not be on the disk, because a power cut leaves another log.
 pub(super) fn mark_doubtful(database: &Path) {
-    // Where not even that goes well, those who have the log open know by their own next sync.
+    // If this fails too, other processes with the log open notice by their own next sync.
     let _ = File::create(mark(database));
 }
 
-/// Whether somebody has left a doubtful log.
+/// Whether a process has left a doubtful log.
 pub(in super::super) fn is_marked_doubtful(database: &Path) -> bool {
     mark(database).exists()
 }
@@ -36,29 +35,29 @@ fn mark(database: &Path) -> PathBuf {
     beside(database, "-doubtful")
 }
 
-/// Writes the log anew. `writing` has no transaction; `looking` is another connection.
+/// Writes the log again. `writing` has no transaction; `looking` is another connection.
 ///
 /// # Errors
-/// `Corrupt` when a committed frame is no longer what was written, which no repetition mends; else the
-/// fault of the storage, after which the log is as doubtful as before.
+/// `Corrupt` if a committed frame has changed, which no retry mends; otherwise the storage fault, which
+/// leaves the log as doubtful as before.
 pub(in super::super) fn mend(
     writing: &Connection,
     looking: &Connection,
     database: &Path,
 ) -> Result<(), WorldError> {
-    // Nobody appends and nobody begins the log anew meanwhile. Readers and checkpoints only read it.
+    // Now nobody appends to the log or restarts it. Readers and checkpoints only read it.
     writing.execute_batch("BEGIN IMMEDIATE")?;
     let mended = Filled::of(looking).and_then(|filled| write_anew(&log_path(database), filled));
     writing.execute_batch("ROLLBACK")?;
     if mended.is_ok() && is_marked_doubtful(database) {
-        // One that stays makes the next opening write the log anew.
+        // If the mark stays, the next opening writes the log again.
         let _ = fs::remove_file(mark(database));
     }
     mended
 }
 
 fn write_anew(log: &Path, filled: Filled) -> Result<(), WorldError> {
-    // No lock of SQLite's is on the log, so closing it releases none.
+    // SQLite has no lock on the log, so closing it releases none.
     let mut file = OpenOptions::new().read(true).write(true).open(log).map_err(failed)?;
     let end = match filled.frames {
         0 => 0,
@@ -68,7 +67,7 @@ fn write_anew(log: &Path, filled: Filled) -> Result<(), WorldError> {
     file.sync_data().map_err(failed)
 }
 
-/// Returns where the last frame ends.
+/// Returns the end of the last frame.
 fn write_frames(file: &mut File, frames: u64) -> Result<u64, WorldError> {
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).map_err(|error| unreadable(&error))?;

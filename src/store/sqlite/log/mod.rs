@@ -1,8 +1,8 @@
-//! The write-ahead log: kept sound when the disk fails, and short beside the traffic.
+//! The write-ahead log: kept sound if the disk fails, and kept short under traffic.
 //!
-//! SQLite would check-point it inside a commit, for as long as that takes, and would swallow a sync
-//! that fails there. So the checkpoints are ours ([`checkpoints`]), and so is what follows a failed
-//! sync ([`mending`]).
+//! SQLite would checkpoint the log inside a commit, which delays that commit, and would ignore a failed
+//! sync there. So Hookline makes its own checkpoints ([`checkpoints`]) and repairs the log after a
+//! failed sync ([`mending`]).
 
 mod checkpoints;
 mod format;
@@ -22,34 +22,34 @@ pub(super) use mending::{is_marked_doubtful, mend};
 use super::resolve::beside;
 use crate::error::{ErrorKind, WorldError};
 
-/// As long as a log may become: some minutes of full load beside a reader that does not end.
+/// The longest log: some minutes of full load beside a reader that does not end.
 pub const LOG_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
-/// A page and what stands before it in the log.
+/// A page and its header in the log.
 const FRAME_BYTES: i64 = 4096 + 24;
 
-/// The file of a database's log.
+/// The path of a database's log.
 pub(super) fn log_path(database: &Path) -> PathBuf {
     beside(database, "-wal")
 }
 
-/// Whether a database has a log with something in it.
+/// Whether a database has a log that is not empty.
 pub(super) fn is_filled(database: &Path) -> bool {
     std::fs::metadata(log_path(database)).is_ok_and(|log| log.len() > 0)
 }
 
-/// How much is in the log.
+/// The contents of the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Filled {
     /// Committed frames.
     frames: i64,
-    /// So many of them, from the first, are in the database file too.
+    /// The number of committed frames, from the first, that are also in the database file.
     backfilled: i64,
-    /// Whether somebody kept the checkpoint from its end.
+    /// Whether somebody kept the checkpoint from finishing.
     is_busy: bool,
 }
 
 impl Filled {
-    /// As it is; nothing is done.
+    /// The current state. Changes nothing.
     fn of(connection: &Connection) -> Result<Self, WorldError> {
         let filled = Self::after(connection, "NOOP")?;
         if filled.is_busy || filled.frames < 0 {
@@ -60,7 +60,7 @@ impl Filled {
         Ok(filled)
     }
 
-    /// As it is after a checkpoint of this mode.
+    /// The state after a checkpoint of this mode.
     fn after(connection: &Connection, mode: &str) -> Result<Self, WorldError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let mut statement = connection.prepare_cached(&sql)?;

@@ -1,6 +1,7 @@
-//! Giving the space of a log back that has been long, while it is in use.
+//! Gives the space of an overlong log back while the log is in use.
 //!
-//! To cut a gigabyte off a file takes a second, in which nobody could write; so it goes piece by piece.
+//! Cutting a gigabyte off a file takes a second, in which nobody could write. So the file is cut piece
+//! by piece.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -10,27 +11,27 @@ use rusqlite::Connection;
 use super::{FRAME_BYTES, Filled, log_path};
 use crate::error::{ErrorKind, WorldError};
 
-/// What a log keeps of its length.
+/// The length that a log keeps.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
-/// What is cut off at a time: some milliseconds.
+/// The length of one piece, which takes some milliseconds to cut.
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Whether a log has more than it keeps.
+/// Whether a log is longer than the length that it keeps.
 pub(super) fn is_long(database: &Path) -> bool {
     fs::metadata(log_path(database)).is_ok_and(|log| log.len() > KEPT_BYTES)
 }
 
-/// Cuts a piece off the end, where no frame is. `writing` has no transaction; `looking` is another
-/// connection. Returns whether there is more to cut.
+/// Cuts a piece off the end of the file, after the last frame. `writing` has no transaction; `looking`
+/// is another connection. Returns whether there is more to cut.
 ///
 /// # Errors
-/// Faults of the storage; the log is as it was.
+/// Storage faults; the log is unchanged.
 pub(super) fn cut_piece(
     writing: &Connection,
     looking: &Connection,
     database: &Path,
 ) -> Result<bool, WorldError> {
-    // Nobody appends meanwhile.
+    // Now nobody appends.
     writing.execute_batch("BEGIN IMMEDIATE")?;
     let cut = Filled::of(looking).and_then(|filled| cut_behind(database, filled));
     writing.execute_batch("ROLLBACK")?;
@@ -41,7 +42,7 @@ fn cut_behind(database: &Path, filled: Filled) -> Result<bool, WorldError> {
     let failed = |error: std::io::Error| WorldError::new(ErrorKind::Io, error.to_string());
     let log = OpenOptions::new().write(true).open(log_path(database)).map_err(failed)?;
     let length = log.metadata().map_err(failed)?.len();
-    // Another page size than ours is not possible; a frame too much does no harm.
+    // All our databases have this page size. Counting one frame too many does no harm.
     let used = (filled.frames + 1).unsigned_abs() * FRAME_BYTES.unsigned_abs();
     let least = KEPT_BYTES.max(used);
     if length <= least {

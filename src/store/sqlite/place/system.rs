@@ -1,10 +1,10 @@
-//! What this system says of the file system that a path is on.
+//! The system's description of the file system of a path.
 
 use std::path::Path;
 
 use super::Mount;
 
-/// Of a path that is there, without links. What cannot be asked is left out.
+/// Of an existing path without links. Omits unknown facts.
 #[cfg(target_os = "linux")]
 pub(super) fn mount_of(path: &Path) -> Mount {
     let magic = rustix::fs::statfs(path).ok().map(|found| found.f_type as u64 & 0xffff_ffff);
@@ -17,9 +17,9 @@ pub(super) fn mount_of(path: &Path) -> Mount {
     }
 }
 
-/// The mount point that a path is below, and the name of the file system there: each line has the
-/// point as its fifth field, and the name as the first behind a lone dash (proc(5)). Of several at
-/// one point the last covers the others.
+/// The mount point of a path, and the name of its file system. The fifth field of each line is the
+/// mount point. The first field after a lone dash is the name (proc(5)). If several file systems are
+/// mounted at one point, the last one covers the others.
 #[cfg(target_os = "linux")]
 fn mount_point(mounts: &str, path: &Path) -> Option<(std::path::PathBuf, String)> {
     let parsed = mounts.lines().filter_map(|line| {
@@ -33,7 +33,7 @@ fn mount_point(mounts: &str, path: &Path) -> Option<(std::path::PathBuf, String)
         .map(|(point, name)| (point, name.to_owned()))
 }
 
-/// Blanks, tabs, line ends and backslashes stand as three octal digits behind a backslash.
+/// Decodes blanks, tabs, line ends and backslashes, which are three octal digits after a backslash.
 #[cfg(target_os = "linux")]
 fn unescape(field: &str) -> std::path::PathBuf {
     use std::os::unix::ffi::OsStringExt;
@@ -55,7 +55,7 @@ fn unescape(field: &str) -> std::path::PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-/// Of a path that is there, without links. What cannot be asked is left out.
+/// Of an existing path without links. Omits unknown facts.
 #[cfg(target_os = "macos")]
 pub(super) fn mount_of(path: &Path) -> Mount {
     let Ok(found) = rustix::fs::statfs(path) else { return Mount::default() };
@@ -65,8 +65,8 @@ pub(super) fn mount_of(path: &Path) -> Mount {
     Mount { type_name, magic: None, is_root: false }
 }
 
-/// Of a path that is there, without links. There is no safe call for the kind of a drive; but
-/// without links a path on a share, also of a drive letter that stands for one, names its server.
+/// Of an existing path without links. There is no safe call for the kind of a drive. But without links,
+/// a path on a network share names its server, even if a drive letter was used.
 #[cfg(windows)]
 pub(super) fn mount_of(path: &Path) -> Mount {
     use std::path::{Component, Prefix};
@@ -75,7 +75,7 @@ pub(super) fn mount_of(path: &Path) -> Mount {
     Mount { type_name: is_share.then(|| "UNC".to_owned()), ..Mount::default() }
 }
 
-/// Nothing is known of other systems.
+/// Other systems are unknown.
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 pub(super) fn mount_of(_: &Path) -> Mount {
     Mount::default()
