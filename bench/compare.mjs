@@ -34,7 +34,7 @@ const measurements = [
   ...sizes.map((bytes) => ({
     name: `resume, 1 in flight, ${bytes} B`,
     tell: ['resume', { inFlight: 1, count: 300, bytes }],
-    numbers: ['p50Ms', 'p99Ms', 'cpuMs'],
+    numbers: ['p50Ms', 'p99Ms', 'longestMs', 'cpuMs'],
   })),
   ...sizes.map((bytes) => ({
     name: `resume, 128 in flight, ${bytes} B`,

@@ -129,6 +129,7 @@ export async function measure(inFlight, count, operation) {
   return {
     p50Ms: took[Math.floor(count * 0.5)],
     p99Ms: took[Math.floor(count * 0.99)],
+    longestMs: took[count - 1],
     perSecond: (count / totalMs) * 1000,
     cpuMs: (user + system) / 1000 / count,
   };
