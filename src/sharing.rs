@@ -57,16 +57,20 @@ impl<K: Ord + Clone, T> Sharing<K, T> {
         joined
     }
 
-    /// Leaves the users of a value. The last user gets the value, to end it.
-    pub fn leave(&self, key: &K) -> Option<Arc<T>> {
-        let entry = Arc::clone(lock(&self.entries).get(key)?);
-        let last = {
+    /// Leaves the users of a value. The last user ends it; users that come meanwhile wait for that, and
+    /// then make a new one.
+    pub fn leave(&self, key: &K, end: impl FnOnce(&T)) {
+        let Some(entry) = lock(&self.entries).get(key).cloned() else { return };
+        {
             let mut entry = lock(&entry);
             entry.users = entry.users.saturating_sub(1);
-            if entry.users == 0 { entry.value.take() } else { None }
-        };
+            if entry.users == 0
+                && let Some(value) = entry.value.take()
+            {
+                end(&value);
+            }
+        }
         self.remove_if_empty(key, entry);
-        last
     }
 
     /// Removes an entry without a value, unless another user is about to make one.
@@ -93,6 +97,39 @@ mod tests {
         numbers.join(&key, |_| Ok::<_, ()>(()), || Ok(Arc::new(make()))).unwrap()
     }
 
+    /// Leaves; the value that ended, if it did.
+    fn ended(numbers: &Numbers, key: &'static str) -> Option<u32> {
+        let mut ended = None;
+        numbers.leave(&key, |value| ended = Some(*value));
+        ended
+    }
+
+    #[test]
+    fn a_new_value_is_made_only_when_the_old_one_has_ended() {
+        let numbers = &Numbers::new();
+        let ((ends, ending), (release, held)) = (channel(), channel::<()>());
+        let has_ended = &std::sync::atomic::AtomicBool::new(false);
+        join(numbers, "a", || 1);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                numbers.leave(&"a", |_| {
+                    ends.send(()).unwrap();
+                    held.recv().unwrap();
+                    has_ended.store(true, std::sync::atomic::Ordering::SeqCst);
+                });
+            });
+            ending.recv().unwrap();
+            let next = scope.spawn(move || {
+                join(numbers, "a", || {
+                    assert!(has_ended.load(std::sync::atomic::Ordering::SeqCst));
+                    2
+                })
+            });
+            release.send(()).unwrap();
+            assert_eq!(*next.join().unwrap(), 2);
+        });
+    }
+
     #[test]
     fn making_one_value_holds_up_no_other() {
         let numbers = &Numbers::new();
@@ -108,7 +145,7 @@ mod tests {
             making.recv().unwrap();
             // While another thread makes that value:
             assert_eq!(*join(numbers, "other", || 2), 2);
-            assert_eq!(numbers.leave(&"other").as_deref(), Some(&2));
+            assert_eq!(ended(numbers, "other"), Some(2));
             release.send(()).unwrap();
             assert_eq!(*slow.join().unwrap(), 1);
         });
@@ -132,8 +169,8 @@ mod tests {
             let (first, second) = (first.join().unwrap(), second.join().unwrap());
             assert!(Arc::ptr_eq(&first, &second));
         });
-        assert_eq!(numbers.leave(&"a"), None, "the other one still uses it");
-        assert_eq!(numbers.leave(&"a").as_deref(), Some(&1));
+        assert_eq!(ended(numbers, "a"), None, "the other one still uses it");
+        assert_eq!(ended(numbers, "a"), Some(1));
     }
 
     #[test]
@@ -144,10 +181,10 @@ mod tests {
         assert_eq!(*join(&numbers, "a", || 1), 1);
         let refused = numbers.join(&"a", |_| Err("other settings"), || Ok(Arc::new(5)));
         assert_eq!(refused, Err("other settings"));
-        assert_eq!(numbers.leave(&"a").as_deref(), Some(&1));
-        assert_eq!(numbers.leave(&"a"), None);
+        assert_eq!(ended(&numbers, "a"), Some(1));
+        assert_eq!(ended(&numbers, "a"), None);
         assert_eq!(*join(&numbers, "a", || 2), 2);
-        numbers.leave(&"a");
+        ended(&numbers, "a");
         assert!(lock(&numbers.entries).is_empty(), "nothing is left of it");
     }
 }

@@ -208,9 +208,7 @@ impl World {
         }
         self.stop_worker();
         self.engine.boards.close_of(self.id);
-        if let Some(engine) = ENGINES.leave(&self.key) {
-            engine.store.close();
-        }
+        ENGINES.leave(&self.key, |engine| engine.store.close());
     }
 }
 

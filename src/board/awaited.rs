@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::{Awaited, Board, Looked, WaiterId};
 use crate::domain::id::{HookToken, RunId};
+use crate::error::{ErrorKind, WorldError};
 use crate::store::{
     CommitListener, CommitNews, Completion, HookView, RunView, Store, StreamRead, StreamSlice,
 };
@@ -93,6 +94,11 @@ impl Awaited for StreamRead {
         let next = slice.from + slice.chunks.len() as i64;
         let done = slice.closed && next >= slice.count;
         Some(TailSlice { chunks: slice.chunks, next, done })
+    }
+
+    /// A reader of a stream must learn that the disk fails. It only waits while the store is busy.
+    fn is_repeated(fault: &WorldError) -> bool {
+        fault.may_pass() && matches!(fault.kind, ErrorKind::Busy | ErrorKind::Throttled)
     }
 
     /// The answer is the same as at the end of the stream.

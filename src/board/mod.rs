@@ -52,6 +52,10 @@ pub trait Awaited: Clone + Eq + Hash + Send + 'static {
     /// The answer for a waiter from the result of a look; `None` if it waits on. It may then wait for
     /// something narrower.
     fn answer(&mut self, seen: Self::Seen) -> Option<Self::Answer>;
+    /// Whether to look again after a look failed so; otherwise the waiters get the fault.
+    fn is_repeated(fault: &WorldError) -> bool {
+        fault.may_pass()
+    }
     /// The answer for a waiter that was stopped.
     fn stopped(self) -> Self::Answer;
 }
@@ -190,12 +194,12 @@ impl<A: Awaited> Board<A> {
     fn found(self: &Arc<Self>, look: Look<A>, found: Result<Looked<A>, WorldError>) {
         let found = match found {
             Ok(found) => found,
-            Err(error) if look.asked.len() > 1 && !error.may_pass() => {
+            Err(error) if look.asked.len() > 1 && !A::is_repeated(&error) => {
                 return self.look_alone(look);
             }
             Err(error) => look.asked.keys().map(|it| (it.clone(), Err(error.clone()))).collect(),
         };
-        let fails = |seen: &Result<A::Seen, WorldError>| seen.as_ref().is_err_and(may_pass);
+        let fails = |seen: &Result<A::Seen, WorldError>| seen.as_ref().is_err_and(A::is_repeated);
         let repeats = found.iter().any(|(_, seen)| fails(seen)) && self.look_later();
         let mut next = Vec::new();
         self.leave(|state| {
@@ -251,10 +255,6 @@ impl<A: Awaited> Board<A> {
         };
         self.look(look);
     }
-}
-
-fn may_pass(error: &WorldError) -> bool {
-    error.may_pass()
 }
 
 impl<A: Awaited> CommitListener for Board<A> {

@@ -10,10 +10,14 @@ use hookline::error::ErrorKind;
 use hookline::store::{ClaimRequest, Store};
 
 use crate::kit::rows::*;
-use crate::kit::{LEASE_MS, PATIENCE, STEP_PREFIX, World, bodies, news_of, settled, step_message};
+use crate::kit::{
+    LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, news_of, settled,
+    step_message, wake_up,
+};
 
 run_by_every_shared_store!(
     the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed,
+    a_resume_does_not_shorten_the_wait_of_a_run_that_kills_its_processes,
     a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits,
     a_store_never_frees_its_own_leases,
     a_dead_processs_late_end_of_a_delivery_changes_nothing,
@@ -51,6 +55,37 @@ fn the_leases_of_a_living_neighbour_stay_and_those_of_a_closed_one_are_freed(wor
     neighbour.close();
     assert_eq!(free_dead_leases(&*world.store), 1);
     assert_eq!(bodies(&world.claim(10)), ["a"]);
+}
+
+fn a_resume_does_not_shorten_the_wait_of_a_run_that_kills_its_processes(world: &World) {
+    world.start_runs(1);
+    world.enqueue(wake_up(1));
+    let dies_with_all = || {
+        let neighbour = neighbour(world);
+        let request = ClaimRequest {
+            limit: 100,
+            prefixes: vec![WORKFLOW_PREFIX.into()],
+            lease_owner: neighbour.lease_owner().to_owned(),
+            lease_ms: LEASE_MS,
+        };
+        let claimed = settled(|done| neighbour.claim(request, done)).expect("the claim succeeds");
+        neighbour.close();
+        free_dead_leases(&*world.store);
+        claimed.deliveries.len()
+    };
+    let mut now_ms = 0;
+    for _ in 0..10 {
+        world.at(now_ms);
+        assert_eq!(dies_with_all(), 1);
+        now_ms += 100_000;
+    }
+    // It sleeps for most of a minute now. A resume has it delivered once.
+    world.at(now_ms - 100_000 + 1000);
+    world.enqueue(wake_up(1));
+    assert_eq!(dies_with_all(), 1);
+    assert_eq!(dies_with_all(), 0, "its next delivery waits as long as the run has earned");
+    world.at(now_ms - 100_000 + 10_000);
+    assert_eq!(dies_with_all(), 0);
 }
 
 fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits(world: &World) {

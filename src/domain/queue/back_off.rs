@@ -1,6 +1,8 @@
 //! The delay before a message is delivered again after its delivery failed or its process died: a pure
 //! function of the attempt.
 
+use super::Waiting;
+
 /// The number of failed attempts after which a message is dead.
 pub const ATTEMPTS_MAX: i64 = 64;
 /// The number of deliveries after which the SDK's runtime itself ends a run or a step.
@@ -27,8 +29,8 @@ pub fn delay_ms(attempt: i64, fraction: f64) -> i64 {
     (delay * (1.0 + JITTER * (2.0 * fraction - 1.0))) as i64
 }
 
-/// The number of deliveries that may end with the death of their process before the next delivery is
-/// delayed. A deploy replaces all processes, and must not delay their work.
+/// The number of attempts after which the death of a process does not delay the next delivery. A deploy
+/// replaces all processes, and must not delay work that went well before.
 const DEATHS_AT_ONCE: i64 = 2;
 
 /// The delay after the process of an attempt (counted from 1) died, in milliseconds. The first deaths
@@ -41,8 +43,15 @@ pub fn after_death_ms(attempt: i64, fraction: f64) -> i64 {
     }
 }
 
+/// The attempts that count when the process of an attempt died: those of the run, if another of its
+/// messages has more. Otherwise each new message of a run that kills its processes would begin anew.
+pub fn attempts_of_run(attempt: i64, waiting: &[Waiting]) -> i64 {
+    waiting.iter().map(|waiting| waiting.attempt).fold(attempt, i64::max)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::test_kit::waiting;
     use super::*;
 
     #[test]
@@ -53,6 +62,14 @@ mod tests {
         assert_eq!(delay_ms(i64::MAX, 0.5), 60_000);
         assert_eq!(delay_ms(0, 0.5), 500);
         assert_eq!((delay_ms(1, 0.0), delay_ms(1, 0.999)), (400, 599));
+    }
+
+    #[test]
+    fn a_fresh_message_of_a_run_that_kills_its_processes_does_not_begin_anew() {
+        let asleep = [waiting(1, true, 5), waiting(11, true, 5)];
+        assert_eq!(attempts_of_run(1, &asleep), 11);
+        assert_eq!(attempts_of_run(12, &asleep), 12);
+        assert_eq!(attempts_of_run(1, &[]), 1);
     }
 
     #[test]

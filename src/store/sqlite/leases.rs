@@ -3,14 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::messages::{MESSAGES, delivery_of, message_columns, message_id};
-use super::transaction::Tx;
 use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::Lease;
-use crate::domain::queue::back_off::after_death_ms;
-use crate::domain::queue::settle::Outcome;
-use crate::entropy::fraction;
-use crate::error::WorldError;
 use crate::store::Admission;
 
 /// Whether the message still has this lease. An expired lease exists until it is freed.
@@ -91,33 +86,13 @@ pub(super) fn has_leases(connection: &Connection, owner: &str) -> Result<bool> {
     connection.prepare_cached(HAS_LEASES)?.query_row([owner], |row| row.get(0))
 }
 
-/// Frees the leases of an owner that has died, and returns their number. A message whose owners die
-/// again and again is delayed longer each time.
-pub(super) fn free_after_death(
-    tx: &mut Tx<'_>,
-    owner: &str,
-) -> std::result::Result<usize, WorldError> {
-    let deliveries = deliveries_of(tx.rows, owner)?;
-    for (delivery, attempt) in &deliveries {
-        match after_death_ms(*attempt, fraction()) {
-            0 => free(tx.rows, delivery.message_id)?,
-            delay_ms => {
-                let error = "the process that handled it has died".to_owned();
-                let outcome = Outcome::Release { delay_ms, error, reached: true };
-                tx.settle_delivery(delivery, outcome)?;
-            }
-        }
-    }
-    Ok(deliveries.len())
-}
-
-/// The deliveries of an owner, each with its attempt.
-fn deliveries_of(connection: &Connection, owner: &str) -> Result<Vec<(Fence, i64)>> {
-    const DELIVERIES: &str = "SELECT message_id, lease_token, attempt FROM messages \
+/// The deliveries of an owner.
+pub(super) fn deliveries_of(connection: &Connection, owner: &str) -> Result<Vec<Fence>> {
+    const DELIVERIES: &str = "SELECT message_id, lease_token FROM messages \
          WHERE lease_token IS NOT NULL AND lease_owner = ?";
     let delivery_of = |row: &Row<'_>| {
         let lease_token = LeaseToken::new(row.get::<_, String>(1)?);
-        Ok((Fence { message_id: message_id(row)?, lease_token }, row.get(2)?))
+        Ok(Fence { message_id: message_id(row)?, lease_token })
     };
     connection.prepare_cached(DELIVERIES)?.query_map([owner], delivery_of)?.collect()
 }

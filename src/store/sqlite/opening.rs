@@ -202,11 +202,13 @@ impl SqliteStore {
         };
         // No other process has a database in memory.
         let watch = |path| Watcher::start(path, look, &listeners, &presence, claim.clone());
+        let (replays, lists) = (readers(for_replays)?, readers(for_lists)?);
+        // Last: if something failed after it, its thread would stay.
         let watcher = file.as_deref().map(watch).transpose().map_err(no_thread)?;
         Ok(Self {
             writer: Arc::new(writer),
-            replays: readers(for_replays)?,
-            lists: readers(for_lists)?,
+            replays,
+            lists,
             point,
             owners,
             listeners,
@@ -249,8 +251,6 @@ impl SqliteStore {
         let look = Look::AsReader(reading(Patience::Short)?);
         let protection = guard.protect()?;
         let presence = presence(Some(&guard), None, &options.clock)?;
-        let watcher =
-            Watcher::start(&path, look, &listeners, &presence, None).map_err(no_thread)?;
         let readers = || {
             let connections = (0..READER_THREADS).map(|_| reading(Patience::Long));
             let connections = connections.collect::<Result<_, WorldError>>()?;
@@ -258,6 +258,9 @@ impl SqliteStore {
                 .map_err(no_thread)
         };
         let (replays, lists) = (readers()?, readers()?);
+        // Last: if something failed after it, its thread would stay.
+        let watcher =
+            Watcher::start(&path, look, &listeners, &presence, None).map_err(no_thread)?;
         let refusal = WorldError::new(
             ErrorKind::ReadOnly,
             "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through a World with \

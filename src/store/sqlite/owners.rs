@@ -96,12 +96,13 @@ impl Owners {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let Some(owner) = name.to_str().filter(|name| *name != host_claim::FILE) else {
-                continue;
-            };
+            // The claim of the host, and its passing files, have names that begin with this.
+            let is_owner = |name: &&str| !name.starts_with(host_claim::FILE);
+            let Some(owner) = name.to_str().filter(is_owner) else { continue };
             let Ok(file) = File::open(entry.path()) else { continue };
-            // A living owner has this lock. While it is held here, no owner of this name can start.
-            if owner == self.me || file.try_lock().is_err() {
+            // A living owner has this lock alone. While it is held here, no owner of this name can start.
+            // It is shared, so that others who look at the same time see that the owner has ended.
+            if owner == self.me || file.try_lock_shared().is_err() {
                 continue;
             }
             if still_at(&entry.path(), &file).is_some() && !has_leases(owner) {

@@ -58,7 +58,11 @@ impl Particulars<Connection> for SqliteParticulars<'_> {
             if self.owners.is_alive(&owner) {
                 continue;
             }
-            freed.count += leases::free_after_death(tx, &owner)?;
+            let deliveries = leases::deliveries_of(tx.rows, &owner)?;
+            for delivery in &deliveries {
+                tx.free_after_death(delivery)?;
+            }
+            freed.count += deliveries.len();
             freed.owners.push(owner);
         }
         tx.news.queue |= freed.count > 0;

@@ -211,6 +211,8 @@ fn with_status(
 ) -> Result<Vec<Run>> {
     const NEXT_WORKFLOW: &str = "SELECT workflow_name FROM runs INDEXED BY runs_by_status \
          WHERE status = ? AND workflow_name > ? ORDER BY workflow_name LIMIT 1";
+    const FIRST_WORKFLOW: &str = "SELECT workflow_name FROM runs INDEXED BY runs_by_status \
+         WHERE status = ? ORDER BY workflow_name LIMIT 1";
     let is_ascending = query.page.order == SortOrder::Ascending;
     let (comparison, direction) = if is_ascending { (">", "ASC") } else { ("<", "DESC") };
     let of_workflow = format!(
@@ -221,17 +223,17 @@ fn with_status(
     let mut of_workflow = connection.prepare_cached(&of_workflow)?;
     let limit = query.page.limit + 1;
     let mut run_ids: Vec<String> = Vec::new();
-    let mut workflow = String::new();
-    while let Some(next) =
-        next_workflow.query_row([status, &workflow], |row| row.get(0)).optional()?
-    {
-        workflow = next;
+    let mut first_workflow = connection.prepare_cached(FIRST_WORKFLOW)?;
+    let mut next: Option<String> =
+        first_workflow.query_row([status], |row| row.get(0)).optional()?;
+    while let Some(workflow) = next {
         let values = params![status, workflow, after, limit as i64];
         for run_id in of_workflow.query_map(values, |row| row.get(0))? {
             run_ids.push(run_id?);
         }
         run_ids.sort_unstable_by(|a, b| if is_ascending { a.cmp(b) } else { b.cmp(a) });
         run_ids.truncate(limit);
+        next = next_workflow.query_row([status, &workflow], |row| row.get(0)).optional()?;
     }
     let run = |run_id: String| {
         let run_id = RunId::new(run_id);

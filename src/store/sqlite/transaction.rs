@@ -178,6 +178,10 @@ impl Rows for Connection {
         Ok(messages::put_back(self, id, back)?)
     }
 
+    fn free_lease(&self, id: MessageId) -> Outcome<()> {
+        Ok(leases::free(self, id)?)
+    }
+
     fn change_waiting(&self, id: MessageId, back: &Back) -> Outcome<()> {
         Ok(messages::change_waiting(self, id, back)?)
     }

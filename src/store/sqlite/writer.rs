@@ -33,6 +33,9 @@ use crate::store::transaction::Now;
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
 const BATCH_OPERATIONS_MAX: usize = 256;
+/// An operation with more bytes is committed alone: if the disk has no room for it, no other fails with
+/// it, and nobody waits for its bytes to be written.
+const LARGE_BYTES: usize = 1 << 20;
 /// Operations that may wait; one more is refused with `Throttled`, so memory stays bounded.
 const WAITING_OPERATIONS_MAX: usize = 65_536;
 
@@ -83,6 +86,11 @@ struct Submitted {
 }
 
 impl Submitted {
+    /// Whether it is committed alone.
+    fn is_large(&self) -> bool {
+        self.operation.bytes() > LARGE_BYTES
+    }
+
     fn refuse(self, why: WorldError) {
         // First: whoever is told may come with the next value at once.
         drop(self.waiting);
@@ -206,11 +214,17 @@ impl WriterState {
         let mut linger = Linger::default();
         // A planned fault is for the operation that it counts, and for no claim beside it.
         let operations_max = if self.faults.is_some() { 1 } else { BATCH_OPERATIONS_MAX };
-        while let Ok(first) = linger.receive(receiver) {
+        let mut large = None;
+        while let Some(first) = large.take().or_else(|| linger.receive(receiver).ok()) {
             let mut batch = VecDeque::from([first]);
             while batch.len() < operations_max
+                && !batch[0].is_large()
                 && let Ok(next) = receiver.try_recv()
             {
+                if next.is_large() {
+                    large = Some(next);
+                    break;
+                }
                 batch.push_back(next);
             }
             self.commit(batch);
@@ -253,8 +267,13 @@ impl WriterState {
         self.begin(connection, batch.is_durable())?;
         let executed = migrate::refuse_if_newer(connection);
         let executed = executed.and_then(|()| self.execute_all(connection, batch, news));
-        // Nothing of the batch may stay.
-        executed.inspect_err(|_| roll_back(connection))?;
+        if let Err(fault) = executed {
+            // Nothing of the batch may stay.
+            roll_back(connection);
+            // What a file says that has gone is no answer.
+            self.presence.check()?;
+            return Err(fault);
+        }
         if let Err(fault) = execute(connection, "COMMIT") {
             roll_back(connection);
             return Err(self.commit_failed(connection, fault));
@@ -320,10 +339,11 @@ impl WriterState {
             queue_ms: self.queue_time.shared_now_ms(connection, &*self.clock)?,
         };
         let has_neighbours = batch.pending.len() > 1;
-        while let Some(submitted) = batch.pending.pop_front() {
+        while !batch.pending.is_empty() {
             if has_neighbours {
                 execute(connection, "SAVEPOINT operation")?;
             }
+            let Some(submitted) = batch.pending.pop_front() else { break };
             let mut own_news = CommitNews::default();
             let mut tx = Tx {
                 rows: connection,

@@ -1,15 +1,18 @@
 //! The queue: what is enqueued, how deliveries end, what is put back, who is woken.
 
-use super::{Arrival, Rows, Transaction};
+use super::{Arrival, LeasedRow, Rows, Transaction};
 use crate::domain::fence::Fence;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, WakeUp};
+use crate::domain::queue::Waiting;
+use crate::domain::queue::back_off::{after_death_ms, attempts_of_run};
 use crate::domain::queue::enqueue::{self, Placement, Queued};
 use crate::domain::queue::forgotten::is_forgotten;
 use crate::domain::queue::redrive::{Redrive, redrive};
 use crate::domain::queue::settle::{Outcome, Settlement, settle};
 use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
+use crate::entropy::fraction;
 use crate::error::WorldError;
 
 impl<R: Rows> Transaction<'_, R> {
@@ -77,10 +80,7 @@ impl<R: Rows> Transaction<'_, R> {
         }
         let Some(leased) = self.rows.leased(*message_id, lease_token)? else { return Ok(false) };
         let now_ms = self.now.queue_ms;
-        let waiting = match &leased.run_id {
-            Some(run_id) => self.rows.waiting(run_id, &leased.queue_name)?,
-            None => Vec::new(),
-        };
+        let waiting = self.waiting_beside(&leased)?;
         match settle(outcome, &leased.delivered, &waiting, now_ms) {
             Settlement::Gone => self.rows.delete_message(*message_id)?,
             Settlement::Dead { error } => self.rows.bury(*message_id, &error, now_ms)?,
@@ -95,6 +95,31 @@ impl<R: Rows> Transaction<'_, R> {
             }
         }
         Ok(true)
+    }
+
+    /// Frees the lease of a delivery whose process has died. A message whose processes die again and
+    /// again waits longer and longer.
+    pub fn free_after_death(&mut self, delivery: &Fence) -> Result<(), WorldError> {
+        let Fence { message_id, lease_token } = delivery;
+        let Some(leased) = self.rows.leased(*message_id, lease_token)? else { return Ok(()) };
+        let waiting = self.waiting_beside(&leased)?;
+        let attempts = attempts_of_run(leased.delivered.attempt, &waiting);
+        match after_death_ms(attempts, fraction()) {
+            0 => self.rows.free_lease(*message_id),
+            delay_ms => {
+                let error = "the process that handled it has died".to_owned();
+                let outcome = Outcome::Release { delay_ms, error, reached: true };
+                self.settle_delivery(delivery, outcome).map(drop)
+            }
+        }
+    }
+
+    /// The waiting messages of the same run in the same queue.
+    fn waiting_beside(&self, leased: &LeasedRow) -> Result<Vec<Waiting>, WorldError> {
+        match &leased.run_id {
+            Some(run_id) => self.rows.waiting(run_id, &leased.queue_name),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// See [`Store::redrive`](crate::store::Store::redrive).

@@ -129,6 +129,8 @@ pub trait Rows {
     fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Result<bool, WorldError>;
     /// Frees the lease of a message, which waits again.
     fn put_back(&self, id: MessageId, back: &Back) -> Result<(), WorldError>;
+    /// Frees the lease of a message, which keeps its place in the queue.
+    fn free_lease(&self, id: MessageId) -> Result<(), WorldError>;
     /// Changes how a waiting message waits; without an error it keeps the one that it has.
     fn change_waiting(&self, id: MessageId, back: &Back) -> Result<(), WorldError>;
     /// Frees the lease of a message and gives it up.

@@ -18,15 +18,16 @@ use super::super::migrate::APPLICATION_ID;
 use super::super::open;
 use super::super::presence::Presence;
 use super::super::write_connection::WriteConnection;
+use super::bound::Bound;
 use super::mending::mark_doubtful;
-use super::{FRAME_BYTES, Filled, free_pages, mend, shrinking};
+use super::{Filled, free_pages, mend, shrinking};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{lock, try_lock};
 
 /// The number of frames between checkpoints: 16 MiB of log, four times SQLite's default. A checkpoint
 /// syncs the database file. The larger number spreads the cost of the sync and of pages that are
 /// written often.
-const CHECKPOINT_FRAMES: i64 = 4000;
+pub(super) const CHECKPOINT_FRAMES: i64 = 4000;
 /// The most frames that the writer copies between two batches: this takes some milliseconds.
 const FRAMES_LEFT_MAX: i64 = 1000;
 /// The number of times that the thread copies frames that were added meanwhile. Then it leaves the
@@ -87,58 +88,6 @@ enum Next {
     End,
 }
 
-/// The length of the log and its limit.
-pub(in super::super) struct Bound {
-    /// Frames in the log after the last commit.
-    frames: Arc<AtomicI64>,
-    /// The most frames to which the log may grow.
-    frames_max: i64,
-    /// The same limit while the disk has less space.
-    frames_max_now: AtomicI64,
-}
-
-impl Bound {
-    /// Refuses if so many frames wait to be copied that nothing may be added.
-    ///
-    /// # Errors
-    /// `Throttled`.
-    pub(in super::super) fn refuse_if_reached(&self) -> Result<(), WorldError> {
-        if !self.is_reached() {
-            return Ok(());
-        }
-        let frames = self.frames();
-        let mib = frames * FRAME_BYTES / (1024 * 1024);
-        let message = format!(
-            "the write-ahead log has grown to {mib} MiB, because a long read keeps it or the disk is slow: \
-             end the process that reads (npx hookline doctor names it)"
-        );
-        Err(WorldError::throttled(message))
-    }
-
-    fn is_reached(&self) -> bool {
-        self.frames() >= self.frames_max_now.load(Ordering::Relaxed)
-    }
-
-    fn frames(&self) -> i64 {
-        self.frames.load(Ordering::Relaxed)
-    }
-
-    /// Notes that somebody keeps the log from restarting. Half of the disk's free space is left to
-    /// others.
-    fn held(&self, free_bytes: Option<i64>) {
-        let growth = free_bytes.map(|bytes| bytes / 2 / FRAME_BYTES);
-        let now =
-            growth.map_or(self.frames_max, |growth| (self.frames() + growth).min(self.frames_max));
-        // The free space shrinks while the log grows, so the limit is not halved again each time.
-        self.frames_max_now.fetch_min(now.max(CHECKPOINT_FRAMES), Ordering::Relaxed);
-    }
-
-    fn begun_anew(&self) {
-        self.frames.store(0, Ordering::Relaxed);
-        self.frames_max_now.store(self.frames_max, Ordering::Relaxed);
-    }
-}
-
 #[derive(Default)]
 struct State {
     is_asked: bool,
@@ -164,17 +113,12 @@ impl Log {
         frames: Arc<AtomicI64>,
         bytes_max: i64,
     ) -> std::io::Result<Self> {
-        let frames_max = bytes_max / FRAME_BYTES;
         let shared = Arc::new(Shared {
             database,
             presence,
             writing,
             connection: Mutex::new(connection),
-            bound: Arc::new(Bound {
-                frames,
-                frames_max,
-                frames_max_now: AtomicI64::new(frames_max),
-            }),
+            bound: Arc::new(Bound::new(frames, bytes_max)),
             checkpoint_at: AtomicI64::new(CHECKPOINT_FRAMES),
             has_chore: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
@@ -412,7 +356,10 @@ impl Shared {
             Filled::after(&connection, "PASSIVE")
         });
         match copied {
-            Ok((filled, Ok(()))) => filled.is_backfilled().then_some(filled),
+            Ok((filled, Ok(()))) => {
+                self.bound.copied();
+                filled.is_backfilled().then_some(filled)
+            }
             // After a failed sync, SQLite treats pages as copied that the disk may not have, and never
             // copies them again.
             Ok((_, Err(fault))) => {
@@ -533,6 +480,7 @@ impl Shared {
     /// copies the same pages again. So this syncs the file now: the kernel reports the failure here,
     /// and not again later.
     fn checkpoint_failed(&self, fault: &WorldError) {
+        self.bound.failed(fault);
         if fault.details["sqliteCode"] == ffi::SQLITE_IOERR_FSYNC {
             self.doubt();
             let _ = self.writing.sync_database();

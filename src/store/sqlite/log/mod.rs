@@ -4,6 +4,7 @@
 //! sync there. So Hookline makes its own checkpoints ([`checkpoints`]) and repairs the log after a
 //! failed sync ([`mending`]).
 
+mod bound;
 mod checkpoints;
 mod format;
 mod free_pages;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-pub(super) use checkpoints::{Bound, Log, count_frames};
+pub(super) use bound::Bound;
+pub(super) use checkpoints::{Log, count_frames};
 pub(super) use holders::state;
 pub(super) use mending::{is_marked_doubtful, mend};
 
