@@ -13,7 +13,7 @@ mod replies;
 mod requests;
 mod routes;
 mod test_controls;
-mod upkeep;
+mod upkeep_calls;
 mod world;
 
 /// The version of this addon, which must equal that of the JavaScript around it.

@@ -3,8 +3,8 @@
 //! sealed texts.
 
 mod at_rest;
+mod sealed_upkeep;
 mod token_key;
-mod upkeep;
 
 use std::sync::{Arc, Weak};
 

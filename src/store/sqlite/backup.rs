@@ -14,8 +14,8 @@ use std::time::Duration;
 use rusqlite::backup::{Backup as PageCopy, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::connect::Location;
 use super::examination::damages;
-use super::open::Location;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::upkeep::Backup;
 

@@ -8,6 +8,7 @@ mod backlog;
 mod backup;
 mod checksum;
 mod claims;
+mod connect;
 mod dead;
 mod delivery_secret;
 mod due;
@@ -31,7 +32,6 @@ mod long_values;
 mod marks;
 mod messages;
 pub mod migrate;
-mod open;
 mod open_file_locks;
 mod opening;
 mod owners;
@@ -45,13 +45,13 @@ mod resume_keys;
 mod rows;
 mod runs;
 mod same_access;
+mod sqlite_upkeep;
 #[cfg(debug_assertions)]
 mod statements;
 mod steps;
 mod streams;
 mod transaction;
 mod turn;
-mod upkeep;
 mod waits;
 mod watcher;
 mod write_connection;
@@ -61,11 +61,11 @@ use std::sync::{Arc, Weak};
 
 use rusqlite::Connection;
 
+pub use connect::Location;
 pub use file_id::FileId;
 pub use guard::Guard;
 pub use host::Host;
 pub use log::LOG_BYTES_MAX;
-pub use open::Location;
 
 use self::guard::HeldFiles;
 use self::host_claim::HostClaim;

@@ -6,10 +6,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::checksum::Table;
+use super::connect::{self, Location, Patience};
 use super::guard::Guard;
 use super::host_claim::{self, HostClaim};
 use super::log::{self, Log};
-use super::open::{self, Location, Patience};
 use super::owners::Owners;
 use super::presence::Presence;
 use super::queue_time::QueueTime;
@@ -61,14 +61,14 @@ fn connect_to_write(
     location: &Location,
     options: &SqliteOptions,
 ) -> Result<Connection, WorldError> {
-    let mut connection = open::connect(location, Patience::Long)?;
+    let mut connection = connect::connect(location, Patience::Long)?;
     // Refuses a foreign file before anything in it is changed, even its journal mode.
     migrate::migrate(&mut connection, options.clock.now_ms())?;
-    open::enable_wal(&mut connection, location)?;
+    connect::enable_wal(&mut connection, location)?;
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
     delivery_secret::keep(&connection)?;
-    open::widen_cache(&connection)?;
-    open::undo_in_memory(&connection)?;
+    connect::widen_cache(&connection)?;
+    connect::undo_in_memory(&connection)?;
     Ok(connection)
 }
 
@@ -85,7 +85,7 @@ fn sound_log(
         return Ok((Arc::new(WriteConnection::new(connection, None)), None));
     };
     let (path, database) = (guard.path(), guard.file());
-    let of_log = open::connect(&Location::File(path.clone()), Patience::Long)?;
+    let of_log = connect::connect(&Location::File(path.clone()), Patience::Long)?;
     of_log.pragma_update(None, "wal_autocheckpoint", 0)?;
     of_log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let is_left = guard.was_alone() && log::is_filled(&path);
@@ -102,8 +102,8 @@ fn sound_log(
 
 /// A connection that only reads, for a process that writes on another connection.
 fn connect_to_look(location: &Location, patience: Patience) -> Result<Connection, WorldError> {
-    let connection = open::connect(location, patience)?;
-    open::make_read_only(&connection)?;
+    let connection = connect::connect(location, patience)?;
+    connect::make_read_only(&connection)?;
     Ok(connection)
 }
 
@@ -149,7 +149,7 @@ impl SqliteStore {
     pub fn open(options: SqliteOptions) -> Result<Self, WorldError> {
         let location = options.location.clone();
         Self::open_at(options)
-            .map_err(|error| fault::at(open::explain(error, &location), &location.shown()))
+            .map_err(|error| fault::at(connect::explain(error, &location), &location.shown()))
     }
 
     fn open_at(options: SqliteOptions) -> Result<Self, WorldError> {
@@ -242,8 +242,8 @@ impl SqliteStore {
         host_claim::refuse_to_read_elsewhere(&path, &options.host, &*options.clock)?;
         let guard = Guard::join_to_read(&path)?;
         let path = guard.path();
-        let how = open::how_to_read(&path)?;
-        let reading = |patience| open::connect_to_read(&path, how, patience);
+        let how = connect::how_to_read(&path)?;
+        let reading = |patience| connect::connect_to_read(&path, how, patience);
         let point = reading(Patience::Short)?;
         migrate::check(&point)?;
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());

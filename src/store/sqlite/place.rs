@@ -7,7 +7,7 @@ mod system;
 
 use std::path::{Path, PathBuf};
 
-use super::open::Location;
+use super::connect::Location;
 use crate::error::{ErrorKind, WorldError};
 
 /// Folders that builds delete and make again.

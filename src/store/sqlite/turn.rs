@@ -7,8 +7,8 @@
 
 use std::fs::File;
 
+use super::connect::wait_long;
 use super::marks;
-use super::open::wait_long;
 use super::open_file_locks::{self as locks, Locked};
 use crate::error::{ErrorKind, WorldError};
 

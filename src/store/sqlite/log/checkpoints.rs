@@ -14,8 +14,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 
+use super::super::connect;
 use super::super::migrate::APPLICATION_ID;
-use super::super::open;
 use super::super::presence::Presence;
 use super::super::write_connection::WriteConnection;
 use super::bound::Bound;
@@ -209,7 +209,7 @@ impl Log {
         let written = writing.query_row("SELECT total_changes()", [], |row| row.get(0));
         if written.unwrap_or(0) > 0 {
             // Another process may be reading. Then the log stays unchanged.
-            let _ = open::hurry(|| Filled::after(writing, "TRUNCATE"));
+            let _ = connect::hurry(|| Filled::after(writing, "TRUNCATE"));
         }
     }
 }
@@ -404,7 +404,7 @@ impl Shared {
 
     /// Copies the rest and restarts the log. Waits for readers, but only briefly.
     fn finish(&self, writing: &Connection) {
-        let finished = open::hurry(|| {
+        let finished = connect::hurry(|| {
             Filled::after(writing, "RESTART").inspect_err(|fault| self.checkpoint_failed(fault))
         });
         match finished {
@@ -428,7 +428,7 @@ impl Shared {
     fn cut(&self, writing: &Connection) {
         let Some(looking) = try_lock(&self.connection) else { return };
         let touched = match Filled::of(&looking) {
-            Ok(filled) if filled.is_backfilled() && filled.frames > 0 => open::hurry(|| {
+            Ok(filled) if filled.is_backfilled() && filled.frames > 0 => connect::hurry(|| {
                 // The value does not change, but SQLite writes the page.
                 let touched = writing.pragma_update(None, "application_id", APPLICATION_ID);
                 touched.map_err(WorldError::from)
@@ -440,8 +440,9 @@ impl Shared {
         {
             self.doubt();
         }
-        let cut = touched
-            .and_then(|()| open::hurry(|| shrinking::cut_piece(writing, &looking, &self.database)));
+        let cut = touched.and_then(|()| {
+            connect::hurry(|| shrinking::cut_piece(writing, &looking, &self.database))
+        });
         match cut {
             Ok(is_long) => lock(&self.state).is_long = is_long,
             // The next piece tries again.
@@ -453,7 +454,7 @@ impl Shared {
     /// Gives back some pages of the database. When no more can be given back, a checkpoint shortens its
     /// file.
     fn give_back(&self, writing: &Connection) {
-        match open::hurry(|| free_pages::give_back_some(writing)) {
+        match connect::hurry(|| free_pages::give_back_some(writing)) {
             Ok(is_roomy) => {
                 lock(&self.state).is_roomy = is_roomy;
                 self.after_commit();
@@ -472,7 +473,7 @@ impl Shared {
 
     /// Notes that somebody is in the way.
     fn is_held(&self) {
-        self.bound.held(open::free_bytes(&self.database));
+        self.bound.held(connect::free_bytes(&self.database));
         lock(&self.state).is_held = true;
     }
 
