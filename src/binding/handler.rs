@@ -53,6 +53,9 @@ struct Ended {
     /// Whether the next attempt would fail for the same reason.
     #[serde(default)]
     refused: bool,
+    /// Whether this process has not loaded the code that the message is for.
+    #[serde(default)]
+    not_loaded: bool,
 }
 
 impl JsHandler {
@@ -80,6 +83,7 @@ impl JsHandler {
             Ok(Ended { error: Some(error), unable: true, .. }) => Handled::Unable { error },
             Ok(Ended { error: Some(error), refused: true, .. }) => Handled::Refused { error },
             Ok(Ended { error: Some(error), .. }) => Handled::Failed { error },
+            Ok(Ended { not_loaded: true, .. }) => Handled::NotLoaded,
             Ok(Ended { timeout_seconds: Some(seconds), .. }) => Handled::Again { seconds },
             Ok(_) => Handled::Done,
             Err(error) => Handled::Failed { error: format!("unreadable outcome: {error}") },

@@ -38,6 +38,8 @@ pub enum Handled {
         /// The error.
         error: String,
     },
+    /// This process has not loaded the code that the message is for; the app's own routes may load it.
+    NotLoaded,
     /// No handler was reached.
     NotReached {
         /// The reason.
@@ -91,6 +93,10 @@ impl Handlers {
     }
 }
 
+/// What is said of a message whose code no process has that was asked.
+const NOT_LOADED: &str = "this process has not loaded the step's code, and messages go to handlers in \
+     this process only: load the module of the step route, or set WORKFLOW_HOOKLINE_DELIVERY to auto";
+
 /// The outcome for the message after an attempt. `fraction` in `0..1` is jitter.
 pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
     match handled {
@@ -111,6 +117,7 @@ pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
         },
         Handled::Refused { error } => Outcome::Dead { error },
         Handled::Unable { error } => Outcome::unable(error),
+        Handled::NotLoaded => Outcome::unable(NOT_LOADED.to_owned()),
         Handled::NotReached { error } => {
             Outcome::Release { delay_ms: back_off::delay_ms(1, fraction), error, reached: false }
         }
@@ -132,6 +139,8 @@ mod tests {
         assert!(matches!(outcome(missed, 1000, 0.5), Outcome::Release { reached: false, .. }));
         let unable = Handled::Unable { error: "e".into() };
         assert!(matches!(outcome(unable, 1000, 0.5), Outcome::Release { reached: false, .. }));
+        let elsewhere = outcome(Handled::NotLoaded, 1000, 0.5);
+        assert!(matches!(elsewhere, Outcome::Release { reached: false, .. }));
         let refused = Handled::Refused { error: "e".into() };
         assert_eq!(outcome(refused, 1, 0.5), Outcome::Dead { error: "e".into() });
         let lost = Handled::Lost { error: "e".into() };

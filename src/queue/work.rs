@@ -24,7 +24,7 @@ use super::readiness::Readiness;
 use super::search::search_for_forgotten_runs;
 use super::settling::Settling;
 use super::showing::Showing;
-use crate::domain::message::Delivery;
+use crate::domain::message::{Delivery, QueueKind};
 use crate::domain::queue::lease::{EXTEND_EVERY_MS, LEASE_MS};
 use crate::entropy;
 use crate::error::WorldError;
@@ -210,11 +210,21 @@ impl Work {
 
     async fn hand_over(&self, delivery: Delivery) -> Handled {
         let handler = self.delivering.handlers.of(&delivery.queue_name);
-        match (handler.filter(|_| self.delivering.direct), &self.app) {
+        let app = self.app.as_ref();
+        match (handler.filter(|_| self.delivering.direct), app) {
             (Some(handler), _) => {
+                let is_step = QueueKind::of(&delivery.queue_name) == Some(QueueKind::Step);
+                let over_http = app.filter(|_| is_step).map(|app| (app, delivery.clone()));
                 let handled = ask(|done| handler.hand_over(delivery, done)).await;
-                // The JavaScript environment has ended.
-                handled.unwrap_or_else(|error| Handled::NotReached { error: error.message })
+                match (handled, over_http) {
+                    // The module of the app's step route loads the code.
+                    (Ok(Handled::NotLoaded), Some((app, delivery))) => {
+                        app.hand_over(delivery).await
+                    }
+                    (Ok(handled), _) => handled,
+                    // The JavaScript environment has ended.
+                    (Err(error), _) => Handled::NotReached { error: error.message },
+                }
             }
             (None, Some(app)) => app.hand_over(delivery).await,
             (None, None) => Handled::NotReached { error: "the handler no longer exists".into() },

@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine';
 import { handlerFor } from '../engine/handlers';
 import type { NativeDelivery, NativeWorld } from '../native/binding';
 import { decodeStored } from '../native/stored-json';
+import { isLoadedHere } from '../sdk/loaded-steps';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
 /**
@@ -20,6 +21,7 @@ export function deliver(
     delivery,
   ) as NativeDelivery;
   const run = async (): Promise<string> => {
+    if (!isLoadedHere(queueName)) return JSON.stringify({ notLoaded: true });
     const handler = handlerFor(engine, queueName);
     if (!handler) throw new Error(`No handler is registered for the queue "${queueName}".`);
     const message = decodeStored(new TextDecoder().decode(body));
