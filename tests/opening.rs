@@ -1,4 +1,4 @@
-//! Several processes make one database at the same time.
+//! Making a database: what appears beside it, and several processes at the same time.
 
 // The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use hookline::clock::ManualClock;
+use hookline::store::Store;
 use kit::open_file;
 use kit::rows::NOW_MS;
 
@@ -33,4 +34,18 @@ fn who_makes_a_database_at_the_same_time_as_others_opens_it() {
             outcome.expect("no panic").unwrap_or_else(|error| panic!("file {number}: {error}"));
         }
     }
+}
+
+#[test]
+fn a_folder_that_is_made_for_the_database_is_ignored_by_git_and_one_that_was_there_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let ignored = |name: &str| {
+        let path = folder.path().join(name).join("world.db");
+        open_file(&path, &clock).expect("it opens").close();
+        std::fs::read_to_string(path.with_file_name(".gitignore")).ok()
+    };
+    assert_eq!(ignored("made").as_deref(), Some("*\n"));
+    std::fs::create_dir(folder.path().join("there")).expect("a folder is made");
+    assert_eq!(ignored("there"), None);
 }

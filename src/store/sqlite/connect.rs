@@ -111,13 +111,20 @@ fn prepare_file(path: &Path) -> Result<(), WorldError> {
     }
 }
 
-/// Makes a folder for its owner only, like its future contents.
+/// Makes a folder for its owner only, like its future contents. A folder that is made here is ignored by
+/// Git, because it will hold tokens and payloads.
 fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
     let mut making = fs::DirBuilder::new();
     making.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
-    making.create(folder)
+    making.create(folder)?;
+    // Only a convenience: without it, everything works.
+    let _ = fs::write(folder.join(".gitignore"), "*\n");
+    Ok(())
 }
 
 fn refused(path: &Path, error: &io::Error) -> WorldError {
