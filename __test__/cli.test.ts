@@ -131,7 +131,10 @@ describe('on a database that is in use', () => {
     const wrong = await cli(url, ['resume', 'order-1-secret', '{secret']);
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).not.toContain('{secret');
-    expect(await cli(url, ['resume', 'no-such-token'])).toMatchObject({ code: 3, stdout: '' });
+    const unknown = await cli(url, ['resume', 'no-such-token', '{}']);
+    expect(unknown).toMatchObject({ code: 3, stdout: '' });
+    // A workflow that expects an answer must not get an empty one by accident.
+    expect(await cli(url, ['resume', 'order-1-secret'])).toMatchObject({ code: 2, stdout: '' });
   });
 
   test('a backup is taken while the database is written, opens as a World, and never overwrites', async () => {
@@ -178,7 +181,7 @@ test('a database that is not there is said to be missing, and is not made', asyn
     ['runs'],
     ['hooks'],
     ['explain', 'wrun_x'],
-    ['resume', 't'],
+    ['resume', 't', '{}'],
     ['backup', 'x'],
   ]) {
     expect(await cli(url, args)).toMatchObject({ code: 3, stderr: expect.stringContaining(url) });

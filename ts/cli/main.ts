@@ -94,14 +94,14 @@ program
   .action((runId, options) => running((context) => explain(context, { runId, ...options })));
 
 program
-  .command('resume <token> [json]')
-  .description('send a payload to a hook: JSON, {} unless given, - for standard input')
-  .addHelpText('after', '\nFor a token that begins with a dash: hookline resume -- <token> [json]')
+  .command('resume <token> <json>')
+  .description('send a payload to a hook: JSON, or - to read it from standard input')
+  .addHelpText('after', '\nFor a token that begins with a dash: hookline resume -- <token> <json>')
   // The parser's own message quotes the supposed option, which may be a token and so a secret.
   .exitOverride((error) => {
     if (error.code === 'commander.unknownOption') {
       error.message =
-        'no such option; for a token that begins with a dash: hookline resume -- <token> [json]';
+        'no such option; for a token that begins with a dash: hookline resume -- <token> <json>';
     }
     leave(error);
   })

@@ -1,4 +1,4 @@
-/** `hookline resume <token> [json]`. */
+/** `hookline resume <token> <json>`. */
 import { text } from 'node:stream/consumers';
 import { resumeHook } from '../index';
 import { CommandError, type Context, EXIT } from './context';
@@ -8,9 +8,9 @@ const SDK_WORLD = Symbol.for('@workflow/world//cache');
 /** Sends a payload to a hook: JSON of the command line, or of standard input for `-`. */
 export async function resume(
   { world, print }: Context,
-  { token, json }: { token: string; json?: string },
+  { token, json }: { token: string; json: string },
 ): Promise<undefined> {
-  const payload = parse(json === '-' ? await text(process.stdin) : (json ?? '{}'));
+  const payload = parse(json === '-' ? await text(process.stdin) : json);
   const producer = world('producer');
   // The symbol by which `resumeHook` finds the World of its process.
   (globalThis as { [SDK_WORLD]?: unknown })[SDK_WORLD] = producer;
