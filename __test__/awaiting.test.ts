@@ -126,3 +126,13 @@ test('a script stays alive while it awaits a return value, and ends when it has 
   );
   await expect(ended).resolves.toMatchObject({ code: 0, stdout: 'waits\ntold\n', stderr: '' });
 });
+
+test('a hook that does not come because nothing delivers says so, and names no token', async () => {
+  await world.queue('__wkf_step_x', { n: 1 });
+  const error = await waitForHook('secret token', { timeout: 1500 }).catch((reason) => reason);
+  expect(error).toBeInstanceOf(TimeLimitError);
+  expect(error.message).toMatch(
+    /did not come within 1500 ms: 1 message is due, and no worker is alive on this host: call getWorld\(\)\.start\(\)/,
+  );
+  expect(error.message).not.toContain('secret');
+});

@@ -15,10 +15,10 @@ import {
   SUPPORTED_SDK,
   unsupportedSdk,
 } from '../setup/installed-sdk';
+import { type LivingWorker, livingWorkers, troublesOf } from '../world/workers';
 import { engineOf } from '../world/world';
 import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, printable, size, warn } from './print';
-import { type LivingWorker, livingWorkers, troublesOf } from './workers';
 
 /** The supported versions of Node, as in `engines`. */
 const NODE_SUPPORTED = [20, 17, 0] as const;
@@ -195,7 +195,7 @@ async function workers(world: World, due: number): Promise<Finding[]> {
   const what = 'Workers';
   let living: LivingWorker[];
   try {
-    living = await livingWorkers(world);
+    living = await livingWorkers(engineOf(world) as Engine);
   } catch (error) {
     return [{ what, state: 'problem', found: messageOf(error) }];
   }

@@ -2,11 +2,13 @@
  * `hookline explain <run>`: what a run waits for, since when, what wakes it next, its last error.
  */
 import type { Step, World } from '../../index';
+import type { Engine } from '../engine/engine';
+import { type LivingWorker, livingWorkers, troublesOf } from '../world/workers';
+import { engineOf } from '../world/world';
 import type { Context } from './context';
 import { upTo } from './lists';
 import { type QueuedMessage, readOutlook } from './outlook';
 import { bad, bold, dim, duration, masked, type Printer, printable, when } from './print';
-import { type LivingWorker, livingWorkers, troublesOf } from './workers';
 
 /** The most steps and hooks to read: a run has few open ones. */
 const LOOKED_AT_MAX = 10_000;
@@ -56,7 +58,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
   const hooks = await upTo(LOOKED_AT_MAX, (page) => world.hooks.list({ runId, ...page }));
   const { waits, messages } = await readOutlook(world, runId);
   // If the workers cannot be listed, `hookline doctor` says why.
-  const worker = workersOf(await livingWorkers(world).catch(() => undefined));
+  const worker = workersOf(await livingWorkers(engineOf(world) as Engine).catch(() => undefined));
   const ended = run.completedAt !== undefined;
   const open = steps.filter((step) => step.status === 'pending' || step.status === 'running');
   const waitingFor: Reason[] = [

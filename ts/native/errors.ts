@@ -44,12 +44,13 @@ export interface NativeFault {
 export class TimeLimitError extends Error {
   override readonly name = 'TimeLimitError';
 
-  /** `what` begins the message; `timeout` is in milliseconds. */
+  /** `what` begins the message; `timeout` is in milliseconds; `why` may say more. */
   constructor(
     what: string,
     readonly timeout: number,
+    why?: string,
   ) {
-    super(`${what} did not come within ${timeout} ms.`);
+    super(`${what} did not come within ${timeout} ms${why ? `: ${why}` : ''}.`);
   }
 
   static is(value: unknown): value is TimeLimitError {
