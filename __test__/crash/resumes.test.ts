@@ -17,6 +17,8 @@ import {
 
 const KILLS = 60;
 const HOOKS = 24;
+/** Longer than the longest wait of a message whose processes have died again and again. */
+const BACK_OFF_MS = 90_000;
 /** Covers loading, opening and the first resumes of a process on a slow machine. */
 const OPENING_MS = 400;
 
@@ -55,7 +57,7 @@ test(
     await expectAllWoken(newWorld({ url: database }), inspect(database));
     expect(inspect(database).messages).toBe(0);
   }),
-  180_000,
+  240_000,
 );
 
 test(
@@ -157,7 +159,14 @@ async function expectAllWoken(world: World, found: Found): Promise<void> {
     return undefined;
   });
   await world.start?.();
-  await until('every wake-up is delivered', 10_000, () => left.every((id) => delivered.has(id)));
+  await until('every wake-up is delivered', BACK_OFF_MS, () => {
+    return left.every((id) => delivered.has(id));
+  });
+  // A run that was resumed while its wake-up waited for a back-off has that wake-up still.
+  await until('no wake-up is left', BACK_OFF_MS, async () => {
+    const { due, sleeping, leased } = (await world.stats()).messages;
+    return due + sleeping + leased === 0;
+  });
   for (const [runId, payloads] of Object.entries(found.received)) {
     const types: string[] = [];
     for (let cursor: string | undefined, more = true; more; ) {
