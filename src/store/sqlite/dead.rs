@@ -6,6 +6,7 @@ use super::due;
 use super::messages::{MESSAGE_COLUMNS, MESSAGES, message_columns};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::error::WorldError;
 use crate::store::{DeadMessage, LogState, QueueDepth};
 
 /// The largest number to which the queue's depth is counted, because counting reads each counted row.
@@ -42,7 +43,10 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
 }
 
 /// A page of dead messages. Its key is the number of the last one.
-pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<DeadMessage>> {
+pub(super) fn list(
+    connection: &Connection,
+    page: &PageRequest,
+) -> std::result::Result<Page<DeadMessage>, WorldError> {
     let (comparison, direction, first) = match page.order {
         SortOrder::Ascending => (">", "ASC", i64::MIN),
         SortOrder::Descending => ("<", "DESC", i64::MAX),
@@ -53,7 +57,7 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<D
          ORDER BY message_id {direction} LIMIT ?",
         message_columns!("")
     );
-    let after = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(first);
+    let after = page.after_number()?.unwrap_or(first);
     let messages: Vec<DeadMessage> = connection
         .prepare_cached(&sql)?
         .query_map(params![after, (page.limit + 1) as i64], dead_of)?

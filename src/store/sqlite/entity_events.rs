@@ -6,10 +6,10 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::Check;
-use super::events::{EVENTS, event_columns, event_of, key, key_of, parse_key, select, tail};
+use super::events::{EVENTS, event_columns, event_of, key, select, tail};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
-use crate::domain::page::{Page, SortOrder};
+use crate::domain::page::{EventPlace, Page, SortOrder};
 use crate::store::EventQuery;
 
 /// The number of events that one page scans. At this limit the page ends, even with few results, and
@@ -42,31 +42,34 @@ pub(super) fn list(
     run_id: Option<&RunId>,
     correlation_id: &CorrelationId,
     query: &EventQuery,
+    mut after: Option<EventPlace>,
 ) -> Result<Page<Event>> {
     let limit = query.page.limit;
-    let mut after = query.page.after.as_deref().and_then(parse_key);
     let mut looking = Looking { correlation_id, query, left: LOOKED_THROUGH_MAX };
     let mut events = Vec::new();
     let mut run = match run_id {
         Some(run_id) => Some(run_id.clone()),
-        None => next_run(connection, correlation_id, query.page.order, after.as_ref(), true)?,
+        None => {
+            let place = after.as_ref().map(|place| &place.run_id);
+            next_run(connection, correlation_id, query.page.order, place, true)?
+        }
     };
     let mut goes_on_behind = None;
     while let Some(current) = run {
-        let behind = after.take().filter(|(run, _)| run == current.as_str()).map(|(_, at)| at);
+        let behind = after.take().filter(|place| place.run_id == current);
+        let behind = behind.map(|place| place.position);
         let wanted = limit + 1 - events.len();
         let last = looking.through(connection, &current, behind, wanted, &mut events)?;
         if events.len() > limit {
             break;
         }
         if looking.left == 0 {
-            goes_on_behind = last.map(|position| key_of(&current, position));
+            goes_on_behind = last.map(|position| EventPlace { run_id: current, position }.key());
             break;
         }
-        let place = (current.as_str().to_owned(), 0);
         run = match run_id {
             Some(_) => None,
-            None => next_run(connection, correlation_id, query.page.order, Some(&place), false)?,
+            None => next_run(connection, correlation_id, query.page.order, Some(&current), false)?,
         };
     }
     let correlation_id = params![correlation_id.as_str()];
@@ -145,12 +148,12 @@ fn opened_at(
         .query_row([correlation_id.as_str(), run_id.as_str()], |row| row.get(0))
 }
 
-/// The next run that has an entity with this id: the run of the place itself, or a later one.
+/// The next run that has an entity with this id: the run of `from` itself, or a later one.
 fn next_run(
     connection: &Connection,
     correlation_id: &CorrelationId,
     order: SortOrder,
-    place: Option<&(String, Position)>,
+    from: Option<&RunId>,
     or_itself: bool,
 ) -> Result<Option<RunId>> {
     let (comparison, direction, edge) = match order {
@@ -164,7 +167,7 @@ fn next_run(
          AND run_id {comparison}{or_itself} ? AND {} ORDER BY run_id {direction} LIMIT 1",
         opens_an_entity!()
     );
-    let run_id = place.map_or(edge, |(run_id, _)| run_id);
+    let run_id = from.map_or(edge, RunId::as_str);
     let run_of = |row: &Row<'_>| Ok(RunId::new(row.get::<_, String>(0)?));
     connection.prepare_cached(&sql)?.query_row([correlation_id.as_str(), run_id], run_of).optional()
 }

@@ -9,10 +9,11 @@ use super::rows::{format_and_bytes, payload_of};
 use super::{entity_events, runs};
 use crate::domain::event::{Event, EventType};
 use crate::domain::id::{CorrelationId, Position, RunId};
-use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
 use crate::domain::run::Run;
 use crate::domain::transition::Tail;
+use crate::error::WorldError;
 use crate::store::EventQuery;
 
 /// The columns of an event's row without its payload.
@@ -263,13 +264,18 @@ pub(super) fn hook_created(
 }
 
 /// Events of one run, of all runs with a correlation id, or of one run with a correlation id.
-pub(super) fn list(connection: &Connection, query: &EventQuery) -> Result<Page<Event>> {
+pub(super) fn list(
+    connection: &Connection,
+    query: &EventQuery,
+) -> std::result::Result<Page<Event>, WorldError> {
+    let after = query.page.after_event()?;
     let mut page = match (&query.run_id, &query.correlation_id) {
         (run_id, Some(correlation_id)) => {
-            entity_events::list(connection, run_id.as_ref(), correlation_id, query)?
+            entity_events::list(connection, run_id.as_ref(), correlation_id, query, after)?
         }
         (Some(run_id), None) => {
-            Page::from_lookahead(log(connection, run_id, query)?, query.page.limit, key)
+            let after = after.map(|place| place.position);
+            Page::from_lookahead(log(connection, run_id, query, after)?, query.page.limit, key)
         }
         (None, None) => Page::from_lookahead(Vec::new(), query.page.limit, key),
     };
@@ -288,7 +294,12 @@ fn words(order: SortOrder) -> (&'static str, &'static str) {
 /// Reads a part of a run's log, one event more than a page. A log is dense, so a missing position means
 /// a lost event. The row after the end of the log is checked too: it belongs to another run, or its key
 /// is damaged.
-fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Vec<Event>> {
+fn log(
+    connection: &Connection,
+    run_id: &RunId,
+    query: &EventQuery,
+    after: Option<Position>,
+) -> Result<Vec<Event>> {
     let PageRequest { limit, order, .. } = query.page;
     let (comparison, direction) = words(order);
     let sql = format!(
@@ -296,7 +307,6 @@ fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Ve
          ORDER BY run_id {direction}, position {direction} LIMIT ?",
         select(query.resolve_data)
     );
-    let after = query.page.after.as_deref().and_then(parse_key).map(|(_, position)| position);
     let (edge, step, mut expected) = match (order, after) {
         (SortOrder::Ascending, after) => {
             let edge = after.unwrap_or(0);
@@ -330,20 +340,9 @@ fn log(connection: &Connection, run_id: &RunId, query: &EventQuery) -> Result<Ve
     }
 }
 
-/// The page key of an event: its run and its position.
+/// The page key of an event.
 pub(super) fn key(event: &Event) -> String {
-    key_of(&event.run_id, event.position)
-}
-
-/// The page key of a position in a run's log.
-pub(super) fn key_of(run_id: &RunId, position: Position) -> String {
-    format!("{run_id}:{position}")
-}
-
-/// Reads [`key`].
-pub(super) fn parse_key(text: &str) -> Option<(String, Position)> {
-    let (run_id, position) = text.rsplit_once(':')?;
-    Some((run_id.to_owned(), position.parse().ok()?))
+    EventPlace { run_id: event.run_id.clone(), position: event.position }.key()
 }
 
 /// The whole log of a run, or `None` if it is longer than `limit`.
@@ -351,7 +350,7 @@ pub(super) fn whole_log(
     connection: &Connection,
     run_id: &RunId,
     limit: usize,
-) -> Result<Option<Page<Event>>> {
+) -> std::result::Result<Option<Page<Event>>, WorldError> {
     let query = EventQuery {
         run_id: Some(run_id.clone()),
         correlation_id: None,

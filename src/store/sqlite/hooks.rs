@@ -10,6 +10,7 @@ use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::run::Run;
+use crate::error::WorldError;
 use crate::store::HookView;
 
 /// The columns of [`hook_of`]. The argument is put before each name.
@@ -290,12 +291,12 @@ pub(super) fn list(
     run_id: Option<&RunId>,
     page: &PageRequest,
     resolve_data: bool,
-) -> Result<Page<HookView>> {
+) -> std::result::Result<Page<HookView>, WorldError> {
     let (comparison, direction, edge) = match page.order {
         SortOrder::Ascending => (">", "ASC", 0),
         SortOrder::Descending => ("<", "DESC", i64::MAX),
     };
-    let after: i64 = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(edge);
+    let after = page.after_number()?.unwrap_or(edge);
     let of_run = if run_id.is_some() { "run_id = ?1" } else { "?1 IS NULL" };
     let sql = format!(
         "SELECT {COLUMNS} FROM hooks WHERE {of_run} AND disposal = 0 \

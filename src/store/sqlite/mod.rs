@@ -242,10 +242,7 @@ impl Store for SqliteStore {
     }
 
     fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
-        self.lists.read(done, move |connection| {
-            query.page.after_run()?;
-            Ok(runs::list(connection, &query)?)
-        });
+        self.lists.read(done, move |connection| runs::list(connection, &query));
     }
 
     fn step(
@@ -271,10 +268,8 @@ impl Store for SqliteStore {
         resolve_data: bool,
         done: Completion<Page<StepView>>,
     ) {
-        self.lists.read(done, move |connection| {
-            page.after_number()?;
-            Ok(steps::list(connection, &run_id, &page, resolve_data)?)
-        });
+        self.lists
+            .read(done, move |connection| steps::list(connection, &run_id, &page, resolve_data));
     }
 
     fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>) {
@@ -297,10 +292,7 @@ impl Store for SqliteStore {
             None => &self.replays,
             Some(_) => &self.lists,
         };
-        readers.read(done, move |connection| {
-            query.page.after_event()?;
-            Ok(events::list(connection, &query)?)
-        });
+        readers.read(done, move |connection| events::list(connection, &query));
     }
 
     fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
@@ -319,8 +311,7 @@ impl Store for SqliteStore {
         done: Completion<Page<HookView>>,
     ) {
         self.lists.read(done, move |connection| {
-            page.after_number()?;
-            Ok(hooks::list(connection, run_id.as_ref(), &page, resolve_data)?)
+            hooks::list(connection, run_id.as_ref(), &page, resolve_data)
         });
     }
 
@@ -423,10 +414,7 @@ impl Store for SqliteStore {
     }
 
     fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
-        self.lists.read(done, move |connection| {
-            page.after_number()?;
-            Ok(dead::list(connection, &page)?)
-        });
+        self.lists.read(done, move |connection| dead::list(connection, &page));
     }
 
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {

@@ -8,6 +8,7 @@ use super::rows::error_text;
 use crate::domain::id::RunId;
 use crate::domain::page::{Page, SortOrder};
 use crate::domain::run::{Run, RunStatus};
+use crate::error::WorldError;
 use crate::store::{RunQuery, RunView};
 
 /// The columns of [`run_from`]. The argument is put before each name, `""` or `"r."`.
@@ -168,13 +169,17 @@ pub(super) fn view(connection: &Connection, run: Run, resolve_data: bool) -> Res
     Ok(RunView { run, input, output })
 }
 
-pub(super) fn list(connection: &Connection, query: &RunQuery) -> Result<Page<RunView>> {
+pub(super) fn list(
+    connection: &Connection,
+    query: &RunQuery,
+) -> std::result::Result<Page<RunView>, WorldError> {
     let (comparison, direction, edge) = match query.page.order {
         SortOrder::Ascending => (">", "ASC", ""),
         // Sorts after every id.
         SortOrder::Descending => ("<", "DESC", "~"),
     };
-    let after = query.page.after.as_deref().unwrap_or(edge);
+    let after = query.page.after_run()?;
+    let after = after.as_ref().map_or(edge, RunId::as_str);
     let limit = (query.page.limit + 1) as i64;
     let status = query.status.map(RunStatus::as_str);
     let snapshot = connection.unchecked_transaction()?;

@@ -10,6 +10,7 @@ use super::rows::error_text;
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::step::{Step, StepStatus};
+use crate::error::WorldError;
 use crate::store::StepView;
 
 macro_rules! columns {
@@ -179,12 +180,12 @@ pub(super) fn list(
     run_id: &RunId,
     page: &PageRequest,
     resolve_data: bool,
-) -> Result<Page<StepView>> {
+) -> std::result::Result<Page<StepView>, WorldError> {
     let (comparison, direction, edge) = match page.order {
         SortOrder::Ascending => (">", "ASC", 0),
         SortOrder::Descending => ("<", "DESC", i64::MAX),
     };
-    let after: Position = page.after.as_deref().and_then(|key| key.parse().ok()).unwrap_or(edge);
+    let after: Position = page.after_number()?.unwrap_or(edge);
     let sql = format!(
         "SELECT {COLUMNS} FROM steps WHERE run_id = ? AND created_position {comparison} ? \
          ORDER BY created_position {direction} LIMIT ?"
