@@ -22,6 +22,8 @@ pub enum ErrorKind {
     RunExpired,
     /// The delivery that writes has lost its lease.
     LeaseLost,
+    /// The code of the delivering process does not fit the run, and other code may.
+    CodeMismatch,
     /// A step's `retryAfter` has not come yet.
     TooEarly,
     /// Too much is under way; try again after `retryAfter` seconds.
@@ -74,6 +76,7 @@ impl ErrorKind {
             ErrorKind::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
             ErrorKind::RunExpired => "RUN_EXPIRED",
             ErrorKind::LeaseLost => "LEASE_LOST",
+            ErrorKind::CodeMismatch => "CODE_MISMATCH",
             ErrorKind::TooEarly => "TOO_EARLY",
             ErrorKind::Throttled => "THROTTLED",
             ErrorKind::RunNotSupported => "RUN_NOT_SUPPORTED",
@@ -103,7 +106,7 @@ impl ErrorKind {
             ErrorKind::Invalid => Some(400),
             // Not 500 and above, which is the storage's; any status keeps the runtime from failing
             // the run for it.
-            ErrorKind::LeaseLost => Some(409),
+            ErrorKind::LeaseLost | ErrorKind::CodeMismatch => Some(409),
             ErrorKind::Busy | ErrorKind::Closed => Some(503),
             ErrorKind::StorageFull => Some(507),
             ErrorKind::ReadOnly
@@ -242,6 +245,7 @@ impl From<Refusal> for WorldError {
             | Refusal::WaitExists(_)
             | Refusal::WaitCompleted(_) => of(ErrorKind::EntityConflict),
             Refusal::LeaseLost => of(ErrorKind::LeaseLost),
+            Refusal::CodeMismatch(_) => of(ErrorKind::CodeMismatch),
             Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),
             Refusal::RunExpired { .. } => of(ErrorKind::RunExpired),
             Refusal::TooEarly { retry_after_s, .. } => {

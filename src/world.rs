@@ -476,7 +476,7 @@ impl Engine {
     fn register_handler(&self, prefix: String, world_id: u64, handler: Arc<dyn Handler>) {
         self.handlers.register(prefix, world_id, handler);
         if let Some(dispatcher) = &lock(&self.workers).dispatcher {
-            dispatcher.wake();
+            dispatcher.code_loaded();
         }
     }
 }

@@ -173,14 +173,19 @@ CREATE TABLE messages (
   admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted IN (0, 1)),
   last_error TEXT,
   dead_at_ms INTEGER,
+  -- The workers that do not have the code which the message needs, with spaces between them.
+  refused_by TEXT,
+  -- Set while no living worker has that code.
+  held_at_ms INTEGER,
   CHECK ((lease_owner IS NULL) = (lease_token IS NULL)),
   CHECK ((lease_owner IS NULL) = (lease_expires_at_ms IS NULL)),
-  CHECK (lease_owner IS NULL OR dead_at_ms IS NULL),
+  CHECK (lease_owner IS NULL OR (dead_at_ms IS NULL AND held_at_ms IS NULL)),
+  CHECK (held_at_ms IS NULL OR (dead_at_ms IS NULL AND refused_by IS NOT NULL)),
   CHECK (is_wake_up = 0 OR run_id IS NOT NULL)
 ) STRICT;
 -- claim: each queue by itself, so that a claim does not read messages of queues that it does not serve.
 CREATE INDEX messages_due ON messages (queue_name, available_at_ms, message_id)
-  WHERE lease_token IS NULL AND dead_at_ms IS NULL;
+  WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL;
 -- At most one leased replay of a run.
 CREATE UNIQUE INDEX messages_one_replay ON messages (run_id)
   WHERE lease_token IS NOT NULL AND run_id IS NOT NULL;
@@ -193,6 +198,10 @@ CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)
 CREATE INDEX messages_leased ON messages (lease_expires_at_ms) WHERE lease_token IS NOT NULL;
 -- The list of dead messages.
 CREATE INDEX messages_dead ON messages (message_id) WHERE dead_at_ms IS NOT NULL;
+-- The list of held messages.
+CREATE INDEX messages_held ON messages (message_id) WHERE held_at_ms IS NOT NULL;
+-- What a worker with new code takes up.
+CREATE INDEX messages_refused ON messages (message_id) WHERE refused_by IS NOT NULL;
 -- The dead message of a step.
 CREATE INDEX messages_dead_by_key ON messages (idempotency_key)
   WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NOT NULL;

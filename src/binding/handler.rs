@@ -56,6 +56,8 @@ struct Ended {
     /// Whether this process has not loaded the code that the message is for.
     #[serde(default)]
     not_loaded: bool,
+    #[serde(default)]
+    code_mismatch: bool,
 }
 
 impl JsHandler {
@@ -82,6 +84,9 @@ impl JsHandler {
         let handled = match serde_json::from_str(outcome) {
             Ok(Ended { error: Some(error), unable: true, .. }) => Handled::Unable { error },
             Ok(Ended { error: Some(error), refused: true, .. }) => Handled::Refused { error },
+            Ok(Ended { error: Some(error), code_mismatch: true, .. }) => {
+                Handled::CodeMismatch { error }
+            }
             Ok(Ended { error: Some(error), .. }) => Handled::Failed { error },
             Ok(Ended { not_loaded: true, .. }) => Handled::NotLoaded,
             Ok(Ended { timeout_seconds: Some(seconds), .. }) => Handled::Again { seconds },

@@ -8,7 +8,7 @@ use super::replies::{self, Reply};
 use super::requests;
 use super::world::{NativeWorld, then};
 use crate::domain::page::SortOrder;
-use crate::store::Completion;
+use crate::store::{Completion, Stopped};
 
 #[napi]
 impl NativeWorld {
@@ -23,13 +23,12 @@ impl NativeWorld {
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn list_dead_messages(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let query: requests::ListQuery = requests::parse(&query)?;
-            let page = query.page(SortOrder::Ascending)?;
-            Ok(move |done: Completion<Reply>| {
-                engine.store.dead_messages(page, then(done, replies::dead_messages));
-            })
-        })
+        self.list_stopped(env, Stopped::Dead, &query)
+    }
+
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
+    pub fn list_held_messages(&self, env: Env, query: String) -> Result<JsValue> {
+        self.list_stopped(env, Stopped::Held, &query)
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
@@ -37,6 +36,19 @@ impl NativeWorld {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
                 engine.redrive(&message_id, then(done, replies::message_id));
+            })
+        })
+    }
+}
+
+impl NativeWorld {
+    fn list_stopped(&self, env: Env, stopped: Stopped, query: &str) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let query: requests::ListQuery = requests::parse(query)?;
+            let page = query.page(SortOrder::Ascending)?;
+            Ok(move |done: Completion<Reply>| {
+                let done = then(done, replies::stopped_messages);
+                engine.store.stopped_messages(stopped, page, done);
             })
         })
     }

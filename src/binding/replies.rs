@@ -19,7 +19,9 @@ use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
 use crate::queue::admission::AdmittedDelivery;
 use crate::queue::pulse::{Fault, PulseReading};
-use crate::store::{DeadMessage, EventReply, HookView, QueueDepth, RunView, StepView, StreamSlice};
+use crate::store::{
+    EventReply, HookView, QueueDepth, RunView, StepView, StoppedMessage, StreamSlice,
+};
 
 /// A reply for JavaScript.
 #[derive(Debug, Default)]
@@ -487,31 +489,31 @@ pub fn stream_chunks(slice: StreamSlice) -> Result<Reply, WorldError> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DeadRecord {
+struct StoppedRecord {
     message_id: String,
     queue_name: String,
     run_id: Option<String>,
     attempt: i64,
     error: Option<String>,
     created_at_ms: i64,
-    dead_at_ms: i64,
+    stopped_at_ms: i64,
 }
 
-fn dead_record(dead: DeadMessage, _: &mut Block) -> DeadRecord {
-    DeadRecord {
-        message_id: dead.message_id.to_string(),
-        queue_name: dead.queue_name,
-        run_id: dead.run_id.map(|run_id| run_id.as_str().to_owned()),
-        attempt: dead.attempt,
-        error: dead.error,
-        created_at_ms: dead.created_at_ms,
-        dead_at_ms: dead.dead_at_ms,
+fn stopped_record(stopped: StoppedMessage, _: &mut Block) -> StoppedRecord {
+    StoppedRecord {
+        message_id: stopped.message_id.to_string(),
+        queue_name: stopped.queue_name,
+        run_id: stopped.run_id.map(|run_id| run_id.as_str().to_owned()),
+        attempt: stopped.attempt,
+        error: stopped.error,
+        created_at_ms: stopped.created_at_ms,
+        stopped_at_ms: stopped.stopped_at_ms,
     }
 }
 
-/// A page of dead messages.
-pub fn dead_messages(page: Page<DeadMessage>) -> Result<Reply, WorldError> {
-    Reply::document(|block| page_record(page, block, dead_record))
+/// A page of dead or held messages.
+pub fn stopped_messages(page: Page<StoppedMessage>) -> Result<Reply, WorldError> {
+    Reply::document(|block| page_record(page, block, stopped_record))
 }
 
 /// `WorldStats` of `world.d.ts`, with times as numbers.
@@ -522,6 +524,7 @@ pub fn stats(depth: &QueueDepth, pulse: &PulseReading) -> Result<Reply, WorldErr
             "sleeping": depth.sleeping,
             "leased": depth.leased,
             "dead": depth.dead,
+            "held": depth.held,
         },
         "oldestDueMessageMs": depth.oldest_due_ms,
         "runs": { "pending": depth.pending_runs, "running": depth.running_runs },

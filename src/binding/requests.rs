@@ -11,6 +11,7 @@ use crate::domain::fence::Fence;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError, unstorable_because};
+use crate::domain::queue::hold::CodeMismatch;
 use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
@@ -41,6 +42,14 @@ pub struct AppendEvent {
     pub(super) event_data: Option<Box<RawValue>>,
     pub(super) payload_format: Option<PayloadFormat>,
     fence: Option<FenceRequest>,
+    code_mismatch: Option<CodeMismatchRequest>,
+}
+
+/// See [`CodeMismatch`].
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CodeMismatchRequest {
+    code_loaded_at_ms: i64,
 }
 
 /// The delivery that a write belongs to.
@@ -125,6 +134,9 @@ impl AppendEvent {
             data,
             payload,
             fence: self.fence.map(FenceRequest::into_fence),
+            code_mismatch: self.code_mismatch.map(|CodeMismatchRequest { code_loaded_at_ms }| {
+                CodeMismatch { code_loaded_at_ms }
+            }),
         })
     }
 }
@@ -278,6 +290,7 @@ impl ResumeHook {
             data,
             payload: Some(payload),
             fence: None,
+            code_mismatch: None,
         })
     }
 }

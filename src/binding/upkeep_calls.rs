@@ -152,6 +152,7 @@ fn message(message: &QueuedMessage) -> Value {
         "leaseExpiresAtMs": message.lease_expires_at_ms,
         "lastError": message.last_error,
         "deadAtMs": message.dead_at_ms,
+        "heldAtMs": message.held_at_ms,
     })
 }
 

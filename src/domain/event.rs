@@ -3,6 +3,7 @@
 use super::fence::Fence;
 use super::id::{CorrelationId, HookToken, Position, RunId};
 use super::payload::{Payload, StructuredError};
+use super::queue::hold::CodeMismatch;
 
 /// The sixteen event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -207,6 +208,9 @@ pub struct EventRequest {
     pub payload: Option<Payload>,
     /// The delivery that writes the event; `None` if the event needs no lease.
     pub fence: Option<Fence>,
+    /// Set if the event would fail a run or start a step only because the code of the delivering
+    /// process does not fit.
+    pub code_mismatch: Option<CodeMismatch>,
 }
 
 impl EventRequest {

@@ -62,6 +62,11 @@ pub enum Refusal {
          again, or has been"
     )]
     LeaseLost,
+    #[error(
+        "the code that this process has loaded does not fit run \"{0}\", and other code may: another \
+         release made the run, or another worker has other code"
+    )]
+    CodeMismatch(RunId),
     #[error("wait \"{0}\" does not exist")]
     WaitNotFound(CorrelationId),
     #[error("wait \"{0}\" exists already")]

@@ -22,6 +22,7 @@ use super::fence::Fence;
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
 use super::payload::Payload;
+use super::queue::hold::may_other_code_fit;
 use super::refusal::Refusal;
 use super::run::{Run, WORLD_SPEC_VERSION};
 use super::step::Step;
@@ -40,6 +41,8 @@ pub struct Needs {
     pub wait: Option<CorrelationId>,
     /// A lease that may have been lost.
     pub lease: Option<Fence>,
+    /// Whether other workers are alive.
+    pub workers: bool,
 }
 
 /// The requested rows, as the transaction sees them.
@@ -59,6 +62,8 @@ pub struct Seen {
     pub wait: Option<Wait>,
     /// Whether the requested lease still exists.
     pub lease_holds: bool,
+    /// Whether other workers than the delivering one are alive.
+    pub has_other_workers: bool,
 }
 
 /// The end of a log.
@@ -112,7 +117,11 @@ pub enum Entity {
 
 /// The rows that [`decide`] will read.
 pub fn needs(request: &EventRequest) -> Needs {
-    let mut needs = Needs { lease: request.needed_lease().cloned(), ..Needs::default() };
+    let mut needs = Needs {
+        lease: request.needed_lease().cloned(),
+        workers: request.code_mismatch.is_some(),
+        ..Needs::default()
+    };
     match &request.body {
         EventBody::RunCreated(_)
         | EventBody::RunStarted(_)
@@ -140,6 +149,16 @@ pub fn needs(request: &EventRequest) -> Needs {
     needs
 }
 
+/// Refuses an event that only the code of this process leads to, if other code may fit better.
+fn refuse_code_mismatch(seen: &Seen, request: &EventRequest) -> Result<(), Refusal> {
+    let (Some(mismatch), Some(run)) = (request.code_mismatch, &seen.run) else { return Ok(()) };
+    let created_at_ms = seen.step.as_ref().map_or(run.created_at_ms, |step| step.created_at_ms);
+    match may_other_code_fit(mismatch, created_at_ms, seen.has_other_workers) {
+        true if !run.status.is_terminal() => Err(Refusal::CodeMismatch(run.run_id.clone())),
+        _ => Ok(()),
+    }
+}
+
 /// Decides one event over the loaded rows.
 ///
 /// # Errors
@@ -150,6 +169,7 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
     if request.needed_lease().is_some() && !seen.lease_holds {
         return Err(Refusal::LeaseLost);
     }
+    refuse_code_mismatch(&seen, &request)?;
     match request.body.clone() {
         EventBody::RunCreated(creation) => run::create(seen, request, creation, stamp),
         EventBody::RunStarted(creation) => run::start(seen, request, creation, stamp),

@@ -40,6 +40,11 @@ pub enum Handled {
     },
     /// This process has not loaded the code that the message is for; the app's own routes may load it.
     NotLoaded,
+    /// The code of the handler does not fit the run or step, and other code may.
+    CodeMismatch {
+        /// The reason.
+        error: String,
+    },
     /// No handler was reached.
     NotReached {
         /// The reason.
@@ -115,6 +120,7 @@ pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
             error,
             reached: true,
         },
+        Handled::CodeMismatch { error } => Outcome::Refuse { error },
         Handled::Refused { error } => Outcome::Dead { error },
         Handled::Unable { error } => Outcome::unable(error),
         Handled::NotLoaded => Outcome::unable(NOT_LOADED.to_owned()),

@@ -2,6 +2,7 @@
 //!
 //! Commits, the next due time and deliveries that end wake the thread.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -85,6 +86,8 @@ pub(super) struct Signals {
     pub(super) wake: Notify,
     pub(super) idle: Idle,
     pub(super) first_claim: FirstClaim,
+    /// Whether this process has loaded code since it last took up refused messages.
+    pub(super) has_new_code: AtomicBool,
 }
 
 impl Dispatcher {
@@ -115,6 +118,8 @@ impl Dispatcher {
     /// A dispatcher whose work the caller drives, on its own runtime, whose time may be paused.
     pub fn driven(delivering: Delivering) -> (Self, Dispatching) {
         let signals = Arc::<Signals>::default();
+        // A process that starts may be of another release than those that have refused messages.
+        signals.has_new_code.store(true, Ordering::Release);
         let (stop, stopped) = watch::channel(false);
         let store = Arc::clone(&delivering.store);
         let woken = Arc::clone(&signals);
@@ -140,7 +145,13 @@ impl Dispatcher {
         self.signals.first_claim.wait()
     }
 
-    /// Makes the dispatcher look at the queue again, because there is a new handler.
+    /// Makes the dispatcher take up refused messages, because there is a new handler.
+    pub fn code_loaded(&self) {
+        self.signals.has_new_code.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Makes the dispatcher look at the queue again.
     pub fn wake(&self) {
         self.signals.wake.notify_one();
     }

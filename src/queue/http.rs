@@ -179,6 +179,9 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Handled {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         return Handled::Unable { error: said(status, body) };
     }
+    if status == StatusCode::MISDIRECTED_REQUEST {
+        return Handled::CodeMismatch { error: said(status, body) };
+    }
     if status == StatusCode::UNPROCESSABLE_ENTITY {
         return Handled::Refused { error: said(status, body) };
     }

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -106,6 +107,7 @@ impl Work {
         while !*stopped.borrow() {
             // Taken before the look, so that the look sees everything committed before they asked.
             let waiting_for_idle = self.signals.idle.take();
+            self.take_up_refused().await;
             let claim = self.claim().await;
             if let Err(error) = &claim
                 && !error.may_pass()
@@ -142,6 +144,17 @@ impl Work {
             Err(error) => Err(error.clone()),
         };
         waiting.into_iter().for_each(|done| done.settle(next_due_in_ms.clone()));
+    }
+
+    /// After this process has loaded code, takes up the messages that workers without it have refused.
+    async fn take_up_refused(&self) {
+        if !self.signals.has_new_code.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let taken_up = ask(|done| self.delivering.store.take_up_refused(done)).await;
+        if self.delivering.noted(Duty::Claim, taken_up).is_err() {
+            self.signals.has_new_code.store(true, Ordering::Release);
+        }
     }
 
     /// Claims as many messages as may be in flight, and starts their delivery. The first claim is made

@@ -180,6 +180,8 @@ pub struct QueueDepth {
     pub leased: i64,
     /// Messages that were given up.
     pub dead: i64,
+    /// Messages that are [held](crate::domain::queue::hold).
+    pub held: i64,
     /// For how many milliseconds the oldest due message has been due.
     pub oldest_due_ms: Option<i64>,
     /// Runs that were created and not started.
@@ -199,9 +201,18 @@ pub struct LogState {
     pub read_by: Vec<i64>,
 }
 
-/// A message that was given up.
+/// Why a message is not delivered until a person, or a new worker, does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was given up.
+    Dead,
+    /// It is [held](crate::domain::queue::hold).
+    Held,
+}
+
+/// A dead or held message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadMessage {
+pub struct StoppedMessage {
     /// The message.
     pub message_id: MessageId,
     /// Which handler it was for.
@@ -214,8 +225,8 @@ pub struct DeadMessage {
     pub error: Option<String>,
     /// When it was enqueued.
     pub created_at_ms: i64,
-    /// When it was given up.
-    pub dead_at_ms: i64,
+    /// When it was given up, or since when it is held.
+    pub stopped_at_ms: i64,
 }
 
 /// Which part of a stream is read.
@@ -374,11 +385,19 @@ pub trait Store: Send + Sync + 'static {
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>);
     /// How much there is to do.
     fn queue_depth(&self, done: Completion<QueueDepth>);
-    /// Messages that were given up, in the order in which they were enqueued.
-    fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>);
-    /// Puts a message that was given up back into the queue, due now and with its attempts counted
+    /// Messages that were given up, or that are held, in the order in which they were enqueued.
+    fn stopped_messages(
+        &self,
+        stopped: Stopped,
+        page: PageRequest,
+        done: Completion<Page<StoppedMessage>>,
+    );
+    /// Forgets which workers have refused messages, because a worker has new code: held messages are due
+    /// again. Settles with how many there were.
+    fn take_up_refused(&self, done: Completion<usize>);
+    /// Puts a message that was given up, or is held, back into the queue, due now and with its attempts counted
     /// anew. Settles with the message that will be delivered: another one with the same idempotency
-    /// key may be there by now, and then the dead one goes. `NotFound` when no such message is dead.
+    /// key may be there by now, and then the dead one goes. `NotFound` when no such message is dead or held.
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>);
     /// The lease that a message has, until it expires.
     ///

@@ -41,6 +41,7 @@ pub enum Operation {
     FreeDeadLeases(Completion<FreedLeases>),
     /// Wakes those of the runs that are still forgotten.
     WakeForgotten(Vec<RunId>, Completion<usize>),
+    TakeUpRefused(Completion<usize>),
     Redrive(MessageId, Completion<MessageId>),
     WriteStream(StreamName, Vec<Vec<u8>>, Completion<()>),
     CloseStream(StreamName, Completion<()>),
@@ -125,6 +126,7 @@ impl Operation {
             | Self::SettleDelivery(..)
             | Self::Admit(..)
             | Self::FreeDeadLeases(..)
+            | Self::TakeUpRefused(..)
             | Self::WakeForgotten(..) => Durability::Volatile,
             #[cfg(test)]
             Self::Test(durability, ..) => *durability,
@@ -168,6 +170,7 @@ impl Operation {
             Self::Admit(lease, done) => Executed::by(done, || own.admit(tx.rows, &lease)),
             Self::FreeDeadLeases(done) => Executed::by(done, || own.free_dead_leases(tx)),
             Self::WakeForgotten(found, done) => Executed::by(done, || tx.wake_forgotten(&found)),
+            Self::TakeUpRefused(done) => Executed::by(done, || tx.take_up_refused()),
             Self::Redrive(message_id, done) => Executed::by(done, || tx.redrive(message_id)),
             Self::WriteStream(stream, chunks, done) => Executed::by(done, || {
                 own.append_chunks(tx.rows, &stream, &chunks, tx.now.ms)?;
@@ -196,9 +199,9 @@ impl Operation {
             Self::ResumeOnce(_, _, done) | Self::SettleDelivery(_, _, done) => {
                 done.settle(Err(why));
             }
-            Self::CompleteWaits(_, _, done) | Self::WakeForgotten(_, done) => {
-                done.settle(Err(why));
-            }
+            Self::CompleteWaits(_, _, done)
+            | Self::WakeForgotten(_, done)
+            | Self::TakeUpRefused(done) => done.settle(Err(why)),
             Self::Enqueue(_, _, done) | Self::Redrive(_, done) => done.settle(Err(why)),
             Self::Claim(_, done) => done.settle(Err(why)),
             Self::Extend(_, _, done) => done.settle(Err(why)),

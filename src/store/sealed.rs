@@ -14,8 +14,8 @@ use super::listeners::Listeners;
 use super::upkeep::Upkeep;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
-    DeadMessage, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery,
-    RunView, StepView, Store, StreamRead, StreamSlice, Woken,
+    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery, RunView,
+    StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::{DeliverySecret, KeyRing};
@@ -327,9 +327,18 @@ impl Store for SealedStore {
         self.inner.queue_depth(done);
     }
 
-    fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
-        let open = |at_rest: &AtRest, page| open_page(page, |dead| at_rest.open_dead(dead));
-        self.inner.dead_messages(page, self.opening(done, open));
+    fn stopped_messages(
+        &self,
+        stopped: Stopped,
+        page: PageRequest,
+        done: Completion<Page<StoppedMessage>>,
+    ) {
+        let open = |at_rest: &AtRest, page| open_page(page, |it| at_rest.open_stopped(it));
+        self.inner.stopped_messages(stopped, page, self.opening(done, open));
+    }
+
+    fn take_up_refused(&self, done: Completion<usize>) {
+        self.inner.take_up_refused(done);
     }
 
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {

@@ -29,6 +29,8 @@ pub struct QueuedMessage {
     pub last_error: Option<String>,
     /// The time at which it became dead.
     pub dead_at_ms: Option<i64>,
+    /// The time since when it is [held](crate::domain::queue::hold).
+    pub held_at_ms: Option<i64>,
 }
 
 /// The waits and messages that may still wake a run.

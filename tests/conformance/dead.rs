@@ -4,7 +4,7 @@ use hookline::domain::event::EventBody;
 use hookline::domain::message::NewMessage;
 use hookline::domain::page::{PageRequest, SortOrder};
 use hookline::error::ErrorKind;
-use hookline::store::{DeadMessage, Outcome, QueueDepth};
+use hookline::store::{Outcome, QueueDepth, Stopped, StoppedMessage};
 
 use crate::kit::rows::*;
 use crate::kit::{World, settled, step_message, wake_up};
@@ -25,9 +25,11 @@ fn give_up(world: &World) {
     }
 }
 
-fn dead(world: &World) -> Vec<DeadMessage> {
+fn dead(world: &World) -> Vec<StoppedMessage> {
     let page = PageRequest::first(10);
-    settled(|done| world.store.dead_messages(page, done)).expect("dead messages are read").items
+    settled(|done| world.store.stopped_messages(Stopped::Dead, page, done))
+        .expect("dead messages are read")
+        .items
 }
 
 fn depth(world: &World) -> QueueDepth {
@@ -39,14 +41,14 @@ fn a_message_given_up_is_listed_with_its_error(world: &World) {
     let replay = world.enqueue(wake_up(1));
     world.at(5);
     give_up(world);
-    let expected = DeadMessage {
+    let expected = StoppedMessage {
         message_id: replay,
         queue_name: wake_up(1).queue_name,
         run_id: Some(run_id(1)),
         attempt: 1,
         error: Some("broken".into()),
         created_at_ms: NOW_MS,
-        dead_at_ms: NOW_MS + 5,
+        stopped_at_ms: NOW_MS + 5,
     };
     assert_eq!(dead(world), [expected]);
 }
@@ -58,7 +60,8 @@ fn dead_messages_are_listed_in_pages(world: &World) {
         let mut listed = Vec::new();
         let mut page = PageRequest { order, ..PageRequest::first(2) };
         loop {
-            let got = settled(|done| world.store.dead_messages(page.clone(), done));
+            let got =
+                settled(|done| world.store.stopped_messages(Stopped::Dead, page.clone(), done));
             let got = got.expect("a page is read");
             listed.extend(got.items.into_iter().map(|message| message.message_id));
             if !got.has_more {
@@ -72,7 +75,8 @@ fn dead_messages_are_listed_in_pages(world: &World) {
         assert_eq!(listed, ids, "{order:?}");
     }
     let foreign = PageRequest { after: Some("x".into()), ..PageRequest::first(2) };
-    let error = settled(|done| world.store.dead_messages(foreign, done)).expect_err("no cursor");
+    let error = settled(|done| world.store.stopped_messages(Stopped::Dead, foreign, done))
+        .expect_err("no cursor");
     assert_eq!(error.kind, ErrorKind::Invalid);
 }
 
@@ -129,6 +133,7 @@ fn the_depth_of_the_queue_is_counted(world: &World) {
         sleeping: 1,
         leased: 1,
         dead: 1,
+        held: 0,
         oldest_due_ms: Some(1000),
         pending_runs: 1,
         running_runs: 2,

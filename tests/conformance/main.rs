@@ -46,6 +46,7 @@ mod enqueueing;
 mod events;
 mod fencing;
 mod forgotten;
+mod held;
 mod hooks;
 mod listeners;
 mod owners;

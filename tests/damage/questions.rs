@@ -11,7 +11,9 @@ use hookline::domain::page::{LIMIT_MAX, Page, PageRequest, SortOrder};
 use hookline::error::WorldError;
 use hookline::store::sqlite::{Location, SqliteStore};
 use hookline::store::upkeep::{QueuedMessage, Upkeep};
-use hookline::store::{ClaimRequest, DeadMessage, EventQuery, HookView, RunQuery, Store};
+use hookline::store::{
+    ClaimRequest, EventQuery, HookView, RunQuery, Stopped, StoppedMessage, Store,
+};
 
 use crate::kit::rows::NOW_MS;
 use crate::kit::{LEASE_MS, STEP_PREFIX, WORKFLOW_PREFIX, open_file, options, settled};
@@ -94,10 +96,12 @@ fn read_questions() -> Vec<(String, Read)> {
     ask(
         "dead messages".into(),
         Box::new(|store| {
-            rows(settled(|done| store.dead_messages(all(), done)).map(|page| Page {
-                items: page.items.into_iter().map(lasting_of_dead).collect(),
-                cursor: None,
-                has_more: page.has_more,
+            rows(settled(|done| store.stopped_messages(Stopped::Dead, all(), done)).map(|page| {
+                Page {
+                    items: page.items.into_iter().map(lasting_of_dead).collect(),
+                    cursor: None,
+                    has_more: page.has_more,
+                }
             }))
         }),
     );
@@ -209,8 +213,8 @@ fn lasting_of_delivery(delivery: &Delivery) -> String {
     format!("{message_id} {queue_name} {body:?} {headers:?}")
 }
 
-fn lasting_of_dead(message: DeadMessage) -> DeadMessage {
-    DeadMessage { attempt: 0, error: None, dead_at_ms: 0, ..message }
+fn lasting_of_dead(message: StoppedMessage) -> StoppedMessage {
+    StoppedMessage { attempt: 0, error: None, stopped_at_ms: 0, ..message }
 }
 
 fn lasting_of_queued(message: QueuedMessage) -> QueuedMessage {
@@ -220,6 +224,7 @@ fn lasting_of_queued(message: QueuedMessage) -> QueuedMessage {
         lease_expires_at_ms: None,
         last_error: None,
         dead_at_ms: None,
+        held_at_ms: None,
         ..message
     }
 }

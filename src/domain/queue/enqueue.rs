@@ -43,7 +43,8 @@ pub fn absorbing_run(message: &NewMessage) -> Option<&RunId> {
 /// A second message with an idempotency key is the first one. A due wake-up is absorbed by any due,
 /// unclaimed replay of its run, because that replay will read every event committed by then. A sleeping
 /// wake-up joins the run's other sleeping wake-up. The earlier time wins: an early wake-up costs one
-/// replay, but a late one delays the run.
+/// replay, but a late one delays the run. A held message absorbs every wake-up of its run, because a
+/// replay would be refused again.
 pub fn place(
     message: &NewMessage,
     available_at_ms: i64,
@@ -55,6 +56,9 @@ pub fn place(
     }
     if absorbing_run(message).is_none() {
         return Placement::Added;
+    }
+    if let Some(held) = queued.waiting.iter().find(|waiting| waiting.is_held) {
+        return Placement::Absorbed(held.message_id);
     }
     if available_at_ms <= now_ms {
         let due = queued.waiting.iter().filter(|waiting| waiting.available_at_ms <= now_ms);

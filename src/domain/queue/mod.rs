@@ -7,13 +7,14 @@ pub mod back_off;
 pub mod claim;
 pub mod enqueue;
 pub mod forgotten;
+pub mod hold;
 pub mod lease;
 pub mod redrive;
 pub mod settle;
 
 use super::id::MessageId;
 
-/// A message of a run that could be delivered, now or later: it is neither leased nor dead.
+/// A message of a run that waits: it is neither leased nor dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The message.
@@ -24,12 +25,14 @@ pub struct Waiting {
     pub available_at_ms: i64,
     /// The number of its deliveries so far.
     pub attempt: i64,
+    /// Whether it is [held](hold).
+    pub is_held: bool,
 }
 
 /// The run's sleeping wake-up. A run has at most one wake-up that is not due yet.
 fn sleeping(waiting: &[Waiting], now_ms: i64) -> Option<&Waiting> {
     let asleep =
-        waiting.iter().filter(|waiting| waiting.is_wake_up && waiting.available_at_ms > now_ms);
+        waiting.iter().filter(|it| it.is_wake_up && !it.is_held && it.available_at_ms > now_ms);
     asleep.min_by_key(|waiting| (waiting.available_at_ms, waiting.message_id))
 }
 
@@ -45,7 +48,13 @@ pub(in crate::domain) mod test_kit {
     /// A waiting message that is due this many milliseconds after [`NOW_MS`].
     pub fn waiting(number: i64, is_wake_up: bool, in_ms: i64) -> Waiting {
         let message_id = MessageId::from_number(number);
-        Waiting { message_id, is_wake_up, available_at_ms: NOW_MS + in_ms, attempt: number }
+        Waiting {
+            message_id,
+            is_wake_up,
+            available_at_ms: NOW_MS + in_ms,
+            attempt: number,
+            is_held: false,
+        }
     }
 
     /// Any messages that a store can hold of one run and one queue: any replays, one due and one

@@ -1,8 +1,8 @@
-//! How a person puts a dead message back into the queue.
+//! How a person puts a dead or held message back into the queue.
 
 use crate::domain::id::MessageId;
 
-/// The effect on the dead message.
+/// The effect on the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redrive {
     /// Deleted, because this later message has the same idempotency key and does its work.
@@ -15,7 +15,7 @@ pub enum Redrive {
     },
 }
 
-/// Puts a dead message back. `successor` is the message with the same idempotency key that is not dead.
+/// Puts a message back. `successor` is another message with the same idempotency key that is not dead.
 pub fn redrive(created_at_ms: i64, successor: Option<MessageId>) -> Redrive {
     successor.map_or(Redrive::Back { available_at_ms: created_at_ms }, Redrive::Succeeded)
 }

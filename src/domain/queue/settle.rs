@@ -26,6 +26,12 @@ pub enum Outcome {
         /// Whether a handler was reached; otherwise the attempt does not count.
         reached: bool,
     },
+    /// This worker does not have the code that the message needs. Another worker may have it, so the
+    /// attempt does not count.
+    Refuse {
+        /// The reason, for people to read.
+        error: String,
+    },
     /// Dead: the message stays visible and is not delivered.
     Dead {
         /// The error, for people to read.
@@ -58,6 +64,11 @@ pub enum Settlement {
     /// It is dead.
     Dead {
         /// The error.
+        error: String,
+    },
+    /// The worker refuses it; see [`hold`](super::hold).
+    Refused {
+        /// The reason.
         error: String,
     },
     /// It waits again.
@@ -96,6 +107,7 @@ pub fn settle(
     let (delay_ms, attempt, error) = match outcome {
         Outcome::Ack => return Settlement::Gone,
         Outcome::Dead { error } => return Settlement::Dead { error },
+        Outcome::Refuse { error } => return Settlement::Refused { error },
         // The handler succeeded, so the next delivery counts as the first.
         Outcome::Reschedule { delay_ms } => (delay_ms, 0, None),
         Outcome::Release { delay_ms, error, reached: true } => {

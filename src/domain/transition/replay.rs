@@ -231,6 +231,7 @@ impl Rows {
         Seen {
             // An event from another World belongs to no delivery here.
             lease_holds: false,
+            has_other_workers: false,
             run: self.run.clone(),
             tail: self.tail(),
             step: needs.step.and_then(|id| self.steps.get(&id).cloned()),

@@ -287,6 +287,7 @@ pub fn request(run: u64, body: EventBody) -> EventRequest {
         data: None,
         payload,
         fence: None,
+        code_mismatch: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub fn completions_of_waits(
         spec_version: run.spec_version,
         payload: None,
         fence: None,
+        code_mismatch: None,
     };
     pending.into_iter().filter(wanted).map(completion).collect()
 }

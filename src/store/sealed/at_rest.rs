@@ -16,7 +16,7 @@ use crate::domain::run::Run;
 use crate::domain::transition::replay::Entry;
 use crate::error::WorldError;
 use crate::store::{
-    CommitNews, DeadMessage, EventReply, HookView, Outcome, RunView, StepView, StreamSlice,
+    CommitNews, EventReply, HookView, Outcome, RunView, StepView, StoppedMessage, StreamSlice,
 };
 
 /// The context to which a message and the error of its delivery are bound.
@@ -313,15 +313,19 @@ impl AtRest {
                 Outcome::Release { delay_ms, error: seal(&error), reached }
             }
             Outcome::Dead { error } => Outcome::Dead { error: seal(&error) },
+            Outcome::Refuse { error } => Outcome::Refuse { error: seal(&error) },
             other => other,
         }
     }
 
-    pub(super) fn open_dead(&self, dead: DeadMessage) -> Result<DeadMessage, WorldError> {
-        let Some(text) = &dead.error else { return Ok(dead) };
+    pub(super) fn open_stopped(
+        &self,
+        stopped: StoppedMessage,
+    ) -> Result<StoppedMessage, WorldError> {
+        let Some(text) = &stopped.error else { return Ok(stopped) };
         match self.seals.open_text(QUEUE, text)? {
-            Some(error) => Ok(DeadMessage { error: Some(error), ..dead }),
-            None => Ok(dead),
+            Some(error) => Ok(StoppedMessage { error: Some(error), ..stopped }),
+            None => Ok(stopped),
         }
     }
 

@@ -4,12 +4,14 @@ use rusqlite::{Connection, Result, Row, Rows, params};
 
 use super::due::Due;
 use super::leases::free;
-use super::messages::{MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id};
+use super::messages::{
+    MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id, names_of,
+};
 use super::queue_time::QueueTime;
 use crate::clock::Clock;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::Delivery;
-use crate::domain::queue::claim::Claiming;
+use crate::domain::queue::claim::{Claimable, Claiming};
 use crate::domain::queue::settle::UNABLE_DELAY_MS;
 use crate::store::{ClaimRequest, Claimed};
 
@@ -33,8 +35,8 @@ pub(super) fn claim(
         "SELECT ",
         message_columns!(""),
         ", attempt, EXISTS (SELECT 1 FROM messages AS leased \
-           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL) \
-         FROM messages AS m WHERE message_id = ?"
+           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL), \
+         refused_by FROM messages AS m WHERE message_id = ?"
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
@@ -51,16 +53,17 @@ pub(super) fn claim(
     while deliveries.len() < request.limit
         && let Some(message_id) = due.next()?
     {
-        let message =
-            claimable.query_row([message_id.number()], |row| due_of(row, lease_token()))?;
-        let DueMessage::Sound { run_id, is_run_leased, delivery } = message else {
+        let message = claimable.query_row([message_id.number()], |row| {
+            due_of(row, &request.lease_owner, lease_token())
+        })?;
+        let DueMessage::Sound { claimable, delivery } = message else {
             put_off(connection, message_id, now_ms)?;
             continue;
         };
-        if !claiming.takes(run_id.as_ref(), is_run_leased) {
+        if !claiming.takes(&claimable) {
             continue;
         }
-        if let Some(run_id) = run_id {
+        if let Some(run_id) = claimable.run_id {
             sees_log.execute([run_id.as_str()])?;
         }
         lease.execute(params![
@@ -78,8 +81,7 @@ pub(super) fn claim(
 /// A message that is due.
 enum DueMessage {
     Sound {
-        run_id: Option<RunId>,
-        is_run_leased: bool,
+        claimable: Claimable,
         delivery: Delivery,
     },
     /// The row differs from what was written.
@@ -87,17 +89,18 @@ enum DueMessage {
 }
 
 /// Reads a due message. The claim counts as an attempt.
-fn due_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<DueMessage> {
+fn due_of(row: &Row<'_>, worker: &str, lease_token: LeaseToken) -> Result<DueMessage> {
     if MESSAGES.verify(row, 0).is_err() {
         return Ok(DueMessage::Damaged);
     }
     let mut delivery = delivery_of(row, lease_token)?;
     delivery.attempt += 1;
-    Ok(DueMessage::Sound {
+    let claimable = Claimable {
         run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
         is_run_leased: row.get(MESSAGE_COLUMNS + 1)?,
-        delivery,
-    })
+        is_refused: names_of(row.get(MESSAGE_COLUMNS + 2)?).iter().any(|name| name == worker),
+    };
+    Ok(DueMessage::Sound { claimable, delivery })
 }
 
 /// Postpones a damaged message, so that it does not delay the others.

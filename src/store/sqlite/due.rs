@@ -17,7 +17,7 @@ pub(super) fn queues(connection: &Connection, prefixes: &[String]) -> Result<Vec
     // The first row after a queue name gives both: the next queue's name and its first message.
     const FIRST_FROM: &str = "SELECT queue_name, available_at_ms, message_id \
          FROM messages INDEXED BY messages_due \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name >= ? \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL AND queue_name >= ? \
          ORDER BY queue_name, available_at_ms, message_id LIMIT 1";
     let first_of = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?)));
     let mut first_from = connection.prepare_cached(FIRST_FROM)?;
@@ -99,7 +99,7 @@ impl<'a> Due<'a> {
     fn behind(&self, place: Place, queue: usize) -> Result<Option<Place>> {
         const BEHIND: &str = "SELECT available_at_ms, message_id \
              FROM messages INDEXED BY messages_due \
-             WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name = ?1 \
+             WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL AND queue_name = ?1 \
              AND (available_at_ms, message_id) > (?2, ?3) \
              ORDER BY available_at_ms, message_id LIMIT 1";
         self.connection
@@ -119,7 +119,7 @@ pub(super) fn count(
     limit: i64,
 ) -> Result<i64> {
     const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_due \
-         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND queue_name = ? \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL AND queue_name = ? \
          AND available_at_ms > ? AND available_at_ms <= ? LIMIT ?)";
     connection
         .prepare_cached(COUNT)?

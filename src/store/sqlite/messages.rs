@@ -6,8 +6,9 @@ use super::checksum::{Check, Table};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::queue::Waiting;
+use crate::domain::queue::hold::Refused;
 use crate::domain::queue::settle::{Back, Delivered};
-use crate::store::transaction::{Arrival, DeadRow, LeasedRow};
+use crate::store::transaction::{Arrival, LeasedRow, StoppedRow};
 
 /// The columns of a message that never change, under one checksum. The argument is put before each
 /// name.
@@ -74,8 +75,8 @@ pub(super) fn waiting(
     run_id: &RunId,
     queue_name: &str,
 ) -> Result<Vec<Waiting>> {
-    const WAITING: &str = "SELECT message_id, is_wake_up, available_at_ms, attempt \
-         FROM messages INDEXED BY messages_by_run WHERE run_id = ? AND queue_name = ? \
+    const WAITING: &str = "SELECT message_id, is_wake_up, available_at_ms, attempt, \
+         held_at_ms IS NOT NULL FROM messages INDEXED BY messages_by_run WHERE run_id = ? AND queue_name = ? \
          AND lease_token IS NULL AND dead_at_ms IS NULL";
     let waiting_of = |row: &Row<'_>| {
         Ok(Waiting {
@@ -83,6 +84,7 @@ pub(super) fn waiting(
             is_wake_up: row.get(1)?,
             available_at_ms: row.get(2)?,
             attempt: row.get(3)?,
+            is_held: row.get(4)?,
         })
     };
     connection
@@ -155,8 +157,8 @@ pub(super) fn make_wake_ups(connection: &Connection, run_id: &RunId, body: &[u8]
 }
 
 pub(super) fn delete_wake_ups(connection: &Connection, run_id: &RunId) -> Result<()> {
-    const DELETE_WAKE_UPS: &str =
-        "DELETE FROM messages WHERE run_id = ? AND is_wake_up AND lease_token IS NULL";
+    const DELETE_WAKE_UPS: &str = "DELETE FROM messages WHERE run_id = ? \
+         AND ((is_wake_up AND lease_token IS NULL) OR held_at_ms IS NOT NULL)";
     connection.prepare_cached(DELETE_WAKE_UPS)?.execute([run_id.as_str()])?;
     Ok(())
 }
@@ -172,19 +174,53 @@ pub(super) fn leased(
     id: MessageId,
     lease_token: &LeaseToken,
 ) -> Result<Option<LeasedRow>> {
-    const LEASED: &str = "SELECT is_wake_up, attempt, queue_name, run_id FROM messages \
+    const LEASED: &str = "SELECT is_wake_up, attempt, queue_name, run_id, lease_owner, refused_by FROM messages \
          WHERE message_id = ? AND lease_token = ?";
     let leased_of = |row: &Row<'_>| {
         Ok(LeasedRow {
             delivered: Delivered { is_wake_up: row.get(0)?, attempt: row.get(1)? },
             queue_name: row.get(2)?,
             run_id: row.get::<_, Option<String>>(3)?.map(RunId::new),
+            lease_owner: row.get(4)?,
+            refused_by: names_of(row.get(5)?),
         })
     };
     connection
         .prepare_cached(LEASED)?
         .query_row(params![id.number(), lease_token.expose()], leased_of)
         .optional()
+}
+
+/// The workers of the column `refused_by`. Their names hold no spaces.
+pub(super) fn names_of(refused_by: Option<String>) -> Vec<String> {
+    refused_by.iter().flat_map(|names| names.split(' ')).map(str::to_owned).collect()
+}
+
+pub(super) fn refuse(
+    connection: &Connection,
+    id: MessageId,
+    refused: &Refused,
+    back: &Back,
+) -> Result<()> {
+    const REFUSE: &str = "UPDATE messages SET freed_lease_token = lease_token, lease_owner = NULL, \
+         lease_token = NULL, lease_expires_at_ms = NULL, available_at_ms = ?2, attempt = ?3, \
+         last_error = ?4, refused_by = ?5, held_at_ms = ?6 WHERE message_id = ?1";
+    connection.prepare_cached(REFUSE)?.execute(params![
+        id.number(),
+        back.available_at_ms,
+        back.attempt,
+        back.error,
+        refused.by.join(" "),
+        refused.is_held.then_some(back.available_at_ms),
+    ])?;
+    Ok(())
+}
+
+/// Forgets every refusal; returns how many messages had one.
+pub(super) fn take_up_refused(connection: &Connection) -> Result<usize> {
+    const TAKE_UP: &str = "UPDATE messages INDEXED BY messages_refused \
+         SET refused_by = NULL, held_at_ms = NULL WHERE refused_by IS NOT NULL";
+    connection.prepare_cached(TAKE_UP)?.execute([])
 }
 
 pub(super) fn delete_leased(
@@ -231,17 +267,17 @@ pub(super) fn bury(connection: &Connection, id: MessageId, error: &str, now_ms: 
     Ok(())
 }
 
-pub(super) fn dead(connection: &Connection, id: MessageId) -> Result<Option<DeadRow>> {
-    const DEAD: &str = "SELECT created_at_ms, idempotency_key FROM messages \
-         WHERE message_id = ? AND dead_at_ms IS NOT NULL";
-    let dead_of =
-        |row: &Row<'_>| Ok(DeadRow { created_at_ms: row.get(0)?, idempotency_key: row.get(1)? });
-    connection.prepare_cached(DEAD)?.query_row([id.number()], dead_of).optional()
+pub(super) fn stopped(connection: &Connection, id: MessageId) -> Result<Option<StoppedRow>> {
+    const STOPPED: &str = "SELECT created_at_ms, idempotency_key FROM messages \
+         WHERE message_id = ? AND (dead_at_ms IS NOT NULL OR held_at_ms IS NOT NULL)";
+    let stopped_of =
+        |row: &Row<'_>| Ok(StoppedRow { created_at_ms: row.get(0)?, idempotency_key: row.get(1)? });
+    connection.prepare_cached(STOPPED)?.query_row([id.number()], stopped_of).optional()
 }
 
 pub(super) fn revive(connection: &Connection, id: MessageId, available_at_ms: i64) -> Result<()> {
-    const REVIVE: &str = "UPDATE messages SET dead_at_ms = NULL, attempt = 0, \
-         available_at_ms = ?2 WHERE message_id = ?1";
+    const REVIVE: &str = "UPDATE messages SET dead_at_ms = NULL, held_at_ms = NULL, refused_by = NULL, \
+         attempt = 0, available_at_ms = ?2 WHERE message_id = ?1";
     connection.prepare_cached(REVIVE)?.execute(params![id.number(), available_at_ms])?;
     Ok(())
 }

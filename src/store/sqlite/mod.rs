@@ -9,7 +9,6 @@ mod backup;
 mod checksum;
 mod claims;
 mod connect;
-mod dead;
 mod delivery_secret;
 mod due;
 mod entity_events;
@@ -49,6 +48,7 @@ mod sqlite_upkeep;
 #[cfg(debug_assertions)]
 mod statements;
 mod steps;
+mod stopped_messages;
 mod streams;
 mod transaction;
 mod turn;
@@ -81,9 +81,9 @@ use super::operation::{FreedLeases, Operation, StreamName};
 use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
 use super::{
-    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, DeadMessage,
-    EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, Read, RunQuery,
-    RunView, StepView, Store, StreamRead, StreamSlice, Woken,
+    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, EventQuery,
+    EventReply, Found, HookView, LogState, Outcome, QueueDepth, Read, RunQuery, RunView, StepView,
+    Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::DeliverySecret;
@@ -409,12 +409,21 @@ impl Store for SqliteStore {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         let log = self.log_state();
         self.lists.read(done, move |connection| {
-            Ok(QueueDepth { log, ..dead::queue_depth(connection, now_ms)? })
+            Ok(QueueDepth { log, ..stopped_messages::queue_depth(connection, now_ms)? })
         });
     }
 
-    fn dead_messages(&self, page: PageRequest, done: Completion<Page<DeadMessage>>) {
-        self.lists.read(done, move |connection| dead::list(connection, &page));
+    fn stopped_messages(
+        &self,
+        stopped: Stopped,
+        page: PageRequest,
+        done: Completion<Page<StoppedMessage>>,
+    ) {
+        self.lists.read(done, move |connection| stopped_messages::list(connection, stopped, &page));
+    }
+
+    fn take_up_refused(&self, done: Completion<usize>) {
+        self.writer.submit(Operation::TakeUpRefused(done));
     }
 
     fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {

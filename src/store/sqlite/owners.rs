@@ -124,6 +124,14 @@ impl Owners {
         }
     }
 
+    /// The names of the living owners; none for a database in memory.
+    pub(super) fn living(&self) -> Result<Vec<String>, WorldError> {
+        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
+        let living = living(&self.database);
+        let living = living.map_err(|error| lock_files_refused(folder, &error))?;
+        Ok(living.into_iter().map(|worker| worker.lease_owner).collect())
+    }
+
     /// Removes the file of an ended owner whose leases have been freed.
     pub(super) fn forget(&self, owner: &str) {
         if let Some(folder) = &self.folder {

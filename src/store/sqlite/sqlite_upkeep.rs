@@ -75,7 +75,8 @@ fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>>
     const OF_RUN: &str = concat!(
         "SELECT ",
         message_columns!(""),
-        ", attempt, available_at_ms, lease_expires_at_ms, last_error, dead_at_ms FROM messages \
+        ", attempt, available_at_ms, lease_expires_at_ms, last_error, dead_at_ms, \
+         held_at_ms FROM messages \
          WHERE message_id IN (\
            SELECT message_id FROM messages WHERE run_id = ?1 \
            UNION ALL SELECT m.message_id FROM steps AS s JOIN messages AS m \
@@ -106,6 +107,7 @@ fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>>
             lease_expires_at_ms: row.get(MESSAGE_COLUMNS + 2)?,
             last_error: row.get(MESSAGE_COLUMNS + 3)?,
             dead_at_ms: row.get(MESSAGE_COLUMNS + 4)?,
+            held_at_ms: row.get(MESSAGE_COLUMNS + 5)?,
         })
     };
     let messages =

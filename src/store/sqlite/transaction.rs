@@ -13,6 +13,7 @@ use crate::domain::message::NewMessage;
 use crate::domain::page::{LIMIT_MAX, Page};
 use crate::domain::queue::Waiting;
 use crate::domain::queue::forgotten::Prospects;
+use crate::domain::queue::hold::Refused;
 use crate::domain::queue::settle::Back;
 use crate::domain::resume_key::KeyedResume;
 use crate::domain::run::Run;
@@ -20,7 +21,7 @@ use crate::domain::step::Step;
 use crate::domain::transition::Tail;
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
-use crate::store::transaction::{Arrival, DeadRow, LeasedRow, Rows, Transaction};
+use crate::store::transaction::{Arrival, LeasedRow, Rows, StoppedRow, Transaction};
 use crate::store::{HookView, RunView, StepView};
 
 /// The transaction of a batch.
@@ -194,8 +195,16 @@ impl Rows for Connection {
         Ok(queue_time::keep(self, now_ms)?)
     }
 
-    fn dead(&self, id: MessageId) -> Outcome<Option<DeadRow>> {
-        Ok(messages::dead(self, id)?)
+    fn refuse(&self, id: MessageId, refused: &Refused, back: &Back) -> Outcome<()> {
+        Ok(messages::refuse(self, id, refused, back)?)
+    }
+
+    fn take_up_refused(&self) -> Outcome<usize> {
+        Ok(messages::take_up_refused(self)?)
+    }
+
+    fn stopped(&self, id: MessageId) -> Outcome<Option<StoppedRow>> {
+        Ok(messages::stopped(self, id)?)
     }
 
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {

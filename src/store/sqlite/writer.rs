@@ -351,6 +351,7 @@ impl WriterState {
                 entropy: &self.entropy,
                 environment: self.environment.as_deref(),
                 workflow_prefix: &self.workflow_prefix,
+                living_workers: &|| self.owners.living(),
                 news: &mut own_news,
             };
             let Submitted { operation, waiting } = *submitted;

@@ -47,7 +47,11 @@ impl<R: Rows> Transaction<'_, R> {
     pub fn append_event(&mut self, request: EventRequest) -> Result<EventReply, WorldError> {
         let stamp = stamp(&request, self.now.ms, self.entropy, self.environment);
         let needs = transition::needs(&request);
-        let seen = load(self.rows, request.run_id.as_ref(), &needs)?;
+        let mut seen = load(self.rows, request.run_id.as_ref(), &needs)?;
+        if needs.workers {
+            // The delivering worker is one of them.
+            seen.has_other_workers = (self.living_workers)()?.len() > 1;
+        }
         let decision = transition::decide(seen, request, &stamp)?;
         let mut wake_up = None;
         let Decision { changes, event, entity, preload_events } = decision;

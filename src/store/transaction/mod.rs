@@ -11,10 +11,11 @@ mod rows;
 
 pub use events::{answer_unchanged, stamp};
 pub use resumes::earlier_resume;
-pub use rows::{Arrival, DeadRow, LeasedRow, Rows};
+pub use rows::{Arrival, LeasedRow, Rows, StoppedRow};
 
 use super::CommitNews;
 use crate::entropy::Entropy;
+use crate::error::WorldError;
 
 /// The time of a transaction, read once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Transaction<'a, R> {
     pub environment: Option<&'a str>,
     /// Begins the queue names of flow messages.
     pub workflow_prefix: &'a str,
+    /// Lists the names of the living workers. It reads more than rows, and few operations need it.
+    pub living_workers: &'a dyn Fn() -> Result<Vec<String>, WorldError>,
     /// What the commit will make visible.
     pub news: &'a mut CommitNews,
 }

@@ -8,8 +8,9 @@ use crate::domain::queue::Waiting;
 use crate::domain::queue::back_off::{after_death_ms, attempts_of_run};
 use crate::domain::queue::enqueue::{self, Placement, Queued};
 use crate::domain::queue::forgotten::is_forgotten;
+use crate::domain::queue::hold;
 use crate::domain::queue::redrive::{Redrive, redrive};
-use crate::domain::queue::settle::{Outcome, Settlement, settle};
+use crate::domain::queue::settle::{Back, Outcome, Settlement, settle};
 use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
 use crate::entropy::fraction;
@@ -84,6 +85,7 @@ impl<R: Rows> Transaction<'_, R> {
         match settle(outcome, &leased.delivered, &waiting, now_ms) {
             Settlement::Gone => self.rows.delete_message(*message_id)?,
             Settlement::Dead { error } => self.rows.bury(*message_id, &error, now_ms)?,
+            Settlement::Refused { error } => self.refuse(*message_id, leased, &waiting, error)?,
             Settlement::Back(back) => {
                 self.rows.keep_time(now_ms)?;
                 self.rows.put_back(*message_id, &back)?;
@@ -95,6 +97,31 @@ impl<R: Rows> Transaction<'_, R> {
             }
         }
         Ok(true)
+    }
+
+    /// Gives a message back whose worker does not have the code that it needs.
+    fn refuse(
+        &self,
+        message_id: MessageId,
+        leased: LeasedRow,
+        waiting: &[Waiting],
+        error: String,
+    ) -> Result<(), WorldError> {
+        let LeasedRow { delivered, lease_owner, refused_by, .. } = leased;
+        let living = (self.living_workers)()?;
+        let refused = hold::refuse(&lease_owner, refused_by, &living, waiting);
+        let attempt = (delivered.attempt - 1).max(0);
+        let back = Back { available_at_ms: self.now.queue_ms, attempt, error: Some(error) };
+        self.rows.keep_time(self.now.queue_ms)?;
+        self.rows.refuse(message_id, &refused, &back)?;
+        refused.absorbed.into_iter().try_for_each(|id| self.rows.delete_message(id))
+    }
+
+    /// See [`Store::take_up_refused`](crate::store::Store::take_up_refused).
+    pub fn take_up_refused(&mut self) -> Result<usize, WorldError> {
+        let count = self.rows.take_up_refused()?;
+        self.news.queue |= count > 0;
+        Ok(count)
     }
 
     /// Frees the lease of a delivery whose process has died. A message whose processes die again and
@@ -125,13 +152,15 @@ impl<R: Rows> Transaction<'_, R> {
     /// See [`Store::redrive`](crate::store::Store::redrive).
     pub fn redrive(&mut self, message_id: MessageId) -> Result<MessageId, WorldError> {
         self.news.queue = true;
-        let dead = self.rows.dead(message_id)?;
-        let dead = dead.ok_or_else(|| {
-            WorldError::not_found(format!("there is no dead message \"{message_id}\""))
+        let stopped = self.rows.stopped(message_id)?;
+        let stopped = stopped.ok_or_else(|| {
+            WorldError::not_found(format!("there is no dead or held message \"{message_id}\""))
         })?;
-        let key = dead.idempotency_key.as_deref();
-        let successor = key.map(|key| self.rows.message_with_key(key)).transpose()?.flatten();
-        match redrive(dead.created_at_ms, successor) {
+        let key = stopped.idempotency_key.as_deref();
+        let with_key = key.map(|key| self.rows.message_with_key(key)).transpose()?.flatten();
+        // A held message keeps its key.
+        let successor = with_key.filter(|other| *other != message_id);
+        match redrive(stopped.created_at_ms, successor) {
             Redrive::Succeeded(successor) => {
                 self.rows.delete_message(message_id)?;
                 Ok(successor)

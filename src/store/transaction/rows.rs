@@ -8,6 +8,7 @@ use crate::domain::message::NewMessage;
 use crate::domain::page::Page;
 use crate::domain::queue::Waiting;
 use crate::domain::queue::forgotten::Prospects;
+use crate::domain::queue::hold::Refused;
 use crate::domain::queue::settle::{Back, Delivered};
 use crate::domain::resume_key::KeyedResume;
 use crate::domain::run::Run;
@@ -26,11 +27,15 @@ pub struct LeasedRow {
     pub queue_name: String,
     /// The run that it replays, if any.
     pub run_id: Option<RunId>,
+    /// The worker that has the lease.
+    pub lease_owner: String,
+    /// The workers that have refused it.
+    pub refused_by: Vec<String>,
 }
 
-/// A message that was given up, as putting it back needs it.
+/// A dead or held message, as putting it back needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadRow {
+pub struct StoppedRow {
     /// When it was enqueued.
     pub created_at_ms: i64,
     /// Its idempotency key.
@@ -113,7 +118,7 @@ pub trait Rows {
     fn move_message(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
     /// Makes every message of a run a wake-up with this body, leased ones too.
     fn make_wake_ups(&self, run_id: &RunId, body: &[u8]) -> Result<(), WorldError>;
-    /// Deletes the wake-ups of a run that nobody has the lease of.
+    /// Deletes the wake-ups of a run that nobody has the lease of, and its held messages.
     fn delete_wake_ups(&self, run_id: &RunId) -> Result<(), WorldError>;
     fn delete_message(&self, id: MessageId) -> Result<(), WorldError>;
 
@@ -137,8 +142,13 @@ pub trait Rows {
     fn bury(&self, id: MessageId, error: &str, now_ms: i64) -> Result<(), WorldError>;
     /// Keeps the queue's time, for processes to come.
     fn keep_time(&self, now_ms: i64) -> Result<(), WorldError>;
-    fn dead(&self, id: MessageId) -> Result<Option<DeadRow>, WorldError>;
-    /// A dead message waits again, with no attempts counted.
+    /// Frees the lease of a message that its worker has refused.
+    fn refuse(&self, id: MessageId, refused: &Refused, back: &Back) -> Result<(), WorldError>;
+    /// Forgets every refusal, so that held messages wait again; returns how many messages had one.
+    fn take_up_refused(&self) -> Result<usize, WorldError>;
+    /// A dead or held message.
+    fn stopped(&self, id: MessageId) -> Result<Option<StoppedRow>, WorldError>;
+    /// A dead or held message waits again, with no attempts counted.
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Result<Option<Prospects>, WorldError>;
 }

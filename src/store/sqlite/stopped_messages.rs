@@ -1,4 +1,4 @@
-//! Dead messages, and the depth of the queue.
+//! Dead and held messages, and the depth of the queue.
 
 use rusqlite::{Connection, Result, Row, params};
 
@@ -7,7 +7,7 @@ use super::messages::{MESSAGE_COLUMNS, MESSAGES, message_columns};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::error::WorldError;
-use crate::store::{DeadMessage, LogState, QueueDepth};
+use crate::store::{LogState, QueueDepth, Stopped, StoppedMessage};
 
 /// The largest number to which the queue's depth is counted, because counting reads each counted row.
 const COUNTED_MAX: i64 = 100_000;
@@ -18,6 +18,8 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
         "SELECT count(*) FROM (SELECT 1 FROM messages WHERE lease_token IS NOT NULL LIMIT ?)";
     const DEAD: &str =
         "SELECT count(*) FROM (SELECT 1 FROM messages WHERE dead_at_ms IS NOT NULL LIMIT ?)";
+    const HELD: &str =
+        "SELECT count(*) FROM (SELECT 1 FROM messages WHERE held_at_ms IS NOT NULL LIMIT ?)";
     const RUNS: &str = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE status = ? LIMIT ?)";
     let view = connection.unchecked_transaction()?;
     let count = |sql: &str| view.prepare_cached(sql)?.query_row([COUNTED_MAX], |row| row.get(0));
@@ -35,6 +37,7 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
         sleeping,
         leased: count(LEASED)?,
         dead: count(DEAD)?,
+        held: count(HELD)?,
         oldest_due_ms: (due > 0).then(|| now_ms - first_due_at_ms),
         pending_runs: runs("pending")?,
         running_runs: runs("running")?,
@@ -42,41 +45,47 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
     })
 }
 
-/// A page of dead messages. Its key is the number of the last one.
+/// A page of dead or held messages. Its key is the number of the last one.
 pub(super) fn list(
     connection: &Connection,
+    stopped: Stopped,
     page: &PageRequest,
-) -> std::result::Result<Page<DeadMessage>, WorldError> {
+) -> std::result::Result<Page<StoppedMessage>, WorldError> {
+    let (column, index) = match stopped {
+        Stopped::Dead => ("dead_at_ms", "messages_dead"),
+        Stopped::Held => ("held_at_ms", "messages_held"),
+    };
     let (comparison, direction, first) = match page.order {
         SortOrder::Ascending => (">", "ASC", i64::MIN),
         SortOrder::Descending => ("<", "DESC", i64::MAX),
     };
     let sql = format!(
-        "SELECT {}, attempt, last_error, dead_at_ms FROM messages INDEXED BY messages_dead \
-         WHERE dead_at_ms IS NOT NULL AND message_id {comparison} ? \
+        "SELECT {}, attempt, last_error, {column} FROM messages INDEXED BY {index} \
+         WHERE {column} IS NOT NULL AND message_id {comparison} ? \
          ORDER BY message_id {direction} LIMIT ?",
         message_columns!("")
     );
     let after = page.after_number()?.unwrap_or(first);
-    let messages: Vec<DeadMessage> = connection
+    let messages: Vec<StoppedMessage> = connection
         .prepare_cached(&sql)?
-        .query_map(params![after, (page.limit + 1) as i64], dead_of)?
+        .query_map(params![after, (page.limit + 1) as i64], stopped_of)?
         .collect::<Result<_>>()?;
     Ok(Page::from_lookahead(messages, page.limit, |message| {
         message.message_id.number().to_string()
     }))
 }
 
-/// Checks and reads the [`message_columns`], then `attempt, last_error, dead_at_ms`.
-fn dead_of(row: &Row<'_>) -> Result<DeadMessage> {
+/// Checks and reads the [`message_columns`], then `attempt, last_error` and the time since when the
+/// message is not delivered.
+fn stopped_of(row: &Row<'_>) -> Result<StoppedMessage> {
     MESSAGES.verify(row, 0)?;
-    Ok(DeadMessage {
+    Ok(StoppedMessage {
         message_id: MessageId::from_number(row.get(0)?),
         queue_name: row.get(1)?,
         run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
         attempt: row.get(MESSAGE_COLUMNS)?,
         error: row.get(MESSAGE_COLUMNS + 1)?,
         created_at_ms: row.get(7)?,
-        dead_at_ms: row.get(MESSAGE_COLUMNS + 2)?,
+        stopped_at_ms: row.get(MESSAGE_COLUMNS + 2)?,
     })
 }
