@@ -64,6 +64,12 @@ export interface WorldOptions {
    */
   traceTokens?: boolean;
   /**
+   * What happens to a run whose code no worker has, after a release that changed, renamed or removed
+   * its workflow: `'hold'` (default) holds its messages until a worker has fitting code, `'fail'` lets
+   * the SDK's runtime fail the run.
+   */
+  codeMismatch?: 'hold' | 'fail';
+  /**
    * For how many milliseconds the SDK gathers stream chunks before a write. Default 0. No variable.
    */
   streamFlushIntervalMs?: number;
@@ -210,12 +216,17 @@ export interface Inspection {
    */
   deadMessages(params?: PageRequest): Promise<Page<DeadMessage>>;
   /**
-   * Puts a message that was given up back into the queue: it is due now, and its attempts count
-   * from the start.
+   * Lists the held messages, by default the oldest first: no living worker has the code that they
+   * need. They are due again when a worker starts, or loads other code.
+   */
+  heldMessages(params?: PageRequest): Promise<Page<HeldMessage>>;
+  /**
+   * Puts a message that was given up, or is held, back into the queue: it is due now, and its
+   * attempts count from the start.
    *
    * @returns The message that will be delivered. If another message with the same idempotency key
    *   was enqueued meanwhile, it is that message, and the dead message is deleted.
-   * @throws WorkflowWorldError with code `NOT_FOUND` when there is no dead message with this id.
+   * @throws WorkflowWorldError with code `NOT_FOUND` when there is no dead or held message with this id.
    */
   redrive(messageId: string): Promise<{ messageId: string }>;
 }
@@ -223,10 +234,10 @@ export interface Inspection {
 /** The result of {@link Inspection.stats}. */
 export interface WorldStats {
   /**
-   * Messages of all processes: due now, due later, being delivered, given up. Counting ends at
+   * Messages of all processes: due now, due later, being delivered, given up, held. Counting ends at
    * 100,000, which means as many or more; so does the counting of runs.
    */
-  messages: { due: number; sleeping: number; leased: number; dead: number };
+  messages: { due: number; sleeping: number; leased: number; dead: number; held: number };
   /** For how many milliseconds the oldest due message has been due; `null` when none is due. */
   oldestDueMessageMs: number | null;
   /** Runs that have not ended. */
@@ -285,7 +296,19 @@ export interface WorkerFault {
 }
 
 /** A message that was given up. */
-export interface DeadMessage {
+export interface DeadMessage extends StoppedMessage {
+  /** When it was given up. */
+  deadAt: Date;
+}
+
+/** A message that waits for a worker with other code. */
+export interface HeldMessage extends StoppedMessage {
+  /** Since when it is held. */
+  heldAt: Date;
+}
+
+/** A message that is not delivered. */
+export interface StoppedMessage {
   messageId: string;
   queueName: string;
   /** The run that the message was to replay; absent for the message of a step. */
@@ -295,8 +318,6 @@ export interface DeadMessage {
   /** The error of the latest delivery. */
   error?: string;
   createdAt: Date;
-  /** When it was given up. */
-  deadAt: Date;
 }
 
 /** Streams: ordered bytes that a run produces, readable while they are written. */

@@ -109,6 +109,7 @@ fn request(number: u64, body: EventBody) -> EventRequest {
         data: None,
         payload: Some(Payload::Bytes(vec![b'x'; 100])),
         fence: None,
+        code_mismatch: None,
     }
 }
 

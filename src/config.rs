@@ -53,6 +53,9 @@ pub struct RawConfig {
     /// `false` or `true`: whether spans hold tokens. JavaScript makes the spans; the setting is only
     /// checked here.
     pub trace_tokens: Option<String>,
+    /// `hold` or `fail`: whether messages whose code is missing are held. JavaScript recognises such
+    /// messages; the setting is only checked here.
+    pub code_mismatch: Option<String>,
 }
 
 /// A setting that no log may contain.
@@ -151,6 +154,7 @@ impl Config {
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         }
         choose("TRACE_TOKENS", raw.trace_tokens.as_deref(), &[("false", false), ("true", true)])?;
+        choose("CODE_MISMATCH", raw.code_mismatch.as_deref(), &[("hold", true), ("fail", false)])?;
         let encryption_keys = match &raw.encryption_keys {
             Some(SecretText(text)) => Some(Arc::new(KeyRing::parse(text)?)),
             None => None,

@@ -114,7 +114,7 @@ function readyPort(child: ChildProcess, ended: Promise<unknown>, output: string[
 export class App {
   constructor(
     private readonly child: ChildProcess,
-    private readonly ended: Promise<unknown>,
+    readonly ended: Promise<unknown>,
     /** What the process printed, line by line. */
     readonly output: string[],
     readonly url: string,

@@ -123,7 +123,7 @@ pub fn outcome(handled: Handled, attempt: i64, fraction: f64) -> Outcome {
         Handled::CodeMismatch { error } => Outcome::Refuse { error },
         Handled::Refused { error } => Outcome::Dead { error },
         Handled::Unable { error } => Outcome::unable(error),
-        Handled::NotLoaded => Outcome::unable(NOT_LOADED.to_owned()),
+        Handled::NotLoaded => Outcome::Refuse { error: NOT_LOADED.to_owned() },
         Handled::NotReached { error } => {
             Outcome::Release { delay_ms: back_off::delay_ms(1, fraction), error, reached: false }
         }
@@ -146,7 +146,9 @@ mod tests {
         let unable = Handled::Unable { error: "e".into() };
         assert!(matches!(outcome(unable, 1000, 0.5), Outcome::Release { reached: false, .. }));
         let elsewhere = outcome(Handled::NotLoaded, 1000, 0.5);
-        assert!(matches!(elsewhere, Outcome::Release { reached: false, .. }));
+        assert!(matches!(elsewhere, Outcome::Refuse { .. }));
+        let mismatch = Handled::CodeMismatch { error: "e".into() };
+        assert_eq!(outcome(mismatch, 1000, 0.5), Outcome::Refuse { error: "e".into() });
         let refused = Handled::Refused { error: "e".into() };
         assert_eq!(outcome(refused, 1, 0.5), Outcome::Dead { error: "e".into() });
         let lost = Handled::Lost { error: "e".into() };

@@ -20,6 +20,7 @@ export interface NativeConfig {
   encryptionKeys?: string;
   tokens?: string;
   traceTokens?: string;
+  codeMismatch?: string;
   /** For a World for tests: the milliseconds by which its clock is ahead. */
   forTests?: number;
 }
@@ -51,6 +52,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
     traceTokens: setting(options.traceTokens, 'WORKFLOW_HOOKLINE_TRACE_TOKENS'),
+    codeMismatch: setting(options.codeMismatch, 'WORKFLOW_HOOKLINE_CODE_MISMATCH'),
     forTests: (options as { [FOR_TESTS]?: number })[FOR_TESTS],
   };
 }

@@ -23,9 +23,18 @@ export interface HandlerOutcome {
   error?: unknown;
 }
 
+/** The code that runs a delivery. */
+export interface LoadedCode {
+  /** When this process loaded it. */
+  loadedAtMs: number;
+  /** Whether it lacks the step of the delivery. */
+  lacksStep: boolean;
+}
+
 /** The delivery in which code runs. */
 interface Place {
   delivery: Delivery;
+  code: LoadedCode;
   /** The run that the delivery replays, or whose step it executes. */
   runId: unknown;
   /**
@@ -60,10 +69,11 @@ export function runOf(message: unknown): unknown {
  */
 export async function inDelivery<T>(
   delivery: Delivery,
+  code: LoadedCode,
   message: unknown,
   handler: () => Promise<T>,
 ): Promise<T> {
-  const here = { delivery, runId: runOf(message), returned: false };
+  const here = { delivery, code, runId: runOf(message), returned: false };
   const result = await state().place.run(here, handler);
   here.returned = true;
   return result;
@@ -73,10 +83,21 @@ export async function inDelivery<T>(
  * The lease that a write for this run must name; `undefined` outside of the run's own deliveries.
  */
 export function fenceOf(engine: Engine, runId: unknown): Fence | undefined {
+  const here = placeOf(engine, runId);
+  if (!here) return undefined;
+  const { messageId, leaseToken } = here.delivery;
+  return { messageId, leaseToken };
+}
+
+/** The code that delivers a message of this run; `undefined` outside of its own deliveries. */
+export function codeOf(engine: Engine, runId: unknown): LoadedCode | undefined {
+  return placeOf(engine, runId)?.code;
+}
+
+function placeOf(engine: Engine, runId: unknown): Place | undefined {
   const here = state().place.getStore();
   if (!here || here.returned || runId === undefined || runId !== here.runId) return undefined;
-  const { key, messageId, leaseToken } = here.delivery;
-  return engine.key() === key ? { messageId, leaseToken } : undefined;
+  return engine.key() === here.delivery.key ? here : undefined;
 }
 
 /**

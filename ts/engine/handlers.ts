@@ -16,10 +16,13 @@ export type QueueHandler = (
   // biome-ignore lint/suspicious/noConfusingVoidType: the SDK's own type says void
 ) => Promise<void | { timeoutSeconds: number }>;
 
-interface Registration {
+/** A handler, and the messages that it takes. */
+export interface Registration {
   prefix: string;
   engine: Engine;
   handler: QueueHandler;
+  /** When the handler was registered: when this process loaded the code that it runs. */
+  loadedAtMs: number;
 }
 
 /** An opened World's entry in the table. Its engine holds the entry; the table holds it weakly. */
@@ -62,13 +65,20 @@ function openedWith(key: string): Opened[] {
  * Adds a handler. It replaces an earlier handler of the same World for the same prefix (hot
  * reload).
  */
-export function registerHandler(engine: Engine, prefix: string, handler: QueueHandler): void {
+export function registerHandler(
+  engine: Engine,
+  prefix: string,
+  handler: QueueHandler,
+): Registration {
   const { registrations, opened } = table();
   const earlier = registrations.findIndex((r) => r.engine === engine && r.prefix === prefix);
   if (earlier >= 0) registrations.splice(earlier, 1);
-  registrations.push({ prefix, engine, handler });
-  if (opened.size === 0) return;
-  for (const { native } of openedWith(engine.key())) native.handlerRegistered(prefix);
+  const registration = { prefix, engine, handler, loadedAtMs: Date.now() };
+  registrations.push(registration);
+  if (opened.size > 0) {
+    for (const { native } of openedWith(engine.key())) native.handlerRegistered(prefix);
+  }
+  return registration;
 }
 
 /** Removes the handlers of a closed World. */
@@ -110,9 +120,9 @@ export function openedWorld(engine: Engine): NativeWorld | undefined {
 }
 
 /** The newest handler for a queue name among the Worlds with this engine. */
-export function handlerFor(engine: Engine, queueName: string): QueueHandler | undefined {
+export function handlerFor(engine: Engine, queueName: string): Registration | undefined {
   const key = engine.key();
   return table().registrations.findLast(
     (r) => queueName.startsWith(r.prefix) && r.engine.key() === key,
-  )?.handler;
+  );
 }

@@ -45,6 +45,7 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
     may: 'true or false',
     admits: (value) => isText(value) || typeof value === 'boolean',
   },
+  codeMismatch: text("'hold' or 'fail'"),
   streamFlushIntervalMs: {
     may: 'a number of milliseconds, zero or more',
     admits: (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value),

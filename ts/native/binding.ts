@@ -107,6 +107,7 @@ export interface NativeWorld {
   /** `WorldStats`, its faults as `NativeWorkerFault`s. */
   stats(): Promise<NativeReply>;
   listDeadMessages(query: string): Promise<NativeReply>;
+  listHeldMessages(query: string): Promise<NativeReply>;
   redrive(messageId: string): Promise<NativeReply>;
 
   /** Settles once this process has nothing to deliver, with `{ nextDueInMs: number | null }`. */

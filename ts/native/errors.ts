@@ -99,6 +99,11 @@ export function toError(fault: NativeFault): Error {
   });
 }
 
+/** Whether the code of this process does not fit the run, while other code may. */
+export function isCodeMismatch(error: unknown): boolean {
+  return WorkflowWorldError.is(error) && error.code === 'CODE_MISMATCH';
+}
+
 /** The error for a wrong argument: status 400, code `INVALID`. */
 export function invalid(message: string): Error {
   return toError({ code: 'INVALID', message, details: {} });

@@ -5,7 +5,16 @@
  * it gets. Dates and bytes are made here, in the caller's realm. Bytes are plain `Uint8Array`s,
  * because a `Buffer` has its own `toJSON`.
  */
-import type { DeadMessage, Event, Hook, Page, Step, Wait, WorkflowRun } from '../../index';
+import type {
+  DeadMessage,
+  Event,
+  HeldMessage,
+  Hook,
+  Page,
+  Step,
+  Wait,
+  WorkflowRun,
+} from '../../index';
 import type { PayloadRef } from './binding';
 import { copyBytes } from './json';
 import { decodeStored } from './stored-json';
@@ -59,8 +68,17 @@ export function toWait(record: NativeRecord): Wait {
 
 /** A message that was given up. */
 export function toDeadMessage(record: NativeRecord): DeadMessage {
-  const dates = ['createdAt', 'deadAt'];
-  return entity(record, new Uint8Array(0), dates, [], true) as unknown as DeadMessage;
+  return toStoppedMessage(record, 'deadAt') as unknown as DeadMessage;
+}
+
+/** A held message. */
+export function toHeldMessage(record: NativeRecord): HeldMessage {
+  return toStoppedMessage(record, 'heldAt') as unknown as HeldMessage;
+}
+
+function toStoppedMessage({ stoppedAtMs, ...record }: NativeRecord, since: 'deadAt' | 'heldAt') {
+  const message = { ...record, [`${since}Ms`]: stoppedAtMs };
+  return entity(message, new Uint8Array(0), ['createdAt', since], [], true);
 }
 
 /** A hook; without data, or when it has none, the `metadata` key is absent. */

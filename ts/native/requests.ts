@@ -28,6 +28,11 @@ export interface Fence {
   leaseToken: string;
 }
 
+/** The code of this process does not fit the run (`src/domain/queue/hold.rs`). */
+export interface CodeMismatch {
+  codeLoadedAtMs: number;
+}
+
 /**
  * An `appendEvent` request as it crosses to the addon: the JSON text, and the payload beside it.
  */
@@ -40,12 +45,14 @@ interface EncodedEvent {
  * Encodes an event for the addon: the payload apart from the other fields, dates as milliseconds.
  *
  * @param fence - The delivery that appends it.
+ * @param codeMismatch - Set if only the code of this process leads to the event.
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
  */
 export function encodeEvent(
   runId: string | null,
   event: EventRequest,
   fence?: Fence,
+  codeMismatch?: CodeMismatch,
 ): EncodedEvent {
   if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
   const { eventType, correlationId, specVersion } = event;
@@ -68,6 +75,7 @@ export function encodeEvent(
     eventData: event.eventData === undefined ? undefined : rest,
     payloadFormat: payload?.format,
     fence,
+    codeMismatch,
   });
   return { request: request as string, payload: payload?.bytes };
 }

@@ -3,6 +3,7 @@ import { inDelivery } from '../engine/delivery';
 import type { Engine } from '../engine/engine';
 import { handlerFor } from '../engine/handlers';
 import type { NativeDelivery, NativeWorld } from '../native/binding';
+import { isCodeMismatch } from '../native/errors';
 import { decodeStored } from '../native/stored-json';
 import { isLoadedHere } from '../sdk/loaded-steps';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
@@ -22,11 +23,12 @@ export function deliver(
   ) as NativeDelivery;
   const run = async (): Promise<string> => {
     if (!isLoadedHere(queueName)) return JSON.stringify({ notLoaded: true });
-    const handler = handlerFor(engine, queueName);
-    if (!handler) throw new Error(`No handler is registered for the queue "${queueName}".`);
+    const registration = handlerFor(engine, queueName);
+    if (!registration) throw new Error(`No handler is registered for the queue "${queueName}".`);
     const message = decodeStored(new TextDecoder().decode(body));
     const lease = { key: engine.key(), messageId, leaseToken };
-    const result = await inDelivery(lease, message, () =>
+    const { handler, loadedAtMs } = registration;
+    const result = await inDelivery(lease, { loadedAtMs, lacksStep: false }, message, () =>
       handOver(engine, handler, message, { attempt, queueName, messageId }),
     );
     const seconds = timeoutOf(result);
@@ -37,6 +39,7 @@ export function deliver(
       JSON.stringify({
         error: String(error),
         unable: isOfThisProcess(error),
+        codeMismatch: isCodeMismatch(error),
         refused: isRefusedForEver(error, queueName),
       }),
     )

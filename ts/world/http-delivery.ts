@@ -1,10 +1,11 @@
 /** A delivery over HTTP: the request that the app's route gives to the World's handler. */
 import { atWork, type HandlerOutcome, inDelivery, outcomeUnder } from '../engine/delivery';
-import type { Engine } from '../engine/engine';
-import { openedWorld, type QueueHandler } from '../engine/handlers';
+import { openedWorld, type Registration } from '../engine/handlers';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from '../native/binding';
+import { isCodeMismatch } from '../native/errors';
 import { payloadOf } from '../native/records';
 import { decodeStored } from '../native/stored-json';
+import { isLoadedHere } from '../sdk/loaded-steps';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
 /** The admission of a request; `src/queue/admission.rs` defines each kind. */
@@ -28,11 +29,10 @@ interface ClaimedDelivery {
  * this handler. The addon makes all proofs (`src/crypto/delivery.rs`).
  */
 export async function answerDelivery(
-  engine: Engine,
-  prefix: string,
-  handler: QueueHandler,
+  registration: Registration,
   request: Request,
 ): Promise<Response> {
+  const { engine, prefix } = registration;
   const challenge = request.headers.get('x-hookline-challenge');
   const queueName = request.headers.get('x-vqs-queue-name');
   const messageId = request.headers.get('x-vqs-message-id');
@@ -50,7 +50,7 @@ export async function answerDelivery(
     const native = openedWorld(engine) ?? (await engine.look());
     if (challenge !== null) return answerChallenge(native, challenge);
     const claimed = { queueName, messageId, attempt, proof } as ClaimedDelivery;
-    return await runAdmitted(engine, native, claimed, handler);
+    return await runAdmitted(registration, native, claimed);
   } catch {
     // The reason may name the database, so the unknown sender must not see it.
     return refusal(503, 'The delivery cannot be verified now');
@@ -69,10 +69,9 @@ function answerChallenge(native: NativeWorld, challenge: string): Response {
  * becomes an answer.
  */
 async function runAdmitted(
-  engine: Engine,
+  { engine, handler, loadedAtMs }: Registration,
   native: NativeWorld,
   claimed: ClaimedDelivery,
-  handler: QueueHandler,
 ): Promise<Response> {
   const reply = native.admitDelivery(JSON.stringify(claimed));
   const { json: admitted, bytes } = await settled<AdmittedDelivery | undefined>(reply);
@@ -94,9 +93,11 @@ async function runAdmitted(
     case 'enters': {
       const body = payloadOf(admitted.body, bytes) as Uint8Array;
       const delivery = { key: engine.key(), messageId, leaseToken: admitted.leaseToken };
+      // The app's routes have loaded their modules by now.
+      const code = { loadedAtMs, lacksStep: !isLoadedHere(queueName) };
       const outcome = atWork(delivery, async () => {
         const message = decodeStored(new TextDecoder().decode(body));
-        return inDelivery(delivery, message, () =>
+        return inDelivery(delivery, code, message, () =>
           handOver(engine, handler, message, { attempt, queueName, messageId }),
         );
       });
@@ -113,6 +114,7 @@ async function runAdmitted(
  * The status that tells the queue who gets the message next: any process, another process, or none.
  */
 function failureStatus(error: unknown, queueName: string): number {
+  if (isCodeMismatch(error)) return 421;
   if (isOfThisProcess(error)) return 503;
   return isRefusedForEver(error, queueName) ? 422 : 500;
 }

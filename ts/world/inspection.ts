@@ -1,14 +1,20 @@
-/** Shows the queue: how many messages there are, and which were given up. */
-import type { DeadMessage, Inspection, PageRequest, WorldStats } from '../../index';
+/** Shows the queue: how many messages there are, and which were given up or are held. */
+import type { DeadMessage, HeldMessage, Inspection, PageRequest, WorldStats } from '../../index';
 import type { Engine } from '../engine/engine';
 import { type NativeWorkerFault, toWorkerFault } from '../engine/worker-faults';
 import { settled } from '../native/binding';
 import { invalid } from '../native/errors';
-import { type NativeRecord, toDeadMessage, toPage } from '../native/records';
+import { type NativeRecord, toDeadMessage, toHeldMessage, toPage } from '../native/records';
 import { paging } from '../native/requests';
 
 /** The `Inspection` part of a World. */
 export function createInspection(engine: Engine): Inspection {
+  type Listed = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
+  const list = async (method: 'listDeadMessages' | 'listHeldMessages', page?: PageRequest) => {
+    const query = JSON.stringify(paging(page));
+    const native = await engine.look();
+    return (await settled<Listed>(native[method](query))).json;
+  };
   return {
     async stats() {
       const native = await engine.look();
@@ -21,14 +27,10 @@ export function createInspection(engine: Engine): Inspection {
       };
     },
     async deadMessages(page?: PageRequest) {
-      const query = JSON.stringify(paging(page));
-      const native = await engine.look();
-      const { json } = await settled<{
-        data: NativeRecord[];
-        cursor?: string | null;
-        hasMore: boolean;
-      }>(native.listDeadMessages(query));
-      return toPage<DeadMessage>(json, toDeadMessage);
+      return toPage<DeadMessage>(await list('listDeadMessages', page), toDeadMessage);
+    },
+    async heldMessages(page?: PageRequest) {
+      return toPage<HeldMessage>(await list('listHeldMessages', page), toHeldMessage);
     },
     async redrive(messageId: string) {
       if (typeof messageId !== 'string') throw invalid('messageId must be a string.');

@@ -30,8 +30,8 @@ export function createQueue(engine: Engine): Queue {
     createQueueHandler(prefix: string, handler: QueueHandler) {
       if (typeof prefix !== 'string') throw invalid('A queue name prefix must be a string.');
       if (typeof handler !== 'function') throw invalid('A queue handler must be a function.');
-      registerHandler(engine, prefix, handler);
-      return (request: Request) => answerDelivery(engine, prefix, handler, request);
+      const registration = registerHandler(engine, prefix, handler);
+      return (request: Request) => answerDelivery(registration, request);
     },
   } as Queue;
 }

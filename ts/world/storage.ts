@@ -11,9 +11,10 @@ import type {
 } from '../../index';
 import { checkTimeout, runEnd } from '../engine/awaiting';
 import { maxEvents } from '../engine/config';
-import { fenceOf } from '../engine/delivery';
+import { codeOf, fenceOf } from '../engine/delivery';
 import type { Engine } from '../engine/engine';
 import { type NativeReply, type NativeWorld, pointRead, settled } from '../native/binding';
+import { isCodeMismatch } from '../native/errors';
 import {
   type NativeRecord,
   PAYLOAD_FIELDS,
@@ -25,6 +26,8 @@ import {
   toWait,
 } from '../native/records';
 import { encodeEvent, optionalText, paging, text, wantsData } from '../native/requests';
+import { type Misfit, misfitOf } from '../sdk/code-mismatch';
+import { expectStrayDivergence } from '../sdk/stray-divergence';
 
 type NativePage = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
 
@@ -176,15 +179,38 @@ export function createEvent(engine: Engine) {
     event: EventRequest,
     params?: CreateEventOptions,
   ): Promise<EventResult> => {
-    const { request, payload } = encodeEvent(runId, event, fenceOf(engine, runId));
+    const mismatch = mismatchOf(engine, runId, event);
+    const { request, payload } = encodeEvent(runId, event, fenceOf(engine, runId), mismatch);
     const native = await engine.connect();
-    const { json, bytes } = await settled<NativeRecord>(native.appendEvent(request, payload));
+    const appended = settled<NativeRecord>(native.appendEvent(request, payload));
+    const { json, bytes } = await (mismatch ? appended.catch(mismatch.explain) : appended);
     return withPayload(
       event as AskedEvent,
       toEventResult(json, bytes, wantsData(params)),
       wantsData(params),
     );
   };
+}
+
+const STEP_MISSING: Misfit = { reason: 'the step is not in the code', isMissing: false };
+
+/**
+ * Whether a delivery writes the event only because the code of this process does not fit the run.
+ * If other code may fit, the store refuses the event, and other workers get the message.
+ */
+function mismatchOf(engine: Engine, runId: string | null, event: EventRequest) {
+  const code = codeOf(engine, runId);
+  if (!code) return undefined;
+  const lacksStep = code.lacksStep && event.eventType === 'step_started';
+  const misfit = lacksStep ? STEP_MISSING : misfitOf(event);
+  if (!misfit) return undefined;
+  if (misfit.isMissing) expectStrayDivergence();
+  if (engine.config().codeMismatch === 'fail') return undefined;
+  const explain = (error: Error): never => {
+    if (isCodeMismatch(error)) error.message = `${misfit.reason}: ${error.message}`;
+    throw error;
+  };
+  return { codeLoadedAtMs: code.loadedAtMs, explain };
 }
 
 type AskedEvent = { eventType: string; eventData?: Record<string, unknown> };
