@@ -256,6 +256,19 @@ export interface WorldStats {
     faults: WorkerFault[];
   };
   /**
+   * Why messages wait that should be delivered, by all that is known on this host; `null` while
+   * they are delivered. `hookline doctor` says the same sentence.
+   */
+  stalled: {
+    /**
+     * No living process delivers; all that do are paused; a worker has a fault; it cannot reach the
+     * app; it has no handler; the app or its handlers refuse what it delivers; it takes nothing.
+     */
+    cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle';
+    /** The reason, and what to do. */
+    message: string;
+  } | null;
+  /**
    * The write-ahead log: the bytes of its file and, if the log is long and the system reports them,
    * the processes that read from it. One of them may keep the log from starting again at its
    * beginning.

@@ -1,11 +1,20 @@
 /** `npx hookline` on a live database, as a child process. */
 import { once } from 'node:events';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
+import { until } from './crash/harness';
 import { cleanUp as endApps, freshData, startApp } from './sdk/harness';
 import {
   cleanUp,
@@ -332,7 +341,7 @@ test('the doctor names an address that no delivery reaches', async () => {
   const url = newDatabase();
   await newRun(newWorld({ url }));
   const { code, value } = await json(url, ['doctor'], {
-    WORKFLOW_LOCAL_BASE_URL: 'https://localhost:3000',
+    WORKFLOW_LOCAL_BASE_URL: 'ftp://localhost:3000',
   });
   expect({ code, findings: value.findings }).toMatchObject({
     code: 4,
@@ -359,4 +368,73 @@ test('the doctor tells the app from another program at its port', async () => {
     found: expect.stringContaining('answers 200, not as a workflow app'),
   });
   other.close().closeAllConnections();
+}, 90_000);
+
+describe('the doctor does not ask for the variable', () => {
+  const EMPTY = { WORKFLOW_TARGET_WORLD: '', PORT: '', WORKFLOW_HOOKLINE_BASE_URL: '' };
+
+  /** What it says of the World of the SDK, in a folder with these files, where hookline is installed. */
+  async function chosen(files: Record<string, string>, env: Record<string, string> = {}) {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(ROOT, join(folder, 'node_modules', 'hookline'), 'junction');
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    const { stdout } = await runNode([CLI, '--url', newDatabase(), 'doctor', '--json'], {
+      cwd: folder,
+      env: { ...process.env, NODE_OPTIONS: '', ...EMPTY, ...env },
+    });
+    const { findings } = JSON.parse(stdout);
+    return findings.find(({ what }: { what: string }) => what === 'World of the SDK');
+  }
+
+  test('where a file of variables, withHookline() or a script sets it', async () => {
+    const good = (by: string) => ({ state: 'good', found: expect.stringContaining(by) });
+    expect(await chosen({ '.env': 'A=1\nWORKFLOW_TARGET_WORLD="hookline"\n' })).toMatchObject(
+      good('.env'),
+    );
+    const config = 'export default withWorkflow(withHookline({}));';
+    expect(await chosen({ 'next.config.ts': config })).toMatchObject(good('withHookline()'));
+    const scripts = { start: 'WORKFLOW_TARGET_WORLD=hookline node server.js' };
+    expect(await chosen({ 'package.json': JSON.stringify({ scripts }) })).toMatchObject(
+      good('package.json'),
+    );
+  });
+
+  test('but where nothing sets it, or to another World', async () => {
+    const example = { '.env.example': 'WORKFLOW_TARGET_WORLD=hookline' };
+    expect(await chosen(example)).toMatchObject({ state: 'warning' });
+    expect(await chosen({ '.env': 'WORKFLOW_TARGET_WORLD=local' })).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining('.env says local'),
+    });
+    const local = { WORKFLOW_TARGET_WORLD: 'local' };
+    expect(await chosen({ '.env': 'WORKFLOW_TARGET_WORLD=hookline' }, local)).toMatchObject({
+      state: 'warning',
+    });
+  });
+});
+
+test('the doctor finds the app where its worker has found it', async () => {
+  const data = freshData();
+  const app = await startApp({ data, env: { WORKFLOW_HOOKLINE_DELIVERY: 'http' } });
+  const url = join(data, 'hookline.db');
+  const runId = await app.start('echo', 1);
+  await app.result(runId);
+  const env = { PORT: '', WORKFLOW_HOOKLINE_BASE_URL: '', WORKFLOW_LOCAL_BASE_URL: '' };
+  const ask = async () => {
+    const { value } = await json(url, ['doctor'], env);
+    return value.findings.filter(({ what }: { what: string }) => /App|Workers/.test(what));
+  };
+  // The worker writes down what it knows every two seconds.
+  await until('its address', 20_000, async () =>
+    (await ask()).some(
+      ({ what, found }: { what: string; found: string }) =>
+        what === 'App' && found.includes(new URL(app.url).port),
+    ),
+  );
+  expect(await ask()).toEqual([
+    expect.objectContaining({ what: 'Workers', state: 'good' }),
+    expect.objectContaining({ what: 'App', state: 'good', found: `${app.url} answers` }),
+  ]);
+  await app.stop();
 }, 90_000);

@@ -26,6 +26,7 @@ const NOTHING = {
   oldestDueMessageMs: null,
   runs: { pending: 0, running: 0 },
   deliveries: { inFlight: 0, leasesLost: 0, faults: [] },
+  stalled: null,
   log: { bytes: expect.any(Number), readBy: [] },
 };
 

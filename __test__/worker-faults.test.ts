@@ -55,15 +55,17 @@ describe('a worker whose queue has a damaged page', () => {
   test('is a problem that the doctor of another process finds while it lives', () => {
     expect(report.doctor).toEqual([
       {
-        what: 'Workers',
+        what: 'Deliveries',
         state: 'problem',
-        found: expect.stringMatching(/^the worker of process \d+ cannot claim messages: .*CORRUPT/),
+        found: expect.stringMatching(
+          /^20\d messages are due.* the worker of process \d+ cannot claim messages: .*CORRUPT/,
+        ),
       },
     ]);
     expect(report.doctorAfterTheEnd).toEqual([
       expect.objectContaining({
-        state: 'warning',
-        found: expect.stringContaining('none is alive on this host'),
+        state: 'problem',
+        found: expect.stringContaining('no process on this host delivers'),
       }),
     ]);
   });

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use serde_json::{Value, json};
+
 use crate::board::Boards;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, DeliveryMode, Role};
@@ -31,7 +33,7 @@ use crate::store::sealed::{self, SealedStore};
 use crate::store::sqlite::{
     FileId, Guard, Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore,
 };
-use crate::store::upkeep::Upkeep;
+use crate::store::upkeep::{Upkeep, Worker};
 use crate::store::{Completion, EventReply, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
 
@@ -422,6 +424,27 @@ impl Engine {
         self.store.queue_depth(Completion::new(move |depth: Result<QueueDepth, WorldError>| {
             done.settle(depth.map(|depth| (depth, reading)));
         }));
+    }
+
+    /// The reports of the living workers of this host, as JSON. This process's own report is of now, the
+    /// others' are of two seconds ago at most.
+    pub fn workers(self: &Arc<Self>, done: Completion<Vec<Value>>) {
+        let engine = Arc::clone(self);
+        self.upkeep.workers(Completion::new(move |living: Result<Vec<Worker>, WorldError>| {
+            done.settle(living.map(|living| engine.reports_of(living)));
+        }));
+    }
+
+    /// Another process, maybe of another version, wrote its report. One that is not JSON is ignored.
+    fn reports_of(&self, living: Vec<Worker>) -> Vec<Value> {
+        let own = lock(&self.workers).dispatcher.as_ref().map(|dispatcher| dispatcher.report());
+        let me = own.as_ref().map(|_| self.store.lease_owner());
+        let others = living.into_iter().filter(|worker| me != Some(&*worker.lease_owner));
+        let read = |worker: Worker| {
+            let report = worker.report.and_then(|report| serde_json::from_str(&report).ok());
+            report.unwrap_or_else(|| json!({}))
+        };
+        own.into_iter().chain(others.map(read)).collect()
     }
 
     /// Puts a dead message back into the queue; see [`Store::redrive`].

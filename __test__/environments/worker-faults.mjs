@@ -92,14 +92,14 @@ report.faults = (await faults()).map(({ firstAt, lastAt, ...fault }) => ({
   ...fault,
   inOrder: firstAt instanceof Date && lastAt instanceof Date && firstAt <= lastAt,
 }));
-const workersOf = async () =>
-  (await ask('doctor')).findings.filter(({ what }) => what === 'Workers');
-await until(async () => (await workersOf())[0].state === 'problem');
-report.doctor = await workersOf();
+const deliveriesOf = async () =>
+  (await ask('doctor')).findings.filter(({ what }) => what === 'Deliveries');
+await until(async () => (await deliveriesOf())[0]?.found.includes('cannot claim'));
+report.doctor = await deliveriesOf();
 report.explain = (await ask('explain', runId)).next;
 report.warnings = warnings.splice(0);
 await world.close();
-report.doctorAfterTheEnd = await workersOf();
+report.doctorAfterTheEnd = await deliveriesOf();
 
 // The folder of lock files cannot be made while a file has its name.
 const healthy = join(folder, 'healthy.db');

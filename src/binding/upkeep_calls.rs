@@ -18,7 +18,7 @@ use crate::domain::transition::replay::{Entry, PastEvent, PastFact};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
 use crate::store::Completion;
-use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Worker};
+use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage};
 
 /// A run of another World, given by its log. Its payloads are in the block of bytes.
 #[derive(Deserialize)]
@@ -100,7 +100,9 @@ impl NativeWorld {
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn workers(&self, env: Env) -> Result<JsValue> {
         self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| engine.upkeep.workers(then(done, workers)))
+            Ok(move |done: Completion<Reply>| {
+                engine.workers(then(done, |all: Vec<Value>| replies::value(all.into())))
+            })
         })
     }
 
@@ -165,17 +167,6 @@ fn examination(found: Examination) -> std::result::Result<Reply, WorldError> {
         "freeBytes": found.free_bytes,
         "damages": found.damages,
     }))
-}
-
-/// The living workers. Another process, maybe of another version, wrote the report. A report that is
-/// not JSON is ignored.
-fn workers(living: Vec<Worker>) -> std::result::Result<Reply, WorldError> {
-    let said = |worker: &Worker| {
-        let report: Option<Value> =
-            worker.report.as_deref().and_then(|report| serde_json::from_str(report).ok());
-        report.unwrap_or_else(|| json!({}))
-    };
-    replies::value(Value::from(living.iter().map(said).collect::<Vec<_>>()))
 }
 
 fn backup(made: Backup) -> std::result::Result<Reply, WorldError> {

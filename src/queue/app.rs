@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::http::HANDLED_HEADER;
 use super::listening;
+use super::silence::{Silence, SilenceKind};
 use crate::entropy;
 use crate::store::Store;
 
@@ -77,6 +78,11 @@ impl Place {
     fn of_socket(socket: SocketAddr) -> Self {
         Self { socket, authority: socket.to_string(), base_path: String::new() }
     }
+
+    /// Its URL, for people.
+    fn url(&self) -> String {
+        format!("http://{}{}", self.socket, self.base_path)
+    }
 }
 
 /// A connection to the app.
@@ -109,30 +115,33 @@ impl App {
         Self { address, store, connector, found: RefCell::default(), idle: RefCell::default() }
     }
 
-    /// Finds the app, or tells why it cannot.
-    pub(super) async fn find(&self) -> Result<(), String> {
-        let mut why = match &self.address {
-            AppAddress::OfThisProcess => "this process has no server that listens".to_owned(),
+    /// Finds the app, or tells why it cannot. Returns the URL at which the app answers.
+    pub(super) async fn find(&self) -> Result<String, Silence> {
+        let mut silence = match &self.address {
+            AppAddress::OfThisProcess => {
+                Silence::new(SilenceKind::NoServer, "this process has no server that listens")
+            }
             AppAddress::At(base_url) => no_address(base_url),
         };
         for place in self.places().await {
             let opened = timeout(READY_WITHIN, self.open(&place)).await;
             match opened.unwrap_or_else(|_| Err(late(&place, READY_WITHIN))) {
                 Ok(connection) => {
+                    let url = place.url();
                     if self.found.replace(Some(place.clone())) != Some(place) {
                         self.idle.borrow_mut().clear();
                     }
                     self.keep(connection);
-                    return Ok(());
+                    return Ok(url);
                 }
-                Err(reason) => why = reason,
+                Err(reason) => silence = silence.or(reason),
             }
         }
-        Err(why)
+        Err(silence)
     }
 
     /// A connection to the app: a kept one, or else a fresh one.
-    pub(super) async fn connection(&self) -> Result<Connection, String> {
+    pub(super) async fn connection(&self) -> Result<Connection, Silence> {
         match self.waiting().await {
             Some(connection) => Ok(connection),
             None => self.fresh_connection().await,
@@ -140,9 +149,9 @@ impl App {
     }
 
     /// A connection over which only its challenge was sent.
-    pub(super) async fn fresh_connection(&self) -> Result<Connection, String> {
+    pub(super) async fn fresh_connection(&self) -> Result<Connection, Silence> {
         let Some(place) = self.found.borrow().clone() else {
-            return Err("the app has not answered yet".into());
+            return Err(Silence::new(SilenceKind::Own, "the app has not answered yet"));
         };
         let opened = timeout(CONNECTED_WITHIN, self.open(&place)).await;
         opened.unwrap_or_else(|_| Err(late(&place, CONNECTED_WITHIN)))
@@ -174,10 +183,13 @@ impl App {
     }
 
     /// Connects, and challenges the other end.
-    async fn open(&self, place: &Place) -> Result<Connection, String> {
-        let at = place.socket;
-        let unreached = |error: String| format!("the app cannot be reached at {at}: {error}");
-        let uri: Uri = format!("http://{at}/").parse().map_err(|_| unreached("no URL".into()))?;
+    async fn open(&self, place: &Place) -> Result<Connection, Silence> {
+        let unreached = |error: String| {
+            let found = format!("{} cannot be reached: {error}", place.url());
+            Silence::new(SilenceKind::Unreached, found)
+        };
+        let uri: Uri =
+            format!("http://{}/", place.socket).parse().map_err(|_| unreached("no URL".into()))?;
         let stream = self.connector.clone().call(uri).await;
         let stream = stream.map_err(|error| unreached(error.to_string()))?;
         let (mut connection, work) =
@@ -187,28 +199,28 @@ impl App {
         Ok(connection)
     }
 
-    async fn challenge(&self, connection: &mut Connection, place: &Place) -> Result<(), String> {
-        let at = place.socket;
-        let secret = self.store.delivery_secret().map_err(|error| error.message)?;
+    async fn challenge(&self, connection: &mut Connection, place: &Place) -> Result<(), Silence> {
+        let at = place.url();
+        let silent = |kind, found: String| Silence::new(kind, found);
+        let own = |error: String| silent(SilenceKind::Own, error);
+        let secret = self.store.delivery_secret().map_err(|error| own(error.message))?;
         let challenge = Base64UrlUnpadded::encode_string(&entropy::secret_bytes::<32>());
         let request = request_to(place, "flow").header(CHALLENGE_HEADER, &challenge);
-        let request = request.body(Full::default()).map_err(|error| error.to_string())?;
-        let answer = connection.send_request(request).await;
-        let answer = answer.map_err(|error| format!("the app does not answer at {at}: {error}"))?;
-        let status = answer.status().as_u16();
+        let request = request.body(Full::default()).map_err(|error| own(error.to_string()))?;
+        let broken = |error: hyper::Error| {
+            silent(SilenceKind::Unreached, format!("{at} gives no answer: {error}"))
+        };
+        let answer = connection.send_request(request).await.map_err(broken)?;
         let proof = answer.headers().get(HANDLED_HEADER).and_then(|proof| proof.to_str().ok());
         if !proof.is_some_and(|proof| secret.is_app(&challenge, proof)) {
-            return Err(format!(
-                "the server at {at} (HTTP {status}) has not proved that it is this app, so it gets no \
-                 messages: another program answers there, or the app uses another database, or a \
-                 proxy removes the headers that begin with x-hookline-"
-            ));
+            return Err(Silence::answer(&at, answer.status(), answer.headers()));
         }
-        let closed =
-            |_| format!("the app closes each connection at {at}: deliveries need keep-alive");
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        body.map_err(|error| format!("the app's answer at {at} is incomplete: {error}"))?;
-        connection.ready().await.map_err(closed)
+        body.map_err(|error| {
+            silent(SilenceKind::Unreached, format!("{at} gives no whole answer: {error}"))
+        })?;
+        let closes = format!("{at} closes each connection after its answer");
+        connection.ready().await.map_err(|_| silent(SilenceKind::NotKept, closes))
     }
 
     async fn places(&self) -> Vec<Place> {
@@ -228,16 +240,18 @@ fn request_to(place: &Place, route: &str) -> hyper::http::request::Builder {
         .header(HOST, &place.authority)
 }
 
-fn late(place: &Place, within: Duration) -> String {
-    format!("the app does not answer at {} within {} s", place.socket, within.as_secs())
+fn late(place: &Place, within: Duration) -> Silence {
+    let found = format!("{} does not answer within {} s", place.url(), within.as_secs());
+    Silence::new(SilenceKind::Late, found)
 }
 
-/// The error for a URL without a reachable address.
-fn no_address(base_url: &str) -> String {
-    match base_url.parse::<Uri>().ok().as_ref().and_then(host_and_port) {
+/// The silence of a URL without a reachable address.
+fn no_address(base_url: &str) -> Silence {
+    let found = match base_url.parse::<Uri>().ok().as_ref().and_then(host_and_port) {
         Some(host_and_port) => format!("no address is known for {host_and_port}"),
         None => "the URL of the app names no host".to_owned(),
-    }
+    };
+    Silence::new(SilenceKind::NoAddress, found)
 }
 
 /// The host of a URL, with the port if it names one. Excludes the user name and the password, which
@@ -338,8 +352,8 @@ mod tests {
             let request = request_to(&places[0], "flow").body(()).unwrap();
             assert_eq!(request.headers()[HOST], host);
             assert!(!request.uri().to_string().contains("secret"));
-            assert_eq!(no_address(url), format!("no address is known for {host}"));
+            assert_eq!(no_address(url).found, format!("no address is known for {host}"));
         }
-        assert!(!no_address("http://me:sec ret@host").contains("sec"));
+        assert!(!no_address("http://me:sec ret@host").found.contains("sec"));
     }
 }

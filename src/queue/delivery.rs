@@ -99,7 +99,7 @@ impl Handlers {
 }
 
 /// What is said of a message whose code no process has that was asked.
-const NOT_LOADED: &str = "this process has not loaded the step's code, and messages go to handlers in \
+pub(super) const NOT_LOADED: &str = "this process has not loaded the step's code, and messages go to handlers in \
      this process only: load the module of the step route, or set WORKFLOW_HOOKLINE_DELIVERY to auto";
 
 /// The outcome for the message after an attempt. `fraction` in `0..1` is jitter.

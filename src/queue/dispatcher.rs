@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 
@@ -47,6 +48,14 @@ impl Delivering {
         self.direct && self.http_prefixes.iter().all(|prefix| direct.contains(prefix))
     }
 
+    /// The report of this process for others; see [`Pulse::report`].
+    pub(super) fn report(&self) -> Value {
+        let direct = self.handlers.prefixes();
+        let lacks = |prefix: &&String| self.app.is_none() && !direct.contains(prefix);
+        let lacks: Vec<_> = self.http_prefixes.iter().filter(lacks).cloned().collect();
+        self.pulse.report(&lacks)
+    }
+
     /// Notes that a duty has failed.
     pub(super) fn failed(&self, duty: Duty, error: &WorldError) {
         self.pulse.failed(duty, error, self.clock.now_ms());
@@ -70,7 +79,7 @@ pub struct Dispatcher {
     stop: watch::Sender<bool>,
     /// `None` if the caller drives it, or after it was stopped.
     thread: Mutex<Option<JoinHandle<()>>>,
-    store: Arc<dyn Store>,
+    delivering: Delivering,
 }
 
 /// The work of a dispatcher. Its driver awaits [`Dispatching::run`].
@@ -121,18 +130,18 @@ impl Dispatcher {
         // A process that starts may be of another release than those that have refused messages.
         signals.has_new_code.store(true, Ordering::Release);
         let (stop, stopped) = watch::channel(false);
-        let store = Arc::clone(&delivering.store);
         let woken = Arc::clone(&signals);
         let listener: Arc<dyn CommitListener> = Arc::new(move |news: &CommitNews| {
             if news.queue || news.elsewhere {
                 woken.wake.notify_one();
             }
         });
-        store.on_commit(Arc::downgrade(&listener));
-        store.watch_elsewhere(true);
-        let dispatching = Dispatching { delivering, signals: Arc::clone(&signals), stopped };
+        delivering.store.on_commit(Arc::downgrade(&listener));
+        delivering.store.watch_elsewhere(true);
+        let dispatching =
+            Dispatching { delivering: delivering.clone(), signals: Arc::clone(&signals), stopped };
         let thread = Mutex::new(None);
-        (Self { signals, _listener: listener, stop, thread, store }, dispatching)
+        (Self { signals, _listener: listener, stop, thread, delivering }, dispatching)
     }
 
     /// Waits for the first claim. The dispatcher makes it at once, even if there is no handler and it
@@ -156,6 +165,11 @@ impl Dispatcher {
         self.signals.wake.notify_one();
     }
 
+    /// The report of this process for others, as its lock file shows it with a delay.
+    pub fn report(&self) -> Value {
+        self.delivering.report()
+    }
+
     /// Settles when nothing is due and nothing is in flight. The value is the time until the next
     /// message becomes due, in milliseconds.
     ///
@@ -177,7 +191,7 @@ impl Dispatcher {
             let _ = thread.join();
         }
         if !is_stopped {
-            self.store.watch_elsewhere(false);
+            self.delivering.store.watch_elsewhere(false);
         }
     }
 }

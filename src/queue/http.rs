@@ -17,6 +17,7 @@ use serde::Deserialize;
 pub use super::app::AppAddress;
 use super::app::{App, Connection};
 use super::delivery::Handled;
+use super::silence::Silence;
 use crate::crypto::{DeliverySecret, ProvenDelivery};
 use crate::domain::message::{Delivery, QueueKind};
 use crate::store::Store;
@@ -51,11 +52,12 @@ impl HttpDelivery {
         Self { app: App::new(app, Arc::clone(&store)), store }
     }
 
-    /// Checks that the app answers and proves to be the app. Until then, nothing is claimed.
+    /// Checks that the app answers and proves to be the app. Until then, nothing is claimed. Returns its
+    /// URL.
     ///
     /// # Errors
-    /// The reason why it is not ready, for people.
-    pub async fn is_ready(&self) -> Result<(), String> {
+    /// The reason why it is not ready.
+    pub(super) async fn is_ready(&self) -> Result<String, Silence> {
         self.app.find().await
     }
 
@@ -72,7 +74,7 @@ impl HttpDelivery {
         };
         let connection = match self.app.connection().await {
             Ok(connection) => connection,
-            Err(error) => return Handled::NotReached { error },
+            Err(silence) => return Handled::NotReached { error: silence.found },
         };
         let proof = secret.prove_request(&ProvenDelivery {
             message_id: delivery.message_id,
@@ -128,7 +130,7 @@ impl HttpDelivery {
                 }
             };
             let fresh = self.app.fresh_connection().await;
-            connection = fresh.map_err(|error| Handled::NotReached { error })?;
+            connection = fresh.map_err(|silence| Handled::NotReached { error: silence.found })?;
         }
     }
 

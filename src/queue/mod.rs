@@ -4,8 +4,9 @@
 //! a handler, and [`http`] does so over the network. `app` finds the app's address, and `readiness`
 //! asks whether the app is ready. `leases` extends and frees leases, and `settling` writes how a
 //! delivery has ended. `search` looks for forgotten runs. [`purpose`] reads the purpose of a message.
-//! [`admission`] admits each delivery over HTTP once. [`pulse`] knows whether anything delivers and
-//! which faults prevent it, and `showing` shows this to other processes.
+//! [`admission`] admits each delivery over HTTP once. [`pulse`] keeps the faults that
+//! prevent deliveries, `reach` keeps what is known of their way, `silence` says why an app does not answer, and
+//! `showing` shows all this to other processes.
 
 pub mod admission;
 mod app;
@@ -18,9 +19,11 @@ mod leases;
 pub mod listening;
 pub mod pulse;
 pub mod purpose;
+mod reach;
 mod readiness;
 mod search;
 mod settling;
 mod showing;
+mod silence;
 pub mod wake_credits;
 mod work;

@@ -1,11 +1,13 @@
-//! Is anything delivering? Counts this process's deliveries and keeps every fault that prevents them.
-//! The dispatcher continues after each fault, so nobody else would notice it.
+//! The pulse of this process's deliveries: counts them, and keeps every fault that prevents them. The
+//! dispatcher continues after each fault, so nobody else would notice it. Whether anything delivers at
+//! all is decided in `ts/world/pulse.ts`, from the pulses of all processes.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::{Value, json};
 
+use super::reach::Reach;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -113,9 +115,9 @@ pub struct Pulse {
     faults: Mutex<Vec<Fault>>,
     /// Duties whose last fault is not past, as bits, so that a success costs no lock.
     failing: AtomicU32,
-    /// The number of changes to the faults.
-    changes: AtomicU64,
     listeners: Mutex<Vec<Weak<FaultListener>>>,
+    /// The way of the deliveries.
+    pub(super) reach: Reach,
 }
 
 impl Pulse {
@@ -144,7 +146,6 @@ impl Pulse {
         let message = error.message.chars().take(MESSAGE_CHARS_MAX).collect();
         let mut faults = lock(&self.faults);
         self.failing.fetch_or(duty.bit(), Ordering::Relaxed);
-        self.changes.fetch_add(1, Ordering::Relaxed);
         let known = faults.iter_mut().find(|fault| (fault.duty, fault.kind) == (duty, error.kind));
         if let Some(fault) = known {
             (fault.message, fault.last_at_ms, fault.is_past) = (message, now_ms, false);
@@ -173,7 +174,6 @@ impl Pulse {
         }
         let mut faults = lock(&self.faults);
         self.failing.fetch_and(!duty.bit(), Ordering::Relaxed);
-        self.changes.fetch_add(1, Ordering::Relaxed);
         faults.iter_mut().filter(|fault| fault.duty == duty).for_each(|fault| fault.is_past = true);
     }
 
@@ -198,18 +198,18 @@ impl Pulse {
         listeners.push(listener);
     }
 
-    /// Grows with each change to the faults.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
-    /// The faults that are not past, as JSON for other processes; see [`Store::show_worker`].
+    /// The report of this process for others, a `LivingWorker` of `ts/world/workers.ts`: the faults that
+    /// are not past, the way of the deliveries, and the queues that it lacks a handler for. See
+    /// [`Store::show_worker`].
     ///
     /// [`Store::show_worker`]: crate::store::Store::show_worker
-    pub fn report(&self) -> String {
+    pub(super) fn report(&self, lacks: &[String]) -> Value {
         let faults = lock(&self.faults);
         let faults = faults.iter().filter(|fault| !fault.is_past).map(Fault::report);
-        json!({ "pid": std::process::id(), "faults": faults.collect::<Vec<_>>() }).to_string()
+        let faults: Vec<_> = faults.collect();
+        let (app, refusal) = self.reach.report();
+        let pid = std::process::id();
+        json!({ "pid": pid, "faults": faults, "app": app, "refusal": refusal, "lacks": lacks })
     }
 
     /// The current state.

@@ -21,14 +21,13 @@ use crate::error::{ErrorKind, WorldError};
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// The longest such interval, when it has not answered for long.
 const ASK_EVERY_MAX: Duration = Duration::from_secs(2);
-/// An app that is silent for this long, while a message is due, is a fault. No app takes this long to
-/// start.
-const SILENT_MAX: Duration = Duration::from_secs(60);
+/// An app that is silent for this long, while a message has been due for as long, is a fault.
+const SILENT_MAX: Duration = Duration::from_secs(10);
 
 const _: () = {
     assert!(ASK_EVERY.as_millis() < ASK_EVERY_MAX.as_millis(), "the pauses grow");
     let asked = READY_WITHIN.as_millis() + ASK_EVERY_MAX.as_millis();
-    assert!(10 * asked < SILENT_MAX.as_millis(), "a silent app has been asked many times");
+    assert!(2 * asked < SILENT_MAX.as_millis(), "a silent app has been asked several times");
 };
 
 /// The app, and whether it accepts deliveries over HTTP.
@@ -96,30 +95,36 @@ impl Readiness {
     async fn ask_until_it_answers(&self) -> bool {
         let mut pause = ASK_EVERY;
         let mut silent_since = Instant::now();
+        let reach = &self.delivering.pulse.reach;
         while !self.delivering.all_is_direct() {
-            let Err(reason) = self.http.is_ready().await else { return true };
+            let silence = match self.http.is_ready().await {
+                Ok(at) => {
+                    reach.answered(at);
+                    return true;
+                }
+                Err(silence) => silence,
+            };
+            reach.silent(silence.clone(), self.delivering.clock.now_ms());
             if silent_since.elapsed() >= SILENT_MAX {
                 silent_since = Instant::now();
-                self.note_silence(&reason).await;
+                self.note_silence(&silence.found).await;
             }
             sleep(pause).await;
             pause = (pause * 2).min(ASK_EVERY_MAX);
         }
+        reach.needs_no_app();
         false
     }
 
     /// A silent app is a fault once messages wait for it.
-    async fn note_silence(&self, reason: &str) {
+    async fn note_silence(&self, found: &str) {
         let depth = ask(|done| self.delivering.store.queue_depth(done)).await;
         // A failing store also fails the claims, which report it.
         let oldest_due_ms = depth.ok().and_then(|depth| depth.oldest_due_ms).unwrap_or(0);
         if oldest_due_ms < SILENT_MAX.as_millis() as i64 {
             return;
         }
-        let message = format!(
-            "messages are due, but the app does not answer at its address: start the app, or check PORT \
-             and WORKFLOW_HOOKLINE_BASE_URL ({reason})"
-        );
+        let message = format!("messages are due, but the app does not take them: {found}");
         self.delivering.failed(Duty::ReachApp, &WorldError::new(ErrorKind::NotFound, message));
     }
 }

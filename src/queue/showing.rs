@@ -1,6 +1,7 @@
-//! Shows other processes the faults that prevent this one's deliveries.
+//! Shows other processes what this one knows of its deliveries: the faults that prevent them, and their
+//! way.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,36 +9,32 @@ use super::asking::every;
 use super::dispatcher::Delivering;
 use super::pulse::Duty;
 
-/// The interval at which new faults are looked for.
+/// The interval at which a changed report is shown.
 const SHOW_EVERY: Duration = Duration::from_secs(2);
 
-/// The shown part of the pulse, on the dispatcher's thread.
+/// The shown report, on the dispatcher's thread.
 pub(super) struct Showing {
     delivering: Rc<Delivering>,
-    /// The number of pulse changes that others can already see.
-    shown_changes: Cell<Option<u64>>,
+    /// The report that others can already see.
+    shown: RefCell<String>,
 }
 
 impl Showing {
     pub(super) fn of(delivering: Rc<Delivering>) -> Rc<Self> {
-        Rc::new(Self { delivering, shown_changes: Cell::new(None) })
+        Rc::new(Self { delivering, shown: RefCell::default() })
     }
 
-    /// Shows new changes, for ever.
+    /// Shows changed reports, for ever.
     pub(super) async fn keep_shown(self: Rc<Self>) {
         every(SHOW_EVERY, &self.delivering, Duty::Dispatch, async || self.show()).await;
     }
 
-    /// Shows new changes.
+    /// Shows the report if it has changed.
     pub(super) fn show(&self) {
-        let changes = self.delivering.pulse.changes();
-        if self.shown_changes.get() == Some(changes) {
-            return;
-        }
-        let report = self.delivering.pulse.report();
+        let report = self.delivering.report().to_string();
         // There is no lock file until the next claim makes one, so nothing can be shown.
-        if self.delivering.store.show_worker(&report) {
-            self.shown_changes.set(Some(changes));
+        if *self.shown.borrow() != report && self.delivering.store.show_worker(&report) {
+            self.shown.replace(report);
         }
     }
 }

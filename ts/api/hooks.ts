@@ -15,6 +15,7 @@ import { encodePayload } from '../native/requests';
 import { dehydratePayload, hydrateMetadata } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import { runKey } from '../world/keys';
+import { expectDelivery } from '../world/vigil';
 import { currentEngine, currentWorld } from '../world/world';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
@@ -167,6 +168,7 @@ export async function resumeTarget(
     // For a hook object, SDK 4.8.9 puts the hook's id into the error; our callers need the token.
     throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
   }
+  expectDelivery(engine);
   span?.committed(run);
   return hook;
 }

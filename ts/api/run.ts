@@ -25,6 +25,7 @@ import { type NativeRecord, toRun } from '../native/records';
 import { hydrateReturnValue, openReadable } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import { encryptionKeyOf } from '../world/keys';
+import { whileExpecting } from '../world/vigil';
 import { currentWorld, engineOf } from '../world/world';
 
 /** A run that may exist: the object looks nothing up before a property is read. */
@@ -120,7 +121,8 @@ export class Run<TResult> implements PublicRun<TResult> {
   }
 
   async #returnValue(): Promise<TResult> {
-    const run = await runEnd(this.#engine(), this.runId);
+    const engine = this.#engine();
+    const run = await whileExpecting(engine, runEnd(engine, this.runId));
     if (run?.status === 'completed') {
       const key = await encryptionKeyOf(this.#world, run);
       return (await hydrateReturnValue(run.output, this.runId, key, this.#world)) as TResult;

@@ -10,6 +10,7 @@ import { coreVersion, dehydrateArguments } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import { messageOf, missingSdk } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
+import { expectDelivery } from '../world/vigil';
 import { currentWorld, engineOf } from '../world/world';
 import { flushInBackground, outlivingTheRequest } from './background';
 import { Run } from './run';
@@ -90,6 +91,7 @@ async function begin(
     },
   });
   await settled(native.startRun(request as string, payload?.bytes ?? new Uint8Array(0)));
+  expectDelivery(engine);
   span?.started(runId, target.id);
   return new Run(runId, world);
 }

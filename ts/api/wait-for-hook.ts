@@ -3,6 +3,7 @@ import type { Hook, WaitForHookOptions } from '../../index';
 import { hookWithToken } from '../engine/awaiting';
 import type { Engine } from '../engine/engine';
 import { TimeLimitError } from '../native/errors';
+import { whileExpecting } from '../world/vigil';
 import { whyNothingIsDelivered } from '../world/workers';
 import { currentEngine } from '../world/world';
 import { checkToken, hydrated } from './hooks';
@@ -26,7 +27,7 @@ export async function waitForHookOf(
 ): Promise<Hook> {
   if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
   checkToken(token);
-  const hook = await hookWithToken(engine, token, { timeout, signal });
+  const hook = await whileExpecting(engine, hookWithToken(engine, token, { timeout, signal }));
   if (!hook) {
     // What cannot be found out must not hide that the hook did not come.
     const why = await whyNothingIsDelivered(engine).catch(() => undefined);

@@ -1,8 +1,7 @@
 /** `hookline doctor`: checks everything that an installation needs, and says how to repair it. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { World, WorldStats } from '../../index';
-import { appUrl, engineKey, readConfig } from '../engine/config';
+import { engineKey, readConfig } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import type { Place } from '../engine/place';
 import { createWorld } from '../index';
@@ -15,31 +14,21 @@ import {
   SUPPORTED_SDK,
   unsupportedSdk,
 } from '../setup/installed-sdk';
-import { type LivingWorker, livingWorkers, troublesOf } from '../world/workers';
+import type { LivingWorker, Stall } from '../world/pulse';
+import { livingWorkers, type NativeStats, readDeliveries, troublesOf } from '../world/workers';
 import { engineOf } from '../world/world';
+import { app } from './app';
+import { chosenWorld } from './chosen-world';
 import { type Context, EXIT, type GlobalOptions } from './context';
-import { bad, bold, dim, duration, good, printable, size, warn } from './print';
+import type { Finding } from './finding';
+import { bad, bold, dim, good, printable, size, warn } from './print';
 
 /** The supported versions of Node, as in `engines`. */
 const NODE_SUPPORTED = [20, 17, 0] as const;
 /** Earlier versions of these lines lack `process.getBuiltinModule`. */
 const NODE_AFTER_20 = [22, 3, 0] as const;
-/** If a message has been due for this long, nobody delivers it. */
-const LATE_MS = 60_000;
 /** A log of this size deserves a warning. */
 const LONG_LOG_BYTES = 64 * 1024 * 1024;
-/** The time limit for the app's answer. */
-const APP_ANSWERS_WITHIN_MS = 2000;
-/** The SDK's route for replays. */
-const FLOW = '/.well-known/workflow/v1/flow';
-
-/** The result of one check. */
-export interface Finding {
-  what: string;
-  state: 'good' | 'warning' | 'problem';
-  found: string;
-  fix?: string;
-}
 
 /** Runs all checks; exit code 4 when there is a problem. */
 export async function doctor({ print }: Context, options: GlobalOptions): Promise<number> {
@@ -47,8 +36,10 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
   if (nodeItself.state === 'problem') return report(print, [nodeItself]);
   const native = addon();
   // Without the addon the database cannot be checked.
-  const looked = native.state === 'good' ? await database(options) : [];
-  return report(print, [nodeItself, native, ...looked, ...sdk(), await app()]);
+  const { findings, living } =
+    native.state === 'good' ? await database(options) : { findings: [], living: [] };
+  const chosen = chosenWorld(living.length > 0);
+  return report(print, [nodeItself, native, ...findings, ...sdk(), chosen, ...(await app(living))]);
 }
 
 function report(print: Context['print'], findings: Finding[]): number {
@@ -83,41 +74,66 @@ function addon(): Finding {
   }
 }
 
-async function database({ url }: GlobalOptions): Promise<Finding[]> {
+interface Looked {
+  findings: Finding[];
+  living: LivingWorker[];
+}
+
+async function database({ url }: GlobalOptions): Promise<Looked> {
   const path = engineKey(readConfig({ url }));
   const what = 'Database';
   if (path.startsWith(':memory:')) {
     const fix = 'Set WORKFLOW_HOOKLINE_URL to a file to keep runs when the process ends.';
-    return [{ what, state: 'warning', found: 'in memory of each process', fix }];
+    const found = 'in memory of each process';
+    return { findings: [{ what, state: 'warning', found, fix }], living: [] };
   }
-  if (path.includes('://')) return [{ what, state: 'good', found: path.split('://', 1)[0] ?? '' }];
+  if (path.includes('://')) {
+    return {
+      findings: [{ what, state: 'good', found: path.split('://', 1)[0] ?? '' }],
+      living: [],
+    };
+  }
   const world = createWorld({ url, role: 'reader' });
   const engine = engineOf(world) as Engine;
   const findings: Finding[] = [];
+  let living: LivingWorker[] = [];
   try {
     findings.push(...placed(engine.place()));
-    if (engine.isAbsent()) return [missingDatabase(path), ...findings];
+    if (engine.isAbsent()) return { findings: [missingDatabase(path), ...findings], living };
     findings.unshift(...[permissions(path)].filter((finding) => finding !== undefined));
     const native = await engine.connect();
     findings.unshift(await examination(native, path));
-    findings.push(...(await delivery(world)));
+    const delivered = await delivery(engine);
+    findings.push(...delivered.findings);
+    living = delivered.living;
   } catch (error) {
     findings.unshift({ what, state: 'problem', found: messageOf(error) });
   } finally {
     await world.close();
   }
-  return findings;
+  return { findings, living };
 }
 
 /** Whether anything delivers; in a damaged database the workers may say more than the queue. */
-async function delivery(world: World): Promise<Finding[]> {
+async function delivery(engine: Engine): Promise<Looked> {
+  const native = await engine.look();
+  const seen = await livingWorkers(native).catch((error) => messageOf(error));
+  const living = typeof seen === 'string' ? [] : seen;
   try {
-    const stats = await world.stats();
-    return [queue(stats), ...(await workers(world, stats.messages.due)), ...longLog(stats)];
+    const { stats, stall } = await readDeliveries(engine);
+    const findings = [queue(stats), ...stalled(stall), ...workers(seen, stall), ...longLog(stats)];
+    return { findings, living };
   } catch (error) {
-    const found = messageOf(error);
-    return [{ what: 'Queue', state: 'problem', found }, ...(await workers(world, 0))];
+    const broken: Finding = { what: 'Queue', state: 'problem', found: messageOf(error) };
+    return { findings: [broken, ...workers(seen)], living };
   }
+}
+
+/** Why messages wait that should be delivered. */
+function stalled(stall: Stall | undefined): Finding[] {
+  if (!stall) return [];
+  const { found, fix } = stall;
+  return [{ what: 'Deliveries', state: 'problem', found: printable(found), fix }];
 }
 
 /** A bad place of the database. */
@@ -160,26 +176,19 @@ function examined(path: string, examination: Examination): Finding {
   return { what, state: 'good', found };
 }
 
-/** Messages that nobody delivers, or that were given up. */
-function queue({ messages, oldestDueMessageMs }: WorldStats): Finding {
+/** The messages, and those that were given up. */
+function queue({ messages }: NativeStats): Finding {
   const what = 'Queue';
   if (messages.dead > 0) {
     const fix = 'See them with hookline dead, repair the cause, then hookline redrive --all.';
     return { what, state: 'problem', found: `${messages.dead} messages were given up`, fix };
-  }
-  if (oldestDueMessageMs !== null && oldestDueMessageMs > LATE_MS && messages.leased === 0) {
-    const found = `nothing has been delivered for ${duration(oldestDueMessageMs)}, though ${messages.due} messages are due`;
-    const fix =
-      'Call getWorld().start() where the app starts, in the role all or worker, and start it. If a ' +
-      'worker is alive, see what blocks it, and whether the app answers.';
-    return { what, state: 'problem', found, fix };
   }
   const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
   return { what, state: 'good', found };
 }
 
 /** A long log, which a reader may keep from starting again at its beginning. */
-function longLog({ log: { bytes, readBy } }: WorldStats): Finding[] {
+function longLog({ log: { bytes, readBy } }: NativeStats): Finding[] {
   if (bytes < LONG_LOG_BYTES) return [];
   const found = `the write-ahead log has ${size(bytes)}`;
   const readers = readBy.filter((pid) => pid !== process.pid);
@@ -190,27 +199,21 @@ function longLog({ log: { bytes, readBy } }: WorldStats): Finding[] {
   return [{ what: 'Log', state: 'warning', found, fix }];
 }
 
-/** The workers of this host that could deliver. */
-async function workers(world: World, due: number): Promise<Finding[]> {
+/** The workers of this host, or why they cannot be seen; the stall may tell one's trouble already. */
+function workers(living: LivingWorker[] | string, stall?: Stall): Finding[] {
   const what = 'Workers';
-  let living: LivingWorker[];
-  try {
-    living = await livingWorkers(engineOf(world) as Engine);
-  } catch (error) {
-    return [{ what, state: 'problem', found: messageOf(error) }];
-  }
-  const troubles = living.flatMap(troublesOf).map(printable);
+  if (typeof living === 'string') return [{ what, state: 'problem', found: living }];
+  const troubles = living.flatMap(troublesOf).filter((trouble) => !stall?.found.includes(trouble));
   if (troubles.length > 0) {
-    return troubles.map((found) => ({ what, state: 'problem', found }));
+    return troubles.map((trouble) => ({ what, state: 'problem', found: printable(trouble) }));
   }
-  if (living.length > 0) return [{ what, state: 'good', found: `${living.length} live here` }];
-  const found = 'none is alive on this host';
-  if (due === 0) return [{ what, state: 'good', found }];
-  const fix =
-    'Start the app, which calls getWorld().start(). If it runs as another user or could not make its ' +
-    'lock file, this command cannot see it: its own warnings and world.stats() say why.';
-  return [{ what, state: 'warning', found: `${found}, and ${due} messages are due`, fix }];
+  const pids = living.map(({ pid }) => pid ?? '?').join(', ');
+  const found = living.length > 0 ? `${living.length} live here: process ${pids}` : NO_WORKER;
+  return [{ what, state: 'good', found }];
 }
+
+/** The lock files of another user's processes cannot be seen. */
+const NO_WORKER = 'no process of this host delivers, as far as this user can see';
 
 function missingDatabase(path: string): Finding {
   let folder = dirname(path);
@@ -260,67 +263,12 @@ function permissions(path: string): Finding | undefined {
 function sdk(): Finding[] {
   const what = 'Workflow SDK';
   const problem = missingSdk() ?? unsupportedSdk();
-  if (problem) return [{ what, state: 'problem', ...problem }, target()];
+  if (problem) return [{ what, state: 'problem', ...problem }];
   const { version = '', folder } = installed('workflow') ?? {};
-  if (isSupported(version)) return [{ what, state: 'good', found: version }, target()];
+  if (isSupported(version)) return [{ what, state: 'good', found: version }];
   const found = `workflow ${version} in ${folder} may be another app's; hookline works with ${SUPPORTED_SDK}`;
   const fix = 'If it is what this app imports: npm install workflow@4';
-  return [{ what, state: 'warning', found, fix }, target()];
-}
-
-function target(): Finding {
-  const what = 'World of the SDK';
-  const chosen = process.env.WORKFLOW_TARGET_WORLD;
-  if (chosen !== 'hookline') {
-    const found = chosen
-      ? `WORKFLOW_TARGET_WORLD is ${chosen}`
-      : 'WORKFLOW_TARGET_WORLD is not set here';
-    const fix = 'Set WORKFLOW_TARGET_WORLD=hookline where the app runs (--env-file reads a file).';
-    return { what, state: 'warning', found, fix };
-  }
-  if (installed('hookline')) return { what, state: 'good', found: 'hookline' };
-  const fix = 'The SDK looks for it from the working directory: npm install hookline';
-  return { what, state: 'problem', found: 'hookline is not installed here', fix };
-}
-
-/** Over HTTP a delivery needs the app's address; handlers in the same process do not. */
-async function app(): Promise<Finding> {
-  const what = 'App';
-  const url = process.env.WORKFLOW_HOOKLINE_BASE_URL || appUrl();
-  if (!url) {
-    const fix = 'Set PORT or WORKFLOW_HOOKLINE_BASE_URL, and this command asks it.';
-    return { what, state: 'warning', found: 'its address is not known here', fix };
-  }
-  if (readConfig({}).delivery === 'direct') {
-    return { what, state: 'good', found: 'is not asked: delivery is direct' };
-  }
-  if (!/^http:\/\//i.test(url)) {
-    const fix = 'Set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL of the app.';
-    const found = 'its address is no http:// URL, and deliveries come by plain HTTP';
-    return { what, state: 'problem', found, fix };
-  }
-  try {
-    const signal = AbortSignal.timeout(APP_ANSWERS_WITHIN_MS);
-    const response = await fetch(`${url.replace(/\/+$/, '')}${FLOW}?__health`, { signal });
-    if (await isHealthOfFlow(response)) return { what, state: 'good', found: `${url} answers` };
-    const found = `${url} answers ${response.status}, not as a workflow app`;
-    const fix = 'Is it another program at this port, or a proxy in between? Check PORT.';
-    return { what, state: 'problem', found, fix };
-  } catch {
-    const fix = 'Start it, or check PORT and WORKFLOW_HOOKLINE_BASE_URL.';
-    return { what, state: 'warning', found: `${url} does not answer`, fix };
-  }
-}
-
-/** Another server may answer every request, so compare the answer with that of the SDK's route. */
-async function isHealthOfFlow(response: Response): Promise<boolean> {
-  const text = await response.text();
-  try {
-    const { healthy, endpoint } = JSON.parse(text);
-    return response.ok && healthy === true && String(endpoint).includes(FLOW);
-  } catch {
-    return false;
-  }
+  return [{ what, state: 'warning', found, fix }];
 }
 
 function messageOf(error: unknown): string {

@@ -2,13 +2,15 @@
  * `hookline explain <run>`: what a run waits for, since when, what wakes it next, its last error.
  */
 import type { Step, World } from '../../index';
+import { duration } from '../engine/duration';
 import type { Engine } from '../engine/engine';
-import { type LivingWorker, livingWorkers, troublesOf } from '../world/workers';
+import { type Stall, sentenceOf } from '../world/pulse';
+import { readDeliveries } from '../world/workers';
 import { engineOf } from '../world/world';
 import type { Context } from './context';
 import { upTo } from './lists';
 import { type QueuedMessage, readOutlook } from './outlook';
-import { bad, bold, dim, duration, masked, type Printer, printable, when } from './print';
+import { bad, bold, dim, masked, type Printer, printable, when } from './print';
 
 /** The most steps and hooks to read: a run has few open ones. */
 const LOOKED_AT_MAX = 10_000;
@@ -57,8 +59,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
   );
   const hooks = await upTo(LOOKED_AT_MAX, (page) => world.hooks.list({ runId, ...page }));
   const { waits, messages } = await readOutlook(world, runId);
-  // If the workers cannot be listed, `hookline doctor` says why.
-  const worker = workersOf(await livingWorkers(engineOf(world) as Engine).catch(() => undefined));
+  const { stall } = await readDeliveries(engineOf(world) as Engine);
   const ended = run.completedAt !== undefined;
   const open = steps.filter((step) => step.status === 'pending' || step.status === 'running');
   const waitingFor: Reason[] = [
@@ -85,7 +86,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
     startedAt: run.startedAt,
     completedAt: run.completedAt,
     waitingFor: ended ? [] : waitingFor,
-    next: ended ? [] : nextOf(messages, hooks.length, worker),
+    next: ended ? [] : nextOf(messages, hooks.length, stall),
     lastError: lastError(run, steps as Step[], messages),
   };
 }
@@ -97,39 +98,38 @@ function stepReason(step: Step): Reason {
   return { ...reason, what: `${step.stepName} to end (${step.status}${attempt})` };
 }
 
-function nextOf(messages: QueuedMessage[], hooks: number, worker: string): Next[] {
-  const next = messages.map((message) => nextOfMessage(message, worker));
+function nextOf(messages: QueuedMessage[], hooks: number, stall: Stall | undefined): Next[] {
+  const next = messages.map((message) => nextOfMessage(message, stall));
   if (hooks > 0) next.push({ what: 'resumeHook() for one of its tokens' });
   if (next.length > 0) return next;
   const found = 'nothing is queued for it; a worker looks for such runs when it starts';
-  return [{ what: `${found}, so start one (world.start()) or restart it` }];
+  return [{ what: `${found}, so start the app, or restart it` }];
 }
 
-/** Why a message that is due may not have been delivered yet. */
-function workersOf(living: LivingWorker[] | undefined): string {
-  if (living === undefined) return 'hookline doctor says whether one is alive';
-  if (living.length === 0)
-    return 'none is alive: a worker is a process that has called world.start()';
-  const [trouble] = living.flatMap(troublesOf);
-  if (trouble !== undefined) return `of ${living.length} alive, ${trouble}`;
-  return `${living.length} alive; hookline doctor asks whether the app answers`;
-}
-
-function nextOfMessage(message: QueuedMessage, worker: string): Next {
+function nextOfMessage(message: QueuedMessage, stall: Stall | undefined): Next {
   const { messageId, idempotencyKey, availableAtMs, leaseExpiresAtMs, deadAtMs, attempt } = message;
   const name = `${idempotencyKey === null ? 'a replay' : 'a step'} (${messageId})`;
   if (deadAtMs !== null) {
     const redrive = `given up after ${attempt} attempts; hookline redrive ${messageId} tries again`;
     return { what: `${name}: ${redrive}`, at: new Date(deadAtMs) };
   }
-  if (leaseExpiresAtMs !== null) return { what: `${name}: being delivered, attempt ${attempt}` };
-  if (availableAtMs <= Date.now()) {
-    return {
-      what: `${name}: due, waits for a worker (${worker})`,
-      at: new Date(availableAtMs),
-    };
-  }
-  return { what: `${name}: will be delivered`, at: new Date(availableAtMs) };
+  const isLeased = leaseExpiresAtMs !== null;
+  const isDue = !isLeased && availableAtMs <= Date.now();
+  const because = stall && concerns(stall, message, { isDue, isLeased });
+  const why = because ? ` (${sentenceOf(stall)})` : '';
+  if (isLeased) return { what: `${name}: being delivered, attempt ${attempt}${why}` };
+  const what = isDue ? 'due, waits for a worker' : 'will be delivered';
+  return { what: `${name}: ${what}${why}`, at: new Date(availableAtMs) };
+}
+
+/** Whether a stall of the database concerns this message, too. */
+function concerns(
+  { cause }: Stall,
+  { lastError }: QueuedMessage,
+  { isDue, isLeased }: { isDue: boolean; isLeased: boolean },
+): boolean {
+  if (cause === 'refused') return lastError !== null;
+  return isDue || (isLeased && (cause === 'noWorker' || cause === 'paused'));
 }
 
 type Failing = { error?: { message: string } };

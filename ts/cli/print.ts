@@ -1,6 +1,7 @@
 /** Tables for people, JSON for scripts. */
 import { styleText } from 'node:util';
 import { Table } from 'console-table-printer';
+import { duration } from '../engine/duration';
 
 /** A row of a table: texts by column. */
 export type Row = Record<string, string>;
@@ -65,21 +66,6 @@ export const good = style('green');
 export const bad = style('red');
 export const dim = style('dim');
 export const warn = style('yellow');
-
-const UNITS: [number, string][] = [
-  [86_400_000, 'd'],
-  [3_600_000, 'h'],
-  [60_000, 'min'],
-  [1000, 's'],
-];
-
-/** A duration in its largest unit: `3 h`. */
-export function duration(ms: number): string {
-  for (const [size, unit] of UNITS) {
-    if (ms >= size) return `${Math.floor(ms / size)} ${unit}`;
-  }
-  return `${Math.max(0, Math.floor(ms))} ms`;
-}
 
 /** A point in time, and its distance from now: `2026-11-24T10:00:00.000Z (3 h ago)`. */
 export function when(at: Date, now = Date.now()): string {

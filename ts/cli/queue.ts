@@ -1,8 +1,9 @@
 /** `hookline stats`, `hookline dead` and `hookline redrive`. */
 import type { World } from '../../index';
+import { duration } from '../engine/duration';
 import { CommandError, type Context, EXIT } from './context';
 import { firstLine, upTo } from './lists';
-import { ago, bad, bold, duration, good, type Row, size } from './print';
+import { ago, bad, bold, good, type Row, size } from './print';
 
 /** The most dead messages that one `redrive --all` reads. */
 const REDRIVEN_MAX = 100_000;

@@ -17,7 +17,6 @@ import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
 import { drainOnSignals, ignoreSignals } from './signals';
 import { pause } from './timer';
-import { warnOfFault } from './worker-faults';
 
 /**
  * The time between two looks for an awaited database: no event reports that a missing file appears.
@@ -56,11 +55,18 @@ export type Deliver = (
   body: Uint8Array,
 ) => void;
 
+/** Warns of a fault of this process's worker, given as JSON. */
+export type WarnOfFault = (engine: Engine, fault: string) => void;
+
 /**
- * Makes the engine of a World, which passes each direct delivery to `deliver`; does no I/O and
- * never throws.
+ * Makes the engine of a World, which passes each direct delivery to `deliver`, and the first fault
+ * of each kind to `warn`; does no I/O and never throws.
  */
-export function createEngine({ options, fault }: Given, deliver: Deliver): Engine {
+export function createEngine(
+  { options, fault }: Given,
+  deliver: Deliver,
+  warn: WarnOfFault,
+): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
@@ -124,7 +130,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       // A reader delivers nothing, so the database need not exist yet.
       const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
       const starting = inNobodysContext(() =>
-        native.startWorker(deliverTo(native), warnOfFault, appUrl()),
+        native.startWorker(deliverTo(native), (first) => warn(engine, first), appUrl()),
       );
       // Do this before `starting` settles, because messages of the first claim may be in delivery
       // by then.

@@ -33,9 +33,7 @@ export function describeFault({ duty, code, message }: NativeWorkerFault): strin
   return `cannot ${DUTIES[duty] ?? duty}: ${message} [${code}]`;
 }
 
-/** Warns of the first fault of a kind. */
-export function warnOfFault(fault: string): void {
-  const native = JSON.parse(fault) as NativeWorkerFault;
-  const warning = `A worker of hookline ${describeFault(native)}; it keeps trying, and world.stats() shows whether it succeeds.`;
-  process.emitWarning(warning, { type: 'HooklineWarning', code: `HOOKLINE_${native.code}` });
+/** The warning of the first fault of a kind. */
+export function warningOf(fault: NativeWorkerFault): string {
+  return `A worker of hookline ${describeFault(fault)}; it keeps trying, and world.stats() shows whether it succeeds.`;
 }

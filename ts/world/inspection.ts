@@ -1,11 +1,13 @@
 /** Shows the queue: how many messages there are, and which were given up or are held. */
-import type { DeadMessage, HeldMessage, Inspection, PageRequest, WorldStats } from '../../index';
+import type { DeadMessage, HeldMessage, Inspection, PageRequest } from '../../index';
 import type { Engine } from '../engine/engine';
-import { type NativeWorkerFault, toWorkerFault } from '../engine/worker-faults';
+import { toWorkerFault } from '../engine/worker-faults';
 import { settled } from '../native/binding';
 import { invalid } from '../native/errors';
 import { type NativeRecord, toDeadMessage, toHeldMessage, toPage } from '../native/records';
 import { paging } from '../native/requests';
+import { sentenceOf } from './pulse';
+import { readDeliveries } from './workers';
 
 /** The `Inspection` part of a World. */
 export function createInspection(engine: Engine): Inspection {
@@ -17,13 +19,12 @@ export function createInspection(engine: Engine): Inspection {
   };
   return {
     async stats() {
-      const native = await engine.look();
-      type Counted = Omit<WorldStats['deliveries'], 'faults'> & { faults: NativeWorkerFault[] };
-      type Found = Omit<WorldStats, 'deliveries'> & { deliveries: Counted };
-      const { deliveries, ...found } = (await settled<Found>(native.stats())).json;
+      const { stats, stall } = await readDeliveries(engine);
+      const { deliveries, ...counts } = stats;
       return {
-        ...found,
+        ...counts,
         deliveries: { ...deliveries, faults: deliveries.faults.map(toWorkerFault) },
+        stalled: stall ? { cause: stall.cause, message: sentenceOf(stall) } : null,
       };
     },
     async deadMessages(page?: PageRequest) {

@@ -1,19 +1,15 @@
-/** The living workers of a database on this host, and the faults that they report. */
+/** What is known of the deliveries of a database: its queue, and its living workers on this host. */
+import { readFileSync } from 'node:fs';
 import type { WorldStats } from '../../index';
 import type { Engine } from '../engine/engine';
 import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
-import { settled } from '../native/binding';
-
-/** A living process that has called `world.start()`; its report may be missing. */
-export interface LivingWorker {
-  pid?: number;
-  faults?: NativeWorkerFault[];
-}
+import { type NativeWorld, settled } from '../native/binding';
+import { type LivingWorker, type Stall, sentenceOf, stallOf } from './pulse';
 
 /** Lists the living workers. */
-export async function livingWorkers(engine: Engine): Promise<LivingWorker[]> {
-  const native = await engine.look();
-  return (await settled<LivingWorker[]>(native.workers())).json;
+export async function livingWorkers(native: NativeWorld): Promise<LivingWorker[]> {
+  const workers = (await settled<LivingWorker[]>(native.workers())).json;
+  return workers.map((worker) => ({ ...worker, isPaused: isPaused(worker.pid) }));
 }
 
 /** The faults of a worker, one line each. */
@@ -21,23 +17,49 @@ export function troublesOf({ pid, faults = [] }: LivingWorker): string[] {
   return faults.map((fault) => `the worker of process ${pid ?? '?'} ${describeFault(fault)}`);
 }
 
-/** Due messages younger than this, in milliseconds, may just not have been claimed yet. */
-const LATE_MS = 1000;
+/** The addon's `WorldStats`. */
+export type NativeStats = Omit<WorldStats, 'deliveries' | 'stalled'> & {
+  deliveries: Omit<WorldStats['deliveries'], 'faults'> & { faults: NativeWorkerFault[] };
+};
 
-/**
- * Why messages that are due are not delivered, for people; `undefined` if none is late, or if nothing
- * is known to be wrong.
- */
-export async function whyNothingIsDelivered(engine: Engine): Promise<string | undefined> {
+/** The state of the deliveries. */
+export interface Reading {
+  stats: NativeStats;
+  /** `undefined` when this user cannot look for them. */
+  workers: LivingWorker[] | undefined;
+  /** Why messages wait that should be delivered. */
+  stall: Stall | undefined;
+}
+
+/** Reads the state of the deliveries. */
+export async function readDeliveries(engine: Engine): Promise<Reading> {
   const native = await engine.look();
-  type Found = Pick<WorldStats, 'messages' | 'oldestDueMessageMs'>;
-  const { messages, oldestDueMessageMs } = (await settled<Found>(native.stats())).json;
-  if (messages.due === 0 || (oldestDueMessageMs ?? 0) < LATE_MS) return undefined;
-  const are = messages.due === 1 ? '1 message is due' : `${messages.due} messages are due`;
-  const living = await livingWorkers(engine);
-  if (living.length === 0) {
-    return `${are}, and no worker is alive on this host: call getWorld().start() where the app starts`;
+  const [stats, workers] = await Promise.all([
+    settled<NativeStats>(native.stats()),
+    livingWorkers(native).catch(() => undefined),
+  ]);
+  const { messages, oldestDueMessageMs } = stats.json;
+  const counted = { ...messages, oldestDueMs: oldestDueMessageMs, nowMs: Date.now() };
+  const stall = workers && stallOf({ ...counted, workers });
+  return { stats: stats.json, workers, stall };
+}
+
+/** Why nothing is delivered, for people; `undefined` if nothing is known to be wrong. */
+export async function whyNothingIsDelivered(engine: Engine): Promise<string | undefined> {
+  const { stall } = await readDeliveries(engine);
+  return stall && sentenceOf(stall);
+}
+
+/** Whether the system has stopped a process: by SIGSTOP, or by a debugger. Only Linux says it. */
+function isPaused(pid: number | undefined): boolean | undefined {
+  if (pid === undefined || process.platform !== 'linux') return undefined;
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program comes before, in brackets, and may hold anything.
+    const [state = ''] = stat.slice(stat.lastIndexOf(')') + 2);
+    return state === 'T' || state === 't';
+  } catch {
+    // The process is in another container, or has ended.
+    return undefined;
   }
-  const [trouble] = living.flatMap(troublesOf);
-  return trouble && `${are}, but ${trouble}`;
 }

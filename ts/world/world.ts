@@ -18,6 +18,7 @@ import { createQueue } from './queue';
 import { createStorage } from './storage';
 import { createStreamer } from './streamer';
 import { createUpkeep } from './upkeep';
+import { warnOfFault } from './vigil';
 
 // Symbols of the global registry, because a bundler may evaluate this module more than once per
 // process.
@@ -37,7 +38,7 @@ type HooklineWorld = World & { [ENGINE]: Engine };
  */
 export function createWorld(options?: WorldOptions): World {
   const given = readOptions(options);
-  const engine = createEngine(given, deliver);
+  const engine = createEngine(given, deliver, warnOfFault);
   const world: HooklineWorld = {
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {

@@ -1,0 +1,253 @@
+/**
+ * For each way in which nothing is delivered: the same sentence in a warning of the process that
+ * waits, in the time-out of `waitForHook`, in `stats()`, in `hookline doctor` and in `explain`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { WorldOptions, WorldStats } from 'hookline';
+import { linesOf, until } from './crash/harness';
+import { cleanUp, newDatabase, ROOT, runNode } from './support';
+
+const CLI = join(ROOT, 'dist', 'cli.js');
+const LIMIT_MS = 60_000;
+const TEST_LIMIT_MS = 120_000;
+
+const children: ChildProcess[] = [];
+const servers: Server[] = [];
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const server of servers) server.close().closeAllConnections();
+  await cleanUp();
+});
+
+const ENV = {
+  ...process.env,
+  NODE_OPTIONS: '',
+  PORT: '',
+  WORKFLOW_LOCAL_BASE_URL: '',
+  WORKFLOW_TARGET_WORLD: 'hookline',
+};
+
+/** Starts a script of `environments/`, and resolves when it has printed a line that begins so. */
+async function run(script: string, args: string[], begins: string) {
+  const path = join(ROOT, '__test__', 'environments', script);
+  const child = spawn(process.execPath, [path, ...args], { cwd: ROOT, env: ENV });
+  children.push(child);
+  const lines = linesOf(child);
+  const line = async (begin: string) => {
+    await until(`${begin} of ${script}: ${lines}`, LIMIT_MS, () =>
+      lines.some((it) => it.startsWith(begin)),
+    );
+    return lines.find((it) => it.startsWith(begin)) as string;
+  };
+  await line(begins);
+  return { child, pid: child.pid as number, line };
+}
+
+type How = 'hangs' | 'lacksSteps' | 'nothing';
+
+/** A worker on the database. */
+function worker(url: string, options: WorldOptions, how: How = 'nothing') {
+  return run('silent-worker.mjs', [JSON.stringify({ url, ...options }), how], 'ready');
+}
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  servers.push(server);
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** An address where no server is. */
+async function nowhere(): Promise<string> {
+  const url = await serve(() => undefined);
+  const server = servers.pop() as Server;
+  await new Promise((closed) => server.close(closed));
+  return url;
+}
+
+interface Said {
+  warnings: { code: string; message: string }[];
+  timeOut: string;
+  stalled: NonNullable<WorldStats['stalled']>;
+  doctor: { code: number | null; found: string };
+  explain: string;
+}
+
+/**
+ * What everybody says of a run that another process starts; `meanwhile` may act once it has
+ * started.
+ */
+async function said(
+  url: string,
+  role: WorldOptions['role'] = 'producer',
+  meanwhile?: () => Promise<void>,
+): Promise<Said> {
+  const waiter = await run('silent-waiter.mjs', [url, String(role)], 'wrun_');
+  await meanwhile?.();
+  const runId = await waiter.line('wrun_');
+  const own = JSON.parse(await waiter.line('{'));
+  const ask = async (...args: string[]) => {
+    const asked = [CLI, '--url', url, ...args, '--json'];
+    const { code, stdout, stderr } = await runNode(asked, { env: ENV });
+    if (stdout === '') throw new Error(stderr);
+    return { code, value: JSON.parse(stdout) };
+  };
+  const doctor = await ask('doctor');
+  const { found, fix } =
+    doctor.value.findings.find(({ what }: { what: string }) => what === 'Deliveries') ?? {};
+  const explained = await ask('explain', runId);
+  waiter.child.kill('SIGKILL');
+  return {
+    ...own,
+    doctor: { code: doctor.code, found: fix ? `${found}: ${fix}` : found },
+    explain: explained.value.next.map(({ what }: { what: string }) => what).join('\n'),
+  };
+}
+
+/** A sentence without the time that has passed. */
+const timeless = (text: string) => text.replace(/ (the oldest )?for \d+ (ms|s|min)/g, '');
+
+/** Checks that all say the same, of this cause, and that it holds this. */
+function expectSaid(
+  { warnings, timeOut, stalled, doctor, explain }: Said,
+  cause: string,
+  part: RegExp,
+) {
+  const sentence = timeless(stalled.message);
+  expect(stalled.cause).toBe(cause);
+  expect(sentence).toMatch(part);
+  expect(warnings.map(({ code, message }) => [code, timeless(message)])).toEqual([
+    ['HOOKLINE_STALLED', `Nothing is delivered: ${sentence}.`],
+  ]);
+  expect(timeless(timeOut)).toContain(sentence);
+  expect(timeOut).not.toContain('secret-token');
+  expect({ ...doctor, found: timeless(doctor.found) }).toEqual({ code: 4, found: sentence });
+  expect(timeless(explain)).toContain(sentence);
+}
+
+const NO_WORKER =
+  /no process on this host delivers from this database: start the app; .*startDelivery/;
+
+describe('nothing is delivered, and everybody says why, when', () => {
+  test.concurrent(
+    'the start line is forgotten',
+    async () => {
+      expectSaid(await said(newDatabase()), 'noWorker', NO_WORKER);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'there are only producers',
+    async () => {
+      const url = newDatabase();
+      await worker(url, { role: 'producer' });
+      expectSaid(await said(url), 'noWorker', /in the role all or worker/);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'a proxy redirects to a login',
+    async () => {
+      const url = newDatabase();
+      const baseUrl = await serve((_request, response) => {
+        response.writeHead(307, { location: '/login?next=%2Fsecret' }).end();
+      });
+      const { pid } = await worker(url, { delivery: 'http', baseUrl });
+      const all = await said(url);
+      expectSaid(all, 'app', /answers HTTP 307, a redirect to \/login, without the proof/);
+      expect(all.stalled.message).toContain(`process ${pid} `);
+      expect(all.stalled.message).toContain('let /.well-known/workflow/ through');
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'a proxy answers with a page',
+    async () => {
+      const url = newDatabase();
+      const baseUrl = await serve((_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/html' }).end('<html></html>');
+      });
+      await worker(url, { delivery: 'http', baseUrl });
+      expectSaid(await said(url), 'app', /answers HTTP 200, a web page, without the proof/);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'the address of the app is wrong',
+    async () => {
+      const url = newDatabase();
+      const baseUrl = await nowhere();
+      await worker(url, { delivery: 'http', baseUrl });
+      const part = /http:\/\/127\.0\.0\.1:\d+ cannot be reached: .*WORKFLOW_HOOKLINE_BASE_URL/;
+      expectSaid(await said(url), 'app', part);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'the process that waits is itself the worker, and has no server',
+    async () => {
+      expectSaid(
+        await said(newDatabase(), 'all'),
+        'app',
+        /this process has no server that listens/,
+      );
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'the worker was killed while it delivered',
+    async () => {
+      const url = newDatabase();
+      const { child, line } = await worker(url, { delivery: 'direct' }, 'hangs');
+      const kill = async () => {
+        await line('took');
+        child.kill('SIGKILL');
+      };
+      expectSaid(await said(url, 'producer', kill), 'noWorker', NO_WORKER);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  const onLinux = process.platform === 'linux' ? test.concurrent : test.concurrent.skip;
+  onLinux(
+    'the worker is paused',
+    async () => {
+      const url = newDatabase();
+      const { child, pid } = await worker(url, { delivery: 'direct' }, 'hangs');
+      child.kill('SIGSTOP');
+      const part = new RegExp(`process ${pid} is paused: continue it with kill -CONT ${pid}`);
+      expectSaid(await said(url), 'paused', part);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'the worker has no handler, and may ask no app',
+    async () => {
+      const url = newDatabase();
+      await worker(url, { delivery: 'direct' });
+      expectSaid(await said(url), 'noHandler', /no handler for replays and steps/);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  test.concurrent(
+    'the handlers are of other code',
+    async () => {
+      const url = newDatabase();
+      await worker(url, { delivery: 'direct' }, 'lacksSteps');
+      expectSaid(await said(url), 'refused', /this process has not loaded the step's code/);
+    },
+    TEST_LIMIT_MS,
+  );
+});

@@ -1,0 +1,81 @@
+/** Asks the app whether it serves the SDK's routes. */
+import { get as getPlain } from 'node:http';
+import { get as getByTls } from 'node:https';
+import { appUrl, readConfig } from '../engine/config';
+import type { LivingWorker } from '../world/pulse';
+import type { Finding } from './finding';
+
+/** The time limit for the app's answer. */
+const ANSWERS_WITHIN_MS = 2000;
+/** The SDK's route for replays. */
+const FLOW = '/.well-known/workflow/v1/flow';
+
+const what = 'App';
+
+/**
+ * Asks the app where the workers have found it, or else where the variables of this command say.
+ * Handlers in a worker's own process need no address.
+ */
+export async function app(workers: LivingWorker[]): Promise<Finding[]> {
+  const found = workers.map(({ app }) => app?.at).filter((at) => typeof at === 'string');
+  const said = readConfig({}).baseUrl ?? appUrl();
+  const urls = found.length > 0 ? found : [said].filter((url) => url !== undefined);
+  const silences = workers.map(silent).filter((finding) => finding !== undefined);
+  if (silences.length > 0) return silences;
+  if (urls.length > 0) return Promise.all([...new Set(urls)].map(ask));
+  if (workers.length === 0) return [];
+  return [
+    { what, state: 'good', found: 'is not asked: handlers in the workers take all messages' },
+  ];
+}
+
+/** What a worker says of an app that does not answer; it is a problem once messages are due. */
+function silent({ pid, app }: LivingWorker): Finding | undefined {
+  if (!app?.silence) return undefined;
+  const found = `does not answer process ${pid ?? '?'}: ${app.silence.found}`;
+  return { what, state: 'warning', found };
+}
+
+async function ask(url: string): Promise<Finding> {
+  if (!/^https?:\/\/./i.test(url)) {
+    const fix = 'Set WORKFLOW_HOOKLINE_BASE_URL to a URL of the app.';
+    return { what, state: 'problem', found: 'its address is no http:// or https:// URL', fix };
+  }
+  try {
+    const { status, text } = await get(new URL(`${url.replace(/\/+$/, '')}${FLOW}?__health`));
+    if (isHealthOfFlow(status, text)) return { what, state: 'good', found: `${url} answers` };
+    const found = `${url} answers ${status}, not as a workflow app`;
+    const fix = 'Is it another program at this port, or a proxy in between? Check PORT.';
+    return { what, state: 'problem', found, fix };
+  } catch {
+    const fix = 'Start it, or check PORT and WORKFLOW_HOOKLINE_BASE_URL.';
+    return { what, state: 'warning', found: `${url} does not answer`, fix };
+  }
+}
+
+/** The question is no secret, so the certificate does not matter. */
+function get(url: URL): Promise<{ status: number; text: string }> {
+  const get = url.protocol === 'https:' ? getByTls : getPlain;
+  const signal = AbortSignal.timeout(ANSWERS_WITHIN_MS);
+  return new Promise((resolve, reject) => {
+    const request = get(url, { signal, agent: false, rejectUnauthorized: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part) => {
+        text += part;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+  });
+}
+
+/** Another server may answer every request, so compare the answer with that of the SDK's route. */
+function isHealthOfFlow(status: number, text: string): boolean {
+  try {
+    const { healthy, endpoint } = JSON.parse(text);
+    return status === 200 && healthy === true && String(endpoint).includes(FLOW);
+  } catch {
+    return false;
+  }
+}

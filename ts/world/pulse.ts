@@ -1,0 +1,177 @@
+/**
+ * Is anything delivering? This file alone decides it, from what the queue holds and what the living
+ * workers say, and this file alone words it.
+ */
+import { duration } from '../engine/duration';
+import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
+
+/** Why the app takes no deliveries; `src/queue/silence.rs` makes it. */
+export interface Silence {
+  kind: 'answer' | 'notKept' | 'late' | 'unreached' | 'noAddress' | 'noServer' | 'own';
+  found: string;
+  sinceMs: number;
+}
+
+/**
+ * A living process that delivers, by its lock file. Its report may be missing, and another version
+ * may have written it.
+ */
+export interface LivingWorker {
+  pid?: number;
+  /** Faults that are not past. */
+  faults?: NativeWorkerFault[];
+  /** Where the app answered last, and why it does not answer now. */
+  app?: { at: string | null; silence: Silence | null };
+  /** The last delivery, if no handler took it, and how many there were in succession. */
+  refusal?: { error: string; times: number; lastAtMs: number } | null;
+  /** The prefixes of queues for which it has no handler, and whose app it may not ask. */
+  lacks?: string[];
+  /** Whether the system has stopped it; `undefined` if that is unknown. */
+  isPaused?: boolean;
+}
+
+/** The facts by which to decide. */
+export interface DeliveryFacts {
+  nowMs: number;
+  /** Messages that are due and not taken, that are taken, and that are due later. */
+  due: number;
+  leased: number;
+  sleeping: number;
+  /** For how long the oldest due message has been due; `null` when none is. */
+  oldestDueMs: number | null;
+  workers: LivingWorker[];
+}
+
+/** Why messages wait that should be delivered. */
+export interface Stall {
+  cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle';
+  found: string;
+  /** What to do, unless `found` says it. */
+  fix?: string;
+  /** The worker that it is about. */
+  pid?: number;
+}
+
+/** A message that has been due for less may just not have been taken yet. */
+const LATE_MS = 1000;
+/** A worker without a fault takes a message earlier, unless it is busy. */
+const IDLE_MS = 5000;
+/** A refusal that is older may be about a message which another process has taken since. */
+const REFUSED_LATELY_MS = 60_000;
+
+/**
+ * Why messages wait that should be delivered; `undefined` while they are delivered, as far as is
+ * known.
+ */
+export function stallOf(facts: DeliveryFacts): Stall | undefined {
+  const { due, leased, sleeping, oldestDueMs, workers } = facts;
+  const isLate = due > 0 && (oldestDueMs ?? 0) >= LATE_MS;
+  const isAbandoned = isLate || leased > 0;
+  if (workers.length === 0) return isAbandoned ? noWorker(facts) : undefined;
+  const awake = workers.filter((worker) => !worker.isPaused);
+  if (awake.length === 0) return isAbandoned ? paused(facts) : undefined;
+  const isIdle = leased === 0 && (oldestDueMs ?? 0) >= IDLE_MS;
+  if (isLate) {
+    const complaints = awake.map((worker) => complaintOf(worker, facts));
+    const [complaint] = complaints.filter((it) => it !== undefined);
+    // A worker without a complaint is busy with other messages, or takes none of these.
+    if (complaint && (isIdle || !complaints.includes(undefined))) return complaint;
+    if (isIdle) return idle(awake, facts);
+  }
+  // A refused message sleeps, is due for a moment, and is refused again.
+  if (due + leased + sleeping === 0) return undefined;
+  return awake.map((worker) => refused(worker, facts)).find((it) => it);
+}
+
+/** The sentence that everybody says of a stall. */
+export function sentenceOf({ found, fix }: Stall): string {
+  return fix ? `${found}: ${fix}` : found;
+}
+
+function noWorker(facts: DeliveryFacts): Stall {
+  return {
+    cause: 'noWorker',
+    found: `${waiting(facts)}, and no process on this host delivers from this database`,
+    fix: 'start the app; it delivers once it has called startDelivery(), or register() of hookline/next, in the role all or worker',
+  };
+}
+
+function paused(facts: DeliveryFacts): Stall {
+  const pids = facts.workers.map(({ pid }) => pid);
+  return {
+    cause: 'paused',
+    found: `${waiting(facts)}, and ${named(facts.workers)} paused`,
+    fix: `continue it with kill -CONT ${pids.join(' ')}, or end it`,
+  };
+}
+
+function idle(workers: LivingWorker[], facts: DeliveryFacts): Stall {
+  const it = facts.due === 1 ? 'it' : 'any of them';
+  return {
+    cause: 'idle',
+    found: `${waiting(facts)}, and ${named(workers)} alive without taking ${it}`,
+    fix: 'it may be paused or blocked, or serve other queues (WORKFLOW_QUEUE_NAMESPACE): restart it with the settings of the app',
+    pid: workers[0]?.pid,
+  };
+}
+
+/** What keeps a worker from taking messages that are due. */
+function complaintOf(worker: LivingWorker, facts: DeliveryFacts): Stall | undefined {
+  const of = `${waiting(facts)}, but the worker of process ${worker.pid ?? '?'}`;
+  const { pid } = worker;
+  const fault = worker.faults?.find(({ duty }) => duty !== 'reachApp');
+  if (fault) return { cause: 'fault', found: `${of} ${describeFault(fault)}`, pid };
+  const silence = worker.app?.silence;
+  if (silence) {
+    const found = `${of} cannot hand them to the app: ${silence.found}`;
+    return { cause: 'app', found, fix: WAYS_TO_THE_APP[silence.kind], pid };
+  }
+  const lacks = worker.lacks?.map((prefix) => (prefix.includes('wkf_step_') ? 'steps' : 'replays'));
+  if (lacks && lacks.length > 0) {
+    const found = `${of} has no handler for ${lacks.join(' and ')}, and asks no other process (WORKFLOW_HOOKLINE_DELIVERY is direct)`;
+    const fix = "load the modules of the SDK's routes in that process, or set it to auto";
+    return { cause: 'noHandler', found, fix, pid };
+  }
+  return refused(worker, facts);
+}
+
+/** A worker whose last deliveries nobody took; such a message is due again and again. */
+function refused(worker: LivingWorker, facts: DeliveryFacts): Stall | undefined {
+  const { pid, refusal } = worker;
+  if (!refusal || facts.nowMs - refusal.lastAtMs > REFUSED_LATELY_MS) return undefined;
+  const found = `messages wait for another attempt, but the last delivery of process ${pid ?? '?'} found no handler that takes it: ${refusal.error}`;
+  return { cause: 'refused', found, pid };
+}
+
+const IN_FRONT =
+  'if a proxy, middleware or login is in front of the app, let /.well-known/workflow/ through unchanged; otherwise check WORKFLOW_HOOKLINE_BASE_URL and PORT, and that both processes use the same database and keys';
+const CHECK = 'start the app, or check WORKFLOW_HOOKLINE_BASE_URL and PORT';
+
+/** What to do about an app that does not answer. */
+const WAYS_TO_THE_APP: Record<Silence['kind'], string | undefined> = {
+  answer: IN_FRONT,
+  notKept: 'let the server, or the proxy in front of it, keep connections alive',
+  late: CHECK,
+  unreached: CHECK,
+  noAddress: 'check WORKFLOW_HOOKLINE_BASE_URL',
+  noServer:
+    'let the process that serves the app deliver, or set WORKFLOW_HOOKLINE_BASE_URL to the URL of the app',
+  own: undefined,
+};
+
+function waiting({ due, leased, oldestDueMs }: DeliveryFacts): string {
+  if (due > 0) {
+    const since = duration(oldestDueMs ?? 0);
+    return due === 1
+      ? `1 message has been due for ${since}`
+      : `${due} messages are due, the oldest for ${since}`;
+  }
+  return leased === 1 ? '1 delivery has not ended' : `${leased} deliveries have not ended`;
+}
+
+function named(workers: LivingWorker[]): string {
+  const pids = workers.map(({ pid }) => pid ?? '?');
+  return pids.length === 1
+    ? `the worker of process ${pids[0]} is`
+    : `the workers of the processes ${pids.join(', ')} are`;
+}
