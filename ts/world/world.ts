@@ -94,6 +94,27 @@ export function currentWorld(): World {
   return world;
 }
 
+/**
+ * The World of this process, put where the SDK looks for it; `undefined` when
+ * `WORKFLOW_TARGET_WORLD` names a World that is not one of ours.
+ *
+ * It does not call the SDK's `getWorld()`: a bundle of the app may hold another copy of the SDK.
+ *
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK has chosen another World
+ *   although that variable does not name it.
+ */
+export function installedWorld(): World | undefined {
+  const target = otherTarget();
+  if (target && !engineOf((globalThis as Globals)[SDK_WORLD]) && !engineOf(worldOfTarget(target))) {
+    return undefined;
+  }
+  const world = currentWorld();
+  (globalThis as Globals)[SDK_WORLD] ??= world;
+  // The SDK makes a second World, for its handlers.
+  process.env.WORKFLOW_TARGET_WORLD ||= 'hookline';
+  return world;
+}
+
 /** The engine of {@link currentWorld}. */
 export function currentEngine(): Engine {
   return engineOf(currentWorld()) as Engine;
