@@ -11,7 +11,7 @@ import { toError } from '../native/errors';
 import { refuseUnsupportedSdk } from '../setup/target-world';
 import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import type { Engine } from './engine';
-import { forgetHandlers, joinTable, type Opened } from './handlers';
+import { forgetEngine, isStarted, joinTable, noteStarted, type Opened } from './handlers';
 import { inNobodysContext } from './nobody';
 import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
@@ -57,10 +57,14 @@ export type Deliver = (
 ) => void;
 
 /**
- * Makes the engine of a World, which passes each direct delivery to `deliver`; does no I/O and
- * never throws.
+ * Makes the engine of a World, which passes each direct delivery to `deliver`, and calls `opened`
+ * when it has opened the database; does no I/O and never throws.
  */
-export function createEngine({ options, fault }: Given, deliver: Deliver): Engine {
+export function createEngine(
+  { options, fault }: Given,
+  deliver: Deliver,
+  opened: (native: NativeWorld) => void,
+): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
@@ -121,6 +125,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       return engine.connect();
     },
     async start() {
+      noteStarted(engine);
       // A reader delivers nothing, so the database need not exist yet.
       const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
       const starting = inNobodysContext(() =>
@@ -136,6 +141,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
         throw error;
       }
     },
+    isStarted: () => isStarted(engine),
     close() {
       closing ??= shut();
       return closing;
@@ -144,7 +150,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       if (closing) return;
       closing = Promise.resolve();
       isClosed = true;
-      forgetHandlers(engine);
+      forgetEngine(engine);
       // The World may still be opening.
       const leaveNow = () => {
         void place?.native.close();
@@ -175,6 +181,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
     warnOfPlace(engine.place());
     // A pending read still holds the empty database.
     nothing = undefined;
+    opened(native);
     return native;
   }
 
@@ -208,7 +215,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
       ignoreSignals(drain);
       isClosed = true;
       place?.leave();
-      forgetHandlers(engine);
+      forgetEngine(engine);
     }
   }
 

@@ -1,6 +1,7 @@
 /** Where the database is, and the warnings about its place, each once per process. */
 import { realpathSync } from 'node:fs';
 import { answerOf, type NativeWorld } from '../native/binding';
+import { sayOnce } from './warnings';
 
 /** A place, as the addon reports it. */
 export interface Place {
@@ -10,12 +11,6 @@ export interface Place {
   /** Why the database may be lost one day. */
   warning: { of: 'container' | 'memory' | 'build'; found: string; advice: string } | null;
 }
-
-/**
- * The warnings that this process has given. It is global, because bundlers may evaluate this module
- * several times.
- */
-const SAID = Symbol.for('hookline//said');
 
 /** `undefined` for a database in memory. */
 export function placeOf(native: NativeWorld): Place | undefined {
@@ -51,12 +46,4 @@ function isToolOfSdk(): boolean {
   } catch {
     return false;
   }
-}
-
-function sayOnce(code: string, message: string): void {
-  const globals = globalThis as { [SAID]?: Set<string> };
-  globals[SAID] ??= new Set();
-  if (globals[SAID].has(message)) return;
-  globals[SAID].add(message);
-  process.emitWarning(message, { type: 'HooklineWarning', code });
 }

@@ -5,6 +5,7 @@ import { openedWorld, type QueueHandler } from '../engine/handlers';
 import { answerOf, type NativeWorld, type PayloadRef, settled } from '../native/binding';
 import { payloadOf } from '../native/records';
 import { decodeStored } from '../native/stored-json';
+import { noteServed } from './first-use';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
 /** The admission of a request; `src/queue/admission.rs` defines each kind. */
@@ -47,6 +48,7 @@ export async function answerDelivery(
     if (proof === '') return refusal(401, NOT_LIVE);
   }
   try {
+    noteServed();
     const native = openedWorld(engine) ?? (await engine.look());
     if (challenge !== null) return answerChallenge(native, challenge);
     const claimed = { queueName, messageId, attempt, proof } as ClaimedDelivery;

@@ -3,7 +3,7 @@ import type { World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../engine/config';
 import { createEngine } from '../engine/create-engine';
 import type { Engine } from '../engine/engine';
-import { readOptions } from '../engine/options';
+import { type Given, readOptions } from '../engine/options';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import {
   otherTarget,
@@ -12,6 +12,7 @@ import {
   worldOfTarget,
 } from '../setup/target-world';
 import { deliver } from './direct-delivery';
+import { beginAtFirstUse } from './first-use';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
@@ -37,7 +38,9 @@ type HooklineWorld = World & { [ENGINE]: Engine };
  */
 export function createWorld(options?: WorldOptions): World {
   const given = readOptions(options);
-  const engine = createEngine(given, deliver);
+  const engine = createEngine(given, deliver, (native) => {
+    if (isOfProcess(world, given)) beginAtFirstUse(engine, native);
+  });
   const world: HooklineWorld = {
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {
@@ -55,6 +58,16 @@ export function createWorld(options?: WorldOptions): World {
     [ENGINE]: engine,
   };
   return world;
+}
+
+/**
+ * Whether a World is the one of this process, which the SDK or {@link currentWorld} has made: a World
+ * that a program makes for itself is started by that program.
+ */
+function isOfProcess(world: World, { options }: Given): boolean {
+  const globals = globalThis as Globals;
+  const isMadeBySdk = globals[SDK_WORLD] === world || globals[DEFAULT]?.world === world;
+  return isMadeBySdk && Object.keys(options).length === 0;
 }
 
 /** The engine behind a World, or `undefined` when the World is not of this package. */
