@@ -405,6 +405,27 @@ export interface WorkflowReadableStreamOptions {
 // ---------------------------------------------------------------------------------------------
 
 /**
+ * The line for a server's start: puts the World where the Workflow SDK looks for it, opens the
+ * database and begins to deliver, so that sleeping and interrupted runs continue by themselves.
+ * Resolves when this process can deliver. A second call changes nothing.
+ *
+ * If that fails, it prints the error and stops the process with exit code 1: a server that went on
+ * would accept work that nobody does. It does nothing while a framework builds the app, and nothing
+ * when `WORKFLOW_TARGET_WORLD` names another World. In the role `producer` or `reader` it opens the
+ * database, and delivers nothing.
+ *
+ * Next.js has `register()` of `hookline/next`, and Nitro the module `hookline/nitro`, which call it.
+ *
+ * @example
+ * ```ts
+ * import { startDelivery } from 'hookline';
+ *
+ * await startDelivery();
+ * ```
+ */
+export function startDelivery(): Promise<void>;
+
+/**
  * Makes a World of the Workflow SDK, on the database that the options or the environment name.
  *
  * It is synchronous, does no I/O and never throws. Worlds of one process that name the same

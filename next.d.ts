@@ -36,15 +36,14 @@ export function withHookline<T extends object, Phase extends unknown[]>(
 export function withHookline<T extends object = object>(config?: T): T & HooklineNextConfig;
 
 /**
- * Opens the database and begins to deliver, when the server starts. Does nothing on the edge
- * runtime, and nothing when `WORKFLOW_TARGET_WORLD` names another World.
+ * Opens the database and begins to deliver, when the server starts: `startDelivery()` of `hookline`,
+ * for Next.js. Does nothing on the edge runtime, and nothing when `WORKFLOW_TARGET_WORLD` names
+ * another World. If the database cannot be opened, it prints the error and stops the process.
  *
  * @example
  * ```ts
  * // instrumentation.ts
  * export { register } from 'hookline/next';
  * ```
- *
- * @throws `WorkflowWorldError` when the database cannot be opened.
  */
 export function register(): Promise<void>;

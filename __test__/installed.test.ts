@@ -69,7 +69,6 @@ describe('without a binary for the platform', () => {
     ['a function', RESUME],
     ['a World', "await require('hookline').createWorld().start();"],
     ['hookline/testing', TESTING],
-    ['hookline/next', "await require('hookline/next').register();"],
   ])('%s names the missing package and the way to build', async (_what, code) => {
     const { message, ...error } = await errorOf(newApp(lacking), code);
     expect(error).toEqual({ name: 'WorkflowWorldError', code: 'NO_ADDON' });
@@ -96,6 +95,16 @@ describe('without a binary for the platform', () => {
       message: expect.stringContaining(`version ${version}, and this package is version 999.0.0`),
     });
   });
+});
+
+test.each([
+  ['startDelivery()', "await require('hookline').startDelivery();"],
+  ['hookline/next in instrumentation', "await require('hookline/next').register();"],
+])('%s says that the SDK is not supported, and ends the process', async (_what, code) => {
+  const app = newApp({ workflow: '5.0.0-beta.55' });
+  const ended = await runNode(['-e', `(async () => { ${code} })()`], { cwd: app });
+  expect(ended.code).toBe(1);
+  expect(ended.stderr).toContain('works with 4.8.9 and later 4.x versions');
 });
 
 describe('without the package `workflow`', () => {
@@ -136,7 +145,6 @@ describe('with a version of `workflow` that is not supported', () => {
     ],
     ['hookline/testing', TESTING],
     ['hookline/next', NEXT],
-    ['hookline/next in instrumentation', "await require('hookline/next').register();"],
   ];
 
   test.each(CODES)('%s says which one is there, and which ones work', async (_what, code) => {

@@ -198,6 +198,7 @@ const inputs = [
   ...(await bundle('ts/native/errors.ts', 'errors.js', [noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/setup/next.ts', 'next.js', [])),
+  ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [])),
   ...(await bundle('ts/sdk/4/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
   ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors')])),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),

@@ -25,8 +25,8 @@ use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::http::AppAddress;
 use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
-use crate::queue::purpose;
 use crate::queue::wake_credits::WakeCredits;
+use crate::queue::{own_server, purpose};
 use crate::sharing::Sharing;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
@@ -181,6 +181,17 @@ impl World {
             self.engine.stop_worker(self.id);
         }
         claimed
+    }
+
+    /// Asks this process's own server whether it is the app, if this World may deliver. Returns whether
+    /// a server was asked. Blocks.
+    ///
+    /// # Errors
+    /// `BadConfig` if messages cannot be delivered to `app_url`.
+    pub fn ask_own_server(&self, app_url: Option<String>) -> Result<bool, WorldError> {
+        let Some(options) = &self.worker else { return Ok(false) };
+        let app = self.engine.app_address(options, app_url)?;
+        Ok(own_server::ask(app, Arc::clone(&self.engine.store)))
     }
 
     /// Reports each kind of fault that prevents deliveries, while the caller holds the listener.
@@ -379,22 +390,30 @@ impl Engine {
         Ok(dispatcher)
     }
 
+    /// The app's address. If a message need not take it, a URL of another kind is no error: this
+    /// process may also answer plain HTTP.
+    fn app_address(
+        &self,
+        options: &WorkerOptions,
+        app_url: Option<String>,
+    ) -> Result<AppAddress, WorldError> {
+        match (&options.base_url, app_url.map(config::app_url)) {
+            (Some(base_url), _) => Ok(AppAddress::At(base_url.clone())),
+            (None, Some(Ok(url))) => Ok(AppAddress::At(url)),
+            (None, Some(Err(error))) if self.config.delivery == DeliveryMode::Http => Err(error),
+            (None, _) => Ok(AppAddress::OfThisProcess),
+        }
+    }
+
     fn delivering(
         &self,
         options: &WorkerOptions,
         app_url: Option<String>,
     ) -> Result<Delivering, WorldError> {
         let mode = self.config.delivery;
-        let app = match (mode, &options.base_url, app_url) {
-            (DeliveryMode::Direct, _, _) => None,
-            (_, Some(base_url), _) => Some(AppAddress::At(base_url.clone())),
-            (mode, None, Some(url)) => match config::app_url(url) {
-                Ok(url) => Some(AppAddress::At(url)),
-                // The app may never be needed, and this process may also answer plain HTTP.
-                Err(_) if mode == DeliveryMode::Auto => Some(AppAddress::OfThisProcess),
-                Err(error) => return Err(error),
-            },
-            (_, None, None) => Some(AppAddress::OfThisProcess),
+        let app = match mode {
+            DeliveryMode::Direct => None,
+            DeliveryMode::Auto | DeliveryMode::Http => Some(self.app_address(options, app_url)?),
         };
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
         Ok(Delivering {

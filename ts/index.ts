@@ -8,6 +8,7 @@ export { IDEMPOTENCY_WINDOW_MS } from './api/limits';
 export { getRun, Run } from './api/run';
 export { runStep } from './api/run-step';
 export { start } from './api/start';
+export { startDelivery } from './api/start-delivery';
 export { waitForHook } from './api/wait-for-hook';
 export { resumeWebhook } from './api/webhook';
 export {

@@ -37,6 +37,7 @@ export const resumeHook = outside('resumeHook');
 export const resumeWebhook = outside('resumeWebhook');
 export const runStep = outside('runStep');
 export const start = outside('start');
+export const startDelivery = outside('startDelivery');
 export const waitForHook = outside('waitForHook');
 export default createWorld;
 

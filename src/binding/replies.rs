@@ -430,6 +430,10 @@ pub fn admitted_delivery(admitted: AdmittedDelivery) -> Result<Reply, WorldError
 }
 
 /// A proof, as a header holds it.
+pub fn asked(asked: bool) -> Result<Reply, WorldError> {
+    value(json!({ "asked": asked }))
+}
+
 pub fn proof(proof: String) -> Result<Reply, WorldError> {
     value(json!({ "proof": proof }))
 }

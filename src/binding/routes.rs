@@ -1,4 +1,4 @@
-//! The part of `NativeWorld` with which the app's routes accept deliveries over HTTP.
+//! The part of `NativeWorld` with which the app's routes are found, and accept deliveries over HTTP.
 
 use napi::{Env, Result};
 use napi_derive::napi;
@@ -6,12 +6,22 @@ use napi_derive::napi;
 use super::promise::{self, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
-use super::world::{NativeWorld, then};
+use super::world::{NativeWorld, aside, then};
 use crate::error::WorldError;
 use crate::store::Completion;
 
 #[napi]
 impl NativeWorld {
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
+    pub fn ask_own_server(&self, env: Env, app_url: Option<String>) -> Result<JsValue> {
+        self.promise(env, |_| {
+            let world = self.world()?;
+            Ok(move |done: Completion<Reply>| {
+                aside(done, move || world.ask_own_server(app_url).and_then(replies::asked));
+            })
+        })
+    }
+
     #[napi(catch_unwind, ts_return_type = "NativeReply")]
     pub fn prove_app(&self, env: Env, challenge: String) -> Result<JsValue> {
         let proof = requests::challenge(challenge)

@@ -89,7 +89,7 @@ impl Life {
 }
 
 /// Runs blocking work on another thread than JavaScript's.
-fn aside(done: Completion<Reply>, work: impl FnOnce() -> Answer + Send + 'static) {
+pub(super) fn aside(done: Completion<Reply>, work: impl FnOnce() -> Answer + Send + 'static) {
     let run = move || done.settle(work());
     // If no thread can be started, dropping the closure settles with `Closed`.
     let _ = std::thread::Builder::new().name("hookline-open".into()).spawn(run);
@@ -112,9 +112,11 @@ impl NativeWorld {
     }
 
     pub(super) fn engine(&self) -> Outcome<Arc<Engine>> {
-        let shared = lock(&self.shared);
-        let world = shared.life.world().ok_or_else(WorldError::closed)?;
-        Ok(Arc::clone(world.engine()))
+        Ok(Arc::clone(self.world()?.engine()))
+    }
+
+    pub(super) fn world(&self) -> Outcome<Arc<World>> {
+        lock(&self.shared).life.world().cloned().ok_or_else(WorldError::closed)
     }
 
     /// The deliveries that this World's routes run. After the World was open once, this works even if
@@ -378,9 +380,9 @@ impl NativeWorld {
             };
             (handler, warns, shared.prefixes.clone())
         };
-        let world = lock(&self.shared).life.world().cloned();
+        let world = self.world();
         self.promise(env, |_| {
-            let world = world.ok_or_else(WorldError::closed)?;
+            let world = world?;
             for prefix in prefixes {
                 world.register_handler(prefix, Arc::clone(&handler) as Arc<dyn Handler>);
             }

@@ -2,7 +2,8 @@
 //!
 //! [`dispatcher`] claims messages and keeps a bounded number in flight. [`delivery`] hands one over to
 //! a handler, and [`http`] does so over the network. `app` finds the app's address, and `readiness`
-//! asks whether the app is ready. `leases` extends and frees leases, and `settling` writes how a
+//! asks whether the app is ready. [`own_server`] asks this process's own server whether it is the app.
+//! `leases` extends and frees leases, and `settling` writes how a
 //! delivery has ended. `search` looks for forgotten runs. [`purpose`] reads the purpose of a message.
 //! [`admission`] admits each delivery over HTTP once. [`pulse`] keeps the faults that
 //! prevent deliveries, `reach` keeps what is known of their way, `silence` says why an app does not answer, and
@@ -17,6 +18,7 @@ pub mod http;
 mod in_flight;
 mod leases;
 pub mod listening;
+pub mod own_server;
 pub mod pulse;
 pub mod purpose;
 mod reach;

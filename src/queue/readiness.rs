@@ -70,6 +70,11 @@ impl Readiness {
 
     /// Hands one message over to the app.
     pub(super) async fn hand_over(&self, delivery: Delivery) -> Handled {
+        if self.stage.get() != Stage::Answers {
+            // A process whose handlers take every queue has not asked for the app. If the app is not
+            // found, the delivery says so.
+            let _ = self.http.is_ready().await;
+        }
         let handled = self.http.hand_over(delivery).await;
         let is_there = !matches!(handled, Handled::NotReached { .. } | Handled::Lost { .. });
         // If the app is being asked already, it is not asked twice.

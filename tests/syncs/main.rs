@@ -21,7 +21,7 @@ use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::store::sealed::{KeptKey, KeptKeys};
 use hookline::store::sqlite::{Location, SqliteOptions, SqliteStore};
 use hookline::store::upkeep::Upkeep;
-use hookline::store::{EventQuery, Outcome, RunQuery, Store, StreamRead};
+use hookline::store::{EventQuery, Outcome, RunQuery, Stopped, Store, StreamRead};
 
 use disk::Disk;
 use kit::rows::*;
@@ -83,7 +83,8 @@ const NOT_SYNCED: &[&str] = &[
     "hooks",
     "live_hooks",
     "queue_depth",
-    "dead_messages",
+    "stopped_messages",
+    "take_up_refused",
     "lease",
     "admit",
     "delivery_secret",

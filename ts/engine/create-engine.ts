@@ -11,7 +11,7 @@ import { toError } from '../native/errors';
 import { refuseUnsupportedSdk } from '../setup/target-world';
 import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
 import type { Engine } from './engine';
-import { forgetHandlers, joinTable, type Opened } from './handlers';
+import { forgetEngine, isStarted, joinTable, noteStarted, type Opened } from './handlers';
 import { inNobodysContext } from './nobody';
 import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
@@ -55,18 +55,20 @@ export type Deliver = (
   body: Uint8Array,
 ) => void;
 
-/** Warns of a fault of this process's worker, given as JSON. */
-export type WarnOfFault = (engine: Engine, fault: string) => void;
+/** The work that an engine leaves to its World. */
+export interface Tasks {
+  /** Handles a direct delivery. */
+  deliver: Deliver;
+  /** Warns of the first fault of a kind of this process's worker, given as JSON. */
+  warn(engine: Engine, fault: string): void;
+  /** Is called when the database is open. */
+  opened(native: NativeWorld): void;
+}
 
 /**
- * Makes the engine of a World, which passes each direct delivery to `deliver`, and the first fault
- * of each kind to `warn`; does no I/O and never throws.
+ * Makes the engine of a World; does no I/O and never throws.
  */
-export function createEngine(
-  { options, fault }: Given,
-  deliver: Deliver,
-  warn: WarnOfFault,
-): Engine {
+export function createEngine({ options, fault }: Given, { deliver, warn, opened }: Tasks): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
@@ -127,6 +129,7 @@ export function createEngine(
       return engine.connect();
     },
     async start() {
+      noteStarted(engine);
       // A reader delivers nothing, so the database need not exist yet.
       const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
       const starting = inNobodysContext(() =>
@@ -142,6 +145,7 @@ export function createEngine(
         throw error;
       }
     },
+    isStarted: () => isStarted(engine),
     close() {
       closing ??= shut();
       return closing;
@@ -150,7 +154,7 @@ export function createEngine(
       if (closing) return;
       closing = Promise.resolve();
       isClosed = true;
-      forgetHandlers(engine);
+      forgetEngine(engine);
       // The World may still be opening.
       const leaveNow = () => {
         void place?.native.close();
@@ -181,6 +185,7 @@ export function createEngine(
     warnOfPlace(engine.place());
     // A pending read still holds the empty database.
     nothing = undefined;
+    opened(native);
     return native;
   }
 
@@ -214,7 +219,7 @@ export function createEngine(
       ignoreSignals(drain);
       isClosed = true;
       place?.leave();
-      forgetHandlers(engine);
+      forgetEngine(engine);
     }
   }
 

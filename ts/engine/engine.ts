@@ -28,6 +28,8 @@ export interface Engine {
   place(): Place | undefined;
   /** Opens, and begins to deliver messages to this process's handlers. */
   start(): Promise<void>;
+  /** Whether a World of this process with this engine's database has been started. */
+  isStarted(): boolean;
   /**
    * Ends the use of the database by this World object; it may be called twice, or before opening.
    */

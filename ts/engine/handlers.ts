@@ -39,13 +39,15 @@ interface Table {
    * weakly, so that a World that is dropped without `close()` still releases its database.
    */
   opened: Set<WeakRef<Opened>>;
+  /** Worlds that deliver. */
+  started: Set<Engine>;
 }
 
 const TABLE = Symbol.for('hookline//handlers');
 
 function table(): Table {
   const globals = globalThis as { [TABLE]?: Table };
-  globals[TABLE] ??= { registrations: [], opened: new Set() };
+  globals[TABLE] ??= { registrations: [], opened: new Set(), started: new Set() };
   return globals[TABLE];
 }
 
@@ -81,10 +83,22 @@ export function registerHandler(
   return registration;
 }
 
-/** Removes the handlers of a closed World. */
-export function forgetHandlers(engine: Engine): void {
+/** Notes that a World is started. */
+export function noteStarted(engine: Engine): void {
+  table().started.add(engine);
+}
+
+/** Whether some World with this engine is started. */
+export function isStarted(engine: Engine): boolean {
+  const key = engine.key();
+  return [...table().started].some((other) => other.key() === key);
+}
+
+/** Removes what the table has of a closed World. */
+export function forgetEngine(engine: Engine): void {
   const globals = table();
   globals.registrations = globals.registrations.filter((r) => r.engine !== engine);
+  globals.started.delete(engine);
 }
 
 /** The prefixes that some World with this engine has a handler for. */

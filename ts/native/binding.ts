@@ -95,6 +95,11 @@ export interface NativeWorld {
   ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
   settleDelivery(deliveryId: number, outcome: string): void;
+  /**
+   * Sends a challenge to this process's own server; `{ asked: false }` where none listens, and for a
+   * World that never delivers.
+   */
+  askOwnServer(appUrl?: string): Promise<NativeReply>;
   /** The answer to a challenge: `{ proof }`. */
   proveApp(challenge: string): NativeReply;
   /** `ClaimedDelivery`, answered with an `AdmittedDelivery`; void when the lease is not live. */

@@ -8,12 +8,10 @@ import type { HooklineNextConfig } from '../../next';
 import { messageOf, missingSdk, unsupportedSdk } from './installed-sdk';
 
 const PACKAGE = 'hookline';
-const SDK_WORLD = Symbol.for('@workflow/world//cache');
 const BASE_PATH = Symbol.for('@workflow/core/basePath');
 
 /** What the Workflow SDK shares between its copies in a process. */
 interface Globals {
-  [SDK_WORLD]?: { start?(): Promise<void> };
   [BASE_PATH]?: string;
 }
 
@@ -81,11 +79,9 @@ export async function register(): Promise<void> {
   const { join } = process.getBuiltinModule('node:path');
   // Loaded as the SDK loads it: by name, from the working directory, invisible to bundlers.
   const load = createRequire(join(process.cwd(), 'index.js'));
-  const { createWorld } = load(PACKAGE) as typeof import('../../index');
-  const globals = globalThis as Globals;
-  globals[BASE_PATH] ??= standaloneBasePath();
-  globals[SDK_WORLD] ??= createWorld();
-  await globals[SDK_WORLD].start?.();
+  const { startDelivery } = load(PACKAGE) as typeof import('../../index');
+  (globalThis as Globals)[BASE_PATH] ??= standaloneBasePath();
+  await startDelivery();
 }
 
 /**

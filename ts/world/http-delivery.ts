@@ -6,6 +6,7 @@ import { isCodeMismatch } from '../native/errors';
 import { payloadOf } from '../native/records';
 import { decodeStored } from '../native/stored-json';
 import { isLoadedHere } from '../sdk/loaded-steps';
+import { noteServed } from './first-use';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
 /** The admission of a request; `src/queue/admission.rs` defines each kind. */
@@ -47,6 +48,7 @@ export async function answerDelivery(
     if (proof === '') return refusal(401, NOT_LIVE);
   }
   try {
+    noteServed();
     const native = openedWorld(engine) ?? (await engine.look());
     if (challenge !== null) return answerChallenge(native, challenge);
     const claimed = { queueName, messageId, attempt, proof } as ClaimedDelivery;

@@ -3,7 +3,7 @@ import type { World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../engine/config';
 import { createEngine } from '../engine/create-engine';
 import type { Engine } from '../engine/engine';
-import { readOptions } from '../engine/options';
+import { type Given, readOptions } from '../engine/options';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import {
   otherTarget,
@@ -12,6 +12,7 @@ import {
   worldOfTarget,
 } from '../setup/target-world';
 import { deliver } from './direct-delivery';
+import { beginAtFirstUse } from './first-use';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
@@ -38,7 +39,13 @@ type HooklineWorld = World & { [ENGINE]: Engine };
  */
 export function createWorld(options?: WorldOptions): World {
   const given = readOptions(options);
-  const engine = createEngine(given, deliver, warnOfFault);
+  const engine = createEngine(given, {
+    deliver,
+    warn: warnOfFault,
+    opened(native) {
+      if (isOfProcess(world, given)) beginAtFirstUse(engine, native);
+    },
+  });
   const world: HooklineWorld = {
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {
@@ -56,6 +63,16 @@ export function createWorld(options?: WorldOptions): World {
     [ENGINE]: engine,
   };
   return world;
+}
+
+/**
+ * Whether a World is the one of this process, which the SDK or {@link currentWorld} has made: a World
+ * that a program makes for itself is started by that program.
+ */
+function isOfProcess(world: World, { options }: Given): boolean {
+  const globals = globalThis as Globals;
+  const isMadeBySdk = globals[SDK_WORLD] === world || globals[DEFAULT]?.world === world;
+  return isMadeBySdk && Object.keys(options).length === 0;
 }
 
 /** The engine behind a World, or `undefined` when the World is not of this package. */
@@ -92,6 +109,27 @@ export function currentWorld(): World {
   }
   const { world } = globals[DEFAULT];
   if (!world) throw otherWorld();
+  return world;
+}
+
+/**
+ * The World of this process, put where the SDK looks for it; `undefined` when
+ * `WORKFLOW_TARGET_WORLD` names a World that is not one of ours.
+ *
+ * It does not call the SDK's `getWorld()`: a bundle of the app may hold another copy of the SDK.
+ *
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK has chosen another World
+ *   although that variable does not name it.
+ */
+export function installedWorld(): World | undefined {
+  const target = otherTarget();
+  if (target && !engineOf((globalThis as Globals)[SDK_WORLD]) && !engineOf(worldOfTarget(target))) {
+    return undefined;
+  }
+  const world = currentWorld();
+  (globalThis as Globals)[SDK_WORLD] ??= world;
+  // The SDK makes a second World, for its handlers.
+  process.env.WORKFLOW_TARGET_WORLD ||= 'hookline';
   return world;
 }
 

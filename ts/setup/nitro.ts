@@ -1,0 +1,49 @@
+/**
+ * `hookline/nitro`: a module of Nitro 2 and 3.
+ *
+ * It imports nothing of the SDK, and neither does its plugin: a plugin that imports
+ * `workflow/runtime` changes what Nitro bundles, and some of its versions then lose the app's steps.
+ */
+import type { Nitro } from '../../nitro';
+
+const PACKAGE = 'hookline';
+const PLUGIN = '#hookline/start-delivery';
+
+/** Loads the package as the SDK loads it: by name, from the working directory. */
+const PLUGIN_SOURCE = `
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+export default () => {
+  createRequire(join(process.cwd(), 'index.js'))('${PACKAGE}').startDelivery();
+};
+`;
+
+/** The SDK chooses its World when its modules are evaluated, so this is the first line of each file. */
+const FIRST_LINE = `process.env.WORKFLOW_TARGET_WORLD ||= '${PACKAGE}';`;
+
+/** See `nitro.d.ts`. */
+function setup(nitro: Nitro): void {
+  // Nitro builds a second server, which renders pages at build time.
+  if (nitro.options.preset === 'nitro-prerender') return;
+  // For the server of `nitro dev`, which inherits this environment.
+  process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
+  nitro.options.virtual[PLUGIN] = PLUGIN_SOURCE;
+  nitro.options.plugins.push(PLUGIN);
+  // A built server reads no `.env`.
+  if (!nitro.options.dev) nitro.hooks.hook('rollup:before', beginWithFirstLine);
+}
+
+type Banner = string | ((chunk: unknown) => string | Promise<string>);
+
+function beginWithFirstLine(_nitro: unknown, config: { output?: unknown }): void {
+  config.output ??= {};
+  for (const output of [config.output].flat() as { banner?: Banner }[]) {
+    const { banner = '' } = output;
+    output.banner = async (chunk) =>
+      `${FIRST_LINE}\n${typeof banner === 'function' ? await banner(chunk) : banner}`;
+  }
+}
+
+const name = 'hookline/nitro';
+export = { name, setup };

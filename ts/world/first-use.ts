@@ -1,0 +1,73 @@
+/**
+ * Delivery begins by itself at the first use of the World, in a process that serves the SDK's routes.
+ *
+ * Only the process itself can tell whether it serves them: handlers are also registered in a script
+ * that starts a run, and the routes of many frameworks are loaded at their first request. So the
+ * process asks its own server, and begins when the code of a route has been asked in this very
+ * process. A script, a test, a build and the command line have no such server.
+ */
+import { setTimeout } from 'node:timers';
+import { appUrl } from '../engine/config';
+import type { Engine } from '../engine/engine';
+import { inNobodysContext } from '../engine/nobody';
+import { sayOnce } from '../engine/say-once';
+import { answerOf, type NativeWorld } from '../native/binding';
+import { isBuilding } from '../setup/building';
+
+const SERVES = Symbol.for('hookline//serves-routes');
+type Globals = { [SERVES]?: boolean };
+
+/** The first pause lets a start line go first. */
+const PAUSE_MS = 100;
+/** A development server compiles a route when it is asked for it. */
+const PAUSE_MAX_MS = 2000;
+/** How often a server that answers is asked. */
+const QUESTIONS_MAX = 15;
+
+/** Notes that a route of the SDK is served by this process. */
+export function noteServed(): void {
+  (globalThis as Globals)[SERVES] = true;
+}
+
+/** Waits until this process serves the SDK's routes, and starts the World unless it is started. */
+export function beginAtFirstUse(engine: Engine, native: NativeWorld): void {
+  const { role } = engine.config();
+  if (role === 'producer' || role === 'reader' || isBuilding()) return;
+  inNobodysContext(() => {
+    begin(engine, native).catch(warnOf);
+  });
+}
+
+function warnOf(error: unknown): void {
+  const { code, message } = error as { code?: string; message?: string };
+  // A World that was closed meanwhile has nothing to begin.
+  if (code === 'CLOSED') return;
+  sayOnce(`HOOKLINE_${code}`, `hookline cannot begin to deliver: ${message}`);
+}
+
+async function begin(engine: Engine, native: NativeWorld): Promise<void> {
+  let pauseMs = PAUSE_MS;
+  for (let questions = 0; questions < QUESTIONS_MAX; ) {
+    await unheldPause(pauseMs);
+    pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS);
+    if (engine.isStarted()) return;
+    const { asked } = answerOf<{ asked: boolean }>(await native.askOwnServer(appUrl())).json;
+    if (asked) questions += 1;
+    if (engine.isStarted()) return;
+    if ((globalThis as Globals)[SERVES]) {
+      await engine.start();
+      return sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
+    }
+  }
+}
+
+const NO_START_LINE =
+  'hookline has begun to deliver at the first use of its World, because nothing had started it. After ' +
+  'a restart, sleeping and interrupted runs wait for that again. Start delivery when the server ' +
+  'starts: startDelivery() of hookline, in Next.js register() of hookline/next, in Nitro the module ' +
+  'hookline/nitro.';
+
+/** A pause that keeps no process alive. */
+function unheldPause(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
+}
