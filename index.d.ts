@@ -234,7 +234,7 @@ export type WorkflowMetadata = {
 
 /** The options that every call of {@link start} may have. */
 export interface StartOptionsBase {
-  /** The World to start on, made by {@link createWorld}. Default: the World of this process. */
+  /** The World to start on. Default: the World of this process. */
   world?: object;
   /** The spec version of the run. Default: the spec version of the World. */
   specVersion?: number;
@@ -277,7 +277,7 @@ export type StartOptions = StartOptionsWithDeploymentId | StartOptionsWithoutDep
  * @throws {@link WorkflowRuntimeError} when `workflow` is not a workflow function, or when the
  *   arguments cannot be serialized.
  * @throws {@link WorkflowWorldError} when the database cannot be used (retry when `status` is 500
- *   or more), or when `options.world` is not of this package.
+ *   or more).
  * @throws {@link ThrottleError} when too many writes are waiting; retry after its `retryAfter`.
  *
  * @example
@@ -461,7 +461,7 @@ export class WorkflowWorldError extends Error {
    * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: the
    * write may be there when the database is opened again, or not), `LEASE_LOST` (the writing
    * delivery has lost its lease to another delivery), `INTERNAL`, `INVALID`, `NOT_FOUND`,
-   * `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World) or `UNSUPPORTED_SDK`
+   * `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World, which nobody has asked for) or `UNSUPPORTED_SDK`
    * (the app's `workflow` is of another line).
    */
   code?: string;

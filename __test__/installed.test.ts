@@ -260,22 +260,47 @@ describe('a version of `workflow` that is not supported, and that another app ha
 });
 
 describe('where the SDK uses another World', () => {
-  const CODES = [
-    ['resumeHook', RESUME],
-    ['getHookByToken', "await require('hookline').getHookByToken('nobody');"],
-    ['start', "await require('hookline').start({ workflowId: 'workflow//./a//b' });"],
-    ['getRun', "require('hookline').getRun('wrun_1');"],
-    ['waitForHook', "await require('hookline').waitForHook('nobody', { timeout: 1 });"],
-    ['resumeWebhook', "await require('hookline').resumeWebhook('t', new Request('http://x'));"],
+  const EVERYTHING = `
+    const hookline = require('hookline');
+    const outcome = (call) => call().then(String, ({ name }) => name);
+    return Promise.all([
+      outcome(() => hookline.resumeHook('nobody', {})),
+      outcome(() => hookline.getHookByToken('nobody')),
+      outcome(() => hookline.resumeWebhook('nobody', new Request('http://x'))),
+      outcome(() => hookline.start({})),
+      outcome(() => hookline.getRun('wrun_1').status),
+      outcome(() => new hookline.Run('wrun_1').exists),
+    ]);`;
+  const ANSWERS = [
+    ...['HookNotFoundError', 'HookNotFoundError', 'HookNotFoundError'],
+    ...['WorkflowRuntimeError', 'WorkflowRunNotFoundError', 'false'],
   ];
 
-  test.each(CODES)('%s says which one, and what to set', async (_what, code) => {
+  test('because it was asked for, the SDK does the work', async () => {
     const app = newApp({ workflow: 'real' });
-    const { message, ...error } = await errorOf(app, code, { WORKFLOW_TARGET_WORLD: 'local' });
-    expect(error).toEqual({ name: 'WorkflowWorldError', code: 'NOT_CONFIGURED' });
-    expect(message).toContain('WORKFLOW_TARGET_WORLD is local');
-    expect(message).toContain('Set WORKFLOW_TARGET_WORLD=hookline');
+    const env = { WORKFLOW_TARGET_WORLD: 'local', WORKFLOW_LOCAL_DATA_DIR: 'local' };
+    expect(await errorOf(app, EVERYTHING, env)).toEqual({ value: ANSWERS });
     expect(existsSync(join(app, '.workflow-data'))).toBe(false);
+  });
+
+  test('because it was asked for, but there is no SDK, that is said', async () => {
+    const local = { WORKFLOW_TARGET_WORLD: 'local' };
+    expect(await errorOf(newApp(), RESUME, local)).toMatchObject({
+      code: 'NOT_CONFIGURED',
+      message: expect.stringMatching(/`workflow` is not installed .* npm install workflow@4/),
+    });
+  });
+
+  test('because it runs on Vercel, it was asked for too', async () => {
+    const app = newApp({ workflow: 'real' });
+    const env = { VERCEL_DEPLOYMENT_ID: 'dpl_1' };
+    const wait = "await require('hookline').waitForHook('nobody', { timeout: 1 });";
+    expect(await errorOf(app, wait, env)).toMatchObject({
+      code: 'NOT_CONFIGURED',
+      message: expect.stringContaining('VERCEL_DEPLOYMENT_ID is set'),
+    });
+    const ours = { ...env, WORKFLOW_TARGET_WORLD: 'hookline' };
+    expect(await errorOf(app, RESUME, ours)).toMatchObject({ name: 'HookNotFoundError' });
   });
 
   const SDK = "const sdk = await import('workflow/runtime');";
@@ -288,6 +313,20 @@ describe('where the SDK uses another World', () => {
     });
     const handlers = `${SDK} sdk.getWorldHandlers(); ${RESUME}`;
     expect(await errorOf(app, handlers)).toMatchObject({ code: 'NOT_CONFIGURED' });
+  });
+
+  test('because Next.js was not told, that is said', async () => {
+    // `withWorkflow()` sets both.
+    const env = {
+      WORKFLOW_TARGET_WORLD: 'local',
+      WORKFLOW_LOCAL_DATA_DIR: '.next/workflow-data',
+    };
+    for (const code of [RESUME, `${SDK} sdk.getWorld(); ${RESUME}`]) {
+      expect(await errorOf(newApp({ workflow: 'real' }), code, env)).toMatchObject({
+        code: 'NOT_CONFIGURED',
+        message: expect.stringContaining('withWorkflow() has chosen the local World'),
+      });
+    }
   });
 
   test('because it was set too late, that is said', async () => {
@@ -335,14 +374,15 @@ describe('where the SDK uses another World', () => {
   test('one of another package is found when that package uses this one; else its code is not run', async () => {
     const app = newApp({ workflow: 'real' });
     const env = { WORKFLOW_TARGET_WORLD: 'my-world' };
-    expect(await errorOf(app, RESUME, env)).toMatchObject({ code: 'NOT_CONFIGURED' });
+    expect(await errorOf(app, RESUME, env)).toMatchObject({ code: 'MODULE_NOT_FOUND' });
     const folder = join(app, 'node_modules', 'my-world');
     mkdirSync(folder);
     const code = `require('node:fs').writeFileSync('ran', ''); ${WRAPPED} exports.createWorld = wrapped;`;
     writeFileSync(join(folder, 'index.js'), code);
     const manifest = { name: 'my-world', version: '1.0.0' };
     writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
-    expect(await errorOf(app, RESUME, env)).toMatchObject({ code: 'NOT_CONFIGURED' });
+    const wait = "await require('hookline').waitForHook('nobody', { timeout: 1 });";
+    expect(await errorOf(app, wait, env)).toMatchObject({ code: 'NOT_CONFIGURED' });
     expect(existsSync(join(app, 'ran'))).toBe(false);
     const using = { ...manifest, peerDependencies: { hookline: '*' } };
     writeFileSync(join(folder, 'package.json'), JSON.stringify(using));
@@ -350,18 +390,23 @@ describe('where the SDK uses another World', () => {
     expect(existsSync(join(app, 'mine.db'))).toBe(true);
   });
 
-  test('a file of the app that makes a World of something else is asked once, and refused', async () => {
+  test('a file of the app that makes a World of something else is asked once by us, and used', async () => {
     const app = newApp({ workflow: 'real' });
-    const code =
-      'exports.createWorld = () => { globalThis.made = (globalThis.made ?? 0) + 1; return {}; };';
+    const code = `exports.createWorld = () => {
+      globalThis.made = (globalThis.made ?? 0) + 1;
+      return { createQueueHandler: () => () => {}, hooks: { getByToken: async () => { throw new Error('theirs'); } } };
+    };`;
     writeFileSync(join(app, 'other-world.cjs'), code);
+    const wait = "await require('hookline').waitForHook('nobody', { timeout: 1 });";
     const twice = `
-      const codes = [];
-      for (const _ of [1, 2]) await (async () => { ${RESUME} })().catch(({ code }) => codes.push(code));
-      return { codes, made: globalThis.made };`;
+      const errors = [];
+      for (const _ of [1, 2]) await (async () => { ${wait} })().catch(({ code }) => errors.push(code));
+      const { made } = globalThis;
+      await (async () => { ${RESUME} })().catch(({ message }) => errors.push(message));
+      return { errors, made };`;
     const env = { WORKFLOW_TARGET_WORLD: './other-world.cjs' };
     expect(await errorOf(app, twice, env)).toEqual({
-      value: { codes: ['NOT_CONFIGURED', 'NOT_CONFIGURED'], made: 1 },
+      value: { errors: ['NOT_CONFIGURED', 'NOT_CONFIGURED', 'theirs'], made: 1 },
     });
   });
 });

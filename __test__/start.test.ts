@@ -56,13 +56,6 @@ test('a given World gets the run, the streams among its arguments, and what the 
   expect(await world.listStreamsByRunId(run.runId)).toEqual([]);
 });
 
-test('a World of another package is refused', async () => {
-  await expect(start(WORKFLOW, [], { world: {} })).rejects.toMatchObject({
-    name: 'WorkflowWorldError',
-    status: 400,
-  });
-});
-
 test('latest is the current deployment, and says so once', async () => {
   const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
   const deployments = [];

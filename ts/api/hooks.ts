@@ -16,8 +16,9 @@ import { dehydratePayload, hydrateMetadata } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import { runKey } from '../world/keys';
 import { expectDelivery } from '../world/vigil';
-import { currentEngine, currentWorld } from '../world/world';
+import { currentWorld, engineOf, processWorld } from '../world/world';
 import { flushInBackground, outlivingTheRequest } from './background';
+import { hookElsewhere, resumeElsewhere } from './elsewhere';
 import { hookOfEarlierResume, type ResumeKey, resumeKey } from './idempotency';
 import { type ResumedRun, type ResumeSpan, tracedResume } from './telemetry';
 
@@ -53,15 +54,17 @@ export interface Target {
  *   written then.
  * @throws WorkflowWorldError when the database cannot be used.
  */
-export function resumeHook(
+export async function resumeHook(
   tokenOrHook: string | Hook,
   payload: unknown,
   keyOrOptions?: CryptoKey | ResumeHookOptions,
 ): Promise<Hook> {
+  const engine = engineOf(processWorld());
+  if (!engine) return resumeElsewhere(tokenOrHook, payload, optionsOf(keyOrOptions));
   const resumed = tracedResume(
     () => tokenOf(tokenOrHook),
-    () => tracesTokens(currentEngine().config()),
-    (span) => resume(tokenOrHook, payload, keyOrOptions, span),
+    () => tracesTokens(engine.config()),
+    (span) => resume(engine, tokenOrHook, payload, keyOrOptions, span),
   );
   return outlivingTheRequest(resumed);
 }
@@ -73,8 +76,9 @@ export function resumeHook(
  */
 export async function getHookByToken(token: string): Promise<Hook> {
   if (typeof token !== 'string') throw new TypeError('A hook token must be a string.');
+  const engine = engineOf(processWorld());
+  if (!engine) return hookElsewhere(token);
   checkToken(token);
-  const engine = currentEngine();
   const native = await engine.look();
   // The run is not loaded, because a hook cannot outlive its run in this World.
   const read = pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
@@ -83,6 +87,7 @@ export async function getHookByToken(token: string): Promise<Hook> {
 }
 
 async function resume(
+  engine: Engine,
   tokenOrHook: string | Hook,
   payload: unknown,
   keyOrOptions: CryptoKey | ResumeHookOptions | undefined,
@@ -91,7 +96,6 @@ async function resume(
   const options = optionsOf(keyOrOptions);
   const token = tokenOf(tokenOrHook);
   checkToken(token);
-  const engine = currentEngine();
   const native = await engine.connect();
   const place: Place = { engine, native };
   const { encryptionKey, idempotencyKey, idempotencyWindow } = options;

@@ -1,7 +1,4 @@
-/**
- * `getRun` and `Run`, as `workflow/api` documents them; a commit delivers the return value, without
- * polling.
- */
+/** `getRun` and `Run`, as `workflow/api` documents them. */
 import type {
   Run as PublicRun,
   RunStatus,
@@ -9,126 +6,64 @@ import type {
   StopSleepResult,
   WorkflowReadableStream,
   WorkflowReadableStreamOptions,
-  WorkflowRun,
-  World,
 } from '../../index';
-import { runEnd } from '../engine/awaiting';
-import type { Engine } from '../engine/engine';
-import { pointRead, settled } from '../native/binding';
-import {
-  invalid,
-  WorkflowRunCancelledError,
-  WorkflowRunFailedError,
-  WorkflowRunNotFoundError,
-} from '../native/errors';
-import { type NativeRecord, toRun } from '../native/records';
-import { hydrateReturnValue, openReadable } from '../sdk/serialize';
-import { SPEC_VERSION } from '../sdk/spec-version';
-import { encryptionKeyOf } from '../world/keys';
-import { whileExpecting } from '../world/vigil';
-import { currentWorld, engineOf } from '../world/world';
+import { processWorld } from '../world/world';
+import { SdkRun } from './elsewhere';
+import { HooklineRun } from './hookline-run';
 
-/** A run that may exist: the object looks nothing up before a property is read. */
+/** A run that may exist, on whichever World the process has. */
 export class Run<TResult> implements PublicRun<TResult> {
   readonly runId: string;
-  readonly #world: World;
+  readonly #run: PublicRun<TResult>;
 
-  /** `world` is the World that the run was started on. Default: the current World. */
-  constructor(runId: string, world: World = currentWorld()) {
+  /** `run` is the run on its World. Default: the run with this id on the World of the process. */
+  constructor(runId: string, run: PublicRun<TResult> = onProcessWorld(runId)) {
     this.runId = runId;
-    this.#world = world;
+    this.#run = run;
   }
 
   get exists(): Promise<boolean> {
-    return this.#read().then(
-      () => true,
-      (error) => {
-        if (WorkflowRunNotFoundError.is(error)) return false;
-        throw error;
-      },
-    );
+    return this.#run.exists;
   }
 
   get status(): Promise<RunStatus> {
-    return this.#read().then((run) => run.status);
+    return this.#run.status;
   }
 
   get workflowName(): Promise<string> {
-    return this.#read().then((run) => run.workflowName);
+    return this.#run.workflowName;
   }
 
   get createdAt(): Promise<Date> {
-    return this.#read().then((run) => run.createdAt);
+    return this.#run.createdAt;
   }
 
   get startedAt(): Promise<Date | undefined> {
-    return this.#read().then((run) => run.startedAt);
+    return this.#run.startedAt;
   }
 
   get completedAt(): Promise<Date | undefined> {
-    return this.#read().then((run) => run.completedAt);
+    return this.#run.completedAt;
   }
 
   get returnValue(): Promise<TResult> {
-    return this.#returnValue();
+    return this.#run.returnValue;
   }
 
   get readable(): WorkflowReadableStream {
-    return this.getReadable();
+    return this.#run.readable;
   }
 
-  getReadable<R = unknown>(options: WorkflowReadableStreamOptions = {}): WorkflowReadableStream<R> {
-    const world = this.#world;
-    const { runId } = this;
-    const name = streamName(runId, options.namespace);
-    // The key is looked up when the first chunk arrives, because a stream without a reader must not
-    // fail.
-    const key = async () => encryptionKeyOf(world, await world.runs.get(runId));
-    const stream = openReadable({ runId, name, key, ...options }, world);
-    const getTailIndex = async () => (await world.getStreamInfo(name, runId)).tailIndex;
-    return Object.assign(stream as ReadableStream<R>, { getTailIndex });
+  getReadable<R = unknown>(options?: WorkflowReadableStreamOptions): WorkflowReadableStream<R> {
+    return this.#run.getReadable(options);
   }
 
-  async cancel(): Promise<void> {
-    const cancelled = { eventType: 'run_cancelled', specVersion: SPEC_VERSION } as const;
-    await this.#world.events.create(this.runId, cancelled);
+  cancel(): Promise<void> {
+    return this.#run.cancel();
   }
 
-  async wakeUp(options?: StopSleepOptions): Promise<StopSleepResult> {
-    const { runId } = this;
-    try {
-      const native = await this.#engine().connect();
-      const request = JSON.stringify({ runId, correlationIds: options?.correlationIds });
-      return (await settled<StopSleepResult>(native.wakeUpRun(request))).json;
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`Failed to wake up run ${runId}: ${reason}`, { cause });
-    }
-  }
-
-  #engine(): Engine {
-    const engine = engineOf(this.#world);
-    if (typeof this.runId !== 'string') throw invalid('runId must be a string.');
-    if (!engine) throw invalid('This World is not a World of hookline.');
-    return engine;
-  }
-
-  /** The run without its payloads: a point read. */
-  async #read(): Promise<WorkflowRun> {
-    const native = await this.#engine().look();
-    const { json, bytes } = await pointRead<{ run: NativeRecord }>(native.runForResume(this.runId));
-    return toRun(json.run, bytes, false);
-  }
-
-  async #returnValue(): Promise<TResult> {
-    const engine = this.#engine();
-    const run = await whileExpecting(engine, runEnd(engine, this.runId));
-    if (run?.status === 'completed') {
-      const key = await encryptionKeyOf(this.#world, run);
-      return (await hydrateReturnValue(run.output, this.runId, key, this.#world)) as TResult;
-    }
-    if (run?.status === 'failed') throw new WorkflowRunFailedError(this.runId, run.error);
-    throw new WorkflowRunCancelledError(this.runId);
+  wakeUp(options?: StopSleepOptions): Promise<StopSleepResult> {
+    return this.#run.wakeUp(options);
   }
 }
 
@@ -140,8 +75,7 @@ export function getRun<TResult>(runId: string): Run<TResult> {
   return new Run(runId);
 }
 
-/** The SDK's name for the stream of a run's `getWritable()`. */
-function streamName(runId: string, namespace: string | undefined): string {
-  const name = `${runId.replace('wrun_', 'strm_')}_user`;
-  return namespace ? `${name}_${Buffer.from(namespace).toString('base64url')}` : name;
+function onProcessWorld<TResult>(runId: string): PublicRun<TResult> {
+  const world = processWorld();
+  return world ? new HooklineRun(runId, world) : new SdkRun(runId);
 }

@@ -3,16 +3,19 @@
  * are both on disk when the promise resolves, and neither is when it rejects.
  */
 import type { CryptoKey, StartOptions, World } from '../../index';
+import type { Engine } from '../engine/engine';
 import { answerOf, settled } from '../native/binding';
-import { invalid, WorkflowRuntimeError } from '../native/errors';
+import { WorkflowRuntimeError } from '../native/errors';
 import { encodePayload, storableJson } from '../native/requests';
 import { coreVersion, dehydrateArguments } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import { messageOf, missingSdk } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
 import { expectDelivery } from '../world/vigil';
-import { currentWorld, engineOf } from '../world/world';
+import { engineOf, processWorld } from '../world/world';
 import { flushInBackground, outlivingTheRequest } from './background';
+import { startElsewhere } from './elsewhere';
+import { HooklineRun } from './hookline-run';
 import { Run } from './run';
 import { type StartSpan, traceCarrier, tracedStart } from './telemetry';
 
@@ -44,26 +47,27 @@ export function start(
   const given = isOptions ? argsOrOptions : options;
   const args = isArgs ? argsOrOptions : [];
   const started = (async () => {
+    const world = (given?.world as World | undefined) ?? processWorld();
+    const engine = engineOf(world);
+    if (!world || !engine) {
+      const run = await startElsewhere(workflow, argsOrOptions, options);
+      return new Run(run.runId, run);
+    }
     const workflowName = nameOf(workflow as Workflow);
     return tracedStart(workflowName, args.length, (span) =>
-      begin(workflowName, args, given ?? {}, span),
+      begin({ world, engine }, workflowName, args, given ?? {}, span),
     );
   })();
   return outlivingTheRequest(started);
 }
 
 async function begin(
+  { world, engine }: { world: World; engine: Engine },
   workflowName: string,
   args: unknown[],
   options: StartOptions,
   span: StartSpan | undefined,
 ): Promise<Run<unknown>> {
-  const world = (options.world as World | undefined) ?? currentWorld();
-  const engine = engineOf(world);
-  if (!engine)
-    throw invalid(
-      'start() needs a World of hookline; `options.world` is a World of another package.',
-    );
   const native = await engine.connect();
   const { runId } = answerOf<{ runId: string }>(native.freshRunId()).json;
   const target = await deploymentOf(world, options.deploymentId);
@@ -93,7 +97,7 @@ async function begin(
   await settled(native.startRun(request as string, payload?.bytes ?? new Uint8Array(0)));
   expectDelivery(engine);
   span?.started(runId, target.id);
-  return new Run(runId, world);
+  return new Run(runId, new HooklineRun(runId, world));
 }
 
 /**

@@ -16,7 +16,7 @@ import { checkToken, hydrated } from './hooks';
  * @throws WorkflowWorldError when the database cannot be used, or is closed meanwhile.
  */
 export async function waitForHook(token: string, options?: WaitForHookOptions): Promise<Hook> {
-  return waitForHookOf(currentEngine(), token, options);
+  return waitForHookOf(currentEngine('waitForHook()'), token, options);
 }
 
 /** The same for a given engine, which need not be the engine of the process's World. */

@@ -8,8 +8,9 @@ import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import { after } from '../engine/timer';
 import { HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from '../native/errors';
-import { currentWorld, engineOf } from '../world/world';
+import { engineOf, processWorld } from '../world/world';
 import { outlivingTheRequest } from './background';
+import { resumeWebhookElsewhere } from './elsewhere';
 import { checkToken, findByToken, hydrated, type Place, resumeTarget, type Target } from './hooks';
 import { tracedResume } from './telemetry';
 
@@ -35,9 +36,10 @@ export async function resumeWebhook(
 ): Promise<Response> {
   if (typeof token !== 'string') throw new TypeError('A webhook token must be a string.');
   checkTimeout(timeout);
+  const world = processWorld();
+  const engine = engineOf(world);
+  if (!world || !engine) return resumeWebhookElsewhere(token, request, timeout);
   checkToken(token);
-  const world = currentWorld();
-  const engine = engineOf(world) as Engine;
   const native = await engine.connect();
   const target = await findByToken(native, token);
   // This comes before any other use of the hook, because the caller must not learn that such a hook

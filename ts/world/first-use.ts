@@ -56,7 +56,8 @@ async function begin(engine: Engine, native: NativeWorld): Promise<void> {
     if (engine.isStarted()) return;
     if ((globalThis as Globals)[SERVES]) {
       await engine.start();
-      return sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
+      sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
+      return;
     }
   }
 }

@@ -7,6 +7,7 @@ import { type QueueHandler, registerHandler } from '../engine/handlers';
 import { settled } from '../native/binding';
 import { invalid } from '../native/errors';
 import { type Fence, storableJson } from '../native/requests';
+import { givenWorld } from '../setup/target-world';
 import { answerDelivery } from './http-delivery';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
@@ -31,7 +32,13 @@ export function createQueue(engine: Engine): Queue {
       if (typeof prefix !== 'string') throw invalid('A queue name prefix must be a string.');
       if (typeof handler !== 'function') throw invalid('A queue handler must be a function.');
       const registration = registerHandler(engine, prefix, handler);
-      return (request: Request) => answerDelivery(registration, request);
+      return (request: Request) => {
+        // The SDK keeps the handlers that it made with the World of the environment, so those of a
+        // World that a test then sets by `setWorld()` come here.
+        const other = givenWorld();
+        if (other) return other.createQueueHandler(prefix, handler)(request);
+        return answerDelivery(registration, request);
+      };
     },
   } as Queue;
 }

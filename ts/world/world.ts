@@ -6,9 +6,15 @@ import type { Engine } from '../engine/engine';
 import { type Given, readOptions } from '../engine/options';
 import { SPEC_VERSION } from '../sdk/spec-version';
 import {
+  isGivenAnother,
+  isOurs,
+  needsHookline,
+  OURS,
   otherTarget,
   otherWorld,
   refuseUnsupportedSdk,
+  sdkWorlds,
+  setSdkWorld,
   worldOfTarget,
 } from '../setup/target-world';
 import { deliver } from './direct-delivery';
@@ -21,15 +27,12 @@ import { createStreamer } from './streamer';
 import { createUpkeep } from './upkeep';
 import { warnOfFault } from './vigil';
 
-// Symbols of the global registry, because a bundler may evaluate this module more than once per
+// A symbol of the global registry, because a bundler may evaluate this module more than once per
 // process.
-const ENGINE = Symbol.for('hookline//world');
 const DEFAULT = Symbol.for('hookline//default-world');
-const SDK_WORLD = Symbol.for('@workflow/world//cache');
-const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
 
 /** A World of this package; enumerable, so that a spread copy of it is still one. */
-type HooklineWorld = World & { [ENGINE]: Engine };
+type HooklineWorld = World & { [OURS]: Engine };
 
 /**
  * Makes a World on the database that the options or the environment name.
@@ -60,7 +63,7 @@ export function createWorld(options?: WorldOptions): World {
     ...createInspection(engine),
     start: engine.start,
     close: engine.close,
-    [ENGINE]: engine,
+    [OURS]: engine,
   };
   return world;
 }
@@ -71,18 +74,16 @@ export function createWorld(options?: WorldOptions): World {
  */
 function isOfProcess(world: World, { options }: Given): boolean {
   const globals = globalThis as Globals;
-  const isMadeBySdk = globals[SDK_WORLD] === world || globals[DEFAULT]?.world === world;
+  const isMadeBySdk = sdkWorlds().world === world || globals[DEFAULT]?.world === world;
   return isMadeBySdk && Object.keys(options).length === 0;
 }
 
 /** The engine behind a World, or `undefined` when the World is not of this package. */
 export function engineOf(world: unknown): Engine | undefined {
-  return (world as Partial<HooklineWorld> | null | undefined)?.[ENGINE];
+  return (world as Partial<HooklineWorld> | null | undefined)?.[OURS];
 }
 
 interface Globals {
-  [SDK_WORLD]?: World;
-  [SDK_HANDLERS_WORLD]?: World;
   /** `world` is `undefined` when the target's World is not one of ours. */
   [DEFAULT]?: { key: string; world: World | undefined };
 }
@@ -90,25 +91,41 @@ interface Globals {
 /**
  * The World of this process: the SDK's own or, if the SDK has none yet, a World made as the SDK
  * would make it. The second case is a route that runs before the SDK's routes, or a producer that
- * never loads the SDK.
+ * never loads the SDK. `undefined` when the process was given another World on purpose.
  *
  * @throws WorkflowWorldError with code `NOT_CONFIGURED` when the SDK's World is not, or would not
- *   be, one of ours.
+ *   be, one of ours, and nobody has asked for that.
  */
-export function currentWorld(): World {
-  const globals = globalThis as Globals;
-  const sdkWorld = globals[SDK_WORLD];
-  if (sdkWorld && engineOf(sdkWorld)) return sdkWorld;
-  const handlersWorld = globals[SDK_HANDLERS_WORLD];
-  if (sdkWorld ?? (handlersWorld && !engineOf(handlersWorld))) throw otherWorld();
+export function processWorld(): World | undefined {
+  const sdk = sdkWorlds();
+  if (isOurs(sdk.world)) return sdk.world;
+  if (sdk.world || (sdk.handlersWorld && !isOurs(sdk.handlersWorld))) return anotherWorld();
   const target = otherTarget();
+  const globals = globalThis as Globals;
   const key = [environmentKey(), target].join('\n');
   if (globals[DEFAULT]?.key !== key) {
-    const world = target ? worldOfTarget(target) : createWorld();
-    globals[DEFAULT] = { key, world: engineOf(world) ? (world as World) : undefined };
+    const made = (target ? worldOfTarget(target) : createWorld()) as World | undefined;
+    if (made && !isOurs(made)) setSdkWorld(made);
+    globals[DEFAULT] = { key, world: isOurs(made) ? made : undefined };
   }
-  const { world } = globals[DEFAULT];
-  if (!world) throw otherWorld();
+  return globals[DEFAULT].world ?? anotherWorld();
+}
+
+/** The answer of {@link processWorld} when the World is not one of ours. */
+function anotherWorld(): undefined {
+  if (!isGivenAnother()) throw otherWorld();
+}
+
+/**
+ * As {@link processWorld}, for what only this package has.
+ *
+ * @param what - What needs the World, for the error.
+ * @throws WorkflowWorldError with code `NOT_CONFIGURED` also when the process was given another
+ *   World on purpose.
+ */
+export function currentWorld(what = 'This function'): World {
+  const world = processWorld();
+  if (!world) throw needsHookline(what);
   return world;
 }
 
@@ -123,19 +140,18 @@ export function currentWorld(): World {
  */
 export function installedWorld(): World | undefined {
   const target = otherTarget();
-  if (target && !engineOf((globalThis as Globals)[SDK_WORLD]) && !engineOf(worldOfTarget(target))) {
-    return undefined;
-  }
+  const known = sdkWorlds().world;
+  if (target && !isOurs(known) && !engineOf(worldOfTarget(target))) return undefined;
   const world = currentWorld();
-  (globalThis as Globals)[SDK_WORLD] ??= world;
+  if (!known) setSdkWorld(world);
   // The SDK makes a second World, for its handlers.
   process.env.WORKFLOW_TARGET_WORLD ||= 'hookline';
   return world;
 }
 
 /** The engine of {@link currentWorld}. */
-export function currentEngine(): Engine {
-  return engineOf(currentWorld()) as Engine;
+export function currentEngine(what?: string): Engine {
+  return engineOf(currentWorld(what)) as Engine;
 }
 
 // A test may set another database in the environment; then the default World is made again.
