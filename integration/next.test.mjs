@@ -258,6 +258,14 @@ function driven(appOf, { bundler, mode, env = {} }) {
     await server.until('after()', () => server.output.includes('ran after the step'));
   });
 
+  holds('what runs without Node says so when it is called, and breaks no build', async () => {
+    const answer = await (await fetch(`${server.url}/api/edge`)).json();
+    assert.equal(answer.isMissing, false);
+    assert.match(answer.message, /^getHookByToken\(\) of hookline cannot run here/);
+    await page.goto(`${server.url}/client`);
+    await page.getByText('HookNotFoundError').waitFor();
+  });
+
   // A development server takes long to start, and delivers as any other.
   if (mode !== 'dev' || isFull) {
     holds(

@@ -4,7 +4,7 @@
  */
 import type { CryptoKey, StartOptions, World } from '../../index';
 import { answerOf, settled } from '../native/binding';
-import { invalid, WorkflowRuntimeError } from '../native/errors';
+import { concise, invalid, WorkflowRuntimeError } from '../native/errors';
 import { encodePayload, storableJson } from '../native/requests';
 import { coreVersion, dehydrateArguments } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
@@ -102,9 +102,11 @@ function nameOf(workflow: Workflow): string {
   if (!name) {
     // Without the SDK's build, every workflow function is an ordinary function.
     const missing = missingSdk();
-    throw new WorkflowRuntimeError(
-      `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
-      { slug: 'start-invalid-workflow-function' },
+    throw concise(
+      new WorkflowRuntimeError(
+        `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
+        { slug: 'start-invalid-workflow-function' },
+      ),
     );
   }
   if (!WORKFLOW_NAME.test(name)) {

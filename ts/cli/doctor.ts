@@ -5,11 +5,12 @@ import type { World, WorldStats } from '../../index';
 import { appUrl, engineKey, readConfig } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import type { Place } from '../engine/place';
+import { unknownVariables } from '../engine/variables';
 import { createWorld } from '../index';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
+import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
 import {
   installed,
-  isAtLeast,
   isSupported,
   missingSdk,
   SUPPORTED_SDK,
@@ -20,10 +21,6 @@ import { engineOf } from '../world/world';
 import { type Context, EXIT, type GlobalOptions } from './context';
 import { bad, bold, dim, duration, good, printable, size, warn } from './print';
 
-/** The supported versions of Node, as in `engines`. */
-const NODE_SUPPORTED = [20, 17, 0] as const;
-/** Earlier versions of these lines lack `process.getBuiltinModule`. */
-const NODE_AFTER_20 = [22, 3, 0] as const;
 /** If a message has been due for this long, nobody delivers it. */
 const LATE_MS = 60_000;
 /** A log of this size deserves a warning. */
@@ -48,7 +45,7 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
   const native = addon();
   // Without the addon the database cannot be checked.
   const looked = native.state === 'good' ? await database(options) : [];
-  return report(print, [nodeItself, native, ...looked, ...sdk(), await app()]);
+  return report(print, [nodeItself, native, ...variables(), ...looked, ...sdk(), await app()]);
 }
 
 function report(print: Context['print'], findings: Finding[]): number {
@@ -67,10 +64,8 @@ function report(print: Context['print'], findings: Finding[]): number {
 function node(): Finding {
   const what = 'Node';
   const { node: found } = process.versions;
-  const least = isAtLeast(found, [21]) ? NODE_AFTER_20 : NODE_SUPPORTED;
-  if (isAtLeast(found, least)) return { what, state: 'good', found };
-  const [of20, after] = [NODE_SUPPORTED, NODE_AFTER_20].map((it) => it.slice(0, 2).join('.'));
-  return { what, state: 'problem', found, fix: `Use Node ${after} or newer, or 20 from ${of20}.` };
+  if (isNodeSupported()) return { what, state: 'good', found };
+  return { what, state: 'problem', found, fix: NODE_ADVICE };
 }
 
 function addon(): Finding {
@@ -81,6 +76,10 @@ function addon(): Finding {
     // The error says what to do, by platform.
     return { what, state: 'problem', found: messageOf(error) };
   }
+}
+
+function variables(): Finding[] {
+  return unknownVariables().map((found) => ({ what: 'Variables', state: 'warning', found }));
 }
 
 async function database({ url }: GlobalOptions): Promise<Finding[]> {

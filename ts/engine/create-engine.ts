@@ -17,6 +17,7 @@ import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
 import { drainOnSignals, ignoreSignals } from './signals';
 import { pause } from './timer';
+import { warnOfVariables } from './variables';
 import { warnOfFault } from './worker-faults';
 
 /**
@@ -173,6 +174,7 @@ export function createEngine({ options, fault }: Given, deliver: Deliver): Engin
     await settled(native.open());
     place = joinTable(engine, native);
     warnOfPlace(engine.place());
+    warnOfVariables();
     // A pending read still holds the empty database.
     nothing = undefined;
     return native;

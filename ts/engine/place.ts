@@ -1,8 +1,11 @@
-/** Where the database is, and the warnings about its place, each once per process. */
+/** Where the database is, and the warnings about its place. */
 import { realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { answerOf, type NativeWorld } from '../native/binding';
+import { buildFolderOf } from './build-folder';
+import { sayOnce } from './say-once';
 
-/** A place, as the addon reports it. */
+/** A place: the addon's report, and whether the next build deletes it. */
 export interface Place {
   path: string;
   /** Why nothing can be written there. */
@@ -11,15 +14,17 @@ export interface Place {
   warning: { of: 'container' | 'memory' | 'build'; found: string; advice: string } | null;
 }
 
-/**
- * The warnings that this process has given. It is global, because bundlers may evaluate this module
- * several times.
- */
-const SAID = Symbol.for('hookline//said');
-
 /** `undefined` for a database in memory. */
 export function placeOf(native: NativeWorld): Place | undefined {
-  return answerOf<Place | undefined>(native.place()).json;
+  const place = answerOf<Place | undefined>(native.place()).json;
+  return place && { ...place, warning: deletedByBuild(place.path) ?? place.warning };
+}
+
+function deletedByBuild(path: string): Place['warning'] | undefined {
+  const folder = buildFolderOf(dirname(path));
+  if (!folder) return undefined;
+  const found = `${path} is in ${folder}, which the next build deletes`;
+  return { of: 'build', found, advice: 'set WORKFLOW_HOOKLINE_URL to a path outside of it' };
 }
 
 /**
@@ -51,12 +56,4 @@ function isToolOfSdk(): boolean {
   } catch {
     return false;
   }
-}
-
-function sayOnce(code: string, message: string): void {
-  const globals = globalThis as { [SAID]?: Set<string> };
-  globals[SAID] ??= new Set();
-  if (globals[SAID].has(message)) return;
-  globals[SAID].add(message);
-  process.emitWarning(message, { type: 'HooklineWarning', code });
 }
