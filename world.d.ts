@@ -262,9 +262,10 @@ export interface WorldStats {
   stalled: {
     /**
      * No living process delivers; all that do are paused; a worker has a fault; it cannot reach the
-     * app; it has no handler; the app or its handlers refuse what it delivers; it takes nothing.
+     * app; it has no handler; the app or its handlers refuse what it delivers; it takes nothing; no
+     * worker has the code that a run needs.
      */
-    cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle';
+    cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle' | 'held';
     /** The reason, and what to do. */
     message: string;
   } | null;

@@ -92,9 +92,40 @@ describe('on a database that is in use', () => {
   test('runs are listed, as a table and as JSON, filtered', async () => {
     const { code, stdout } = await cli(url, ['runs']);
     expect({ code, listed: stdout.includes(runId) }).toEqual({ code: 0, listed: true });
-    expect(stdout).toContain('workflow//./orders//order');
+    expect(stdout).toMatch(/ order +│ running /);
     expect((await json(url, ['runs', '--status', 'running'])).value).toMatchObject([{ runId }]);
     expect((await json(url, ['runs', '--status', 'failed'])).value).toEqual([]);
+  });
+
+  test('runs are found by the name of their workflow, the stored one and that of the function', async () => {
+    for (const workflow of ['order', 'workflow//./orders//order']) {
+      const { value } = await json(url, ['runs', '--workflow', workflow]);
+      expect(value).toMatchObject([{ runId, workflowName: 'workflow//./orders//order' }]);
+    }
+    for (const workflow of ['orde', 'orders', 'workflow//./orders//other']) {
+      expect((await json(url, ['runs', '--workflow', workflow])).value).toEqual([]);
+    }
+  });
+
+  test('runs of a workflow are found behind many runs of others, up to the limit', async () => {
+    const crowded = newDatabase();
+    const many = newWorld({ url: crowded });
+    for (const name of ['workflow//./a//wanted', 'workflow//./b//wanted']) await newRun(many, name);
+    await Promise.all(Array.from({ length: 1100 }, () => newRun(many, 'workflow//./a//other')));
+    const { value } = await json(crowded, ['runs', '--workflow', 'wanted']);
+    expect(value).toHaveLength(2);
+    const one = await json(crowded, ['runs', '--workflow', 'wanted', '--limit', '1']);
+    expect(one.value).toMatchObject([{ workflowName: 'workflow//./b//wanted' }]);
+  });
+
+  test('a file of variables that is missing is named', async () => {
+    const file = join(newFolder(), 'no.env');
+    const stderr = expect.stringContaining(
+      `--env-file ${file} cannot be read: there is no such file`,
+    );
+    // Before the two dashes Node 20 reads the option itself.
+    const ended = await runNode(['--', CLI, 'runs', '--env-file', file]);
+    expect(ended).toMatchObject({ code: 2, stderr });
   });
 
   test('hooks are listed without their tokens, unless they are asked for', async () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { loadModule, ROOT } from './support';
 
 const { invalid, toError } =
@@ -33,7 +34,10 @@ test.each([
 ])('the fault %s becomes the class that the SDK knows', (code, details, name, fields) => {
   const error = fault(code, details);
   expect(error).toBeInstanceOf(Error);
-  expect(error).toMatchObject({ name, ...fields });
+  expect(error).toMatchObject({ name });
+  for (const [field, value] of Object.entries(fields)) {
+    expect((error as unknown as Record<string, unknown>)[field]).toEqual(value);
+  }
 });
 
 test('a code named like a member of every object is not looked up there', () => {
@@ -47,6 +51,21 @@ test('a fault without details is still an error', () => {
   const bare = toError({ code: 'HOOK_NOT_FOUND', message: 'm' } as never);
   expect(bare.name).toBe('HookNotFoundError');
   expect(toError({ code: 'IO', message: 'm' } as never).name).toBe('WorkflowWorldError');
+});
+
+test('an error prints only the fields that say something', () => {
+  const { code, status, ...others } = { ...(fault('NO_ADDON') as object) } as Record<
+    string,
+    unknown
+  >;
+  expect({ code, status, others: Object.keys(others) }).toEqual({
+    code: 'NO_ADDON',
+    status: undefined,
+    others: ['name'],
+  });
+  for (const kind of ['HOOK_NOT_FOUND', 'RUN_NOT_FOUND', 'ENTITY_CONFLICT', 'BUSY']) {
+    expect(inspect(fault(kind))).not.toContain('undefined');
+  }
 });
 
 test('an invalid argument has status 400, so the runtime does not retry it', () => {

@@ -23,11 +23,15 @@ test('everything that workflow/api exports is exported, of the same kind', async
   expect(hookline.runStep()).toBeUndefined();
 });
 
-test('what workflow code gets has the same exports, and needs no Node', () => {
-  const path = join(ROOT, 'dist', 'workflow.js');
-  const stub = load(path) as Record<string, () => unknown>;
+test.each([
+  ['workflow code', 'workflow.js', 'cannot run inside a workflow'],
+  ['code without Node', 'no-node.js', 'cannot run here. hookline runs in Node.js'],
+])('what %s gets has the same exports, and needs no Node', (_what, file, message) => {
+  const path = join(ROOT, 'dist', file);
+  const stub = load(path) as Record<string, () => unknown> & { Run: new () => unknown };
   expect(Object.keys(stub).sort()).toEqual(Object.keys(hookline).sort());
-  expect(() => stub.resumeHook?.()).toThrow('cannot run inside a workflow');
+  expect(() => stub.resumeHook?.()).toThrow(`resumeHook() of hookline ${message}`);
+  expect(() => new stub.Run()).toThrow(`new Run() of hookline ${message}`);
   const text = readFileSync(path, 'utf8');
   const required = [...text.matchAll(/require\(\s*['"]([^'"]+)['"]\s*\)/g)].map(([, id]) => id);
   expect(required.filter((id) => builtinModules.includes(id?.replace('node:', '') ?? ''))).toEqual(

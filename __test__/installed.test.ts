@@ -77,6 +77,26 @@ describe('without a binary for the platform', () => {
     expect(message).not.toContain('\n');
   });
 
+  test('a binary that the system refuses is named with the reason alone', async () => {
+    const app = newApp(lacking);
+    const folder = join(app, 'node_modules', `hookline-${BUILT}`);
+    const file = `hookline.${BUILT}.node`;
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'x', main: file }));
+    writeFileSync(join(folder, file), 'no library');
+    const { code, message } = await errorOf(app, RESUME);
+    expect({ code, message }).toMatchObject({ code: 'NO_ADDON' });
+    expect(message).toContain(file);
+    expect(message).toContain('scripts/build-from-source.mjs');
+    expect(message).not.toMatch(/wasm|wasi|Cannot find|optional dependency/);
+  });
+
+  test('what is missing is named first, and what no package has is not named', async () => {
+    const { message } = await errorOf(newApp(lacking), RESUME);
+    expect(message).toContain(`: Cannot find module './hookline.${BUILT}.node'; `);
+    expect(message).not.toMatch(/wasm|wasi/);
+  });
+
   test('the doctor names it once', async () => {
     expect(await problems(newApp(lacking))).toEqual([
       { what: 'Native addon', text: expect.stringContaining(`hookline-${BUILT}`) },
@@ -105,6 +125,25 @@ test.each([
   const ended = await runNode(['-e', `(async () => { ${code} })()`], { cwd: app });
   expect(ended.code).toBe(1);
   expect(ended.stderr).toContain('works with 4.8.9 and later 4.x versions');
+});
+
+describe('on a Node that is too old', () => {
+  // The function that versions before those of `engines` lack.
+  const OLD = 'delete process.getBuiltinModule;';
+
+  test.each([
+    ['a function', RESUME],
+    ['a World', "await require('hookline').createWorld().start();"],
+    ['hookline/testing', TESTING],
+    ['hookline/next', NEXT],
+    ['hookline/next in instrumentation', "await require('hookline/next').register();"],
+  ])('%s says which ones work', async (_what, code) => {
+    const app = newApp({ workflow: 'real' });
+    const { message } = await errorOf(app, `${OLD} ${code}`);
+    expect(message).toBe(
+      `hookline does not run on Node ${process.versions.node}. Use Node 22.3 or newer, or 20.17 or newer of its line.`,
+    );
+  });
 });
 
 describe('without the package `workflow`', () => {

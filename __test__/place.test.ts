@@ -140,6 +140,66 @@ test('a folder that the next build deletes is warned of once, and by doctor', as
   expect(await doctor(join(app, 'a.db'))).toEqual([]);
 }, 60_000);
 
+describe('the default database', () => {
+  const DATABASE = join('.workflow-data', 'hookline.db');
+  const program = `require(${JSON.stringify(join(ROOT, 'dist', 'index.js'))})
+    .createWorld().closeStream('s', 'wrun_s').then(() => process.exit())`;
+
+  /** Writes to the default database of a working directory; returns its folder in the app. */
+  async function folderOf(app: string, cwd: string, env: NodeJS.ProcessEnv = {}) {
+    const { WORKFLOW_HOOKLINE_URL: _, ...inherited } = environment(env);
+    mkdirSync(join(app, cwd), { recursive: true });
+    const ended = await runNode(['-e', program], {
+      cwd: join(app, cwd),
+      env: { ...inherited, ...env },
+    });
+    expect(ended).toMatchObject({ code: 0 });
+    const found = readdirSync(app, { recursive: true, encoding: 'utf8' });
+    const files = found.filter((file) => file.endsWith('hookline.db'));
+    return { folder: files.map((file) => file.slice(0, -DATABASE.length)), stderr: ended.stderr };
+  }
+
+  function newApp(...manifests: string[]) {
+    const app = newFolder();
+    for (const path of ['package.json', ...manifests]) {
+      mkdirSync(join(app, path, '..'), { recursive: true });
+      writeFileSync(join(app, path), '{}');
+    }
+    return app;
+  }
+
+  test.each([
+    ['.output', ['.output/server/package.json']],
+    ['.output/server', ['.output/server/package.json']],
+    ['.next/standalone', ['.next/standalone/package.json']],
+    ['.svelte-kit/output', []],
+    ['dist', []],
+    ['build/server', []],
+  ])('of a server that runs in %s is in the folder of the app', async (cwd, manifests) => {
+    expect(await folderOf(newApp(...manifests), cwd)).toEqual({ folder: [''], stderr: '' });
+  });
+
+  test.each([
+    ['src', []],
+    ['build/app', ['build/app/package.json']],
+    ['dist/apps/api', ['dist/apps/api/package.json']],
+  ])('is else in the working directory, as in %s', async (cwd, manifests) => {
+    const { folder } = await folderOf(newApp(...manifests), cwd);
+    expect(folder).toEqual([join(cwd, '/')]);
+  });
+
+  test('in a build folder without its app is in the working directory', async () => {
+    expect(await folderOf(newFolder(), '.output')).toEqual({ folder: ['.output/'], stderr: '' });
+  });
+
+  test('a path that is set is relative to the working directory, and warned of', async () => {
+    const env = { WORKFLOW_HOOKLINE_URL: DATABASE };
+    const { folder, stderr } = await folderOf(newApp(), '.output', env);
+    expect(folder).toEqual(['.output/']);
+    expect(stderr).toContain('HOOKLINE_PLACE');
+  });
+});
+
 test('the setting is local or any, as an option too', async () => {
   const bad = newWorld({ fileSystem: 'nfs' as 'any' });
   await expect(bad.closeStream('s', 'wrun_s')).rejects.toMatchObject({

@@ -10,6 +10,7 @@ const CALM: DeliveryFacts = {
   due: 0,
   leased: 0,
   sleeping: 0,
+  held: 0,
   oldestDueMs: null,
   workers: [],
 };
@@ -134,4 +135,13 @@ test('workers that live, say nothing and take nothing are named', () => {
 test('a worker whose report is missing or is of another version is one that lives', () => {
   expect(stall({ ...WAITS, leased: 1, workers: [{}] })).toBeUndefined();
   expect(said({ ...WAITS, workers: [{}] })).toContain('the worker of process ? is alive');
+});
+
+test('held messages are told when nothing else is wrong', () => {
+  expect(stall({ held: 2, workers: [WELL] })?.cause).toBe('held');
+  expect(said({ held: 1, workers: [WELL] })).toMatch(
+    /^1 message is held, because no living worker/,
+  );
+  expect(stall({ held: 2, ...WAITS, workers: [silent('late')] })?.cause).toBe('app');
+  expect(stall({ held: 2 })).toBeUndefined();
 });

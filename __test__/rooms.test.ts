@@ -63,6 +63,7 @@ test('outside of the rooms there are only the entries of the package', () => {
   const entries = readdirSync(TS, { withFileTypes: true });
   expect(entries.filter((it) => it.isFile()).map(({ name }) => name)).toEqual([
     'index.ts',
+    'no-node.ts',
     'workflow.ts',
   ]);
   expect(entries.filter((it) => it.isDirectory()).map(({ name }) => name)).toEqual(

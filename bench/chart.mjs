@@ -1,14 +1,15 @@
 /**
- * The picture of a benchmark: `docs/images/benchmark.svg`, drawn by `npm run bench` from its results.
+ * The pictures of a benchmark, drawn from its results.
  *
- *   node bench/chart.mjs [results.json]     draws it again
+ *   node bench/chart.mjs     draws them again, from the results that are there
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { WORLD_POSTGRES_VERSION } from './world-postgres.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const PICTURE = join(here, '..', 'docs', 'images', 'benchmark.svg');
+const root = join(here, '..');
 
 const WIDTH = 860;
 const LEFT = 320;
@@ -24,7 +25,7 @@ const STYLE = `
     .title { fill: #0f172a; font-weight: 600; }
     .text { fill: #334155; font-size: 13px; }
     .small { fill: #64748b; font-size: 12px; }
-    .bare { fill: #94a3b8; }
+    .others { fill: #94a3b8; }
     .ours { fill: #6366f1; }
     .spread { stroke: #0f172a; stroke-width: 1.5; }
     @media (prefers-color-scheme: dark) {
@@ -32,48 +33,86 @@ const STYLE = `
       .title { fill: #f1f5f9; }
       .text { fill: #cbd5e1; }
       .small { fill: #94a3b8; }
-      .bare { fill: #64748b; }
+      .others { fill: #64748b; }
       .ours { fill: #818cf8; }
       .spread { stroke: #f1f5f9; }
     }`;
 
-/** What is drawn: one group of bars per question, a pair of bars per size. */
-const GROUPS = [
-  {
-    title: 'One resume at a time: ms until it is on disk (less is better)',
-    bars: [
-      { name: 'SQLite alone', kind: 'bare', field: 'bareSingleMs' },
-      { name: 'resumeHook', kind: 'ours', field: 'resumeSingleMs' },
-    ],
-    write: (ms) => `${ms.toFixed(2)} ms`,
-  },
-  {
-    title: '128 resumes in flight: how many per second (more is better)',
-    bars: [
-      { name: 'SQLite alone, 64 per commit', kind: 'bare', field: 'bareBatchPerSecond' },
-      { name: 'resumeHook', kind: 'ours', field: 'resumeManyPerSecond' },
-    ],
-    write: (rate) => `${count(Math.round(rate / 100) * 100)} /s`,
-  },
-  {
-    title: 'Looking a hook up by its token: ms (less is better)',
-    bars: [{ name: 'getHookByToken', kind: 'ours', field: 'lookUpMs' }],
-    write: (ms) => `${ms.toFixed(3)} ms`,
-  },
+const milliseconds = (ms) => `${ms.toFixed(ms < 10 ? 2 : 0)} ms`;
+
+/** The bars of one value of each World. */
+const ofWorlds = (field) => [
+  { name: 'Hookline', kind: 'ours', world: 'hookline', field },
+  { name: 'Postgres World', kind: 'others', world: 'world-postgres', field },
+  { name: 'local World (syncs nothing)', kind: 'others', world: 'world-local', field },
 ];
 
-/** The picture of some results, as SVG. */
-export function chart(results) {
+/** One resume, beside the SDK's own Worlds. */
+const WORLDS = {
+  file: join(root, 'docs', 'images', 'benchmark.svg'),
+  label: 'One resume with Hookline, the Postgres World and the local World of the Workflow SDK',
+  of: 'parked runs',
+  groups: [
+    {
+      title: 'resumeHook() until it resolves (less is better)',
+      bars: ofWorlds('acknowledgedMs'),
+      write: milliseconds,
+    },
+    {
+      title: 'resumeHook() until the next step of the workflow begins (less is better)',
+      bars: ofWorlds('toStepMs'),
+      write: milliseconds,
+    },
+  ],
+  notes: [
+    `Each World with its defaults, on one machine: Hookline and Postgres (world-postgres ${WORLD_POSTGRES_VERSION}) sync each commit to the disk.`,
+  ],
+};
+
+/** Hookline beside the same transaction in SQLite alone: what is left of the limit. */
+const BARE = {
+  file: join(here, 'bare.svg'),
+  label: 'resumeHook beside the same transaction in SQLite alone',
+  of: 'hooks',
+  groups: [
+    {
+      title: 'One resume at a time: ms until it is on disk (less is better)',
+      bars: [
+        { name: 'SQLite alone', kind: 'others', field: 'bareSingleMs' },
+        { name: 'resumeHook', kind: 'ours', field: 'resumeSingleMs' },
+      ],
+      write: milliseconds,
+    },
+    {
+      title: '128 resumes in flight: how many per second (more is better)',
+      bars: [
+        { name: 'SQLite alone, 64 per commit', kind: 'others', field: 'bareBatchPerSecond' },
+        { name: 'resumeHook', kind: 'ours', field: 'resumeManyPerSecond' },
+      ],
+      write: (rate) => `${count(Math.round(rate / 100) * 100)} /s`,
+    },
+    {
+      title: 'Looking a hook up by its token: ms (less is better)',
+      bars: [{ name: 'getHookByToken', kind: 'ours', field: 'lookUpMs' }],
+      write: (ms) => `${ms.toFixed(3)} ms`,
+    },
+  ],
+  notes: ['Every transaction is synced to the disk.'],
+};
+
+/** A picture of some results, as SVG. */
+function chart({ label, groups, notes, of }, { machine, at, rounds, measured }) {
   const parts = [];
   let top = 16;
-  for (const group of GROUPS) {
-    parts.push(groupOf(group, results.measured, top));
-    top += TITLE + rowsOf(group, results.measured).length * ROW + GAP;
+  for (const group of groups) {
+    const rows = rowsOf(group, measured, of);
+    parts.push(groupOf(group, rows, top));
+    top += TITLE + rows.length * ROW + GAP;
   }
-  const { machine, at, options } = results;
   const lines = [
-    'Bars are medians of the rounds, lines the least and the greatest. Every transaction is synced to the disk.',
-    `${machine.processors} processors (${machine.model}), Node ${machine.node.replace('v', '')}, ${options.rounds} rounds, ${at.slice(0, 10)}: npm run bench`,
+    ...notes,
+    'Bars are medians of the rounds, lines the least and the greatest.',
+    `${machine.processors} processors (${machine.model}), Node ${machine.node.replace('v', '')}, ${rounds} rounds, ${at.slice(0, 10)}: npm run bench`,
   ];
   lines.forEach((line, number) => {
     parts.push(
@@ -81,7 +120,7 @@ export function chart(results) {
     );
   });
   const height = top + 18 * lines.length + 16;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14" role="img" aria-label="resumeHook beside the same transaction in SQLite alone">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14" role="img" aria-label="${label}">
   <style>${STYLE}
   </style>
   <rect class="page" width="${WIDTH}" height="${height}"/>
@@ -90,22 +129,25 @@ ${parts.join('\n')}
 `;
 }
 
-/** One row per size and bar. */
-function rowsOf({ bars }, measured) {
-  return Object.entries(measured).flatMap(([size, values]) =>
-    bars.map((bar) => ({ ...bar, size: Number(size), ...values[bar.field] })),
-  );
+/** One row per size and bar, the first of a size with its label; a World may be missing. */
+function rowsOf({ bars }, measured, of) {
+  return Object.entries(measured).flatMap(([size, values]) => {
+    const rows = bars.flatMap((bar) => {
+      const value = (bar.world ? values[bar.world] : values)?.[bar.field];
+      return value ? [{ ...bar, ...value, label: '' }] : [];
+    });
+    if (rows[0]) rows[0].label = `${count(Number(size))} ${of}`;
+    return rows;
+  });
 }
 
-function groupOf(group, measured, top) {
-  const rows = rowsOf(group, measured);
+function groupOf(group, rows, top) {
   const scale = (WIDTH - LEFT - RIGHT) / Math.max(...rows.map(({ max }) => max));
   const drawn = rows.map((row, number) => {
     const y = top + TITLE + number * ROW;
     const middle = y + BAR / 2;
     const x = (value) => (LEFT + value * scale).toFixed(1);
-    const label = number % group.bars.length === 0 ? `${count(row.size)} hooks` : '';
-    return `  <text class="small" x="24" y="${middle + 4}">${label}</text>
+    return `  <text class="small" x="24" y="${middle + 4}">${row.label}</text>
   <text class="text" x="${LEFT - 10}" y="${middle + 4}" text-anchor="end">${escaped(row.name)}</text>
   <rect class="${row.kind}" x="${LEFT}" y="${y}" width="${(row.median * scale).toFixed(1)}" height="${BAR}" rx="2"/>
   <path class="spread" d="M${x(row.min)} ${middle}H${x(row.max)}"/>
@@ -122,13 +164,23 @@ function escaped(text) {
   return text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-/** Draws the picture of the guides from some results. */
-export async function draw(results) {
-  await writeFile(PICTURE, chart(results));
-  return relative(join(here, '..'), PICTURE);
+async function draw(picture, results) {
+  await writeFile(picture.file, chart(picture, results));
+  return relative(root, picture.file);
 }
 
+/** Draws the picture of the README; returns its path. */
+export const drawWorlds = (results) => draw(WORLDS, results);
+
+/** Draws the picture of `bench/README.md`; returns its path. */
+export const drawBare = (results) => draw(BARE, { ...results, rounds: results.options.rounds });
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const file = process.argv[2] ?? join(here, 'results', 'latest.json');
-  console.error(`drawn: ${await draw(JSON.parse(await readFile(file, 'utf8')))}`);
+  for (const [name, drawn] of [
+    ['worlds', drawWorlds],
+    ['latest', drawBare],
+  ]) {
+    const text = await readFile(join(here, 'results', `${name}.json`), 'utf8').catch(() => '');
+    if (text) console.error(`drawn: ${await drawn(JSON.parse(text))}`);
+  }
 }

@@ -13,7 +13,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --name NAME           writes bench/results/NAME.json (latest, which is drawn for the guides too)
   --no-memory           leaves out the memory of parked hooks
   --profile             only splits where the time of one resumeHook goes
-  --world-local         also measures world-local at the smallest size (slow)`;
+  --no-worlds           leaves out the SDK's own Worlds`;
 
 const COUNTS = ['rounds', 'singles', 'turns', 'many', 'looks'];
 
@@ -26,15 +26,15 @@ const OPTIONS = {
   looks: { type: 'string', default: '5000' },
   folder: { type: 'string' },
   name: { type: 'string', default: 'latest' },
-  'no-memory': { type: 'boolean', default: false },
+  memory: { type: 'boolean', default: true },
   profile: { type: 'boolean', default: false },
-  'world-local': { type: 'boolean', default: false },
+  worlds: { type: 'boolean', default: true },
   help: { type: 'boolean', default: false },
 };
 
 /** The options, numbers as numbers; `undefined` when only the usage was asked for. */
 export function readOptions() {
-  const { values } = parseArgs({ options: OPTIONS });
+  const { values } = parseArgs({ allowNegative: true, options: OPTIONS });
   if (values.help) {
     console.log(USAGE);
     return undefined;

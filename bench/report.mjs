@@ -1,4 +1,8 @@
 /** Numbers into a table: medians of the rounds, and ratios of what was measured side by side. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const RESUME_RATIO_MAX = 2;
 const RATE_RATIO_MIN = 0.5;
@@ -131,4 +135,18 @@ export function printTargets(targets) {
         `${answer}  (${min.toFixed(3)} ... ${max.toFixed(3)})`,
     );
   }
+}
+
+/** The machine that measures. */
+export function machine() {
+  const processors = cpus();
+  return { processors: processors.length, model: processors[0]?.model, node: process.version };
+}
+
+/** Writes all numbers into `bench/results`. */
+export async function save(name, results) {
+  const folder = join(dirname(fileURLToPath(import.meta.url)), 'results');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${name}.json`), `${JSON.stringify(results, undefined, 2)}\n`);
+  console.error(`\nwritten: bench/results/${name}.json`);
 }

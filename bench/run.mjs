@@ -1,16 +1,15 @@
 /** `npm run bench`: see README.md here. Prints what it finds and never fails for a slow number. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBare } from './bare.mjs';
-import { draw } from './chart.mjs';
-import { measureLocal, printLocal } from './local.mjs';
+import { drawBare } from './chart.mjs';
 import { measureMemory } from './memory.mjs';
 import { readOptions } from './options.mjs';
 import { printProfile, profile } from './profile.mjs';
-import { evaluate, printMeasured, printTargets } from './report.mjs';
-import { drain, fill, measureRounds, stop } from './rounds.mjs';
+import { evaluate, machine, printMeasured, printTargets, save } from './report.mjs';
+import { fill, measureRounds, stop } from './rounds.mjs';
+import { compareWorlds } from './worlds.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const say = (text) => console.error(text);
@@ -24,6 +23,10 @@ if (options) {
     await (options.profile ? runProfile(folder) : runRounds(folder));
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+  if (options.worlds && !options.profile) {
+    say('measuring the SDK’s own Worlds');
+    await compareWorlds({ sizes: [10, 1000], rounds: 5, folder: options.folder });
   }
 }
 
@@ -48,40 +51,23 @@ async function runRounds(folder) {
       say(number > 0 ? `round ${number} of ${count}` : 'warming up'),
     );
     Object.assign(results, evaluate(rounds, options.sizes));
-    if (!options['no-memory']) {
+    if (options.memory) {
       say('measuring memory');
       const { added, target } = await measureMemory(folder, subjects.at(-1));
       results.memory = added;
       results.targets.push(target);
     }
-    if (options['world-local']) {
-      say('measuring world-local');
-      results.local = await measureLocal(folder, subjects[0], drain);
-    }
   } finally {
     await Promise.all(subjects.map(stop));
   }
   printMeasured(results.measured);
-  if (results.local) printLocal(results.local);
   printTargets(results.targets);
-  await save(results);
-}
-
-function machine() {
-  const processors = cpus();
-  return { processors: processors.length, model: processors[0]?.model, node: process.version };
+  await save(options.name, results);
+  // Any other name is a look at something else, which the guides do not show.
+  if (options.name === 'latest') say(`drawn: ${await drawBare(results)}`);
 }
 
 /** The options as they were given. */
 function asked() {
   return { ...options, sizes: options.sizes.join(',') };
-}
-
-async function save(results) {
-  const file = join(here, 'results', `${options.name}.json`);
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, `${JSON.stringify(results, undefined, 2)}\n`);
-  say(`\nwritten: bench/results/${options.name}.json`);
-  // Any other name is a look at something else, which the guides do not show.
-  if (options.name === 'latest') say(`drawn: ${await draw(results)}`);
 }

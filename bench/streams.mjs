@@ -5,27 +5,22 @@
  *   node bench/streams.mjs [CHECKOUT] [--streams 1,20,200] [--rounds 5] [--seconds 4]
  *                          [--no-world-local] [--no-world-postgres] [--folder PATH]
  */
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { postgresPrograms, startPostgres } from '../scripts/postgres.mjs';
 import { spread } from './report.mjs';
 import { startChild } from './rpc.mjs';
+import { startWorldPostgres } from './world-postgres.mjs';
 
-const WORLD_POSTGRES = '@workflow/world-postgres';
-const WORLD_POSTGRES_VERSION = '4.3.7';
 const CHUNK_BYTES = 120;
 const CHUNKS_PER_SECOND = 50;
 const WARM_UP_MS = 1000;
 /** A tick of the processor times in `/proc`. */
 const TICK_MS = 10;
 
-const here = dirname(fileURLToPath(import.meta.url));
 const say = (text) => console.error(text);
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -57,7 +52,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 try {
-  server = options['world-postgres'] ? await postgres() : undefined;
+  server = options['world-postgres'] ? await startWorldPostgres(newPlace()) : undefined;
   const worlds = measuredWorlds();
   const rounds = [];
   for (let round = 1; round <= Number(options.rounds); round += 1) {
@@ -155,55 +150,6 @@ function print(count, worlds, rounds) {
 /** Three digits that count. */
 function short(number) {
   return Number(number.toPrecision(3)).toString();
-}
-
-/** A server with the World's tables; `undefined`, and a line that says why, where there can be none. */
-async function postgres() {
-  const programs = postgresPrograms();
-  if (!programs) return without('Postgres is not installed (the package "postgresql" of Debian)');
-  let packages;
-  try {
-    packages = await installWorldPostgres();
-  } catch (error) {
-    return without(`${WORLD_POSTGRES} cannot be installed: ${error.message}`);
-  }
-  const place = newPlace();
-  await mkdir(place, { recursive: true });
-  const started = startPostgres({ programs, place, port: await freePort() });
-  const world = join(packages, 'node_modules', WORLD_POSTGRES);
-  execFileSync(process.execPath, [join(world, 'bin', 'setup.js')], {
-    env: { ...process.env, WORKFLOW_POSTGRES_URL: started.url },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  return { ...started, world: pathToFileURL(join(world, 'dist', 'index.js')).href };
-}
-
-function without(reason) {
-  say(`without world-postgres: ${reason}`);
-  return undefined;
-}
-
-/** Into a folder of the benchmark, because the package itself has no use for it. Returns the folder. */
-async function installWorldPostgres() {
-  const packages = join(here, '.build', `world-postgres-${WORLD_POSTGRES_VERSION}`);
-  if (existsSync(join(packages, 'node_modules', WORLD_POSTGRES, 'package.json'))) return packages;
-  say(`installing ${WORLD_POSTGRES}`);
-  await mkdir(packages, { recursive: true });
-  await writeFile(join(packages, 'package.json'), '{ "private": true }\n');
-  const wanted = `${WORLD_POSTGRES}@${WORLD_POSTGRES_VERSION}`;
-  const quiet = ['--no-audit', '--no-fund', '--loglevel', 'error'];
-  execFileSync('npm', ['install', ...quiet, wanted], { cwd: packages, stdio: 'ignore' });
-  return packages;
-}
-
-function freePort() {
-  return new Promise((found) => {
-    const probe = createServer();
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => found(port));
-    });
-  });
 }
 
 /** What the server's processes have cost so far; 0 where there is no `/proc`. */

@@ -35,7 +35,7 @@ export async function ask(page, url, { title, amount = 420, requester = 'Grace' 
   await page.fill('[name=requester]', requester);
   await page.click('button:text-is("Ask")');
   const runId = await runOf(page);
-  await page.waitForSelector(`text=${requester} asks for ${amount} €`);
+  await page.waitForSelector(`text=${requester} asks for €${amount.toLocaleString('en')}`);
   return runId;
 }
 
@@ -57,8 +57,7 @@ export async function decide(page, card, decision, runId) {
 export async function finished(page, url, runId) {
   if (!page.url().endsWith(runId)) await page.goto(`${url}/runs/${runId}`);
   await page.waitForSelector('.progress[data-over="true"]');
-  const lines = await page.locator('.progress li').allTextContents();
-  return lines.map((line) => line.replace(/^\d\d:\d\d:\d\d/, ''));
+  return page.locator('.progress span').allTextContents();
 }
 
 async function runOf(page) {

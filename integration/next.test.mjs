@@ -189,10 +189,16 @@ function driven(appOf, { bundler, mode, env = {} }) {
   holds('a form, a click, the step’s result', async () => {
     const runId = await ask(page, server.url, { title: 'New chairs', amount: 1200 });
     const card = await cardOf(page, server.url, runId);
-    assert.match(await card.textContent(), /New chairs[\s\S]*Grace[\s\S]*1,200 €/);
+    assert.match(await card.textContent(), /New chairs[\s\S]*Grace[\s\S]*€1,200/);
     await decide(page, card, 'Approve', runId);
     const lines = await finished(page, server.url, runId);
-    assert.deepEqual(lines.slice(0, 2), ['Grace asks for 1200 €', 'Approved by Ada']);
+    // Each time names its zone.
+    const times = await page.locator('.progress time').allTextContents();
+    assert.ok(
+      times.length > 2 && times.every((time) => /\d\d:\d\d:\d\d (?:UTC|GMT|[A-Z]+)/.test(time)),
+      `${times}`,
+    );
+    assert.deepEqual(lines.slice(0, 2), ['Grace asks for €1,200', 'Approved by Ada']);
     assert.match(lines[2], /^Paid, receipt R-[0-9A-F]{8}$/);
     await page.goto(server.url);
     assert.equal(await page.locator(`[data-run="${runId}"]`).count(), 0);
@@ -202,7 +208,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
     const runId = await ask(page, server.url, { title: 'A yacht', requester: 'Linus' });
     await decide(page, await cardOf(page, server.url, runId), 'Reject', runId);
     const lines = await finished(page, server.url, runId);
-    assert.deepEqual(lines, ['Linus asks for 420 €', 'Rejected by Ada', 'Nothing was paid']);
+    assert.deepEqual(lines, ['Linus asks for €420', 'Rejected by Ada', 'Nothing was paid']);
   });
 
   holds(
@@ -216,11 +222,19 @@ function driven(appOf, { bundler, mode, env = {} }) {
       const opened = await fetch(webhook, { redirect: 'manual' });
       assert.equal(opened.status, 303);
       await form.getByRole('button', { name: 'Approve' }).click();
-      await page.waitForURL(server.url);
+      await page.waitForURL(`${server.url}/runs/${runId}`);
+      await page.getByText('Approved by link').waitFor();
+      // It is pending no more, though it is not yet paid.
+      await page.getByText('back to what is pending').click();
+      await page.getByRole('heading', { name: 'Pending' }).waitFor();
+      assert.equal(await page.locator(`[data-run="${runId}"]`).count(), 0);
       const lines = await finished(page, server.url, runId);
       assert.equal(lines[1], 'Approved by link');
       const decided = await fetch(webhook, { method: 'POST' });
       assert.equal(decided.status, 404);
+      const gone = await page.goto(`${server.url}/approve/${webhook.pathname.split('/').pop()}`);
+      assert.equal(gone.status(), 404);
+      await page.getByText('works until somebody has decided').waitFor();
     },
   );
 
@@ -258,6 +272,14 @@ function driven(appOf, { bundler, mode, env = {} }) {
     await server.until('after()', () => server.output.includes('ran after the step'));
   });
 
+  holds('what runs without Node says so when it is called, and breaks no build', async () => {
+    const answer = await (await fetch(`${server.url}/api/edge`)).json();
+    assert.equal(answer.isMissing, false);
+    assert.match(answer.message, /^getHookByToken\(\) of hookline cannot run here/);
+    await page.goto(`${server.url}/client`);
+    await page.getByText('HookNotFoundError').waitFor();
+  });
+
   // A development server takes long to start, and delivers as any other.
   if (mode !== 'dev' || isFull) {
     holds(
@@ -274,7 +296,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
         await anew();
         const lines = await finished(page, server.url, runId);
         assert.match(lines[2], /^Paid, receipt/);
-        const paid = (before + server.output).match(/paying 420 € for Through a crash/g);
+        const paid = (before + server.output).match(/paying €420 for Through a crash/g);
         assert.equal(paid?.length, 1);
         const types = await eventTypes(appOf(), database, runId);
         const count = (type) => types.filter((one) => one === type).length;

@@ -197,6 +197,7 @@ const inputs = [
   ...(await bundle('ts/index.ts', 'index.js', [apart('sdk', 'errors')])),
   ...(await bundle('ts/native/errors.ts', 'errors.js', [noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
+  ...(await bundle('ts/no-node.ts', 'no-node.js', [noRegistration])),
   ...(await bundle('ts/setup/next.ts', 'next.js', [])),
   ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [])),
   ...(await bundle('ts/sdk/4/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),

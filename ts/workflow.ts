@@ -5,44 +5,22 @@
  * call it.
  */
 
-export { IDEMPOTENCY_WINDOW_MS } from './api/limits';
-export {
-  EntityConflictError,
-  HookNotFoundError,
-  IdempotencyConflictError,
-  RunExpiredError,
-  RunNotSupportedError,
-  ThrottleError,
-  TimeLimitError,
-  TooEarlyError,
-  WorkflowRunCancelledError,
-  WorkflowRunFailedError,
-  WorkflowRunNotFoundError,
-  WorkflowRuntimeError,
-  WorkflowWorldError,
-} from './native/errors';
+import { refusals } from './api/refusals';
 
-function outside(name: string) {
-  return (): never => {
-    throw new Error(
-      `${name}() of hookline cannot run inside a workflow. Call it in a step function ("use step"), or outside of the workflow.`,
-    );
-  };
-}
+export * from './api/everywhere';
 
-export const createWorld = outside('createWorld');
-export const getHookByToken = outside('getHookByToken');
-export const getRun = outside('getRun');
-export const resumeHook = outside('resumeHook');
-export const resumeWebhook = outside('resumeWebhook');
-export const runStep = outside('runStep');
-export const start = outside('start');
-export const startDelivery = outside('startDelivery');
-export const waitForHook = outside('waitForHook');
+export const {
+  createWorld,
+  getHookByToken,
+  getRun,
+  resumeHook,
+  resumeWebhook,
+  Run,
+  runStep,
+  start,
+  startDelivery,
+  waitForHook,
+} = refusals(
+  'cannot run inside a workflow. Call it in a step function ("use step"), or outside of the workflow.',
+);
 export default createWorld;
-
-export class Run {
-  constructor() {
-    outside('new Run')();
-  }
-}

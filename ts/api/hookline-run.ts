@@ -13,6 +13,7 @@ import { runEnd } from '../engine/awaiting';
 import type { Engine } from '../engine/engine';
 import { pointRead, settled } from '../native/binding';
 import {
+  concise,
   invalid,
   WorkflowRunCancelledError,
   WorkflowRunFailedError,
@@ -124,8 +125,8 @@ export class HooklineRun<TResult> implements PublicRun<TResult> {
       const key = await encryptionKeyOf(this.#world, run);
       return (await hydrateReturnValue(run.output, this.runId, key, this.#world)) as TResult;
     }
-    if (run?.status === 'failed') throw new WorkflowRunFailedError(this.runId, run.error);
-    throw new WorkflowRunCancelledError(this.runId);
+    if (run?.status === 'failed') throw concise(new WorkflowRunFailedError(this.runId, run.error));
+    throw concise(new WorkflowRunCancelledError(this.runId));
   }
 }
 

@@ -9,7 +9,7 @@ import type { CryptoKey, Hook, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import { type NativeWorld, pointRead, settled } from '../native/binding';
-import { HookNotFoundError } from '../native/errors';
+import { concise, HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
 import { encodePayload } from '../native/requests';
 import { dehydratePayload, hydrateMetadata } from '../sdk/serialize';
@@ -170,7 +170,7 @@ export async function resumeTarget(
     await settled(once ? native.resumeHookOnce(request, bytes) : native.resumeHook(request, bytes));
   } catch (error) {
     // For a hook object, SDK 4.8.9 puts the hook's id into the error; our callers need the token.
-    throw HookNotFoundError.is(error) ? new HookNotFoundError(hook.token) : error;
+    throw HookNotFoundError.is(error) ? concise(new HookNotFoundError(hook.token)) : error;
   }
   expectDelivery(engine);
   span?.committed(run);
@@ -255,5 +255,5 @@ function tokenOf(tokenOrHook: unknown): string {
  */
 export function checkToken(token: string): void {
   if (token.length <= TOKEN_LENGTH_MAX && token.isWellFormed()) return;
-  throw new HookNotFoundError(token);
+  throw concise(new HookNotFoundError(token));
 }

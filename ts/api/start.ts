@@ -5,7 +5,7 @@
 import type { CryptoKey, StartOptions, World } from '../../index';
 import type { Engine } from '../engine/engine';
 import { answerOf, settled } from '../native/binding';
-import { WorkflowRuntimeError } from '../native/errors';
+import { concise, WorkflowRuntimeError } from '../native/errors';
 import { encodePayload, storableJson } from '../native/requests';
 import { coreVersion, dehydrateArguments } from '../sdk/serialize';
 import { SPEC_VERSION } from '../sdk/spec-version';
@@ -108,9 +108,11 @@ function nameOf(workflow: Workflow): string {
   if (!name) {
     // Without the SDK's build, every workflow function is an ordinary function.
     const missing = missingSdk();
-    throw new WorkflowRuntimeError(
-      `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
-      { slug: 'start-invalid-workflow-function' },
+    throw concise(
+      new WorkflowRuntimeError(
+        `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
+        { slug: 'start-invalid-workflow-function' },
+      ),
     );
   }
   if (!WORKFLOW_NAME.test(name)) {

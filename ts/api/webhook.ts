@@ -7,7 +7,7 @@ import { checkTimeout, runEnd } from '../engine/awaiting';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import { after } from '../engine/timer';
-import { HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from '../native/errors';
+import { concise, HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from '../native/errors';
 import { engineOf, processWorld } from '../world/world';
 import { outlivingTheRequest } from './background';
 import { resumeWebhookElsewhere } from './elsewhere';
@@ -44,7 +44,7 @@ export async function resumeWebhook(
   const target = await findByToken(native, token);
   // This comes before any other use of the hook, because the caller must not learn that such a hook
   // exists.
-  if (target.hook.isWebhook === false) throw new HookNotFoundError(token);
+  if (target.hook.isWebhook === false) throw concise(new HookNotFoundError(token));
   await hydrated(target.hook, engine);
   const respondWith = respondWithOf(target.hook);
   if (respondWith !== 'manual') {
@@ -70,9 +70,11 @@ function respondWithOf({ metadata }: Hook): Response | 'manual' {
   }
   const { respondWith } = metadata as { respondWith: unknown };
   if (respondWith === 'manual' || respondWith instanceof Response) return respondWith;
-  throw new WorkflowRuntimeError(`Invalid \`respondWith\` value: ${respondWith}`, {
-    slug: 'webhook-invalid-respond-with-value',
-  });
+  throw concise(
+    new WorkflowRuntimeError(`Invalid \`respondWith\` value: ${respondWith}`, {
+      slug: 'webhook-invalid-respond-with-value',
+    }),
+  );
 }
 
 interface ManualAnswer {
@@ -128,9 +130,11 @@ async function firstResponse(
   } finally {
     over.abort();
   }
-  throw new WorkflowRuntimeError('Workflow run did not send a response', {
-    slug: 'webhook-response-not-sent',
-  });
+  throw concise(
+    new WorkflowRuntimeError('Workflow run did not send a response', {
+      slug: 'webhook-response-not-sent',
+    }),
+  );
 }
 
 /** Rejects when the time is over; never settles without a limit, or when the wait is over. */

@@ -1,4 +1,5 @@
 /** The parts that all commands share: the World, the printer, the exit codes. */
+import { resolve } from 'node:path';
 import type { World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../engine/config';
 import type { Engine } from '../engine/engine';
@@ -45,7 +46,7 @@ export async function runCommand(
   const print = createPrinter(options.json === true);
   const worlds: World[] = [];
   try {
-    if (options.envFile !== undefined) process.loadEnvFile(options.envFile);
+    if (options.envFile !== undefined) readVariables(options.envFile);
     const location = engineKey(readConfig({ url: options.url }));
     const context: Context = {
       print,
@@ -64,6 +65,17 @@ export async function runCommand(
     print.error(error);
   } finally {
     await Promise.all(worlds.map((world) => world.close().catch(() => undefined)));
+  }
+}
+
+function readVariables(file: string): void {
+  try {
+    process.loadEnvFile(file);
+  } catch (error) {
+    // Node's own message does not say which option names the file.
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : message;
+    throw new CommandError(`--env-file ${resolve(file)} cannot be read: ${why}.`, EXIT.usage);
   }
 }
 

@@ -4,11 +4,12 @@ import { dirname } from 'node:path';
 import { engineKey, readConfig } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import type { Place } from '../engine/place';
+import { unknownVariables } from '../engine/variables';
 import { createWorld } from '../index';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
+import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
 import {
   installed,
-  isAtLeast,
   isSupported,
   missingSdk,
   SUPPORTED_SDK,
@@ -23,10 +24,6 @@ import { type Context, EXIT, type GlobalOptions } from './context';
 import type { Finding } from './finding';
 import { bad, bold, dim, good, printable, size, warn } from './print';
 
-/** The supported versions of Node, as in `engines`. */
-const NODE_SUPPORTED = [20, 17, 0] as const;
-/** Earlier versions of these lines lack `process.getBuiltinModule`. */
-const NODE_AFTER_20 = [22, 3, 0] as const;
 /** A log of this size deserves a warning. */
 const LONG_LOG_BYTES = 64 * 1024 * 1024;
 
@@ -39,7 +36,15 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
   const { findings, living } =
     native.state === 'good' ? await database(options) : { findings: [], living: [] };
   const chosen = chosenWorld(living.length > 0);
-  return report(print, [nodeItself, native, ...findings, ...sdk(), chosen, ...(await app(living))]);
+  return report(print, [
+    nodeItself,
+    native,
+    ...variables(),
+    ...findings,
+    ...sdk(),
+    chosen,
+    ...(await app(living)),
+  ]);
 }
 
 function report(print: Context['print'], findings: Finding[]): number {
@@ -58,10 +63,8 @@ function report(print: Context['print'], findings: Finding[]): number {
 function node(): Finding {
   const what = 'Node';
   const { node: found } = process.versions;
-  const least = isAtLeast(found, [21]) ? NODE_AFTER_20 : NODE_SUPPORTED;
-  if (isAtLeast(found, least)) return { what, state: 'good', found };
-  const [of20, after] = [NODE_SUPPORTED, NODE_AFTER_20].map((it) => it.slice(0, 2).join('.'));
-  return { what, state: 'problem', found, fix: `Use Node ${after} or newer, or 20 from ${of20}.` };
+  if (isNodeSupported()) return { what, state: 'good', found };
+  return { what, state: 'problem', found, fix: NODE_ADVICE };
 }
 
 function addon(): Finding {
@@ -72,6 +75,10 @@ function addon(): Finding {
     // The error says what to do, by platform.
     return { what, state: 'problem', found: messageOf(error) };
   }
+}
+
+function variables(): Finding[] {
+  return unknownVariables().map((found) => ({ what: 'Variables', state: 'warning', found }));
 }
 
 interface Looked {

@@ -107,11 +107,16 @@ function nextOf(messages: QueuedMessage[], hooks: number, stall: Stall | undefin
 }
 
 function nextOfMessage(message: QueuedMessage, stall: Stall | undefined): Next {
-  const { messageId, idempotencyKey, availableAtMs, leaseExpiresAtMs, deadAtMs, attempt } = message;
+  const { messageId, idempotencyKey, availableAtMs, leaseExpiresAtMs, attempt } = message;
+  const { deadAtMs, heldAtMs } = message;
   const name = `${idempotencyKey === null ? 'a replay' : 'a step'} (${messageId})`;
   if (deadAtMs !== null) {
     const redrive = `given up after ${attempt} attempts; hookline redrive ${messageId} tries again`;
     return { what: `${name}: ${redrive}`, at: new Date(deadAtMs) };
+  }
+  if (heldAtMs !== null) {
+    const held = `held, because no living worker has the code; a worker that starts tries again, and so does hookline redrive ${messageId}`;
+    return { what: `${name}: ${held}`, at: new Date(heldAtMs) };
   }
   const isLeased = leaseExpiresAtMs !== null;
   const isDue = !isLeased && availableAtMs <= Date.now();

@@ -1,23 +1,29 @@
 /** `hookline runs` and `hookline hooks`. */
+import { parseWorkflowName } from '@workflow/utils/parse-name';
 import type { Hook, Page, PageRequest, RunStatus } from '../../index';
 import type { Context } from './context';
 import { ago, masked, type Row } from './print';
 
 const PAGE = 1000;
 
-/** Prints the newest runs. */
+/** Prints the newest runs; `workflow` is the stored name of a workflow, or its short name. */
 export async function runs(
   { world, print, location }: Context,
   { status, workflow, limit }: { status?: RunStatus; workflow?: string; limit: number },
 ): Promise<undefined> {
   const read = world('reader');
-  const found = await upTo(limit, (page) =>
-    read.runs.list({ status, workflowName: workflow, resolveData: 'none', ...page }),
+  // The database knows the stored name, and can look for nothing else.
+  const isShort = workflow !== undefined && parseWorkflowName(workflow) === null;
+  const workflowName = isShort ? undefined : workflow;
+  const found = await upTo(
+    limit,
+    (page) => read.runs.list({ status, workflowName, resolveData: 'none', ...page }),
+    isShort ? (run) => shortName(run.workflowName) === workflow : undefined,
   );
   print.answer(found, () => {
     const rows: Row[] = found.map((run) => ({
       run: run.runId,
-      workflow: run.workflowName,
+      workflow: shortName(run.workflowName),
       status: run.status,
       created: ago(run.createdAt),
       ended: ago(run.completedAt),
@@ -52,20 +58,27 @@ export async function hooks(
   });
 }
 
-/** Reads up to `limit` items of a list. */
+/** The name of a workflow as the SDK's own tools show it: that of its function. */
+function shortName(workflowName: string): string {
+  return parseWorkflowName(workflowName)?.shortName ?? workflowName;
+}
+
+/** Reads up to `limit` items of a list, of those that are wanted. */
 export async function upTo<T>(
   limit: number,
   list: (page: PageRequest) => Promise<Page<T>>,
+  isWanted?: (item: T) => boolean,
 ): Promise<T[]> {
   const all: T[] = [];
   let cursor: string | undefined;
   while (all.length < limit) {
-    const page = await list({ pagination: { limit: Math.min(PAGE, limit - all.length), cursor } });
-    all.push(...page.data);
+    const size = isWanted ? PAGE : Math.min(PAGE, limit - all.length);
+    const page = await list({ pagination: { limit: size, cursor } });
+    all.push(...(isWanted ? page.data.filter(isWanted) : page.data));
     if (!page.hasMore || page.cursor === null) break;
     cursor = page.cursor;
   }
-  return all;
+  return all.slice(0, limit);
 }
 
 /** The first line of a text, short enough for a column. */

@@ -6,12 +6,13 @@ import { version } from '../../package.json';
 import { backup } from './backup';
 import { CommandError, type Context, EXIT, type GlobalOptions, runCommand } from './context';
 import { doctor } from './doctor';
+import { cancel, fail } from './end-run';
 import { explain } from './explain';
 import { importRuns } from './import';
 import { keygen } from './keygen';
 import { hooks, runs } from './lists';
 import { createPrinter } from './print';
-import { dead, redrive, stats } from './queue';
+import { dead, held, redrive, stats } from './queue';
 import { resume } from './resume';
 
 const STATUSES: RunStatus[] = ['pending', 'running', 'completed', 'failed', 'cancelled'];
@@ -124,10 +125,32 @@ program
   .action((options) => running((context) => dead(context, options)));
 
 program
+  .command('held')
+  .description(
+    'messages that wait for a worker with other code, after a release that changed a workflow',
+  )
+  .addOption(limit())
+  .action((options) => running((context) => held(context, options)));
+
+program
   .command('redrive [message...]')
-  .description('put messages that were given up back into the queue')
-  .option('--all', 'all of them')
-  .action((messageIds, { all }) => running((context) => redrive(context, { messageIds, all })));
+  .description('put messages that were given up or are held back into the queue')
+  .option('--all', 'all that were given up')
+  .option('--held', 'all that are held')
+  .action((messageIds, options) =>
+    running((context) => redrive(context, { messageIds, ...options })),
+  );
+
+program
+  .command('cancel <run>')
+  .description('cancel a run')
+  .action((runId) => running((context) => cancel(context, { runId })));
+
+program
+  .command('fail <run>')
+  .description('fail a run; who awaits its result gets an error with this message')
+  .requiredOption('--message <text>', 'the message of the error')
+  .action((runId, { message }) => running((context) => fail(context, { runId, message })));
 
 program
   .command('keygen')

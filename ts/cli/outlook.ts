@@ -22,6 +22,7 @@ export interface QueuedMessage {
   leaseExpiresAtMs: number | null;
   lastError: string | null;
   deadAtMs: number | null;
+  heldAtMs: number | null;
 }
 
 /** Reads the outlook of a run. */

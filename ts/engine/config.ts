@@ -2,9 +2,11 @@
  * Gathers options and environment without checking them: the addon checks them when it opens. So
  * making a World can neither fail nor touch anything.
  */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorldOptions } from '../../index';
+import { appFolderOf } from './build-folder';
+import type { Variable } from './variables';
 
 /** The JSON that `new NativeWorld()` takes; each value is unchanged, and absent when not set. */
 export interface NativeConfig {
@@ -29,7 +31,8 @@ export interface NativeConfig {
 export const FOR_TESTS = Symbol.for('hookline//for-tests');
 
 const BASE_PATH = Symbol.for('@workflow/core/basePath');
-const DEFAULT_URL = '.workflow-data/hookline.db';
+/** The default database, in the folder of the app. */
+const DEFAULT_PATH = join('.workflow-data', 'hookline.db');
 
 /**
  * The configuration of a World: an option wins over its `WORKFLOW_HOOKLINE_*` variable.
@@ -39,7 +42,7 @@ const DEFAULT_URL = '.workflow-data/hookline.db';
  */
 export function readConfig(options: WorldOptions): NativeConfig {
   return {
-    url: setting(options.url, 'WORKFLOW_HOOKLINE_URL'),
+    url: setting(options.url, 'WORKFLOW_HOOKLINE_URL') ?? defaultUrl(),
     durability: setting(options.durability, 'WORKFLOW_HOOKLINE_DURABILITY'),
     concurrency: setting(options.concurrency, 'WORKFLOW_HOOKLINE_CONCURRENCY'),
     role: setting(options.role, 'WORKFLOW_HOOKLINE_ROLE'),
@@ -77,7 +80,7 @@ function delivery(mode = 'auto'): string {
  * A key that is equal for Worlds that share an engine. It only decides which handlers see which
  * deliveries; the addon finds the engine by the canonical path itself.
  */
-export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
+export function engineKey({ url = DEFAULT_PATH }: NativeConfig): string {
   try {
     if (url.startsWith('file://')) return fileURLToPath(url);
     if (url === ':memory:' || url.includes('://')) return url;
@@ -85,6 +88,21 @@ export function engineKey({ url = DEFAULT_URL }: NativeConfig): string {
   } catch {
     // The URL is not a path, or the working directory is gone: opening reports that.
     return url;
+  }
+}
+
+/** The default database of the last working directory that was asked for. */
+let found: { cwd: string; path: string } | undefined;
+
+/** The default database; `undefined` when the working directory is gone, which opening reports. */
+function defaultUrl(): string | undefined {
+  try {
+    const cwd = process.cwd();
+    // Every look-up by token asks for it.
+    if (found?.cwd !== cwd) found = { cwd, path: join(appFolderOf(cwd), DEFAULT_PATH) };
+    return found.path;
+  } catch {
+    return undefined;
   }
 }
 
@@ -119,7 +137,15 @@ function keyRing(keys: string | readonly string[] | undefined): string | undefin
   return typeof keys === 'string' ? keys : keys?.join(',');
 }
 
-function setting(option: unknown, variable: string): string | undefined {
+/** The variables of other programs that are settings here too. */
+type Foreign =
+  | 'WORKFLOW_QUEUE_NAMESPACE'
+  | 'WORKFLOW_LOCAL_BASE_URL'
+  | 'WORKFLOW_MAX_EVENTS'
+  | 'NODE_ENV'
+  | 'PORT';
+
+function setting(option: unknown, variable: Variable | Foreign): string | undefined {
   if (option !== undefined && option !== null) return String(option);
   return process.env[variable] || undefined;
 }

@@ -17,6 +17,7 @@ import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
 import { drainOnSignals, ignoreSignals } from './signals';
 import { pause } from './timer';
+import { warnOfVariables } from './variables';
 
 /**
  * The time between two looks for an awaited database: no event reports that a missing file appears.
@@ -183,6 +184,7 @@ export function createEngine({ options, fault }: Given, { deliver, warn, opened 
     await settled(native.open());
     place = joinTable(engine, native);
     warnOfPlace(engine.place());
+    warnOfVariables();
     // A pending read still holds the empty database.
     nothing = undefined;
     opened(native);

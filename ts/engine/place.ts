@@ -1,9 +1,11 @@
-/** Where the database is, and the warnings about its place, each once per process. */
+/** Where the database is, and the warnings about its place. */
 import { realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { answerOf, type NativeWorld } from '../native/binding';
+import { buildFolderOf } from './build-folder';
 import { sayOnce } from './say-once';
 
-/** A place, as the addon reports it. */
+/** A place: the addon's report, and whether the next build deletes it. */
 export interface Place {
   path: string;
   /** Why nothing can be written there. */
@@ -14,7 +16,15 @@ export interface Place {
 
 /** `undefined` for a database in memory. */
 export function placeOf(native: NativeWorld): Place | undefined {
-  return answerOf<Place | undefined>(native.place()).json;
+  const place = answerOf<Place | undefined>(native.place()).json;
+  return place && { ...place, warning: deletedByBuild(place.path) ?? place.warning };
+}
+
+function deletedByBuild(path: string): Place['warning'] | undefined {
+  const folder = buildFolderOf(dirname(path));
+  if (!folder) return undefined;
+  const found = `${path} is in ${folder}, which the next build deletes`;
+  return { of: 'build', found, advice: 'set WORKFLOW_HOOKLINE_URL to a path outside of it' };
 }
 
 /**

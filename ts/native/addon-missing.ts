@@ -12,36 +12,48 @@ export const PREBUILT: readonly string[] = [
   'win32-x64-msvc',
 ];
 
-const BUILD = 'node node_modules/hookline/scripts/build-from-source.mjs';
+const BUILD =
+  'With Rust installed, it can be built here: node node_modules/hookline/scripts/build-from-source.mjs';
 
 /** The error for an addon that could not be loaded, with code `NO_ADDON`. */
 export function addonMissing(cause: unknown): Error {
   const platform = platformName();
-  const advice = PREBUILT.includes(platform)
-    ? `Its package is hookline-${platform}, an optional dependency: install again with optional dependencies, and without a lock file that was made on another platform.`
-    : 'There is no prebuilt binary for this platform.';
+  const reasons = typeof cause === 'string' ? [cause] : reasonsOf(cause);
+  // A binary that is there and that the system refuses, as for a libc that is too old.
+  const refusals = typeof cause === 'string' ? [] : reasons.filter((it) => !ABSENT.test(it));
+  const advice = refusals.length > 0 ? BUILD : `${installation(platform)} ${BUILD}`;
+  const because = (refusals.length > 0 ? refusals : reasons).join('; ');
   return toError({
     code: 'NO_ADDON',
-    message: `The native addon of hookline could not be loaded on ${platform} (Node ${process.version}): ${reasons(cause)}. ${advice} With Rust installed, it can be built here: ${BUILD}`,
+    message: `The native addon of hookline could not be loaded on ${platform} (Node ${process.version}): ${because}. ${advice}`,
     details: {},
   });
 }
 
+function installation(platform: string): string {
+  return PREBUILT.includes(platform)
+    ? `Its package is hookline-${platform}, an optional dependency: install again with optional dependencies, and without a lock file that was made on another platform.`
+    : 'There is no prebuilt binary for this platform.';
+}
+
+/** Node's message for a module that is not there. */
+const ABSENT = /^Cannot find module /;
+
 /**
- * The reasons of all places that the loader tried, the last first. The loader keeps the errors in a
- * chain of causes, and any of them may be the real reason (such as a libc that is too old).
+ * The reasons of all places that the loader tried, in this order, each in one line. The loader keeps
+ * them in a chain of causes, the last place first, below an error that only says that all failed.
  */
-function reasons(cause: unknown): string {
-  if (typeof cause === 'string') return cause;
-  const seen = new Set<string>();
+function reasonsOf(cause: unknown): string[] {
+  const reasons = new Set<string>();
   let error = (cause as Error | undefined)?.cause ?? cause;
-  while (error instanceof Error || (typeof error === 'object' && error !== null)) {
+  while (typeof error === 'object' && error !== null) {
     const { message, cause: earlier } = error as Error;
-    seen.add(firstLine(message));
+    reasons.add(firstLine(message));
     error = earlier;
   }
-  if (seen.size === 0) seen.add(String(cause));
-  return [...seen].join('; ');
+  if (reasons.size === 0) reasons.add(firstLine(cause));
+  // The loader also looks for WebAssembly, and no package of ours has any.
+  return [...reasons].filter((reason) => !/\bwas[im]/i.test(reason)).reverse();
 }
 
 function firstLine(message: unknown): string {

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { version } from '../../package.json';
 import { addonMissing } from './addon-missing';
 import { type NativeFault, toError } from './errors';
+import { refuseOldNode } from './node-version';
 import { decodeStored } from './stored-json';
 
 /** Where a payload is in a reply: bytes of the block, JSON text, or absent. */
@@ -187,10 +188,11 @@ let binding: NativeBinding | undefined;
  * The addon's exports, loaded on the first call: importing this package never loads it.
  *
  * @throws WorkflowWorldError with code `NO_ADDON` when there is none for this platform, or only one
- *   of another version.
+ *   of another version; Error when Node is too old.
  */
 export function loadBinding(): NativeBinding {
   if (binding) return binding;
+  refuseOldNode();
   let found: NativeBinding;
   try {
     found = besideThisFile() ?? fromWorkingDirectory();

@@ -92,11 +92,20 @@ const CLASSES: Record<string, (fault: NativeFault) => Error> = {
  */
 export function toError(fault: NativeFault): Error {
   const known = Object.hasOwn(CLASSES, fault.code) ? CLASSES[fault.code] : undefined;
-  if (known) return known({ ...fault, details: fault.details ?? {} });
-  return new WorkflowWorldError(fault.message, {
-    code: fault.code,
-    status: numberOf(fault.details?.status),
-  });
+  if (known) return concise(known({ ...fault, details: fault.details ?? {} }));
+  const { code, message, details } = fault;
+  return concise(new WorkflowWorldError(message, { code, status: numberOf(details?.status) }));
+}
+
+/** Drops the fields that the SDK's classes set to nothing, because Node prints each of them. */
+export function concise<T extends Error>(error: T): T {
+  const fields = error as Record<string, unknown>;
+  for (const name of Object.keys(fields)) {
+    if (fields[name] === undefined) delete fields[name];
+  }
+  // Node prints this field too where it is not enumerable.
+  if (error.cause === undefined) delete error.cause;
+  return error;
 }
 
 /** Whether the code of this process does not fit the run, while other code may. */

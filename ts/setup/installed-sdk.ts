@@ -1,9 +1,10 @@
 /**
  * Finds the version of the Workflow SDK that the app has, in the manifest of the SDK's package.
  *
- * This file imports nothing, because `hookline/next` is also bundled for the edge runtime: each
- * function gets Node's modules when it runs.
+ * This file imports no module of Node, because `hookline/next` is also bundled for the edge runtime:
+ * each function gets Node's modules when it runs.
  */
+import { builtin, isAtLeast } from '../native/node-version';
 
 /** The oldest supported version of the SDK; later versions of its line are supported too. */
 const SDK_SUPPORTED = [4, 8, 9] as const;
@@ -29,8 +30,8 @@ export interface Installed {
  * dependencies.
  */
 export function installed(name: string): Installed | undefined {
-  const { createRequire } = process.getBuiltinModule('node:module');
-  const { join } = process.getBuiltinModule('node:path');
+  const { createRequire } = builtin('node:module');
+  const { join } = builtin('node:path');
   // From the working directory, because the SDK looks for its World there.
   const { resolve } = createRequire(join(process.cwd(), 'index.js'));
   for (const modules of resolve.paths(name) ?? []) {
@@ -41,7 +42,7 @@ export function installed(name: string): Installed | undefined {
 }
 
 function packageAt(folder: string): Installed | undefined {
-  const { join } = process.getBuiltinModule('node:path');
+  const { join } = builtin('node:path');
   const manifest = readManifest(join(folder, 'package.json'));
   return manifest && { version: String(manifest.version), folder };
 }
@@ -98,7 +99,7 @@ function unsupportedIn(cwd: string, ownFolder: string | undefined): Installed | 
  * global folders.
  */
 function importedFrom(folder: string): Installed | undefined {
-  const { join } = process.getBuiltinModule('node:path');
+  const { join } = builtin('node:path');
   for (const above of upwards(folder)) {
     const sdk = packageAt(join(above, 'node_modules', 'workflow'));
     if (sdk) return sdk;
@@ -112,7 +113,7 @@ function importedFrom(folder: string): Installed | undefined {
  * app.
  */
 function isOfApp(sdk: Installed, cwd: string): boolean {
-  const { dirname, join } = process.getBuiltinModule('node:path');
+  const { dirname, join } = builtin('node:path');
   const root = dirname(dirname(sdk.folder));
   for (const folder of upwards(cwd)) {
     const manifest = readManifest(join(folder, 'package.json'));
@@ -124,8 +125,8 @@ function isOfApp(sdk: Installed, cwd: string): boolean {
 
 /** The folder of the program that runs; `undefined` for `node -e`. */
 function scriptFolder(): string | undefined {
-  const { realpathSync } = process.getBuiltinModule('node:fs');
-  const { dirname } = process.getBuiltinModule('node:path');
+  const { realpathSync } = builtin('node:fs');
+  const { dirname } = builtin('node:path');
   try {
     return process.argv[1] && dirname(realpathSync(process.argv[1]));
   } catch {
@@ -163,7 +164,7 @@ export interface Manifest {
 
 /** Reads a `package.json`; `undefined` when it is missing or unreadable. */
 export function readManifest(path: string): Manifest | undefined {
-  const { readFileSync } = process.getBuiltinModule('node:fs');
+  const { readFileSync } = builtin('node:fs');
   try {
     const manifest = JSON.parse(readFileSync(path, 'utf8'));
     return typeof manifest === 'object' && manifest !== null ? manifest : undefined;
@@ -183,7 +184,7 @@ export function declares(manifest: Manifest, name: string): boolean {
 
 /** A folder and those above it, the nearest first. */
 export function* upwards(folder: string): Generator<string> {
-  const { dirname } = process.getBuiltinModule('node:path');
+  const { dirname } = builtin('node:path');
   for (let at = folder, below = ''; at !== below; at = dirname(at)) {
     yield at;
     below = at;
@@ -201,14 +202,4 @@ function lineOf(version: string): number {
 export function isSupported(version: string): boolean {
   if (!/^\d+\.\d+\.\d+/.test(version)) return true;
   return isAtLeast(version, SDK_SUPPORTED) && lineOf(version) === SDK_SUPPORTED[0];
-}
-
-/** Whether a version is this one or a later one; a prerelease counts as what it precedes. */
-export function isAtLeast(version: string, least: readonly number[]): boolean {
-  const numbers = version.split('-', 1)[0]?.split('.').map(Number) ?? [];
-  for (const [index, wanted] of least.entries()) {
-    const number = numbers[index] ?? 0;
-    if (number !== wanted) return number > wanted;
-  }
-  return true;
 }

@@ -5,6 +5,7 @@
  * also for the edge runtime. So no function gets Node's modules before it runs.
  */
 import type { HooklineNextConfig } from '../../next';
+import { builtin } from '../native/node-version';
 import { messageOf, missingSdk, unsupportedSdk } from './installed-sdk';
 
 const PACKAGE = 'hookline';
@@ -42,8 +43,8 @@ function withPackage(config: Config): HooklineNextConfig {
 
 /** Globs of the files that run, for `output: 'standalone'`: Next.js cannot find them by itself. */
 function packageFiles(): string[] {
-  const { createRequire } = process.getBuiltinModule('node:module');
-  const { dirname, join, relative, sep } = process.getBuiltinModule('node:path');
+  const { createRequire } = builtin('node:module');
+  const { dirname, join, relative, sep } = builtin('node:path');
   const cwd = process.cwd();
   const { resolve } = createRequire(join(cwd, 'index.js'));
   const glob = (path: string) => relative(cwd, path).split(sep).join('/');
@@ -63,7 +64,7 @@ function packageFiles(): string[] {
 }
 
 function isLink(path: string): boolean {
-  const { lstatSync } = process.getBuiltinModule('node:fs');
+  const { lstatSync } = builtin('node:fs');
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
@@ -75,8 +76,8 @@ export async function register(): Promise<void> {
   // Steps need the request that a route gives them; under a custom server the package cannot detect
   // Next.js by itself.
   process.env.WORKFLOW_HOOKLINE_DELIVERY ||= 'http';
-  const { createRequire } = process.getBuiltinModule('node:module');
-  const { join } = process.getBuiltinModule('node:path');
+  const { createRequire } = builtin('node:module');
+  const { join } = builtin('node:path');
   // Loaded as the SDK loads it: by name, from the working directory, invisible to bundlers.
   const load = createRequire(join(process.cwd(), 'index.js'));
   const { startDelivery } = load(PACKAGE) as typeof import('../../index');

@@ -37,6 +37,8 @@ export interface DeliveryFacts {
   due: number;
   leased: number;
   sleeping: number;
+  /** Messages that wait for a worker with other code. */
+  held: number;
   /** For how long the oldest due message has been due; `null` when none is. */
   oldestDueMs: number | null;
   workers: LivingWorker[];
@@ -44,7 +46,7 @@ export interface DeliveryFacts {
 
 /** Why messages wait that should be delivered. */
 export interface Stall {
-  cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle';
+  cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle' | 'held';
   found: string;
   /** What to do, unless `found` says it. */
   fix?: string;
@@ -79,8 +81,9 @@ export function stallOf(facts: DeliveryFacts): Stall | undefined {
     if (isIdle) return idle(awake, facts);
   }
   // A refused message sleeps, is due for a moment, and is refused again.
-  if (due + leased + sleeping === 0) return undefined;
-  return awake.map((worker) => refused(worker, facts)).find((it) => it);
+  const refusal =
+    due + leased + sleeping > 0 && awake.map((worker) => refused(worker, facts)).find((it) => it);
+  return refusal || (facts.held > 0 ? held(facts) : undefined);
 }
 
 /** The sentence that everybody says of a stall. */
@@ -102,6 +105,15 @@ function paused(facts: DeliveryFacts): Stall {
     cause: 'paused',
     found: `${waiting(facts)}, and ${named(facts.workers)} paused`,
     fix: `continue it with kill -CONT ${pids.join(' ')}, or end it`,
+  };
+}
+
+function held(facts: DeliveryFacts): Stall {
+  const are = facts.held === 1 ? '1 message is' : `${facts.held} messages are`;
+  return {
+    cause: 'held',
+    found: `${are} held, because no living worker has the code that their runs need`,
+    fix: 'hookline held lists them; put the code back and restart the app, or end the runs with hookline cancel (docs/releases.md)',
   };
 }
 

@@ -3,6 +3,7 @@
 import { useActionState } from 'react';
 import { decide } from '@/app/actions';
 import type { PendingApproval } from '@/lib/approvals';
+import { euros } from '@/lib/euros';
 
 /** A pending approval, with the buttons that resume its workflow. */
 export function ApprovalCard({ approval }: { approval: PendingApproval }) {
@@ -18,7 +19,7 @@ export function ApprovalCard({ approval }: { approval: PendingApproval }) {
             <a href={`/approve/${link}`}>approval link</a>
           </p>
         </div>
-        <strong className="amount">{amount.toLocaleString('en')} €</strong>
+        <strong className="amount">{euros(amount)}</strong>
       </div>
       <input type="hidden" name="token" value={token} />
       <div className="row end">

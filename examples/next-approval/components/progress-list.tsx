@@ -3,6 +3,16 @@
 import { useEffect, useState } from 'react';
 import type { Progress } from '@/workflows/approval';
 
+/** In the zone of the reader, which the text names. */
+const TIME = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  timeZoneName: 'short',
+});
+
 /** How long a lost connection is left alone before it is made again. */
 const RECONNECT_MS = 500;
 
@@ -19,8 +29,8 @@ export function ProgressList({ runId }: { runId: string }) {
     <ol className="progress" data-over={isOver}>
       {lines.map(({ at, text }) => (
         <li key={at + text}>
-          <time dateTime={at}>{at.slice(11, 19)}</time>
-          {text}
+          <time dateTime={at}>{TIME.format(new Date(at))}</time>
+          <span>{text}</span>
         </li>
       ))}
       {!isOver && <li className="waiting">waiting …</li>}

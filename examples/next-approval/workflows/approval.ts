@@ -1,4 +1,5 @@
-import { createHook, createWebhook, getWritable, sleep } from 'workflow';
+import { createHook, createWebhook, getWorkflowMetadata, getWritable, sleep } from 'workflow';
+import { euros } from '../lib/euros';
 
 /** What somebody asks for. */
 export interface ApprovalRequest {
@@ -30,21 +31,30 @@ export interface Outcome {
 const GRACE = '2s';
 
 /**
- * Waits for a decision for as long as it takes, also across restarts and new releases, then pays.
- * The decision comes from the page or the REST route (a hook), or from a link (a webhook).
+ * Waits for a decision for as long as it takes, also across restarts, then pays. The decision comes
+ * from the page or the REST route (a hook), or from a link (a webhook).
+ *
+ * A run that waits here was begun by the code of an earlier release. A new release may change what a
+ * step does; it may not change which hooks and steps come before the decision, or their order. Such
+ * a change is a new workflow, under a new name: Hookline's guide "Releases" shows how.
  */
 export async function approval(request: ApprovalRequest): Promise<Outcome> {
   'use workflow';
 
+  const location = `/runs/${getWorkflowMetadata().workflowRunId}`;
   const link = createWebhook({
-    // For the browser that has posted the form of the page `approve/[token]`.
-    respondWith: new Response(null, { status: 303, headers: { location: '/' } }),
+    // For the browser that has posted the form of the page `approve/[token]`. The answer is given
+    // before this workflow goes on, so it leads to the page that follows the run.
+    respondWith: new Response(null, { status: 303, headers: { location } }),
   });
   // Read by the page that lists what is pending. Without a `token` the hook gets a secret one.
   const hook = createHook<Decision>({ metadata: { ...request, link: link.token } });
-  await report(`${request.requester} asks for ${request.amount} €`);
+  await report(`${request.requester} asks for ${euros(request.amount)}`);
 
   const { approved, by } = await Promise.race([hook, clicked(link)]);
+  // It is decided: nothing is pending any more, and nobody can decide again.
+  hook.dispose();
+  link.dispose();
   await report(`${approved ? 'Approved' : 'Rejected'} by ${by}`);
   if (!approved) return finish({ status: 'rejected', by });
 
@@ -70,7 +80,7 @@ async function finish(outcome: Outcome): Promise<Outcome> {
 /** Here an app would call its bank. Its answer is stored: a replay does not pay again. */
 async function pay({ title, amount }: ApprovalRequest): Promise<string> {
   'use step';
-  console.log(`paying ${amount} € for ${title}`);
+  console.log(`paying ${euros(amount)} for ${title}`);
   return `R-${crypto.randomUUID().slice(0, 8).toUpperCase()}`;
 }
 

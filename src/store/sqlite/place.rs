@@ -1,4 +1,4 @@
-//! The place of a database file: its file system, and whether the file will stay there.
+//! The place of a database file: its file system, and whether that keeps the file.
 //!
 //! SQLite's log needs memory that all its processes share, and locks that all of them see. A network
 //! file system provides neither between its hosts, so two hosts that write one file damage it.
@@ -9,10 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::connect::Location;
 use crate::error::{ErrorKind, WorldError};
-
-/// Folders that builds delete and make again.
-const BUILD_FOLDERS: [&str; 7] =
-    [".next", ".output", ".svelte-kit", ".vercel", ".nuxt", "dist", "build"];
 
 /// File systems that several hosts share, by their names in the system.
 const NETWORK: [&str; 40] = [
@@ -129,17 +125,6 @@ fn classify(mount: &Mount) -> Kind {
     }
 }
 
-/// The app's build folder that contains a path. The app's `package.json` is beside that folder.
-fn build_folder(path: &Path, is_app: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-    let is_built = |folder: &&Path| {
-        let name = folder.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| BUILD_FOLDERS.contains(&name))
-            && folder.parent().is_some_and(&is_app)
-    };
-    // The outermost one, because a build deletes it.
-    path.ancestors().skip(1).filter(is_built).last().map(Path::to_owned)
-}
-
 /// The present or future place of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -147,14 +132,12 @@ pub struct Place {
     pub path: PathBuf,
     /// Its file system.
     pub kind: Kind,
-    /// The build folder that contains it.
-    pub build_folder: Option<PathBuf>,
 }
 
 /// A reason why a database may disappear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// `container`, `memory` or `build`.
+    /// `container` or `memory`.
     pub of: &'static str,
     /// The place, and the future loss.
     pub found: String,
@@ -168,8 +151,7 @@ impl Place {
         let Location::File(path) = location else { return None };
         let (there, path) = resolve(path);
         let kind = classify(&system::mount_of(&there));
-        let build_folder = build_folder(&path, |folder| folder.join("package.json").is_file());
-        Some(Self { path, kind, build_folder })
+        Some(Self { path, kind })
     }
 
     /// Refuses a place that another host may share, or where the log may not work.
@@ -195,13 +177,6 @@ impl Place {
     /// A warning if the file may disappear.
     pub fn warning(&self) -> Option<Warning> {
         let path = self.path.display();
-        if let Some(folder) = &self.build_folder {
-            return Some(Warning {
-                of: "build",
-                found: format!("{path} is in {}, which the next build deletes", folder.display()),
-                advice: "set WORKFLOW_HOOKLINE_URL to a path outside of it",
-            });
-        }
         match &self.kind {
             Kind::ContainerLayer => Some(Warning {
                 of: "container",
@@ -254,7 +229,7 @@ mod tests {
     }
 
     fn refusal(mount: &Mount) -> Option<WorldError> {
-        let place = Place { path: "/a.db".into(), kind: classify(mount), build_folder: None };
+        let place = Place { path: "/a.db".into(), kind: classify(mount) };
         place.refuse_unless_local().err()
     }
 
@@ -313,24 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_a_build_is_one_that_stands_beside_the_manifest_of_an_app() {
-        let app = |folder: &Path| folder == Path::new("/home/build/app");
-        let found = |path: &str| build_folder(Path::new(path), app);
-        let next = Some(PathBuf::from("/home/build/app/.next"));
-        assert_eq!(found("/home/build/app/.next/standalone/.workflow-data/hookline.db"), next);
-        assert_eq!(found("/home/build/app/dist/hookline.db"), Some("/home/build/app/dist".into()));
-        assert_eq!(found("/home/build/app/.workflow-data/hookline.db"), None);
-        assert_eq!(found("/home/build/app/src/dist/hookline.db"), None);
-        assert_eq!(found("/home/build/app/dist"), None, "a file of that name is no folder");
-    }
-
-    #[test]
     fn each_warning_says_what_will_happen_and_what_to_set() {
-        let place = |kind, build_folder| Place { path: "/a/b.db".into(), kind, build_folder };
+        let place = |kind| Place { path: "/a/b.db".into(), kind };
         let warned = [
-            (place(Kind::ContainerLayer, None), "container"),
-            (place(Kind::Memory("tmpfs".into()), None), "memory"),
-            (place(Kind::Local, Some("/a".into())), "build"),
+            (place(Kind::ContainerLayer), "container"),
+            (place(Kind::Memory("tmpfs".into())), "memory"),
         ];
         for (place, of) in warned {
             let warning = place.warning().expect("it warns");
@@ -338,7 +300,7 @@ mod tests {
             assert!(warning.advice.contains("WORKFLOW_HOOKLINE_URL"), "{}", warning.advice);
             assert!(warning.found.contains("/a/b.db"), "{}", warning.found);
         }
-        assert_eq!(place(Kind::Local, None).warning(), None);
+        assert_eq!(place(Kind::Local).warning(), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 import { notFound } from 'next/navigation';
 import { approvalByLink } from '@/lib/approvals';
+import { euros } from '@/lib/euros';
 
 /** Where the link in a mail leads. Its button calls the webhook that the workflow waits for. */
 export default async function ApprovePage({ params }: { params: Promise<{ token: string }> }) {
@@ -16,7 +17,7 @@ export default async function ApprovePage({ params }: { params: Promise<{ token:
             <h3>{title}</h3>
             <p className="quiet">{requester}</p>
           </div>
-          <strong className="amount">{amount.toLocaleString('en')} €</strong>
+          <strong className="amount">{euros(amount)}</strong>
         </div>
         <div className="row end">
           <button type="submit" className="primary">
