@@ -459,7 +459,7 @@ export class WorkflowWorldError extends Error {
    * The reason: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
    * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: the
-   * write may be there when the database is opened again, or not), `LEASE_LOST` (the writing
+   * write may be there when the database is opened again, or not), `CODE_MISMATCH` (the code of this process does not fit the run, and other code may), `LEASE_LOST` (the writing
    * delivery has lost its lease to another delivery), `INTERNAL`, `INVALID`, `NOT_FOUND`,
    * `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World, which nobody has asked for) or `UNSUPPORTED_SDK`
    * (the app's `workflow` is of another line).

@@ -428,7 +428,13 @@ test('a handler that closes the socket, answers garbage or hangs is tried again,
   // Its connection was closed with the others, so the delivery was repeated, and hangs again.
   await until('the hanging one', LIMIT_MS, () => deliveries.includes('hang 2'));
   await until('the others', LIMIT_MS, async () => (await busy()) === 1);
-  expect((await world.stats()).messages).toEqual({ due: 0, sleeping: 0, leased: 1, dead: 0 });
+  expect((await world.stats()).messages).toEqual({
+    due: 0,
+    sleeping: 0,
+    leased: 1,
+    dead: 0,
+    held: 0,
+  });
   for (const server of servers) server.closeAllConnections();
 });
 

@@ -246,7 +246,11 @@ describe('nothing is delivered, and everybody says why, when', () => {
     async () => {
       const url = newDatabase();
       await worker(url, { delivery: 'direct' }, 'lacksSteps');
-      expectSaid(await said(url), 'refused', /this process has not loaded the step's code/);
+      expectSaid(
+        await said(url),
+        'held',
+        /1 message is held, because no living worker has the code/,
+      );
     },
     TEST_LIMIT_MS,
   );

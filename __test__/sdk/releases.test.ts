@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createWorld } from '../..';
 import { until } from '../crash/harness';
+import { ROOT, runNode } from '../support';
 import { type App, cleanUp, freshData, startApp } from './harness';
 
 const RELEASES = join(__dirname, '../fixtures/releases');
@@ -31,6 +32,13 @@ async function parked(data: string, env: Record<string, string>): Promise<string
   await app.hooksReady('order-1');
   await app.kill();
   return runId;
+}
+
+/** What a command of `npx hookline` prints. */
+async function command(data: string, ...args: string[]): Promise<string> {
+  const env = { WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db') };
+  const { stdout } = await runNode([join(ROOT, 'dist/cli.js'), ...args], { env });
+  return stdout;
 }
 
 /** The SDK's own way of missing a workflow ends the process a moment later. */
@@ -70,6 +78,9 @@ describe.each(['direct', 'http'])('with deliveries %s', (delivery) => {
       const message = await held(data, runId);
       expect(message?.error).toMatch(/release made the run/);
       expect(message?.error).not.toMatch(/order-1/);
+      expect(await command(data, 'doctor', '--json')).toMatch(/1 message is held/);
+      expect(await command(data, 'explain', runId)).toMatch(/: held \(1 message is held/);
+      expect(await command(data, 'held')).toContain(runId);
       await staysAlive(changed);
       await changed.stop();
       const again = await release(data, next, env);

@@ -1,5 +1,4 @@
 /** `hookline cancel <run>` and `hookline fail <run>`. */
-import { SPEC_VERSION } from '../sdk/spec-version';
 import type { Context } from './context';
 
 /** Cancels a run, as `run.cancel()` does. */
@@ -7,8 +6,9 @@ export async function cancel(
   { world, print }: Context,
   { runId }: { runId: string },
 ): Promise<undefined> {
-  const cancelled = { eventType: 'run_cancelled', specVersion: SPEC_VERSION } as const;
-  await world('producer').events.create(runId, cancelled);
+  const producer = world('producer');
+  const { specVersion } = producer;
+  await producer.events.create(runId, { eventType: 'run_cancelled', specVersion });
   print.answer({ runId, status: 'cancelled' }, () => print.line(`Cancelled run ${runId}.`));
 }
 
@@ -17,8 +17,9 @@ export async function fail(
   { world, print }: Context,
   { runId, message }: { runId: string; message: string },
 ): Promise<undefined> {
+  const producer = world('producer');
+  const { specVersion } = producer;
   const eventData = { error: { message }, errorCode: 'USER_ERROR' };
-  const failed = { eventType: 'run_failed', specVersion: SPEC_VERSION, eventData } as const;
-  await world('producer').events.create(runId, failed);
+  await producer.events.create(runId, { eventType: 'run_failed', specVersion, eventData });
   print.answer({ runId, status: 'failed' }, () => print.line(`Failed run ${runId}.`));
 }

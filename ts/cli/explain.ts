@@ -114,14 +114,14 @@ function nextOfMessage(message: QueuedMessage, stall: Stall | undefined): Next {
     const redrive = `given up after ${attempt} attempts; hookline redrive ${messageId} tries again`;
     return { what: `${name}: ${redrive}`, at: new Date(deadAtMs) };
   }
-  if (heldAtMs !== null) {
-    const held = `held, because no living worker has the code; a worker that starts tries again, and so does hookline redrive ${messageId}`;
-    return { what: `${name}: ${held}`, at: new Date(heldAtMs) };
-  }
   const isLeased = leaseExpiresAtMs !== null;
   const isDue = !isLeased && availableAtMs <= Date.now();
   const because = stall && concerns(stall, message, { isDue, isLeased });
   const why = because ? ` (${sentenceOf(stall)})` : '';
+  if (heldAtMs !== null) {
+    const again = `a worker that starts tries again, and so does hookline redrive ${messageId}`;
+    return { what: `${name}: held${why}; ${again}`, at: new Date(heldAtMs) };
+  }
   if (isLeased) return { what: `${name}: being delivered, attempt ${attempt}${why}` };
   const what = isDue ? 'due, waits for a worker' : 'will be delivered';
   return { what: `${name}: ${what}${why}`, at: new Date(availableAtMs) };
@@ -130,9 +130,10 @@ function nextOfMessage(message: QueuedMessage, stall: Stall | undefined): Next {
 /** Whether a stall of the database concerns this message, too. */
 function concerns(
   { cause }: Stall,
-  { lastError }: QueuedMessage,
+  { lastError, heldAtMs }: QueuedMessage,
   { isDue, isLeased }: { isDue: boolean; isLeased: boolean },
 ): boolean {
+  if (cause === 'held' || heldAtMs !== null) return cause === 'held' && heldAtMs !== null;
   if (cause === 'refused') return lastError !== null;
   return isDue || (isLeased && (cause === 'noWorker' || cause === 'paused'));
 }
