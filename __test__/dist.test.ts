@@ -34,6 +34,7 @@ const EXPORTS = [
   'resumeWebhook',
   'runStep',
   'start',
+  'startDelivery',
   'waitForHook',
 ];
 
