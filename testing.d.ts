@@ -85,8 +85,9 @@ export interface TestWorld extends World {
   /** The present time of the test. */
   now(): Date;
   /**
-   * Moves the time of the World and of `Date` forward, and delivers everything that has become due:
-   * sleeps, retries, delayed messages. It does not change timers (`setTimeout`).
+   * Moves the time of the World and of `Date` forward, and delivers everything that becomes due
+   * meanwhile, each at its time: sleeps, retries, delayed messages. It does not change timers
+   * (`setTimeout`).
    *
    * @param duration - Milliseconds, or a string such as `'30s'`, `'2h'` or `'1d'`.
    */

@@ -18,13 +18,16 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   api: ['native', 'sdk', 'setup', 'engine', 'world'],
   import: ['native', 'engine', 'world'],
   testing: ['native', 'sdk', 'engine', 'world', 'api'],
+  runners: ['setup', 'world', 'testing'],
   cli: ['native', 'setup', 'engine', 'world', 'import'],
 };
 
 /**
  * The entry with all exports of the package: only programs with a bundle of their own import it.
  */
-const ENTRIES: Readonly<Record<string, readonly string[]>> = { index: ['testing', 'cli'] };
+const ENTRIES: Readonly<Record<string, readonly string[]>> = {
+  index: ['testing', 'runners', 'cli'],
+};
 
 /** `[file, imported file]`, both from `ts/`, without their endings. */
 function imports(): [string, string][] {

@@ -95,3 +95,37 @@ test('node:test, with the real workflows of an app', async () => {
     passed: true,
   });
 }, 120_000);
+
+describe('whole workflows, compiled by the plugin', () => {
+  /** The app, and the helpers of its runner for the suite that all runners share. */
+  function app(runner: string): string {
+    const folder = project('workflows');
+    for (const suite of ['story', 'world']) {
+      const helpers = `export { testWorld, waitForHook, waitForSleep } from '${runner}';`;
+      writeFileSync(join(folder, suite, 'helpers.ts'), helpers);
+    }
+    return folder;
+  }
+
+  test.each([['--pool=forks'], ['--pool=threads'], ['--pool=vmThreads']])(
+    'Vitest with %s',
+    async (pool) => {
+      const { code, output } = await run(app('hookline/vitest'), [VITEST, 'run', pool]);
+      expect({ code, passed: /Tests .*15 passed/.test(output), output }).toMatchObject({
+        code: 0,
+        passed: true,
+      });
+    },
+    120_000,
+  );
+
+  test('Jest', async () => {
+    const folder = app('hookline/jest');
+    const { code, output } = await run(folder, [JEST, '--maxWorkers=2', '--detectOpenHandles']);
+    expect({ code, passed: /Tests: +15 passed, 15 total/.test(output), output }).toMatchObject({
+      code: 0,
+      passed: true,
+    });
+    expect(output).not.toMatch(/open handle|did not exit|force exited|JEST-01/i);
+  }, 120_000);
+});

@@ -25,6 +25,15 @@ test('every value that testing.d.ts declares is exported, and the reverse', () =
   expect(declared.map(([, name]) => name)).toEqual(exported);
 });
 
+test.each(['vitest', 'jest'])('every value that %s.d.ts declares is exported', (runner) => {
+  const declarations = readFileSync(join(ROOT, `${runner}.d.ts`), 'utf8');
+  const functions = [...declarations.matchAll(/^export function (\w+)/gm)].map(([, name]) => name);
+  const again = /^export \{ (.+) \} from/m.exec(declarations)?.[1]?.split(', ') ?? [];
+  const declared = [...functions, ...again.filter((name) => !name.startsWith('type '))];
+  const module = readFileSync(join(ROOT, 'dist', `${runner}.mjs`), 'utf8');
+  expect(/^export \{ (.+) \}/.exec(module)?.[1]?.split(', ')).toEqual(declared.sort());
+});
+
 test('every documented example is here', () => {
   expect(readdirSync(join(ROOT, '__test__', 'types', 'samples')).sort()).toEqual([
     'basic-route.ts',

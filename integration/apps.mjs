@@ -51,8 +51,13 @@ export async function installApp(example, manager, alter = async () => {}) {
       !/[/\\](?:node_modules|\.next|\.nitro|\.output|\.well-known|\.workflow-data)$/.test(source),
   });
   await alter(app);
-  const path = join(app, 'package.json');
-  const manifest = JSON.parse(await readFile(path, 'utf8'));
+  const manifest = JSON.parse(await readFile(join(app, 'package.json'), 'utf8'));
+  await installManifest(app, manager, manifest);
+  return app;
+}
+
+/** Installs what a manifest names, and this package. */
+export async function installManifest(app, manager, manifest) {
   const { hookline, ...platforms } = Object.fromEntries(
     Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]),
   );
@@ -60,9 +65,8 @@ export async function installApp(example, manager, alter = async () => {}) {
   // A registry would give the platform package; here each manager is told where it is.
   if (manager === 'npm') Object.assign(manifest.dependencies, platforms);
   else manifest.pnpm = { overrides: platforms };
-  await writeFile(path, JSON.stringify(manifest, undefined, 2));
+  await writeFile(join(app, 'package.json'), JSON.stringify(manifest, undefined, 2));
   await install(app, manager);
-  return app;
 }
 
 async function install(app, manager) {

@@ -32,7 +32,16 @@ const APART = {
   sdk: { source: join(root, 'ts/sdk/4'), path: './sdk-4.js' },
   index: { source: join(root, 'ts/index'), path: './index.js' },
   errors: { source: join(root, 'ts/native/errors'), path: './errors.js' },
+  testing: { source: join(root, 'ts/testing/index'), path: './testing.js' },
+  vitest: { source: join(root, 'ts/runners/vitest'), path: './vitest.js' },
+  jest: { source: join(root, 'ts/runners/jest'), path: './jest.js' },
 };
+
+/** What only the set-up files import. */
+const ONLY_FOR_SETUP = new Set(['PROVIDED', 'buildForJest', 'buildForProject', 'nextWorld']);
+
+/** A test runner evaluates its set-up files itself: they are ES modules, and import it. */
+const SETUP_FILE = { format: 'esm', external: ['vitest'] };
 
 /** Keeps some of them apart. */
 function apart(...names) {
@@ -116,7 +125,8 @@ async function bundle(entry, outfile, plugins, options = {}) {
   const outputs = Object.values(result.metafile.outputs);
   const foreign = outputs
     .flatMap((output) => output.imports)
-    .filter(({ path, external }) => external && !isOwnOrBuiltin(path));
+    .filter(({ path, external }) => external && !isOwnOrBuiltin(path))
+    .filter(({ path }) => !options.external?.includes(path));
   if (foreign.length > 0) {
     throw new Error(`dist/${outfile} needs ${foreign.map(({ path }) => path).join(', ')}`);
   }
@@ -203,8 +213,33 @@ const inputs = [
   ...(await bundle('ts/sdk/4/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
   ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors')])),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),
+  ...(await bundle('ts/runners/vitest.ts', 'vitest.js', [apart('index', 'errors', 'testing')])),
+  ...(await bundle('ts/runners/jest.ts', 'jest.js', [apart('index', 'errors', 'testing')])),
+  ...(await bundle('ts/runners/jest-transform.ts', 'jest-transform.js', [])),
+  ...(await bundle('ts/runners/jest-setup.ts', 'jest-setup.js', [
+    apart('index', 'errors', 'testing'),
+  ])),
+  ...(await bundle('ts/runners/jest-global-setup.ts', 'jest-global-setup.js', [apart('jest')])),
+  ...(await bundle(
+    'ts/runners/vitest-setup.ts',
+    'vitest-setup.mjs',
+    [apart('vitest')],
+    SETUP_FILE,
+  )),
+  ...(await bundle(
+    'ts/runners/vitest-global-setup.ts',
+    'vitest-global-setup.mjs',
+    [apart('vitest')],
+    SETUP_FILE,
+  )),
 ];
 await writeModule('index', [...exportsOf('index'), 'createWorld as default']);
 await writeModule('testing', exportsOf('testing'));
+for (const runner of ['jest', 'vitest']) {
+  await writeModule(
+    runner,
+    exportsOf(runner).filter((name) => !ONLY_FOR_SETUP.has(name)),
+  );
+}
 await chmod(join(dist, 'cli.js'), 0o755);
 await writeFile(join(dist, 'LICENSES.txt'), await licences(inputs));

@@ -1,8 +1,8 @@
 /** Loads `workflow/api` of the app, for a process that was given another World. */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { toError } from '../native/errors';
+import { importFile } from './import-file';
 import { messageOf, missingSdk } from './installed-sdk';
 
 /** The functions of the SDK that the functions of this package stand in for. */
@@ -36,12 +36,9 @@ async function load(): Promise<SdkApi> {
     const missing = missingSdk();
     throw missing ? notLoaded(messageOf(missing), cause) : cause;
   }
-  const url = pathToFileURL(file).href;
   try {
-    // The SDK is an ES module, and no bundler may look for it.
-    return await import(
-      /* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ url
-    );
+    // The SDK is an ES module.
+    return await importFile<SdkApi>(file);
   } catch (cause) {
     if (!isWithoutImport(cause)) throw cause;
   }

@@ -8,6 +8,7 @@
 import type { World } from '../../index';
 import type { RecordedDelivery } from '../../testing';
 import { allHandlers, type QueueHandler } from '../engine/handlers';
+import { loadCompiled } from './compiled';
 
 const HANDLERS = Symbol.for('hookline//test-handlers');
 
@@ -37,6 +38,7 @@ export function createCourier(world: World, isSeeded: (runId: unknown) => boolea
   const recorder = (prefix: string): QueueHandler => {
     const record: QueueHandler = async (message, { queueName, messageId, attempt }) => {
       recorded.push({ queueName, messageId, attempt, message });
+      await loadCompiled();
       const handler = handlerFor(prefix);
       const { runId, workflowRunId } = message as { runId?: unknown; workflowRunId?: unknown };
       if (!handler || isSeeded(runId ?? workflowRunId)) return;

@@ -1,0 +1,45 @@
+import { createHook, createWebhook, sleep } from 'workflow';
+import { send } from '../lib/mail';
+
+/** Waits for a decision, lets a day pass, and publishes. */
+export async function approval(document: string) {
+  'use workflow';
+
+  const hook = createHook<{ approved: boolean; by: string }>({
+    token: `approval:${document}`,
+    metadata: { document },
+  });
+  const { approved, by } = await hook;
+  if (!approved) return { status: 'rejected', by };
+  await sleep('24h');
+  return { status: await publish(document), by };
+}
+
+async function publish(document: string) {
+  'use step';
+  return `published ${document}`;
+}
+
+/** Returns what a request says. */
+export async function ingest() {
+  'use workflow';
+
+  const webhook = createWebhook();
+  const request = await webhook;
+  return request.text();
+}
+
+/** Reminds after a week and after 30 days; a step of it needs the mail. */
+export async function reminder(person: string) {
+  'use workflow';
+
+  await sleep('7d');
+  const first = await remind(person, 1);
+  await sleep('23d');
+  return [first, await remind(person, 2)];
+}
+
+async function remind(person: string, time: number) {
+  'use step';
+  return send(person, `reminder ${time}`);
+}

@@ -1,0 +1,2 @@
+/** The same surface for ES modules; `jest.d.ts` documents it. */
+export * from './jest.js';

@@ -1,0 +1,2 @@
+/** The same surface for ES modules; `vitest.d.ts` documents it. */
+export * from './vitest.js';
