@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILT, extract, packAll, tarball } from './packed';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
@@ -44,16 +44,67 @@ test('the package holds what is listed and nothing that only a clone needs', () 
   expect(packed.optionalDependencies).toEqual({ [`hookline-${BUILT}`]: manifest.version });
 });
 
-test('each package names the repository that it is packed in, where there is one', async () => {
+test('each package names the repository that it is packed in, where there is one, and its guides lead there', async () => {
   const env = { ...process.env, GITHUB_REPOSITORY: 'somebody/hookline' };
   const folder = newFolder();
   await runNode([join(ROOT, 'scripts', 'pack.mjs'), folder], { env });
   for (const name of readdirSync(folder)) {
     const packed = execFileSync('tar', ['xzOf', join(folder, name), 'package/package.json']);
-    const url = 'git+https://github.com/somebody/hookline.git';
-    expect(JSON.parse(packed.toString()).repository).toEqual({ type: 'git', url });
+    const site = 'https://github.com/somebody/hookline';
+    expect(JSON.parse(packed.toString())).toMatchObject({
+      repository: { type: 'git', url: `git+${site}.git` },
+      homepage: `${site}#readme`,
+      bugs: { url: `${site}/issues` },
+    });
+  }
+  const guide = (path: string) => {
+    const file = join(folder, `hookline-${manifest.version}.tgz`);
+    return execFileSync('tar', ['xzOf', file, `package/${path}`], { encoding: 'utf8' });
+  };
+  const at = `somebody/hookline/v${manifest.version}`;
+  const image = `(https://raw.githubusercontent.com/${at}/docs/images/architecture.svg)`;
+  expect(guide('README.md')).toContain(image);
+  const blob = `https://github.com/${at.replace('/v', '/blob/v')}`;
+  expect(guide('docs/nextjs.md')).toContain(`(${blob}/examples/next-approval)`);
+  expect(guide('docs/api.md')).not.toMatch(/\]\((?!https:|#)/);
+  expect(guide('README.md')).not.toMatch(/\]\((?!https:|#)/);
+});
+
+test('every link of the guides leads somewhere', () => {
+  const folder = newFolder();
+  extract('hookline', folder);
+  const guides = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.md'),
+  );
+  expect(guides).toContain(join('docs', 'nextjs.md'));
+  const examples = readdirSync(join(ROOT, 'examples'))
+    .map((name) => join('examples', name, 'README.md'))
+    .filter((path) => existsSync(join(ROOT, path)));
+  for (const guide of [...guides, ...examples, 'CONTRIBUTING.md', 'ARCHITECTURE.md']) {
+    const text = readFileSync(join(ROOT, guide), 'utf8').replaceAll(/```[\s\S]*?```/g, '');
+    for (const [, target = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^(?:https?|mailto):/.test(target)) continue;
+      const [path = '', heading] = target.split('#');
+      const file = path === '' ? join(ROOT, guide) : join(ROOT, guide, '..', path);
+      expect({ guide, target, isThere: existsSync(file) }).toEqual({
+        guide,
+        target,
+        isThere: true,
+      });
+      if (!heading) continue;
+      const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.+)$/gm);
+      expect([...headings].map(([, title = '']) => anchorOf(title))).toContain(heading);
+    }
   }
 });
+
+/** The name of a heading in a link, as GitHub makes it. */
+function anchorOf(title: string): string {
+  return title
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+}
 
 test('a platform package holds its binary and nothing else to run', () => {
   const folder = newFolder();

@@ -8,7 +8,9 @@ import { keeps, section, writeFiles } from './readme.mjs';
 
 const { hookline, ...platforms } = JSON.parse(process.env.HOOKLINE_PACKAGES);
 const tarballs = [hookline, ...Object.values(platforms)].join(' ');
-const SERVES = /^(?:npx nitro dev|npm run dev)$/;
+const SERVES = /^(?:npx nitro dev|npm run dev|node \.output\/server\/index\.mjs|npm start)$/;
+/** Before these the README says to stop the server. */
+const BUILDS = /^(?:npx nitro build|npm run build)$/;
 
 /** A user in a folder, who types what the README says. */
 class User {
@@ -29,6 +31,7 @@ class User {
 
   async #type({ command, promised }) {
     if (SERVES.test(command)) return this.#serve(command);
+    if (BUILDS.test(command)) await this.leave();
     const typed = command
       .replace(/^(npm install .*)\bhookline\b/, `$1${tarballs}`)
       .replaceAll('localhost:3000', `localhost:${this.#port}`);

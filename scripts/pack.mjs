@@ -5,20 +5,27 @@
 // A platform's binary is taken from native/ (what was built here) or from its folder in npm/ (what
 // `napi artifacts` has put there). The package depends on exactly the platform packages that were
 // packed with it, so what is tested from here is what a registry would give. On GitHub the packages
-// name the repository that they are packed in: a registry compares it with the provenance.
+// name the repository that they are packed in (a registry compares it with the provenance), and the
+// links of the guides lead there: a registry's page shows the README alone.
 
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** What `GITHUB_REPOSITORY` adds to each manifest. */
-const origin = process.env.GITHUB_REPOSITORY && {
-  repository: { type: 'git', url: `git+https://github.com/${process.env.GITHUB_REPOSITORY}.git` },
+/** The repository on GitHub, when this runs there. */
+const repository = process.env.GITHUB_REPOSITORY;
+const site = `https://github.com/${repository}`;
+
+/** What the repository adds to each manifest. */
+const origin = repository && {
+  homepage: `${site}#readme`,
+  bugs: { url: `${site}/issues` },
+  repository: { type: 'git', url: `git+${site}.git` },
 };
 
 /**
@@ -77,6 +84,27 @@ async function stagePackage(to, platforms) {
   await writeManifest(to, manifest);
   for (const file of manifest.files) {
     await cp(join(root, file), join(to, file), { recursive: true });
+  }
+  if (repository) await lead(to, manifest.version);
+}
+
+/** Makes the links of the packed guides lead to the repository, as it was at this version. */
+async function lead(folder, version) {
+  const guides = (await readdir(folder, { recursive: true })).filter((file) => /\.md$/.test(file));
+  for (const guide of guides) {
+    const path = join(folder, guide);
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replaceAll(/(!?)(\[[^\]]*\])\(([^)]+)\)/g, absolute));
+
+    function absolute(link, mark, text, target) {
+      if (/^(?:https?:|mailto:|#)/.test(target)) return link;
+      const from = posix.dirname(guide.replaceAll('\\', '/'));
+      const file = `v${version}/${posix.join(from, target)}`;
+      const at = mark
+        ? `https://raw.githubusercontent.com/${repository}/${file}`
+        : `${site}/blob/${file}`;
+      return `${mark}${text}(${at})`;
+    }
   }
 }
 

@@ -2,5 +2,7 @@ import { defineConfig } from 'nitro';
 
 export default defineConfig({
   serverDir: './server',
-  modules: ['workflow/nitro'],
+  // Hookline's module starts delivery with the server: sleeping and interrupted runs go on by
+  // themselves.
+  modules: ['workflow/nitro', 'hookline/nitro'],
 });

@@ -76,7 +76,10 @@ program
   .command('runs')
   .description('the newest runs')
   .addOption(new Option('--status <status>', 'only runs in this status').choices(STATUSES))
-  .option('--workflow <name>', 'only runs of this workflow')
+  .option(
+    '--workflow <name>',
+    'only runs of this workflow: the name of its function, or its stored name',
+  )
   .addOption(limit())
   .action((options) => running((context) => runs(context, options)));
 
