@@ -155,14 +155,18 @@ test(
     const data = freshData();
     const url = join(data, 'hookline.db');
     const before = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: KEYS('old', 1) });
-    const runId = await before.start('race', 'token', '3s');
+    const runId = await before.start('race', 'token', '8s');
     await before.hooksReady('token');
     await before.stop();
     const keys = [`${KEYS('new', 2)}`, `${KEYS('new', 2)},${KEYS('old', 1)}`];
-    // Once with both keys, so that the database knows the new key and opens with it alone.
-    await (await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[1] as string })).stop();
+    // Once with both keys, so that the database knows the new key and opens with it alone; not by a
+    // worker, because it may end the run.
+    const env = { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[1] as string };
+    const both = await startApp({ data, role: 'producer', env });
+    await both.start('inbox', 'another token');
+    await both.stop();
     const lacking = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[0] as string });
-    await until('it is tried', 20_000, () => inspect(url).failed === 1);
+    await until('it is tried', 40_000, () => inspect(url).failed === 1);
     expect(inspect(url).attempts).toEqual([0]);
     await lacking.stop();
     const after = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: keys[1] as string });

@@ -200,8 +200,9 @@ CREATE INDEX messages_leased ON messages (lease_expires_at_ms) WHERE lease_token
 CREATE INDEX messages_dead ON messages (message_id) WHERE dead_at_ms IS NOT NULL;
 -- The list of held messages.
 CREATE INDEX messages_held ON messages (message_id) WHERE held_at_ms IS NOT NULL;
--- What a worker with new code takes up.
-CREATE INDEX messages_refused ON messages (message_id) WHERE refused_by IS NOT NULL;
+-- Messages that wait for a worker which has not refused them.
+CREATE INDEX messages_passed_on ON messages (message_id)
+  WHERE refused_by IS NOT NULL AND held_at_ms IS NULL;
 -- The dead message of a step.
 CREATE INDEX messages_dead_by_key ON messages (idempotency_key)
   WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NOT NULL;

@@ -168,7 +168,11 @@ impl Operation {
                 Executed::by(done, || tx.settle_delivery(&delivery, outcome))
             }
             Self::Admit(lease, done) => Executed::by(done, || own.admit(tx.rows, &lease)),
-            Self::FreeDeadLeases(done) => Executed::by(done, || own.free_dead_leases(tx)),
+            Self::FreeDeadLeases(done) => Executed::by(done, || {
+                let freed = own.free_dead_leases(tx)?;
+                tx.hold_abandoned()?;
+                Ok(freed)
+            }),
             Self::WakeForgotten(found, done) => Executed::by(done, || tx.wake_forgotten(&found)),
             Self::TakeUpRefused(done) => Executed::by(done, || tx.take_up_refused()),
             Self::Redrive(message_id, done) => Executed::by(done, || tx.redrive(message_id)),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::kit::rows::*;
 use crate::kit::{World, bodies, replay, settled, step_message, wake_up};
+use crate::owners::free_dead_leases;
 
 run_by_every_store!(
     a_message_that_the_only_worker_refuses_is_held_and_its_attempt_does_not_count,
@@ -25,6 +26,7 @@ run_by_every_store!(
 );
 run_by_every_shared_store!(
     a_message_that_one_worker_refuses_goes_to_the_other_and_is_held_when_both_refuse,
+    a_message_that_waits_for_a_worker_which_ends_is_held,
     an_event_that_only_the_code_here_leads_to_is_refused_while_another_worker_lives,
 );
 
@@ -167,6 +169,18 @@ fn a_message_that_one_worker_refuses_goes_to_the_other_and_is_held_when_both_ref
     assert!(other.settle(&delivery, refuse()));
     assert_eq!(held(world).len(), 1);
     other.claims_nothing();
+}
+
+fn a_message_that_waits_for_a_worker_which_ends_is_held(world: &World) {
+    world.claims_nothing();
+    let other = neighbour(world);
+    world.enqueue(wake_up(1));
+    assert!(world.settle(&world.claim_one(), refuse()));
+    free_dead_leases(&*world.store);
+    assert_eq!(held(world), []);
+    other.store.close();
+    free_dead_leases(&*world.store);
+    assert_eq!(held(world).len(), 1);
 }
 
 fn an_event_that_only_the_code_here_leads_to_is_refused_while_another_worker_lives(world: &World) {

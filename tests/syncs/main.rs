@@ -212,11 +212,15 @@ fn deliver(world: &World, counter: &Counter) {
     world.does(3, EventBody::RunCreated(creation()));
     let wake = || settled(|done| world.store.wake_forgotten(None, 100, done));
     assert_eq!(counter.of("wake_forgotten", wake).expect("it is looked").runs, 1);
-    let list = || settled(|done| world.store.stopped_messages(Stopped::Dead, PageRequest::first(10), done));
+    let list = || {
+        settled(|done| world.store.stopped_messages(Stopped::Dead, PageRequest::first(10), done))
+    };
     let dead = counter.of("stopped_messages", list).expect("they are listed").items;
     let redrive = || settled(|done| world.store.redrive(dead[0].message_id, done));
     counter.of("redrive", redrive).expect("it goes back");
-    counter.of("take_up_refused", || settled(|done| world.store.take_up_refused(done))).expect("none");
+    counter
+        .of("take_up_refused", || settled(|done| world.store.take_up_refused(done)))
+        .expect("none");
 }
 
 fn read(world: &World, counter: &Counter) {

@@ -49,9 +49,14 @@ pub fn refuse(
     if !earlier.iter().any(|other| other == worker) {
         earlier.push(worker.to_owned());
     }
-    let is_held = living.iter().all(|other| earlier.contains(other));
+    let is_held = has_nobody(&earlier, living);
     let absorbed = waiting.iter().filter(|waiting| is_held && waiting.is_wake_up);
     Refused { absorbed: absorbed.map(|waiting| waiting.message_id).collect(), by: earlier, is_held }
+}
+
+/// Whether every living worker is among those that have refused a message, so that it is held.
+pub fn has_nobody(refused_by: &[String], living: &[String]) -> bool {
+    living.iter().all(|worker| refused_by.contains(worker))
 }
 
 #[cfg(test)]

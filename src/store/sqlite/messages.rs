@@ -216,11 +216,36 @@ pub(super) fn refuse(
     Ok(())
 }
 
+/// At most 1,000 of them.
+pub(super) fn passed_on(connection: &Connection) -> Result<Vec<(MessageId, Vec<String>)>> {
+    const PASSED_ON: &str = "SELECT message_id, refused_by FROM messages \
+         INDEXED BY messages_passed_on WHERE refused_by IS NOT NULL AND held_at_ms IS NULL \
+         AND lease_token IS NULL AND dead_at_ms IS NULL LIMIT 1000";
+    connection
+        .prepare_cached(PASSED_ON)?
+        .query_map([], |row| Ok((message_id(row)?, names_of(row.get(1)?))))?
+        .collect()
+}
+
+pub(super) fn hold(connection: &Connection, id: MessageId, now_ms: i64) -> Result<()> {
+    const HOLD: &str = "UPDATE messages SET held_at_ms = ?2 WHERE message_id = ?1";
+    connection.prepare_cached(HOLD)?.execute(params![id.number(), now_ms])?;
+    Ok(())
+}
+
 /// Forgets every refusal; returns how many messages had one.
 pub(super) fn take_up_refused(connection: &Connection) -> Result<usize> {
-    const TAKE_UP: &str = "UPDATE messages INDEXED BY messages_refused \
-         SET refused_by = NULL, held_at_ms = NULL WHERE refused_by IS NOT NULL";
-    connection.prepare_cached(TAKE_UP)?.execute([])
+    const TAKE_UP: [&str; 2] = [
+        "UPDATE messages INDEXED BY messages_held \
+         SET refused_by = NULL, held_at_ms = NULL WHERE held_at_ms IS NOT NULL",
+        "UPDATE messages INDEXED BY messages_passed_on \
+         SET refused_by = NULL WHERE refused_by IS NOT NULL AND held_at_ms IS NULL",
+    ];
+    let mut count = 0;
+    for sql in TAKE_UP {
+        count += connection.prepare_cached(sql)?.execute([])?;
+    }
+    Ok(count)
 }
 
 pub(super) fn delete_leased(

@@ -199,6 +199,14 @@ impl Rows for Connection {
         Ok(messages::refuse(self, id, refused, back)?)
     }
 
+    fn passed_on(&self) -> Outcome<Vec<(MessageId, Vec<String>)>> {
+        Ok(messages::passed_on(self)?)
+    }
+
+    fn hold(&self, id: MessageId, now_ms: i64) -> Outcome<()> {
+        Ok(messages::hold(self, id, now_ms)?)
+    }
+
     fn take_up_refused(&self) -> Outcome<usize> {
         Ok(messages::take_up_refused(self)?)
     }

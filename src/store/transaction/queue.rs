@@ -117,6 +117,21 @@ impl<R: Rows> Transaction<'_, R> {
         refused.absorbed.into_iter().try_for_each(|id| self.rows.delete_message(id))
     }
 
+    /// Holds the refused messages that wait for a worker which has ended.
+    pub fn hold_abandoned(&mut self) -> Result<(), WorldError> {
+        let passed_on = self.rows.passed_on()?;
+        if passed_on.is_empty() {
+            return Ok(());
+        }
+        let living = (self.living_workers)()?;
+        for (message_id, refused_by) in passed_on {
+            if hold::has_nobody(&refused_by, &living) {
+                self.rows.hold(message_id, self.now.queue_ms)?;
+            }
+        }
+        Ok(())
+    }
+
     /// See [`Store::take_up_refused`](crate::store::Store::take_up_refused).
     pub fn take_up_refused(&mut self) -> Result<usize, WorldError> {
         let count = self.rows.take_up_refused()?;

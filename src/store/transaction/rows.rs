@@ -144,6 +144,10 @@ pub trait Rows {
     fn keep_time(&self, now_ms: i64) -> Result<(), WorldError>;
     /// Frees the lease of a message that its worker has refused.
     fn refuse(&self, id: MessageId, refused: &Refused, back: &Back) -> Result<(), WorldError>;
+    /// The messages that workers have refused and that wait for another worker, with those workers.
+    fn passed_on(&self) -> Result<Vec<(MessageId, Vec<String>)>, WorldError>;
+    /// Takes a waiting message out of the queue, because no worker has its code.
+    fn hold(&self, id: MessageId, now_ms: i64) -> Result<(), WorldError>;
     /// Forgets every refusal, so that held messages wait again; returns how many messages had one.
     fn take_up_refused(&self) -> Result<usize, WorldError>;
     /// A dead or held message.

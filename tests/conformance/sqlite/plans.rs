@@ -39,6 +39,7 @@ const FEW_KEYS: &str = "a key ring has few keys";
 const SCHEMA: &str = "the schema does not grow with the data";
 const IN_FLIGHT: &str = "there are as many leases as deliveries in flight";
 const NEWEST: &str = "the newest row is read, and no other";
+const TAKEN_UP: &str = "all of them are taken up, once for each new code";
 const COUNTED: &str = "a count ends at a limit";
 
 const EXCEPTIONS: &[Exception] = &[
@@ -67,6 +68,10 @@ const EXCEPTIONS: &[Exception] = &[
     except("SELECT DISTINCT lease_owner", "TEMP B-TREE FOR DISTINCT", IN_FLIGHT),
     except("FROM messages ORDER BY message_id DESC LIMIT 1", "SCAN messages", NEWEST),
     except("FROM messages WHERE dead_at_ms IS NOT NULL LIMIT ?)$", "messages_dead", COUNTED),
+    except("FROM messages WHERE held_at_ms IS NOT NULL LIMIT ?)$", "messages_held", COUNTED),
+    except("UPDATE messages INDEXED BY messages_held", "messages_held", TAKEN_UP),
+    except("UPDATE messages INDEXED BY messages_passed_on", "messages_passed_on", TAKEN_UP),
+    except("INDEXED BY messages_passed_on", "messages_passed_on", COUNTED),
     except(
         "FROM waits AS w WHERE run_id = ? AND completed_at_ms IS NULL ORDER BY (SELECT min(position)",
         "TEMP B-TREE FOR ORDER BY",
