@@ -38,13 +38,19 @@ export async function endOfFile(): Promise<void> {
   await endWorld();
 }
 
-/** Closes the present World, and waits for its deliveries, though not for a step that hangs. */
+/**
+ * Closes the present World after its deliveries, which would otherwise go on with the World of the
+ * process. A step that hangs is not waited for.
+ */
 async function endWorld(): Promise<void> {
+  const world = globals[CURRENT];
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, END_LIMIT_MS);
   });
-  await Promise.race([globals[CURRENT]?.close(), limit]);
+  const ended = world?.drain().then(world.close);
+  // The test may have made the World fail, or closed it.
+  await Promise.race([ended?.catch(() => undefined), limit]);
   clearTimeout(timer);
 }
 
