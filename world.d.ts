@@ -10,8 +10,9 @@
  */
 export interface WorldOptions {
   /**
-   * The database: a path, a `file:` URL or `:memory:`. Default `./.workflow-data/hookline.db`, from
-   * the working directory. Variable: `WORKFLOW_HOOKLINE_URL`.
+   * The database: a path, a `file:` URL or `:memory:`; a relative path starts at the working
+   * directory. Default `.workflow-data/hookline.db` in the working directory, or in the folder of the
+   * app when its built server runs in a build folder. Variable: `WORKFLOW_HOOKLINE_URL`.
    */
   url?: string;
   /**

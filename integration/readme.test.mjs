@@ -1,8 +1,10 @@
 // A new user in an empty folder, with nothing but the README. The tarballs stand in for the registry.
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { freePort, newFolder, program, Server } from './apps.mjs';
 import { keeps, section, writeFiles } from './readme.mjs';
 
@@ -11,6 +13,16 @@ const tarballs = [hookline, ...Object.values(platforms)].join(' ');
 const SERVES = /^(?:npx nitro dev|npm run dev|node \.output\/server\/index\.mjs|npm start)$/;
 /** Before these the README says to stop the server. */
 const BUILDS = /^(?:npx nitro build|npm run build)$/;
+
+/** A build of create-next-app's layout must not need the network. */
+const FONTS = {
+  NEXT_FONT_GOOGLE_MOCKED_RESPONSES: join(
+    dirname(fileURLToPath(import.meta.url)),
+    'google-fonts.cjs',
+  ),
+};
+/** The configuration in a `next.config.ts`. */
+const NEXT_CONFIG = /const nextConfig: NextConfig = \{.*?^\};/ms;
 
 /** A user in a folder, who types what the README says. */
 class User {
@@ -24,9 +36,19 @@ class User {
   /** Follows the blocks of a section in order. */
   async follow(blocks) {
     for (const block of blocks) {
-      if (block.file) await writeFiles(this.folder, [block]);
+      if (block.file === 'next.config.ts') await this.#wrap(block);
+      else if (block.file) await writeFiles(this.folder, [block]);
       else for (const command of block.commands) await this.#type(command);
     }
+  }
+
+  /** Puts the wrappers around the configuration that is there, as the README says. */
+  async #wrap({ file, content }) {
+    const [own] = NEXT_CONFIG.exec(await readFile(join(this.folder, file), 'utf8')) ?? [];
+    assert.ok(own, 'create-next-app makes another next.config.ts now');
+    assert.match(content, NEXT_CONFIG);
+    const wrapped = content.replace(NEXT_CONFIG, () => own);
+    await writeFiles(this.folder, [{ file, content: wrapped }]);
   }
 
   async #type({ command, promised }) {
@@ -35,7 +57,8 @@ class User {
     const typed = command
       .replace(/^(npm install .*)\bhookline\b/, `$1${tarballs}`)
       .replaceAll('localhost:3000', `localhost:${this.#port}`);
-    const run = () => program(this.folder, 'bash', ['-c', typed.replace(/^curl/, 'curl -sS')]);
+    const args = ['-c', typed.replace(/^curl/, 'curl -sS')];
+    const run = () => program(this.folder, 'bash', args, undefined, FONTS);
     if (!promised) return run();
     const kept = async () => keeps(promised, await run());
     // Only what looks may be typed twice.
@@ -49,7 +72,7 @@ class User {
 
   async #serve(command) {
     this.#port = await freePort();
-    const options = { port: this.#port, node: 'bash' };
+    const options = { port: this.#port, node: 'bash', env: FONTS };
     this.#server = await Server.start(this.folder, ['-c', command], options);
   }
 
