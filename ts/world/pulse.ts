@@ -7,7 +7,15 @@ import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
 
 /** Why the app takes no deliveries; `src/queue/silence.rs` makes it. */
 export interface Silence {
-  kind: 'answer' | 'notKept' | 'late' | 'unreached' | 'noAddress' | 'noServer' | 'own';
+  kind:
+    | 'answer'
+    | 'notKept'
+    | 'untrusted'
+    | 'late'
+    | 'unreached'
+    | 'noAddress'
+    | 'noServer'
+    | 'own';
   found: string;
   sinceMs: number;
 }
@@ -163,6 +171,7 @@ const CHECK = 'start the app, or check WORKFLOW_HOOKLINE_BASE_URL and PORT';
 const WAYS_TO_THE_APP: Record<Silence['kind'], string | undefined> = {
   answer: IN_FRONT,
   notKept: 'let the server, or the proxy in front of it, keep connections alive',
+  untrusted: 'give Node the authority that has signed it (NODE_EXTRA_CA_CERTS)',
   late: CHECK,
   unreached: CHECK,
   noAddress: 'check WORKFLOW_HOOKLINE_BASE_URL',
