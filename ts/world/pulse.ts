@@ -172,7 +172,7 @@ const WAYS_TO_THE_APP: Record<Silence['kind'], string | undefined> = {
   answer: IN_FRONT,
   notKept: 'let the server, or the proxy in front of it, keep connections alive',
   untrusted: 'give Node the authority that has signed it (NODE_EXTRA_CA_CERTS)',
-  late: CHECK,
+  late: `it may be busy, or compile the route at its first request; otherwise ${CHECK}`,
   unreached: CHECK,
   noAddress: 'check WORKFLOW_HOOKLINE_BASE_URL',
   noServer:
