@@ -164,7 +164,7 @@ function refused(worker: LivingWorker, facts: DeliveryFacts): Stall | undefined 
 }
 
 const IN_FRONT =
-  'if a proxy, middleware or login is in front of the app, let /.well-known/workflow/ through unchanged; otherwise check WORKFLOW_HOOKLINE_BASE_URL and PORT, and that both processes use the same database and keys';
+  'let /.well-known/workflow/ through the proxy, middleware or login in front of the app, unchanged; if there is none, check WORKFLOW_HOOKLINE_BASE_URL, PORT, and the database and keys of the app';
 const CHECK = 'start the app, or check WORKFLOW_HOOKLINE_BASE_URL and PORT';
 
 /** What to do about an app that does not answer. */
