@@ -3,12 +3,14 @@
  * hints.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { linesOf, until } from './crash/harness';
-import { cleanUp, newDatabase, newWorld, ROOT } from './support';
+import { cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
 
 const LIMIT_MS = 30_000;
 const CERTIFICATES = join(ROOT, 'tests', 'fixtures', 'tls');
@@ -136,4 +138,24 @@ describe('TLS', () => {
       Boolean((await reader.stats()).stalled?.message.includes('no TLS connection')),
     );
   });
+});
+
+test('an https URL comes with the certificates that Node trusts, and another with none', async () => {
+  const outfile = join(newFolder(), 'app-address.cjs');
+  const entryPoints = [join(ROOT, 'ts', 'engine', 'app-address.ts')];
+  buildSync({ entryPoints, bundle: true, platform: 'node', format: 'cjs', outfile });
+  const script = 'console.log(require(process.argv[1]).appAddress({ baseUrl: process.argv[2] }))';
+  const NODE_EXTRA_CA_CERTS = join(CERTIFICATES, 'authority.pem');
+  const env = { ...process.env, NODE_OPTIONS: '', PORT: '', NODE_EXTRA_CA_CERTS };
+  const addressOf = async (url: string) => {
+    const { stdout, stderr } = await runNode(['-e', script, outfile, url], { env });
+    expect(stderr).toBe('');
+    return JSON.parse(stdout);
+  };
+  expect(await addressOf('http://app.internal')).toEqual({});
+  const { authorities, anyCertificate } = await addressOf('https://app.internal');
+  const base64 = (text: string) => text.replace(/-----.*-----|\s/g, '');
+  expect(authorities.map(base64)).toContain(base64(readFileSync(NODE_EXTRA_CA_CERTS, 'utf8')));
+  expect(authorities.length).toBeGreaterThan(50);
+  expect(anyCertificate).toBe(false);
 });
