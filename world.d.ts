@@ -36,9 +36,9 @@ export interface WorldOptions {
    */
   delivery?: 'auto' | 'direct' | 'http';
   /**
-   * The app's address for HTTP delivery. Default: `WORKFLOW_LOCAL_BASE_URL`, else
-   * `http://localhost:$PORT`, else the port on which this process answers.
-   * Variable: `WORKFLOW_HOOKLINE_BASE_URL`.
+   * The app's address for HTTP delivery, an `http://` or `https://` URL. Default: where this
+   * process listens, else `WORKFLOW_LOCAL_BASE_URL`, else `http://localhost:$PORT`. Variable:
+   * `WORKFLOW_HOOKLINE_BASE_URL`.
    */
   baseUrl?: string;
   /**

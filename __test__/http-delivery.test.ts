@@ -298,18 +298,6 @@ describe('an app whose address our settings do not say', () => {
     }
   });
 
-  test.each([{ WORKFLOW_LOCAL_BASE_URL: 'https://localhost:3000' }, { PORT: '\\\\.\\pipe\\app' }])(
-    'is not waited for in vain when it cannot be reached by plain HTTP: %j',
-    async (variables) => {
-      Object.assign(process.env, variables);
-      const refusal = expect.stringContaining('set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL');
-      const world = newWorld({ delivery: 'http' });
-      await expect(world.start()).rejects.toMatchObject({ code: 'BAD_CONFIG', message: refusal });
-      for (const delivery of ['direct', 'auto'] as const) await newWorld({ delivery }).start();
-      await newWorld({ baseUrl: 'http://localhost:3000' }).start();
-    },
-  );
-
   test('is looked for when its port is any that is free', async () => {
     process.env.PORT = '0';
     const world = newWorldWithApp({ delivery: 'http' });

@@ -255,3 +255,26 @@ describe('nothing is delivered, and everybody says why, when', () => {
     TEST_LIMIT_MS,
   );
 });
+
+test('a wait that fails at once fails alone, and leaves no rejection that nobody handles', async () => {
+  const script = `
+    const { createWorld, waitForHook } = require('hookline');
+    const world = createWorld({ role: 5 });
+    globalThis[Symbol.for('@workflow/world//cache')] = world;
+    waitForHook('token').catch(({ code }) => console.log(code));
+  `;
+  const { code, stdout, stderr } = await runNode(['-e', script], { env: ENV });
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'BAD_CONFIG\n', stderr: '' });
+});
+
+test('a started run keeps no process alive, not even for the look whether it is delivered', async () => {
+  const script = `
+    const { createWorld, start } = require('hookline');
+    globalThis[Symbol.for('@workflow/world//cache')] = createWorld({ url: process.argv[1] });
+    globalThis.setTimeout = () => 1; // as in a simulated browser
+    start({ workflowId: 'workflow//./orders//order' }, []).then(() => console.log('started'));
+  `;
+  const { code, stdout, stderr } = await runNode(['-e', script, newDatabase()], { env: ENV });
+  // If it lived until the look, it would be warned.
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'started\n', stderr: '' });
+});

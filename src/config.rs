@@ -336,27 +336,14 @@ fn base_url(value: Option<&str>) -> Result<Option<String>, WorldError> {
         return Ok(Some(value.trim_end_matches('/').to_owned()));
     }
     // A URL may hold a password.
-    Err(bad("BASE_URL", "no URL of that kind", "an http:// URL of this app"))
-}
-
-/// The URL of this app, from variables that are not ours.
-///
-/// # Errors
-/// `BadConfig` if messages cannot be delivered there.
-pub fn app_url(value: String) -> Result<String, WorldError> {
-    if is_http(&value) {
-        return Ok(value);
-    }
-    Err(WorldError::new(
-        ErrorKind::BadConfig,
-        "WORKFLOW_LOCAL_BASE_URL or PORT does not give an http:// URL of this app, and deliveries come \
-         by plain HTTP: set WORKFLOW_HOOKLINE_BASE_URL to an http:// URL of this app",
-    ))
+    Err(bad("BASE_URL", "no URL of that kind", "an http:// or https:// URL of this app"))
 }
 
 fn is_http(url: &str) -> bool {
     let uri: Option<hyper::Uri> = url.parse().ok();
-    uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+    uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+    })
 }
 
 fn workflow_prefix(namespace: Option<&str>) -> Result<String, WorldError> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::board::Boards;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, DeliveryMode, Role};
+use crate::config::{Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::fence::Fence;
@@ -117,6 +117,13 @@ struct WorkerOptions {
     concurrency: usize,
 }
 
+impl WorkerOptions {
+    /// What is known of the app's address, with the configured one.
+    fn address(&self, app: AppAddress) -> AppAddress {
+        AppAddress { configured: self.base_url.clone(), ..app }
+    }
+}
+
 impl World {
     /// Opens the database, or joins the engine that has it open. Blocks.
     ///
@@ -159,14 +166,14 @@ impl World {
         &self.engine
     }
 
-    /// Starts to deliver messages, unless the World's role forbids it. Idempotent. `app_url` is the
-    /// app's URL for HTTP delivery if the configuration gives none. Blocks until the first claim, which
-    /// is made at once.
+    /// Starts to deliver messages, unless the World's role forbids it. Idempotent. `app` is what is
+    /// known of the app's address, for HTTP delivery. Blocks until the first claim, which is made at
+    /// once.
     ///
     /// # Errors
-    /// The permanent reason why nothing can be claimed here; then nothing is started. `BadConfig` if
-    /// messages cannot be delivered to `app_url`; `Internal` if no thread can be started; `Closed`.
-    pub fn start_worker(&self, app_url: Option<String>) -> Result<(), WorldError> {
+    /// The permanent reason why nothing can be claimed here; then nothing is started. `Internal` if no
+    /// thread can be started; `Closed`.
+    pub fn start_worker(&self, app: AppAddress) -> Result<(), WorldError> {
         let Some(options) = &self.worker else { return Ok(()) };
         let dispatcher = {
             // Held until this World has joined, so that a later close stops what was started.
@@ -174,7 +181,7 @@ impl World {
             if *closed {
                 return Err(WorldError::closed());
             }
-            self.engine.join_workers(self.id, options, app_url)?
+            self.engine.join_workers(self.id, options, app)?
         };
         let claimed = dispatcher.first_claim();
         if claimed.is_err() {
@@ -185,13 +192,9 @@ impl World {
 
     /// Asks this process's own server whether it is the app, if this World may deliver. Returns whether
     /// a server was asked. Blocks.
-    ///
-    /// # Errors
-    /// `BadConfig` if messages cannot be delivered to `app_url`.
-    pub fn ask_own_server(&self, app_url: Option<String>) -> Result<bool, WorldError> {
-        let Some(options) = &self.worker else { return Ok(false) };
-        let app = self.engine.app_address(options, app_url)?;
-        Ok(own_server::ask(app, Arc::clone(&self.engine.store)))
+    pub fn ask_own_server(&self, app: AppAddress) -> bool {
+        let Some(options) = &self.worker else { return false };
+        own_server::ask(options.address(app), Arc::clone(&self.engine.store))
     }
 
     /// Reports each kind of fault that prevents deliveries, while the caller holds the listener.
@@ -376,12 +379,12 @@ impl Engine {
         &self,
         world_id: u64,
         options: &WorkerOptions,
-        app_url: Option<String>,
+        app: AppAddress,
     ) -> Result<Arc<Dispatcher>, WorldError> {
         let mut workers = lock(&self.workers);
         let dispatcher = match &workers.dispatcher {
             Some(dispatcher) => Arc::clone(dispatcher),
-            None => Arc::new(Dispatcher::start(self.delivering(options, app_url)?)?),
+            None => Arc::new(Dispatcher::start(self.delivering(options, app))?),
         };
         workers.dispatcher = Some(Arc::clone(&dispatcher));
         if !workers.worlds.contains(&world_id) {
@@ -390,42 +393,19 @@ impl Engine {
         Ok(dispatcher)
     }
 
-    /// The app's address. If a message need not take it, a URL of another kind is no error: this
-    /// process may also answer plain HTTP.
-    fn app_address(
-        &self,
-        options: &WorkerOptions,
-        app_url: Option<String>,
-    ) -> Result<AppAddress, WorldError> {
-        match (&options.base_url, app_url.map(config::app_url)) {
-            (Some(base_url), _) => Ok(AppAddress::At(base_url.clone())),
-            (None, Some(Ok(url))) => Ok(AppAddress::At(url)),
-            (None, Some(Err(error))) if self.config.delivery == DeliveryMode::Http => Err(error),
-            (None, _) => Ok(AppAddress::OfThisProcess),
-        }
-    }
-
-    fn delivering(
-        &self,
-        options: &WorkerOptions,
-        app_url: Option<String>,
-    ) -> Result<Delivering, WorldError> {
+    fn delivering(&self, options: &WorkerOptions, app: AppAddress) -> Delivering {
         let mode = self.config.delivery;
-        let app = match mode {
-            DeliveryMode::Direct => None,
-            DeliveryMode::Auto | DeliveryMode::Http => Some(self.app_address(options, app_url)?),
-        };
         let step_prefix = self.config.workflow_prefix.replace("_workflow_", "_step_");
-        Ok(Delivering {
+        Delivering {
             store: Arc::clone(&self.store),
             handlers: Arc::clone(&self.handlers),
-            app,
+            app: (mode != DeliveryMode::Direct).then(|| options.address(app)),
             direct: mode != DeliveryMode::Http,
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
             concurrency: options.concurrency,
             clock: Arc::clone(&self.clock),
             pulse: Arc::clone(&self.pulse),
-        })
+        }
     }
 
     /// Settles when this process has nothing to deliver. The value is the time until the next message

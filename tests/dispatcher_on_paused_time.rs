@@ -402,7 +402,8 @@ fn whatever_else_fails_is_counted_by_what_it_was() {
 fn an_app_that_stays_silent_while_messages_are_due_is_counted() {
     on_paused_time(async || {
         // No program listens there, because only root could.
-        let app = Some(AppAddress::At("http://127.0.0.1:1".into()));
+        let configured = Some("http://127.0.0.1:1".into());
+        let app = Some(AppAddress { configured, ..AppAddress::default() });
         let delivered = Delivered::start_with(World::in_memory(), 10, app);
         let silent = || !delivered.faults(Duty::ReachApp).is_empty();
         for _ in 0..60 {

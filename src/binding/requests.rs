@@ -16,6 +16,7 @@ use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
 use crate::error::WorldError;
 use crate::queue::admission::ClaimedDelivery;
+use crate::queue::http::{AppAddress, Trusted};
 use crate::store::{EventQuery, RunQuery, StreamRead};
 use crate::world::EnqueueRequest;
 
@@ -50,6 +51,27 @@ pub struct AppendEvent {
 #[serde(rename_all = "camelCase")]
 struct CodeMismatchRequest {
     code_loaded_at_ms: i64,
+}
+
+/// What JavaScript knows of the app's address.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct App {
+    url: Option<String>,
+    base_path: Option<String>,
+    #[serde(default)]
+    authorities: Vec<String>,
+    #[serde(default)]
+    any_certificate: bool,
+}
+
+impl App {
+    /// The address, without a configured URL.
+    pub fn into_address(self) -> AppAddress {
+        let trusted = Trusted { authorities: self.authorities, any: self.any_certificate };
+        let base_path = self.base_path.unwrap_or_default();
+        AppAddress { configured: None, hint: self.url, base_path, trusted }
+    }
 }
 
 /// The delivery that a write belongs to.

@@ -13,11 +13,12 @@ use crate::store::Completion;
 #[napi]
 impl NativeWorld {
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn ask_own_server(&self, env: Env, app_url: Option<String>) -> Result<JsValue> {
+    pub fn ask_own_server(&self, env: Env, app: String) -> Result<JsValue> {
         self.promise(env, |_| {
             let world = self.world()?;
+            let app = requests::parse::<requests::App>(&app)?.into_address();
             Ok(move |done: Completion<Reply>| {
-                aside(done, move || world.ask_own_server(app_url).and_then(replies::asked));
+                aside(done, move || replies::asked(world.ask_own_server(app)));
             })
         })
     }

@@ -358,7 +358,7 @@ impl NativeWorld {
 
     #[napi(
         catch_unwind,
-        ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, warn: (fault: string) => void, appUrl?: string",
+        ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, warn: (fault: string) => void, app: string",
         ts_return_type = "Promise<NativeReply>"
     )]
     pub fn start_worker(
@@ -366,7 +366,7 @@ impl NativeWorld {
         env: Env,
         deliver: Function<'_, FnArgs<(String, Uint8Array)>, ()>,
         warn: Function<'_, String, ()>,
-        app_url: Option<String>,
+        app: String,
     ) -> Result<JsValue> {
         let (handler, warns, prefixes) = {
             let mut shared = lock(&self.shared);
@@ -383,12 +383,13 @@ impl NativeWorld {
         let world = self.world();
         self.promise(env, |_| {
             let world = world?;
+            let app = requests::parse::<requests::App>(&app)?.into_address();
             for prefix in prefixes {
                 world.register_handler(prefix, Arc::clone(&handler) as Arc<dyn Handler>);
             }
             world.on_fault(Arc::downgrade(&warns));
             Ok(move |done: Completion<Reply>| {
-                aside(done, move || world.start_worker(app_url).map(|()| Reply::void()));
+                aside(done, move || world.start_worker(app).map(|()| Reply::void()));
             })
         })
     }

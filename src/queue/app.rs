@@ -5,7 +5,7 @@
 //! the database can answer. No message is sent over a connection that has not passed it.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,16 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
 use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
+use super::address::{AppAddress, Place, Tls, authority_of};
 use super::http::HANDLED_HEADER;
-use super::listening;
 use super::silence::{Silence, SilenceKind};
+use super::tls::{TlsClient, is_untrusted};
 use crate::entropy;
 use crate::store::Store;
 
@@ -55,36 +59,6 @@ const KEEPALIVE_RETRIES: u32 = 4;
 /// The path of the routes that the SDK generates.
 const ROUTES: &str = "/.well-known/workflow/v1/";
 
-/// The address of the app.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppAddress {
-    /// At this URL.
-    At(String),
-    /// Not configured: the app is searched at every address where this process listens.
-    OfThisProcess,
-}
-
-/// One address at which the app may answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    socket: SocketAddr,
-    /// The host as the requests name it.
-    authority: String,
-    /// The path before the routes.
-    base_path: String,
-}
-
-impl Place {
-    fn of_socket(socket: SocketAddr) -> Self {
-        Self { socket, authority: socket.to_string(), base_path: String::new() }
-    }
-
-    /// Its URL, for people.
-    fn url(&self) -> String {
-        format!("http://{}{}", self.socket, self.base_path)
-    }
-}
-
 /// A connection to the app.
 pub(super) type Connection = SendRequest<Full<Bytes>>;
 
@@ -99,6 +73,7 @@ pub(super) struct App {
     address: AppAddress,
     store: Arc<dyn Store>,
     connector: HttpConnector,
+    tls: TlsClient,
     /// The address where it last answered.
     found: RefCell<Option<Place>>,
     idle: RefCell<Vec<Idle>>,
@@ -112,21 +87,26 @@ impl App {
         connector.set_keepalive(Some(KEEPALIVE));
         connector.set_keepalive_interval(Some(KEEPALIVE));
         connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
-        Self { address, store, connector, found: RefCell::default(), idle: RefCell::default() }
+        Self {
+            tls: TlsClient::new(address.trusted.clone()),
+            address,
+            store,
+            connector,
+            found: RefCell::default(),
+            idle: RefCell::default(),
+        }
     }
 
     /// Finds the app, or tells why it cannot. Returns the URL at which the app answers.
     pub(super) async fn find(&self) -> Result<String, Silence> {
-        let mut silence = match &self.address {
-            AppAddress::OfThisProcess => {
-                Silence::new(SilenceKind::NoServer, "this process has no server that listens")
-            }
-            AppAddress::At(base_url) => no_address(base_url),
+        let mut silence = match &self.address.configured {
+            Some(url) => no_address(url),
+            None => Silence::new(SilenceKind::NoServer, "this process has no server that listens"),
         };
-        for place in self.places().await {
+        for place in self.address.places().await {
             let opened = timeout(READY_WITHIN, self.open(&place)).await;
             match opened.unwrap_or_else(|_| Err(late(&place, READY_WITHIN))) {
-                Ok(connection) => {
+                Ok((connection, place)) => {
                     let url = place.url();
                     if self.found.replace(Some(place.clone())) != Some(place) {
                         self.idle.borrow_mut().clear();
@@ -154,7 +134,8 @@ impl App {
             return Err(Silence::new(SilenceKind::Own, "the app has not answered yet"));
         };
         let opened = timeout(CONNECTED_WITHIN, self.open(&place)).await;
-        opened.unwrap_or_else(|_| Err(late(&place, CONNECTED_WITHIN)))
+        let opened = opened.unwrap_or_else(|_| Err(late(&place, CONNECTED_WITHIN)));
+        opened.map(|(connection, _)| connection)
     }
 
     /// Keeps a connection for the next delivery. Its last answer has been read.
@@ -182,18 +163,55 @@ impl App {
         }
     }
 
-    /// Connects, and challenges the other end.
-    async fn open(&self, place: &Place) -> Result<Connection, Silence> {
-        let unreached = |error: String| {
-            let found = format!("{} cannot be reached: {error}", place.url());
-            Silence::new(SilenceKind::Unreached, found)
-        };
-        let uri: Uri =
-            format!("http://{}/", place.socket).parse().map_err(|_| unreached("no URL".into()))?;
+    /// Connects, and challenges the other end. Returns also the place as it has turned out to be. A
+    /// server of TLS closes a plain connection without a readable answer.
+    async fn open(&self, place: &Place) -> Result<(Connection, Place), Silence> {
+        let secure = Place { tls: Tls::Always, ..place.clone() };
+        if place.tls == Tls::Always {
+            return Ok((self.open_by_tls(place).await?, secure));
+        }
+        let plain = Place { tls: Tls::Never, ..place.clone() };
+        let stream = self.connect(place).await?;
+        match self.prove(TokioIo::new(stream), &plain).await {
+            Ok(connection) => Ok((connection, plain)),
+            Err(silence) if place.tls == Tls::Perhaps && silence.kind == SilenceKind::Unreached => {
+                // If it is no server of TLS either, the first reason says more.
+                let connection = self.open_by_tls(&secure).await;
+                connection
+                    .map(|connection| (connection, secure))
+                    .map_err(|by_tls| if by_tls.kind < silence.kind { by_tls } else { silence })
+            }
+            Err(silence) => Err(silence),
+        }
+    }
+
+    async fn open_by_tls(&self, place: &Place) -> Result<Connection, Silence> {
+        let stream = self.connect(place).await?;
+        let stream = self.tls.secure(stream, &place.host, place.is_of_this_host).await;
+        let stream = stream.map_err(|error| match is_untrusted(&error) {
+            true => Silence::new(
+                SilenceKind::Untrusted,
+                format!("the certificate of {} is not trusted: {error}", place.url()),
+            ),
+            false => unreached(place, format!("no TLS connection: {error}")),
+        })?;
+        self.prove(TokioIo::new(stream), place).await
+    }
+
+    async fn connect(&self, place: &Place) -> Result<TcpStream, Silence> {
+        let uri = format!("http://{}/", place.socket).parse::<Uri>();
+        let uri = uri.map_err(|_| unreached(place, "no URL"))?;
         let stream = self.connector.clone().call(uri).await;
-        let stream = stream.map_err(|error| unreached(error.to_string()))?;
+        stream.map(TokioIo::into_inner).map_err(|error| unreached(place, error))
+    }
+
+    /// Speaks HTTP, and challenges the other end.
+    async fn prove<S>(&self, stream: TokioIo<S>, place: &Place) -> Result<Connection, Silence>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (mut connection, work) =
-            handshake(stream).await.map_err(|error| unreached(error.to_string()))?;
+            handshake(stream).await.map_err(|error| unreached(place, error))?;
         tokio::spawn(async { drop(work.await) });
         self.challenge(&mut connection, place).await?;
         Ok(connection)
@@ -222,15 +240,6 @@ impl App {
         let closes = format!("{at} closes each connection after its answer");
         connection.ready().await.map_err(|_| silent(SilenceKind::NotKept, closes))
     }
-
-    async fn places(&self) -> Vec<Place> {
-        match &self.address {
-            AppAddress::OfThisProcess => {
-                listening::addresses().into_iter().map(Place::of_socket).collect()
-            }
-            AppAddress::At(base_url) => places_of(base_url).await,
-        }
-    }
 }
 
 fn request_to(place: &Place, route: &str) -> hyper::http::request::Builder {
@@ -240,6 +249,10 @@ fn request_to(place: &Place, route: &str) -> hyper::http::request::Builder {
         .header(HOST, &place.authority)
 }
 
+fn unreached(place: &Place, error: impl Display) -> Silence {
+    Silence::new(SilenceKind::Unreached, format!("{} cannot be reached: {error}", place.url()))
+}
+
 fn late(place: &Place, within: Duration) -> Silence {
     let found = format!("{} does not answer within {} s", place.url(), within.as_secs());
     Silence::new(SilenceKind::Late, found)
@@ -247,113 +260,9 @@ fn late(place: &Place, within: Duration) -> Silence {
 
 /// The silence of a URL without a reachable address.
 fn no_address(base_url: &str) -> Silence {
-    let found = match base_url.parse::<Uri>().ok().as_ref().and_then(host_and_port) {
-        Some(host_and_port) => format!("no address is known for {host_and_port}"),
+    let found = match authority_of(base_url) {
+        Some(authority) => format!("no address is known for {authority}"),
         None => "the URL of the app names no host".to_owned(),
     };
     Silence::new(SilenceKind::NoAddress, found)
-}
-
-/// The host of a URL, with the port if it names one. Excludes the user name and the password, which
-/// belong in no message and in no `Host` header.
-fn host_and_port(uri: &Uri) -> Option<String> {
-    let host = uri.host()?;
-    Some(match uri.port_u16() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    })
-}
-
-/// The addresses of a URL.
-async fn places_of(base_url: &str) -> Vec<Place> {
-    let Ok(uri) = base_url.parse::<Uri>() else { return Vec::new() };
-    let (Some(authority), Some(host)) = (host_and_port(&uri), uri.host()) else {
-        return Vec::new();
-    };
-    let port = uri.port_u16().unwrap_or(80);
-    let sockets = match local_addresses(host, &listening::addresses(), port) {
-        Some(sockets) => sockets,
-        // The lookup may fail temporarily.
-        None => tokio::net::lookup_host((host, port)).await.into_iter().flatten().collect(),
-    };
-    let place = |socket| Place {
-        socket,
-        authority: authority.clone(),
-        base_path: uri.path().trim_end_matches('/').to_owned(),
-    };
-    sockets.into_iter().map(place).collect()
-}
-
-/// The addresses of a host name that means this host, or of a literal address; `None` for any other
-/// name. If this process listens on the port, only its own addresses are meant: the host's name may
-/// also lead to another program's server on the other address.
-fn local_addresses(host: &str, own: &[SocketAddr], port: u16) -> Option<Vec<SocketAddr>> {
-    let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let both = match bare.parse::<IpAddr>() {
-        Ok(ip) if !ip.is_unspecified() => return Some(vec![SocketAddr::new(ip, port)]),
-        Ok(ip) if ip.is_ipv4() => vec![v4],
-        Ok(_) => vec![v6, v4],
-        Err(_) if host.eq_ignore_ascii_case("localhost") => vec![v4, v6],
-        Err(_) => return None,
-    };
-    let own: Vec<_> = own.iter().filter(|socket| socket.port() == port).copied().collect();
-    let any = both.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-    Some(if own.is_empty() { any } else { own })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_name_of_this_host_leads_to_the_apps_own_socket_and_to_nobody_elses() {
-        let own = sockets(&["127.0.0.1:3000", "[::1]:4000"]);
-        let of = |host, port| local_addresses(host, &own, port);
-        assert_eq!(of("localhost", 3000), Some(sockets(&["127.0.0.1:3000"])));
-        assert_eq!(of("LOCALHOST", 4000), Some(sockets(&["[::1]:4000"])));
-        assert_eq!(of("0.0.0.0", 3000), Some(sockets(&["127.0.0.1:3000"])));
-        assert_eq!(of("localhost", 5000), Some(sockets(&["127.0.0.1:5000", "[::1]:5000"])));
-        assert_eq!(of("0.0.0.0", 5000), Some(sockets(&["127.0.0.1:5000"])));
-        assert_eq!(of("[::]", 5000), Some(sockets(&["[::1]:5000", "127.0.0.1:5000"])));
-    }
-
-    #[test]
-    fn an_address_is_itself_and_another_name_is_looked_up() {
-        let of = |host| local_addresses(host, &[], 80);
-        assert_eq!(of("10.0.0.1"), Some(sockets(&["10.0.0.1:80"])));
-        assert_eq!(of("[fd00::1]"), Some(sockets(&["[fd00::1]:80"])));
-        assert_eq!(of("app.internal"), None);
-    }
-
-    #[tokio::test]
-    async fn a_base_path_stands_before_the_routes_and_the_host_is_as_it_was_written() {
-        let places = places_of("http://127.0.0.1:3000/desk/").await;
-        let request = request_to(&places[0], "flow").body(()).unwrap();
-        assert_eq!(request.uri(), "/desk/.well-known/workflow/v1/flow");
-        assert_eq!(request.headers()[HOST], "127.0.0.1:3000");
-        assert_eq!(places_of("http://localhost").await[0].authority, "localhost");
-        assert_eq!(places_of("no URL").await, []);
-    }
-
-    #[tokio::test]
-    async fn the_name_and_the_password_of_a_url_are_in_no_header_and_in_no_message() {
-        for (url, host) in [
-            ("http://me:secret@127.0.0.1:3000/desk", "127.0.0.1:3000"),
-            ("http://me:secret@127.0.0.1", "127.0.0.1"),
-            ("http://me@[::1]:3000", "[::1]:3000"),
-            ("http://me:secret@[::1]", "[::1]"),
-        ] {
-            let places = places_of(url).await;
-            let request = request_to(&places[0], "flow").body(()).unwrap();
-            assert_eq!(request.headers()[HOST], host);
-            assert!(!request.uri().to_string().contains("secret"));
-            assert_eq!(no_address(url).found, format!("no address is known for {host}"));
-        }
-        assert!(!no_address("http://me:sec ret@host").found.contains("sec"));
-    }
 }

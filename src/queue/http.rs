@@ -14,10 +14,11 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 
-pub use super::app::AppAddress;
+pub use super::address::AppAddress;
 use super::app::{App, Connection};
 use super::delivery::Handled;
 use super::silence::Silence;
+pub use super::tls::Trusted;
 use crate::crypto::{DeliverySecret, ProvenDelivery};
 use crate::domain::message::{Delivery, QueueKind};
 use crate::store::Store;

@@ -1,4 +1,4 @@
-//! The addresses where this process listens, which are the app's address if none is configured.
+//! The sockets of this host that listen, and which of them are this process's own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,32 +10,55 @@ struct Listening {
     ours: bool,
 }
 
-/// The addresses that reach servers of this process, by port.
-pub fn addresses() -> Vec<SocketAddr> {
-    reached(&sockets())
-}
+/// The sockets of this network that listen.
+pub(super) struct Sockets(Vec<Listening>);
 
-/// A server that listens on all addresses is reached by the loopback address of its family. An IPv6
-/// server may also accept IPv4, unless another program listens for that.
-fn reached(sockets: &[Listening]) -> Vec<SocketAddr> {
-    let mut ours: Vec<SocketAddr> =
-        sockets.iter().filter(|socket| socket.ours).map(|socket| socket.at).collect();
-    ours.sort_by_key(|at| (at.port(), *at));
-    let mut addresses = Vec::new();
-    for address in ours.into_iter().flat_map(|at| reached_by(at, sockets)) {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
+impl Sockets {
+    /// The addresses that reach servers of this process, by port.
+    pub(super) fn own(&self) -> Vec<SocketAddr> {
+        self.reached(|socket| socket.ours)
     }
-    addresses
+
+    /// The addresses that reach servers of other processes on a port.
+    pub(super) fn others_on(&self, port: u16) -> Vec<SocketAddr> {
+        self.reached(|socket| !socket.ours && socket.at.port() == port)
+    }
+
+    /// A server that listens on all addresses is reached by the loopback address of its family. An IPv6
+    /// server may also accept IPv4, unless another program listens for that.
+    fn reached(&self, is_wanted: impl Fn(&Listening) -> bool) -> Vec<SocketAddr> {
+        let mut wanted: Vec<&Listening> =
+            self.0.iter().filter(|socket| is_wanted(socket)).collect();
+        wanted.sort_by_key(|socket| (socket.at.port(), socket.at));
+        let mut addresses = Vec::new();
+        for address in wanted.into_iter().flat_map(|socket| reached_by(socket, &self.0)) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(ours: &[&str], others: &[&str]) -> Self {
+        let listening = |at: &&str, ours| Listening { at: at.parse().unwrap(), ours };
+        let ours = ours.iter().map(|at| listening(at, true));
+        Self(ours.chain(others.iter().map(|at| listening(at, false))).collect())
+    }
 }
 
-fn reached_by(at: SocketAddr, sockets: &[Listening]) -> Vec<SocketAddr> {
+/// The sockets that listen now.
+pub(super) fn sockets() -> Sockets {
+    Sockets(listed())
+}
+
+fn reached_by(server: &Listening, sockets: &[Listening]) -> Vec<SocketAddr> {
+    let at = server.at;
     let on = |ip: IpAddr| SocketAddr::new(ip, at.port());
     let (v4, v6) = (on(Ipv4Addr::LOCALHOST.into()), on(Ipv6Addr::LOCALHOST.into()));
     let takes_v4 = |ip: IpAddr| ip == v4.ip() || ip == IpAddr::from(Ipv4Addr::UNSPECIFIED);
     let is_others = |socket: &Listening| {
-        !socket.ours && socket.at.port() == at.port() && takes_v4(socket.at.ip())
+        socket.ours != server.ours && socket.at.port() == at.port() && takes_v4(socket.at.ip())
     };
     match at.ip() {
         ip if !ip.is_unspecified() => vec![at],
@@ -48,7 +71,7 @@ fn reached_by(at: SocketAddr, sockets: &[Listening]) -> Vec<SocketAddr> {
 /// The kernel lists every socket of this network, and the files of this process show its own. An
 /// unreadable list is empty: then the app is not found, which is reported as its silence.
 #[cfg(target_os = "linux")]
-fn sockets() -> Vec<Listening> {
+fn listed() -> Vec<Listening> {
     use std::fs;
 
     let mut held = std::collections::HashSet::new();
@@ -96,7 +119,7 @@ fn ip_of(hex: &str) -> Option<IpAddr> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sockets() -> Vec<Listening> {
+fn listed() -> Vec<Listening> {
     let own = std::process::id();
     let all = listeners::get_all().unwrap_or_default();
     let tcp = all.into_iter().filter(|listener| {
@@ -117,9 +140,9 @@ mod tests {
     fn a_listening_socket_of_this_process_is_found() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let expected = server.local_addr().unwrap();
-        assert!(addresses().contains(&expected), "{:?}", addresses());
+        assert!(sockets().own().contains(&expected), "{:?}", sockets().own());
         drop(server);
-        assert!(!addresses().contains(&expected));
+        assert!(!sockets().own().contains(&expected));
     }
 
     #[test]
@@ -136,14 +159,8 @@ mod tests {
         assert_eq!(ip_of("00000000000000000000000000000000").unwrap().to_string(), "::");
     }
 
-    fn sockets_at(ours: &[&str], others: &[&str]) -> Vec<Listening> {
-        let listening = |at: &&str, ours| Listening { at: at.parse().unwrap(), ours };
-        let ours = ours.iter().map(|at| listening(at, true));
-        ours.chain(others.iter().map(|at| listening(at, false))).collect()
-    }
-
     fn all_reached(ours: &[&str], others: &[&str]) -> Vec<String> {
-        reached(&sockets_at(ours, others)).iter().map(SocketAddr::to_string).collect()
+        Sockets::of(ours, others).own().iter().map(SocketAddr::to_string).collect()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::store::Store;
 /// Sends the app's challenge to its address. Returns `false`, and sends nothing, if no server of this
 /// process listens. The code of the route that answers knows in which process it runs. Blocks.
 pub fn ask(app: AppAddress, store: Arc<dyn Store>) -> bool {
-    if listening::addresses().is_empty() {
+    if listening::sockets().own().is_empty() {
         return false;
     }
     if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::app::{AppAddress, READY_WITHIN};
+use super::address::AppAddress;
+use super::app::READY_WITHIN;
 use super::asking::{ask, caught};
 use super::delivery::Handled;
 use super::dispatcher::{Delivering, Signals};

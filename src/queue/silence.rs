@@ -15,6 +15,8 @@ pub enum SilenceKind {
     Answer,
     /// The app closes each connection after its answer.
     NotKept,
+    /// Its certificate is not trusted.
+    Untrusted,
     /// The connection was made, and no answer came in time.
     Late,
     /// No connection was made, or it broke.
@@ -33,6 +35,7 @@ impl SilenceKind {
         match self {
             Self::Answer => "answer",
             Self::NotKept => "notKept",
+            Self::Untrusted => "untrusted",
             Self::Late => "late",
             Self::Unreached => "unreached",
             Self::NoAddress => "noAddress",

@@ -32,8 +32,8 @@ export async function app(workers: LivingWorker[]): Promise<Finding[]> {
 /** What a worker says of an app that does not answer; it is a problem once messages are due. */
 function silent({ pid, app }: LivingWorker): Finding | undefined {
   if (!app?.silence) return undefined;
-  const found = `does not answer process ${pid ?? '?'}: ${app.silence.found}`;
-  return { what, state: 'warning', found };
+  const fix = `Process ${pid ?? '?'} asks it again and again; messages wait for it.`;
+  return { what, state: 'warning', found: app.silence.found, fix };
 }
 
 async function ask(url: string): Promise<Finding> {

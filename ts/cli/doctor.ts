@@ -36,6 +36,9 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
   const { findings, living } =
     native.state === 'good' ? await database(options) : { findings: [], living: [] };
   const chosen = chosenWorld(living.length > 0);
+  // What the app answers may be the reason why nothing is delivered.
+  const isSaid = ({ found }: Finding) => findings.some((it) => it.found.includes(found));
+  const apps = (await app(living)).filter((finding) => !isSaid(finding));
   return report(print, [
     nodeItself,
     native,
@@ -43,7 +46,7 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
     ...findings,
     ...sdk(),
     chosen,
-    ...(await app(living)),
+    ...apps,
   ]);
 }
 

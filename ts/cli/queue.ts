@@ -3,7 +3,7 @@ import type { StoppedMessage, World } from '../../index';
 import { duration } from '../engine/duration';
 import { CommandError, type Context, EXIT } from './context';
 import { firstLine, upTo } from './lists';
-import { ago, bad, bold, good, type Row, size } from './print';
+import { ago, bad, bold, good, printable, type Row, size } from './print';
 
 /** The most messages that one `redrive --all` or `--held` reads. */
 const REDRIVEN_MAX = 100_000;
@@ -18,6 +18,8 @@ export async function stats({ world, print }: Context): Promise<undefined> {
     if (held > 0) print.line(bad(`${held} held for a release with other code: hookline held`));
     const oldest = found.oldestDueMessageMs;
     if (oldest !== null) print.line(`The oldest has been due for ${duration(oldest)}.`);
+    const { stalled } = found;
+    if (stalled && stalled.cause !== 'held') print.line(bad(printable(stalled.message)));
     const { bytes, readBy } = found.log;
     const readers = readBy.length > 0 ? `, read by processes ${readBy.join(', ')}` : '';
     print.line(`${bold('Log')} ${size(bytes)}${readers}`);

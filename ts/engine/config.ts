@@ -107,18 +107,19 @@ function defaultUrl(): string | undefined {
 }
 
 /**
- * The address of this app for delivery over HTTP, from the SDK's own variables, for a World without
- * a `baseUrl`. It is read when delivery starts, because a server knows its port only when it
- * listens.
+ * Where the SDK's own variables say that this app is. It is only a hint: the app may listen elsewhere.
  */
 export function appUrl(): string | undefined {
   const port = setting(undefined, 'PORT');
   // Port 0 means any free port.
   const byPort = port && port !== '0' ? `http://localhost:${port}` : undefined;
   const origin = setting(undefined, 'WORKFLOW_LOCAL_BASE_URL') ?? byPort;
-  // The SDK's wrapper for Next.js keeps the app's `basePath` here.
-  const { [BASE_PATH]: basePath } = globalThis as { [BASE_PATH]?: string };
-  return origin && origin.replace(/\/+$/, '') + (basePath ?? '');
+  return origin && origin.replace(/\/+$/, '') + (basePath() ?? '');
+}
+
+/** The app's `basePath`, which the SDK's wrapper for Next.js keeps. */
+export function basePath(): string | undefined {
+  return (globalThis as { [BASE_PATH]?: string })[BASE_PATH];
 }
 
 /** A World's deployment id: one per installation, so that it survives restarts and new builds. */

@@ -9,7 +9,8 @@ import { randomUUID } from 'node:crypto';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { toError } from '../native/errors';
 import { refuseUnsupportedSdk } from '../setup/target-world';
-import { appUrl, engineKey, type NativeConfig, readConfig } from './config';
+import { appAddress } from './app-address';
+import { engineKey, type NativeConfig, readConfig } from './config';
 import type { Engine } from './engine';
 import { forgetEngine, isStarted, joinTable, noteStarted, type Opened } from './handlers';
 import { inNobodysContext } from './nobody';
@@ -134,7 +135,11 @@ export function createEngine({ options, fault }: Given, { deliver, warn, opened 
       // A reader delivers nothing, so the database need not exist yet.
       const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
       const starting = inNobodysContext(() =>
-        native.startWorker(deliverTo(native), (first) => warn(engine, first), appUrl()),
+        native.startWorker(
+          deliverTo(native),
+          (first) => warn(engine, first),
+          appAddress(engine.config()),
+        ),
       );
       // Do this before `starting` settles, because messages of the first claim may be in delivery
       // by then.

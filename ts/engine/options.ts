@@ -34,7 +34,7 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
   },
   role: text("'all', 'producer', 'worker' or 'reader'"),
   delivery: text("'auto', 'direct' or 'http'"),
-  baseUrl: text('a string: an http:// URL of this app'),
+  baseUrl: text('a string: an http:// or https:// URL of this app'),
   fileSystem: text("'local' or 'any'"),
   encryptionKeys: {
     may: 'a string id:base64, or a list of such strings',

@@ -92,7 +92,8 @@ export interface NativeWorld {
      * `engine/worker-faults.ts`.
      */
     warn: (fault: string) => void,
-    appUrl?: string,
+    /** The JSON of `engine/app-address.ts`. */
+    app: string,
   ): Promise<NativeReply>;
   handlerRegistered(prefix: string): void;
   settleDelivery(deliveryId: number, outcome: string): void;
@@ -100,7 +101,7 @@ export interface NativeWorld {
    * Sends a challenge to this process's own server; `{ asked: false }` where none listens, and for a
    * World that never delivers.
    */
-  askOwnServer(appUrl?: string): Promise<NativeReply>;
+  askOwnServer(app: string): Promise<NativeReply>;
   /** The answer to a challenge: `{ proof }`. */
   proveApp(challenge: string): NativeReply;
   /** `ClaimedDelivery`, answered with an `AdmittedDelivery`; void when the lease is not live. */

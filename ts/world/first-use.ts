@@ -7,7 +7,7 @@
  * process. A script, a test, a build and the command line have no such server.
  */
 import { setTimeout } from 'node:timers';
-import { appUrl } from '../engine/config';
+import { appAddress } from '../engine/app-address';
 import type { Engine } from '../engine/engine';
 import { inNobodysContext } from '../engine/nobody';
 import { sayOnce } from '../engine/say-once';
@@ -51,7 +51,9 @@ async function begin(engine: Engine, native: NativeWorld): Promise<void> {
     await unheldPause(pauseMs);
     pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS);
     if (engine.isStarted()) return;
-    const { asked } = answerOf<{ asked: boolean }>(await native.askOwnServer(appUrl())).json;
+    const { asked } = answerOf<{ asked: boolean }>(
+      await native.askOwnServer(appAddress(engine.config())),
+    ).json;
     if (asked) questions += 1;
     if (engine.isStarted()) return;
     if ((globalThis as Globals)[SERVES]) {

@@ -7,7 +7,15 @@ import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
 
 /** Why the app takes no deliveries; `src/queue/silence.rs` makes it. */
 export interface Silence {
-  kind: 'answer' | 'notKept' | 'late' | 'unreached' | 'noAddress' | 'noServer' | 'own';
+  kind:
+    | 'answer'
+    | 'notKept'
+    | 'untrusted'
+    | 'late'
+    | 'unreached'
+    | 'noAddress'
+    | 'noServer'
+    | 'own';
   found: string;
   sinceMs: number;
 }
@@ -156,14 +164,15 @@ function refused(worker: LivingWorker, facts: DeliveryFacts): Stall | undefined 
 }
 
 const IN_FRONT =
-  'if a proxy, middleware or login is in front of the app, let /.well-known/workflow/ through unchanged; otherwise check WORKFLOW_HOOKLINE_BASE_URL and PORT, and that both processes use the same database and keys';
+  'let /.well-known/workflow/ through the proxy, middleware or login in front of the app, unchanged; if there is none, check WORKFLOW_HOOKLINE_BASE_URL, PORT, and the database and keys of the app';
 const CHECK = 'start the app, or check WORKFLOW_HOOKLINE_BASE_URL and PORT';
 
 /** What to do about an app that does not answer. */
 const WAYS_TO_THE_APP: Record<Silence['kind'], string | undefined> = {
   answer: IN_FRONT,
   notKept: 'let the server, or the proxy in front of it, keep connections alive',
-  late: CHECK,
+  untrusted: 'give Node the authority that has signed it (NODE_EXTRA_CA_CERTS)',
+  late: `it may be busy, or compile the route at its first request; otherwise ${CHECK}`,
   unreached: CHECK,
   noAddress: 'check WORKFLOW_HOOKLINE_BASE_URL',
   noServer:

@@ -3,6 +3,8 @@
  * process that has just caused a message, or that waits, takes one. Its timer keeps no process
  * alive.
  */
+// Node's own, because a test may replace the global one, and that of a simulated browser differs.
+import { setTimeout } from 'node:timers';
 import type { Engine } from '../engine/engine';
 import { inNobodysContext } from '../engine/nobody';
 import { sayOnce } from '../engine/say-once';
@@ -22,7 +24,7 @@ interface Vigil {
 
 const vigils = new WeakMap<Engine, Vigil>();
 
-/** This process has caused a message, and expects that somebody delivers it. */
+/** This process has caused a message, and expects that somebody delivers it. Never throws. */
 export function expectDelivery(engine: Engine): void {
   const vigil = vigilOf(engine);
   if (!vigil.isSet) setLook(engine, vigil, LOOK_AFTER_MS);
@@ -54,12 +56,8 @@ export function warnOfFault(engine: Engine, fault: string): void {
 }
 
 function vigilOf(engine: Engine): Vigil {
-  let vigil = vigils.get(engine);
-  if (!vigil) {
-    // The time of a test is not the time of its messages.
-    vigil = { waiting: 0, isSet: engine.config().forTests !== undefined };
-    vigils.set(engine, vigil);
-  }
+  const vigil = vigils.get(engine) ?? { waiting: 0, isSet: false };
+  vigils.set(engine, vigil);
   return vigil;
 }
 
@@ -76,7 +74,14 @@ function setLook(engine: Engine, vigil: Vigil, afterMs: number): void {
     if (nextMs !== undefined) setLook(alive, vigil, nextMs);
     else if (vigil.waiting > 0) setLook(alive, vigil, LOOK_RARELY_MS);
   };
-  inNobodysContext(() => setTimeout(look, afterMs).unref());
+  try {
+    // The time of a test is not the time of its messages.
+    if (engine.config().forTests !== undefined) return;
+    inNobodysContext(() => setTimeout(look, afterMs).unref());
+  } catch {
+    // Bad options, or no addon: the operation that is expected to succeed reports it.
+    vigil.isSet = false;
+  }
 }
 
 /** Looks, and warns. Returns when to look again because something is due. */
