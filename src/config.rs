@@ -419,6 +419,7 @@ mod tests {
             assert!(with(|raw| raw.concurrency = Some(wrong.into())).is_err(), "{wrong}");
         }
         assert!(with(|raw| raw.base_url = Some("ftp://x".into())).is_err());
+        assert!(with(|raw| raw.base_url = Some("https://x".into())).is_ok());
         assert!(with(|raw| raw.queue_namespace = Some("A".into())).is_err());
     }
 }

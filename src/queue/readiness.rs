@@ -72,9 +72,11 @@ impl Readiness {
     /// Hands one message over to the app.
     pub(super) async fn hand_over(&self, delivery: Delivery) -> Handled {
         if self.stage.get() != Stage::Answers {
-            // A process whose handlers take every queue has not asked for the app. If the app is not
-            // found, the delivery says so.
-            let _ = self.http.is_ready().await;
+            // A process whose handlers take every queue has not asked for the app.
+            match self.http.is_ready().await {
+                Ok(at) => self.delivering.pulse.reach.answered(at),
+                Err(silence) => return Handled::NotReached { error: silence.found },
+            }
         }
         let handled = self.http.hand_over(delivery).await;
         let is_there = !matches!(handled, Handled::NotReached { .. } | Handled::Lost { .. });

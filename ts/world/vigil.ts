@@ -56,8 +56,11 @@ export function warnOfFault(engine: Engine, fault: string): void {
 }
 
 function vigilOf(engine: Engine): Vigil {
-  const vigil = vigils.get(engine) ?? { waiting: 0, isSet: false };
-  vigils.set(engine, vigil);
+  let vigil = vigils.get(engine);
+  if (!vigil) {
+    vigil = { waiting: 0, isSet: false };
+    vigils.set(engine, vigil);
+  }
   return vigil;
 }
 
