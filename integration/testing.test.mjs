@@ -55,13 +55,13 @@ describe('in an app with Vitest 4 and the plugin of the SDK, by npm', () => {
     test(`the story is the same by the SDK's functions and by ours, ${when}`, async () => {
       await helpersFrom(app, '@workflow/vitest', 'waitForHook, waitForSleep');
       const output = await vitest(app, ['--config', 'vitest.sdk.config.mjs'], env);
-      assert.match(output, /Tests .*8 passed/);
+      assert.match(output, /Tests .*10 passed/);
     });
   }
 
   test('it is the same under our plugin, which can do more', async () => {
     await helpersFrom(app, 'hookline/vitest');
-    assert.match(await vitest(app), /Tests .*15 passed/);
+    assert.match(await vitest(app), /Tests .*18 passed/);
   });
 });
 
@@ -78,12 +78,12 @@ describe('in an app with Vitest 3 and Jest, by pnpm', () => {
 
   test('the tests pass under Vitest', async () => {
     await helpersFrom(app, 'hookline/vitest');
-    assert.match(await vitest(app), /Tests .*15 passed/);
+    assert.match(await vitest(app), /Tests .*18 passed/);
   });
 
   test('the tests pass under Jest', async () => {
     await helpersFrom(app, 'hookline/jest');
     const output = await program(app, 'bash', ['-c', 'npx jest 2>&1'], RUN_LIMIT_MS);
-    assert.match(output, /Tests: +15 passed, 15 total/);
+    assert.match(output, /Tests: +18 passed, 18 total/);
   });
 });

@@ -45,6 +45,9 @@ export function placesOf(
   };
 }
 
+/** A file that configures a tool. */
+const CONFIGURATION = /\.config\.[cm]?[jt]s$/;
+
 /** Compiles everything that has a directive into two bundles. */
 export async function build({ cwd, outDir }: BuildPlaces, kind: BuildKind): Promise<void> {
   const packages = await sdkPackages(cwd);
@@ -64,6 +67,11 @@ function builderOf({ builders }: SdkPackages) {
       super({ ...config, buildTarget: 'standalone' });
       this.#outDir = outDir;
       this.#kind = kind;
+    }
+
+    /** The files of the app: the SDK follows their imports, from a configuration to its own compiler. */
+    protected override async getInputFiles(): Promise<string[]> {
+      return (await super.getInputFiles()).filter((file) => !CONFIGURATION.test(file));
     }
 
     override async build(): Promise<void> {

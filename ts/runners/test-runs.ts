@@ -3,7 +3,7 @@ import type { Event, Hook } from '../../index';
 import type { TestWorld } from '../../testing';
 import type { WaitOptions } from '../../vitest';
 import { getHookByToken, TimeLimitError } from '../index';
-import { useCompiled } from '../testing/compiled';
+import { throwIfNotLoadable, useCompiled } from '../testing/compiled';
 import { createTestWorld } from '../testing/index';
 import { everything } from '../world/pages';
 
@@ -92,6 +92,7 @@ async function found<T>(
   // The clock of a test may jump; this one does not.
   const limit = performance.now() + timeout;
   for (;;) {
+    throwIfNotLoadable();
     const answer = await look(world);
     if (answer !== undefined) return answer;
     if (performance.now() >= limit) throw new TimeLimitError(what, timeout);

@@ -24,7 +24,7 @@ const FOLDER = '.workflow-vitest';
 interface Project {
   config: { root: string };
   provide(name: string, value: unknown): void;
-  getProvidedContext(): Record<string, unknown>;
+  getProvidedContext?(): Record<string, unknown>;
   onTestsRerun?(rerun: () => Promise<void>): void;
 }
 
@@ -48,7 +48,7 @@ export function hookline(options: WorkflowTestOptions = {}) {
           setupFiles: [resolve(__dirname, 'vitest-setup.mjs')],
         },
         // A bundle that is written must not start the tests again.
-        server: { watch: { ignored: [`**/${FOLDER}/**`] } },
+        server: { watch: { ignored: [`**/${FOLDER}/**`, `${places.outDir}/**`] } },
       }),
       configureVitest({ project }: { project: Project }) {
         places = placesOf(options, project.config.root, FOLDER);
@@ -63,7 +63,8 @@ export function hookline(options: WorkflowTestOptions = {}) {
 
 /** Compiles before the tests of a project, and before they run again. */
 export async function buildForProject(project: Project): Promise<void> {
-  const options = project.getProvidedContext()[PROVIDED] as WorkflowTestOptions;
+  const options = project.getProvidedContext?.()[PROVIDED] as WorkflowTestOptions | undefined;
+  if (!options) throw new Error('hookline/vitest needs Vitest 3.1 or newer.');
   const places = placesOf(options, project.config.root, FOLDER);
   await build(places, { format: 'esm', selfContained: false });
   project.onTestsRerun?.(() => build(places, { format: 'esm', selfContained: false }));
@@ -71,6 +72,9 @@ export async function buildForProject(project: Project): Promise<void> {
 
 /** See `vitest.d.ts`. */
 export async function buildWorkflowTests(options: WorkflowTestOptions = {}): Promise<void> {
+  // A test file may import the SDK before it has a World for tests: then the SDK's handlers must be
+  // of a World of this package too.
+  process.env.WORKFLOW_TARGET_WORLD ||= 'hookline';
   const places = placesOf(options, process.cwd(), FOLDER);
   await build(places, { format: 'esm', selfContained: true });
 }

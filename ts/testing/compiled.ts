@@ -2,7 +2,13 @@
 
 const COMPILED = Symbol.for('hookline//test-compiled');
 
-const globals = globalThis as { [COMPILED]?: () => Promise<unknown> };
+interface Compiled {
+  load(): Promise<unknown>;
+  loaded?: Promise<unknown>;
+  failure?: Error;
+}
+
+const globals = globalThis as { [COMPILED]?: Compiled };
 
 /**
  * From now on Worlds for tests deliver to compiled workflows, which `load` loads at the first
@@ -10,13 +16,7 @@ const globals = globalThis as { [COMPILED]?: () => Promise<unknown> };
  * import. `undefined` ends that.
  */
 export function useCompiled(load: (() => Promise<unknown>) | undefined): void {
-  let loaded: Promise<unknown> | undefined;
-  globals[COMPILED] =
-    load &&
-    (() => {
-      loaded ??= load();
-      return loaded;
-    });
+  globals[COMPILED] = load && { load };
 }
 
 /** Whether there are compiled workflows. */
@@ -26,5 +26,20 @@ export function hasCompiled(): boolean {
 
 /** Loads the compiled workflows, if there are any and they are not loaded yet. */
 export async function loadCompiled(): Promise<void> {
-  await globals[COMPILED]?.();
+  const compiled = globals[COMPILED];
+  if (!compiled) return;
+  compiled.loaded ??= compiled.load().catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    compiled.failure = new Error(`The compiled workflows cannot be loaded: ${reason}`, { cause });
+    // A test that only awaits the end of a run would never learn it.
+    console.error(compiled.failure);
+    throw compiled.failure;
+  });
+  await compiled.loaded;
+}
+
+/** Throws when the compiled workflows could not be loaded, so that nothing a test waits for comes. */
+export function throwIfNotLoadable(): void {
+  const failure = globals[COMPILED]?.failure;
+  if (failure) throw failure;
 }

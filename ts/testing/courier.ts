@@ -38,10 +38,11 @@ export function createCourier(world: World, isSeeded: (runId: unknown) => boolea
   const recorder = (prefix: string): QueueHandler => {
     const record: QueueHandler = async (message, { queueName, messageId, attempt }) => {
       recorded.push({ queueName, messageId, attempt, message });
+      const { runId, workflowRunId } = message as { runId?: unknown; workflowRunId?: unknown };
+      if (isSeeded(runId ?? workflowRunId)) return;
       await loadCompiled();
       const handler = handlerFor(prefix);
-      const { runId, workflowRunId } = message as { runId?: unknown; workflowRunId?: unknown };
-      if (!handler || isSeeded(runId ?? workflowRunId)) return;
+      if (!handler) return;
       return handler(message, { queueName, messageId, attempt });
     };
     recorders.add(record);

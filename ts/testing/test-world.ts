@@ -13,7 +13,7 @@ import { createWorld } from '../index';
 import { answerOf, settled } from '../native/binding';
 import { invalid } from '../native/errors';
 import { engineOf } from '../world/world';
-import { hasCompiled } from './compiled';
+import { hasCompiled, throwIfNotLoadable } from './compiled';
 import { createCourier } from './courier';
 import { createLogReader } from './log';
 import { createSeeder } from './seed';
@@ -67,6 +67,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     let passed = 0;
     for (let jumps = 0; jumps < JUMPS_MAX; jumps += 1) {
       const nextDueInMs = await whenIdle(engine);
+      throwIfNotLoadable();
       if (nextDueInMs === undefined) return passed;
       // If a message is not due yet by a fraction of a millisecond, the clock must not jump a second
       // time.

@@ -2,7 +2,7 @@
 // the imports replaced by ours.
 import * as hookline from 'hookline';
 import * as sdk from 'workflow/api';
-import { approval, ingest } from '../workflows/approval';
+import { approval, family, ingest } from '../workflows/approval';
 import { waitForHook, waitForSleep } from './helpers';
 
 describe.each([
@@ -38,6 +38,11 @@ describe.each([
     const request = new Request('https://example.com/hook', { method: 'POST', body: 'hello' });
     expect((await resumeWebhook(token, request)).status).toBe(202);
     expect(await run.returnValue).toBe('hello');
+  });
+
+  test('a step starts another run, and waits for it', async () => {
+    const run = await start(family, ['doc-3']);
+    expect(await run.returnValue).toBe('doc-3, doc-3 again');
   });
 
   test('nobody has the token', async () => {

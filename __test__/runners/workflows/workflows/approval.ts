@@ -1,4 +1,6 @@
+import { start } from 'hookline';
 import { createHook, createWebhook, sleep } from 'workflow';
+import { start as startBySdk } from 'workflow/api';
 import { send } from '../lib/mail';
 
 /** Waits for a decision, lets a day pass, and publishes. */
@@ -27,6 +29,30 @@ export async function ingest() {
   const webhook = createWebhook();
   const request = await webhook;
   return request.text();
+}
+
+/** Starts other runs, in steps, and waits for their ends. */
+export async function family(document: string) {
+  'use workflow';
+
+  const ends = [await child(document), await childBySdk(document)];
+  return ends.join(', ');
+}
+
+/** Ends at once. */
+export async function echo(text: string) {
+  'use workflow';
+  return text;
+}
+
+async function child(document: string) {
+  'use step';
+  return (await start(echo, [document])).returnValue;
+}
+
+async function childBySdk(document: string) {
+  'use step';
+  return (await startBySdk(echo, [`${document} again`])).returnValue;
 }
 
 /** Reminds after a week and after 30 days; a step of it needs the mail. */

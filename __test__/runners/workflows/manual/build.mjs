@@ -1,0 +1,3 @@
+import { buildWorkflowTests } from 'hookline/vitest';
+
+export const setup = () => buildWorkflowTests();

@@ -1,0 +1,5 @@
+import { setupWorkflowTests, teardownWorkflowTests } from 'hookline/vitest';
+import { afterAll, beforeAll } from 'vitest';
+
+beforeAll(() => setupWorkflowTests());
+afterAll(() => teardownWorkflowTests());
