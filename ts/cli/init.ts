@@ -31,20 +31,22 @@ export async function init({ print }: Context, options: InitOptions): Promise<nu
     throw new CommandError(message, EXIT.notFound);
   }
   const installs = await installsFor(folder, plan);
-  const isDone = plan.changes.length === 0 && installs.length === 0;
   if (!print.json) show(print, plan, installs, patchOf);
-  const changes = !isDone && !options.dryRun;
-  if (changes) {
-    if (!options.yes) await confirm(print);
+  const isDone = plan.changes.length === 0 && installs.length === 0;
+  const changed = !isDone && !options.dryRun && (options.yes || (await isWanted(print)));
+  if (changed) {
     await write(folder, app, plan.changes);
     for (const install of installs) await install.run(print);
   }
-  const changed = plan.changes.map((it) => ({ path: it.path, patch: shownPatch(it, patchOf) }));
   const { framework, byHand, notes } = plan;
+  const changes = plan.changes.map((it) => ({ path: it.path, patch: shownPatch(it, patchOf) }));
   const commands = installs.map(({ text }) => text);
-  const answer = { framework, changed: changes, changes: changed, commands, byHand, notes };
-  print.answer(answer, () => conclude(print, plan, { isDone, changes }));
-  return plan.byHand.length > 0 ? EXIT.problems : EXIT.done;
+  print.answer({ framework, changed, changes, commands, byHand, notes }, () => {
+    if (changed) print.line(`\n${good('Done.')}`);
+    else print.line(isDone ? `\n${framework}: nothing to do.` : '\nNothing was changed.');
+    if (byHand.length > 0) print.line('What is left to write by hand is above.');
+  });
+  return byHand.length > 0 ? EXIT.problems : EXIT.done;
 }
 
 type PatchOf = typeof import('../init/index').patchOf;
@@ -81,7 +83,7 @@ function colored(line: string): string {
   return line.startsWith('@@') ? dim(text) : text;
 }
 
-async function confirm(print: Printer): Promise<void> {
+async function isWanted(print: Printer): Promise<boolean> {
   if (print.json || !process.stdin.isTTY || !process.stdout.isTTY) {
     const message = 'Nobody can be asked here. Pass --yes to make the changes, or --dry-run.';
     throw new CommandError(message, EXIT.usage);
@@ -89,9 +91,7 @@ async function confirm(print: Printer): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
     const answer = await terminal.question('\nMake these changes? (y/N) ');
-    if (!/^y(?:es)?$/i.test(answer.trim())) {
-      throw new CommandError('Nothing was changed.', EXIT.failed);
-    }
+    return /^y(?:es)?$/i.test(answer.trim());
   } finally {
     terminal.close();
   }
@@ -107,16 +107,4 @@ async function write(folder: string, app: App, changes: Change[]): Promise<void>
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), after);
   }
-}
-
-function conclude(
-  print: Printer,
-  { framework, byHand }: Plan,
-  { isDone, changes }: { isDone: boolean; changes: boolean },
-): void {
-  const rest = byHand.length > 0 ? ' What is left to write by hand is above.' : '';
-  print.line();
-  if (changes) print.line(`${good('Done.')} Workflows of this app run on Hookline.${rest}`.trim());
-  else if (isDone) print.line(`${framework}: nothing to do.${rest}`);
-  else print.line(`Nothing was changed.${rest}`);
 }

@@ -113,16 +113,28 @@ export class Code {
     const outer = this.indentAt(start);
     const indent = outer + this.style.indent;
     const next = first ? placeOf(first)[0] : end - 1;
-    const isBroken = this.text.slice(start, next).includes('\n');
-    const rest = isBroken ? '' : `\n${first ? indent : outer}`;
-    if (!isBroken && next > start + 1) this.edited.remove(start + 1, next);
-    this.insert(start + 1, `\n${indent}${this.statement(text)}${rest}`);
+    const gap = this.text.slice(start + 1, next);
+    const rest = gap.includes('\n') ? '' : `\n${first ? indent : outer}`;
+    if (/^[ \t]+$/.test(gap)) this.edited.remove(start + 1, next);
+    this.insert(start + 1, `\n${indent}${this.between(text, next)}${rest}`);
   }
 
   /** Writes a statement on the line after another one. */
   addStatementAfter(statement: Node, text: string): void {
     const [start, end] = placeOf(statement);
-    this.insert(end, `\n${this.indentAt(start)}${this.statement(text)}`);
+    const at = this.afterComment(end);
+    this.insert(at, `\n${this.indentAt(start)}${this.between(text, at)}`);
+  }
+
+  /** A statement that the text at a place cannot continue. */
+  private between(text: string, at: number): string {
+    const statement = this.statement(text);
+    return /^\s*[([`]/.test(this.text.slice(at)) ? statement.replace(/;?$/, ';') : statement;
+  }
+
+  /** The end of a line on which only a comment follows; otherwise the place itself. */
+  private afterComment(place: number): number {
+    return place + (/^[ \t]*\/\/.*/.exec(this.text.slice(place))?.[0].trimEnd().length ?? 0);
   }
 
   /** A statement in the style of the file. */
@@ -169,7 +181,7 @@ export class Code {
     const [first] = this.statements;
     // A comment for the type checker has to stay the first thing of the file.
     const header = first?.leadingComments?.find(({ value }) => /^\s*@ts-/.test(value));
-    if (last) this.insert(placeOf(last)[1], `\n${text}`);
+    if (last) this.insert(this.afterComment(placeOf(last)[1]), `\n${text}`);
     else if (this.afterDirectives > 0) this.insert(this.afterDirectives, `\n\n${text}`);
     else if (header) this.insert(header.end as number, `\n${text}`);
     else this.edited.prepend(this.lines(first ? `${text}\n\n` : `${text}\n`));
