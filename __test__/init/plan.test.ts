@@ -82,6 +82,11 @@ test('Vite: Nitro, the plugin and our module, in the style of the file', () => {
   );
 });
 
+test('Vite: a folder that was there before Nitro is not served by it', () => {
+  const files = { ...STARTERS['create-vite'], 'plugins/mine.ts': '' };
+  expect(written(planOf(files))['vite.config.ts']).toContain("serverDir: './server'");
+});
+
 test('TanStack Start: its Nitro stays as it is, the plugin and our module are added', () => {
   const files = STARTERS['tanstack create'];
   const plan = planOf(files);
@@ -255,6 +260,11 @@ test('plain Node: a package without a program gets a server', () => {
   expect(written(plan)['package.json']).toContain(
     ',\n    "build": "workflow build",\n    "start": "node server.mjs"\n  }',
   );
+});
+
+test('plain Node: an ES module cannot load what the SDK builds, and is told so', () => {
+  const plan = planOf({ 'package.json': '{ "type": "module" }' });
+  expect(plan.byHand).toMatchObject([{ path: 'package.json', code: '"type": "commonjs"\n' }]);
 });
 
 test('plain Node: a server of its own is left to a person', () => {

@@ -46,8 +46,12 @@ function isEmpty({ manifest: { dependencies, devDependencies } }: Draft): boolea
 export function node(draft: Draft): string[] {
   const own = entryOf(draft);
   if (draft.read(PATH) === SERVER || (!own && isEmpty(draft))) {
-    draft.write(PATH, SERVER);
+    if (draft.read(PATH) === undefined) draft.write(PATH, SERVER);
     setTexts(draft, 'package.json', ['scripts'], SCRIPTS);
+    if (draft.manifest.type === 'module') {
+      const why = 'what `workflow build` makes is CommonJS';
+      draft.byHand.push({ path: 'package.json', why, code: '"type": "commonjs"\n' });
+    }
   } else if (!own || !draft.read(own)?.includes('startDelivery(')) {
     const why =
       'init knows no framework here. After `npx workflow build`, do what this server does';

@@ -13,27 +13,30 @@ import { workflow } from 'workflow/vite';
 plugins: [nitro(), workflow()],
 nitro: { modules: ['hookline/nitro'] },
 `;
-/** For the routes of `api/` and `routes/`, in an app that had no Nitro. */
-const NEW_NITRO = `{ serverDir: './', modules: ['hookline/nitro'] }`;
+/** Where Nitro looks for code in the folder of its server. */
+const SCANNED = ['api', 'routes', 'middleware', 'plugins', 'tasks'];
 
 /** Plans an app of Vite. */
 export function vite(draft: Draft): string[] {
   draft.needsForBuild('nitro', NITRO);
   const path = draft.findModule('vite.config') ?? 'vite.config.ts';
+  // A folder that was there before Nitro is not meant for it.
+  const serverDir = SCANNED.some((name) => draft.isFolder(name)) ? './server' : './';
+  const options = `{ serverDir: '${serverDir}', modules: ['hookline/nitro'] }`;
   const text = `import { nitro } from 'nitro/vite';
 import { defineConfig } from 'vite';
 import { workflow } from 'workflow/vite';
 
 export default defineConfig({
   plugins: [nitro(), workflow()],
-  nitro: ${NEW_NITRO},
+  nitro: ${options},
 });
 `;
-  draft.editOrCreate(path, text, addPlugins, BY_HAND);
+  draft.editOrCreate(path, text, (code) => addPlugins(code, options), BY_HAND);
   return NITRO_OUTPUT;
 }
 
-function addPlugins(code: Code): void {
+function addPlugins(code: Code, newNitro: string): void {
   const config = configObject(code);
   const known = importedName(code.statements, 'nitro', 'nitro/vite');
   const hadNitro = known !== undefined && has(arrayOf(code, config, 'plugins'), known);
@@ -44,7 +47,7 @@ function addPlugins(code: Code): void {
     const names = [code.import('nitro', 'nitro/vite'), code.import('workflow', 'workflow/vite')];
     code.addProperty(config, 'plugins', `[${names.map((name) => `${name}()`).join(', ')}]`);
   }
-  addNitroModule(code, config, hadNitro ? undefined : NEW_NITRO);
+  addNitroModule(code, config, hadNitro ? undefined : newNitro);
 }
 
 /** Adds the module to `nitro` of a configuration, which is added as `whole` if there is none. */
