@@ -363,14 +363,30 @@ export default [index("routes/home.tsx")] satisfies RouteConfig;
     },
     routes: {
       // Node compiles nothing, so the workflow is known by what `workflow build` has written.
-      'story.ts': (text) =>
-        text.replace(
-          /import \{ approval \}.*/,
-          `import manifest from './.well-known/workflow/v1/manifest.json' with { type: 'json' };\n\nconst { approval } = manifest.workflows['workflows/approval.ts'];`,
-        ),
+      'story.mjs': `import { readFileSync } from 'node:fs';
+import { getRun, resumeHook, start, waitForHook } from 'hookline';
+
+const { workflows } = JSON.parse(readFileSync('.well-known/workflow/v1/manifest.json', 'utf8'));
+const { approval } = workflows['workflows/approval.ts'];
+
+export async function story({ act, invoice, runId }) {
+  if (act === 'start') {
+    const run = await start(approval, [invoice]);
+    await waitForHook(\`invoice-\${invoice}\`, { timeout: 60_000 });
+    return { runId: run.runId };
+  }
+  if (act === 'approve') {
+    const hook = await resumeHook(\`invoice-\${invoice}\`, { approved: true });
+    return { runId: hook.runId };
+  }
+  const run = getRun(runId);
+  const status = await run.status;
+  return { status, result: status === 'completed' ? await run.returnValue : undefined };
+}
+`,
       'server.mjs': (text) =>
         text
-          .replace("} from 'hookline';\n", "$&import { story } from './story.ts';\n")
+          .replace("} from 'hookline';\n", "$&import { story } from './story.mjs';\n")
           .replace(
             'const routes = {\n',
             "$&  '/api/story': async (request) => Response.json(await story(await request.json())),\n",

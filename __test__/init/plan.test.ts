@@ -108,7 +108,7 @@ test('NestJS: the module, the compiler, its scripts, and the start line after li
   const plan = planOf(files);
   expect(plan).toMatchObject({
     packages: [...BOTH, '@workflow/nest@4'],
-    devPackages: ['@swc/cli', '@swc/core'],
+    devPackages: ['@swc/cli', '@swc/core@1.15.3'],
   });
   const init = 'npx @workflow/nest init --force';
   expect(written(plan)).toEqual({

@@ -13,7 +13,11 @@ export interface Install {
   run(print: Printer): Promise<void>;
 }
 
-/** The installations that a plan needs, by the lock file, or by who has started this program. */
+/**
+ * The installations that a plan needs, by the lock file, or by who has started this program.
+ *
+ * Those for development are taken exactly as named: compilers have to fit the SDK's.
+ */
 export async function installsFor(
   folder: string,
   { packages, devPackages }: { packages: string[]; devPackages: string[] },
@@ -22,12 +26,16 @@ export async function installsFor(
   const agent = found?.agent ?? getUserAgent() ?? 'npm';
   return [
     ...(packages.length > 0 ? [installOf(folder, agent, packages)] : []),
-    ...(devPackages.length > 0 ? [installOf(folder, agent, ['-D', ...devPackages])] : []),
+    ...(devPackages.length > 0 ? [installOf(folder, agent, ['-D', '-E', ...devPackages])] : []),
   ];
 }
 
 function installOf(folder: string, agent: Agent, names: string[]): Install {
-  const wanted = agent === 'deno' ? names.map((name) => name.replace(/^(?!-)/, 'npm:')) : names;
+  // Deno has other sources of packages too, and takes what is named exactly without being told.
+  const wanted =
+    agent === 'deno'
+      ? names.filter((name) => name !== '-E').map((name) => name.replace(/^(?!-)/, 'npm:'))
+      : names;
   const { command, args } = resolveCommand(agent, 'add', wanted) ?? {
     command: 'npm',
     args: ['install', ...wanted],

@@ -75,14 +75,18 @@ export class Draft {
 
   /** Whether the app names a package among its dependencies. */
   has(name: string): boolean {
+    return this.versionOf(name) !== undefined;
+  }
+
+  /** The range of a package's versions in the manifest. */
+  versionOf(name: string): string | undefined {
     const { dependencies, devDependencies } = this.manifest;
-    return { ...dependencies, ...devDependencies }[name] !== undefined;
+    return { ...dependencies, ...devDependencies }[name];
   }
 
   /** The first number of a package's version in the manifest. */
   majorOf(name: string): number | undefined {
-    const { dependencies, devDependencies } = this.manifest;
-    const major = /^\D*(\d+)/.exec({ ...dependencies, ...devDependencies }[name] ?? '')?.[1];
+    const major = /^\D*(\d+)/.exec(this.versionOf(name) ?? '')?.[1];
     return major === undefined ? undefined : Number(major);
   }
 

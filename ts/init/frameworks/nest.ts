@@ -13,13 +13,19 @@ await startDelivery(); // after app.listen(...)
 `;
 const MODULE = 'WorkflowModule';
 const SOURCE = '@workflow/nest';
+/** The one into which the compiler of `@workflow/nest` 4 can be loaded. */
+const SWC = '1.15.3';
 
 /** Plans a NestJS app. */
 export function nest(draft: Draft): string[] {
   const isModule = draft.manifest.type === 'module';
   draft.needs(SOURCE, '4');
   draft.needsForBuild('@swc/cli');
-  draft.needsForBuild('@swc/core');
+  draft.needsForBuild('@swc/core', SWC);
+  const swc = draft.versionOf('@swc/core');
+  if (swc !== undefined && swc !== SWC) {
+    draft.notes.push(`@swc/core has to be ${SWC}: the SDK's compiler loads in no other one.`);
+  }
   const options = isModule ? '' : `{ moduleType: 'commonjs', distDir: 'dist' }`;
   const call = `forRoot(${options})`;
   draft.edit(
