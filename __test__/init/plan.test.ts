@@ -1,5 +1,8 @@
 /** What `init` changes in the untouched app of each starter. */
-import { NoAppError } from '../../ts/init/plan';
+import { join } from 'node:path';
+import { appIn } from '../../ts/cli/app-folder';
+import { NoAppError, planFor } from '../../ts/init/plan';
+import { ROOT } from '../support';
 import { applied, type Files, planOf, replaced, written } from './planning';
 import { STARTERS } from './starters';
 
@@ -8,6 +11,11 @@ const BOTH = ['hookline@0.1.0', 'workflow@4'];
 
 test.each(Object.entries(STARTERS))('%s: a second run has nothing to do', (_name, files) => {
   const plan = planOf(applied(files));
+  expect(plan).toMatchObject({ changes: [], byHand: [], packages: [], devPackages: [] });
+});
+
+test.each(['next-approval', 'hono', 'nitro'])('examples/%s is set up as init would', (example) => {
+  const plan = planFor(appIn(join(ROOT, 'examples', example)), '0.1.0');
   expect(plan).toMatchObject({ changes: [], byHand: [], packages: [], devPackages: [] });
 });
 
