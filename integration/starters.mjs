@@ -288,7 +288,7 @@ export const POST: APIRoute = async ({ request }) =>
     },
     start: ['start.mjs'],
   },
-  ...['8.4.0', '7.18.7'].map((version) => ({
+  ...['8.4.0', '7.18.4'].map((version) => ({
     name: `create-react-router@${version[0]}`,
     files: {
       'package.json': manifest({
