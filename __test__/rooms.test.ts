@@ -19,7 +19,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   import: ['native', 'engine', 'world'],
   testing: ['native', 'sdk', 'engine', 'world', 'api'],
   runners: ['setup', 'world', 'testing'],
-  cli: ['native', 'setup', 'engine', 'world', 'import'],
+  init: [],
+  cli: ['native', 'setup', 'engine', 'world', 'import', 'init'],
 };
 
 /**

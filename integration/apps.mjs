@@ -11,6 +11,11 @@ import { promisify } from 'node:util';
 const here = dirname(fileURLToPath(import.meta.url));
 const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
 
+/** The packed packages, as dependencies of an app. */
+export const packages = Object.fromEntries(
+  Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]),
+);
+
 /** Whether everything is to be run, and not only what every change must pass. */
 export const isFull = process.env.HOOKLINE_FULL === '1';
 
@@ -58,9 +63,7 @@ export async function installApp(example, manager, alter = async () => {}) {
 
 /** Installs what a manifest names, and this package. */
 export async function installManifest(app, manager, manifest) {
-  const { hookline, ...platforms } = Object.fromEntries(
-    Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]),
-  );
+  const { hookline, ...platforms } = packages;
   manifest.dependencies.hookline = hookline;
   // A registry would give the platform package; here each manager is told where it is.
   if (manager === 'npm') Object.assign(manifest.dependencies, platforms);

@@ -25,7 +25,7 @@ const WORKFLOW_TEXTS = [
 
 /**
  * What stays a file of its own in `dist/` and is required there: the serializer, because it is only
- * needed later, and the others, because an app that also imports `hookline/testing` must not have
+ * needed later, the parser of `init`, because no other command needs it, and the others, because an app that also imports `hookline/testing` must not have
  * them twice. An error is `instanceof` the class of `hookline`, whichever part made it.
  */
 const APART = {
@@ -35,6 +35,7 @@ const APART = {
   testing: { source: join(root, 'ts/testing/index'), path: './testing.js' },
   vitest: { source: join(root, 'ts/runners/vitest'), path: './vitest.js' },
   jest: { source: join(root, 'ts/runners/jest'), path: './jest.js' },
+  init: { source: join(root, 'ts/init/index'), path: './init.js' },
 };
 
 /** What only the set-up files import. */
@@ -211,7 +212,8 @@ const inputs = [
   ...(await bundle('ts/setup/next.ts', 'next.js', [])),
   ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [])),
   ...(await bundle('ts/sdk/4/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
-  ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors')])),
+  ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors', 'init')])),
+  ...(await bundle('ts/init/index.ts', 'init.js', [], { minify: true })),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),
   ...(await bundle('ts/runners/vitest.ts', 'vitest.js', [apart('index', 'errors', 'testing')])),
   ...(await bundle('ts/runners/jest.ts', 'jest.js', [apart('index', 'errors', 'testing')])),

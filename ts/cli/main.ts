@@ -9,6 +9,7 @@ import { doctor } from './doctor';
 import { cancel, fail } from './end-run';
 import { explain } from './explain';
 import { importRuns } from './import';
+import { init } from './init';
 import { keygen } from './keygen';
 import { hooks, runs } from './lists';
 import { createPrinter } from './print';
@@ -34,8 +35,8 @@ Exit codes:
   0  done
   1  failed; standard error says why
   2  wrong usage
-  3  no such run, hook, message, database or source of an import
-  4  doctor found problems, or an import is not equal to its source`,
+  3  no such run, hook, message, database, app or source of an import
+  4  doctor found problems, an import is not equal to its source, or init left something to do by hand`,
   )
   // `leave` prints the error, also as JSON.
   .configureOutput({ outputError: () => undefined })
@@ -66,6 +67,21 @@ const limit = () =>
     throw new InvalidArgumentError('It must be a whole number, 1 or more.');
   });
 const showTokens = () => new Option('--tokens', 'show tokens in full; they are secrets');
+
+program
+  .command('init')
+  .description('set up the app in this folder: shows what it would change, and asks')
+  .option('--yes', 'do not ask')
+  .option('--dry-run', 'only show')
+  .addHelpText(
+    'after',
+    `
+It knows Next.js, Nitro, Nuxt, Vite, SvelteKit, Astro, NestJS, React Router, TanStack Start, Hono,
+Express, Fastify and plain Node.js. It adds the Workflow SDK where it is missing, changes nothing
+twice, and leaves a file alone that it cannot edit safely: then it prints what to write there, and
+the exit code is 4.`,
+  )
+  .action((options) => running((context) => init(context, options)));
 
 program
   .command('doctor')
