@@ -9,8 +9,11 @@ interface Nitro {
   options: {
     dev: boolean;
     preset: string;
+    buildDir: string;
     plugins: string[];
     virtual: Record<string, unknown>;
+    /** Only Nitro 2 has it. */
+    moduleSideEffects?: string[];
   };
   hooks: { hook(name: string, listener: (...args: any[]) => void): unknown };
 }

@@ -126,7 +126,14 @@ describe('hookline/nitro', () => {
   const newNitro = (options: object) => {
     const hooks: string[] = [];
     const nitro = {
-      options: { dev: false, preset: 'node-server', plugins: [], virtual: {}, ...options },
+      options: {
+        dev: false,
+        preset: 'node-server',
+        buildDir: '/app/.nitro',
+        plugins: [],
+        virtual: {},
+        ...options,
+      },
       hooks: { hook: (name: string) => hooks.push(name) },
     };
     return { nitro, hooks };

@@ -75,35 +75,68 @@ export async function installManifest(app, manager, manifest) {
 async function install(app, manager) {
   if (manager === 'npm')
     return program(app, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline']);
-  const store = join(process.env.HOOKLINE_APPS, 'pnpm-store');
-  const args = [await pnpm(), 'install', '--prefer-offline', '--store-dir', store];
+  const args = [await pnpm(), 'install', '--prefer-offline', '--store-dir', pnpmStore()];
   await program(app, process.execPath, args, INSTALL_LIMIT_MS);
 }
 
-/** The program of pnpm, in a folder of its own. */
-async function pnpm() {
-  const tools = await newFolder('tools');
-  await program(tools, 'npm', ['install', '--no-audit', '--no-fund', `pnpm@${PNPM}`]);
-  return join(tools, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
+/** Installs packages, and this one, into an app with npm on a Node. */
+export function npmInstall(app, packages, node) {
+  const args = ['install', '--no-audit', '--no-fund', '--prefer-offline'];
+  const all = [...args, ...packages, ...Object.values(tarballs)];
+  return program(app, 'npm', all, INSTALL_LIMIT_MS, { PATH: pathWith(node) });
 }
 
-const installedNodes = new Map();
+/** The same with pnpm, for an app whose parent folder is to be a workspace. */
+export async function pnpmInstall(app, packages, node) {
+  const { hookline, ...platforms } = tarballs;
+  const root = dirname(app);
+  await writeFile(join(root, 'pnpm-workspace.yaml'), "packages: ['app']\n");
+  const manifest = { private: true, pnpm: { overrides: platforms } };
+  await writeFile(join(root, 'package.json'), JSON.stringify(manifest));
+  const args = [await pnpm(), 'add', '--prefer-offline', '--store-dir', pnpmStore()];
+  const PATH = pathWith(node);
+  await program(app, node, [...args, ...packages, hookline], INSTALL_LIMIT_MS, { PATH });
+}
+
+/** The search path with a Node first. */
+export function pathWith(node) {
+  return [dirname(node), process.env.PATH].join(delimiter);
+}
+
+const pnpmStore = () => join(process.env.HOOKLINE_APPS, 'pnpm-store');
+
+const tools = new Map();
+
+/** The folder of a package of npm that holds a tool, installed once. */
+function tool(name) {
+  if (!tools.has(name)) tools.set(name, installTool(name));
+  return tools.get(name);
+}
+
+async function installTool(name) {
+  const folder = await newFolder('tool');
+  await program(folder, 'npm', ['install', '--no-audit', '--no-fund', name]);
+  return join(folder, 'node_modules');
+}
+
+const pnpm = async () => join(await tool(`pnpm@${PNPM}`), 'pnpm', 'bin', 'pnpm.cjs');
 
 /** The binary of a Node, which the `node` package of npm holds. */
-export function nodeOf(version) {
-  if (!installedNodes.has(version)) installedNodes.set(version, installNode(version));
-  return installedNodes.get(version);
+export async function nodeOf(version) {
+  return join(await tool(`node@${version}`), 'node', 'bin', 'node');
 }
 
-async function installNode(version) {
-  const folder = await newFolder(`node-${version}`);
-  await program(folder, 'npm', ['install', '--no-audit', '--no-fund', `node@${version}`]);
-  return join(folder, 'node_modules', 'node', 'bin', 'node');
+/** The binary of Bun, and of Deno. */
+export async function bun() {
+  return join(await tool('@oven/bun-linux-x64@1'), '@oven', 'bun-linux-x64', 'bin', 'bun');
+}
+export async function deno() {
+  return join(await tool('@deno/linux-x64-glibc@2'), '@deno', 'linux-x64-glibc', 'deno');
 }
 
 /** An app's own tests on a Node. */
 export async function ownTests(app, version) {
-  const PATH = [dirname(await nodeOf(version)), process.env.PATH].join(delimiter);
+  const PATH = pathWith(await nodeOf(version));
   return program(app, 'npm', ['test'], PROGRAM_LIMIT_MS, { PATH });
 }
 
@@ -135,8 +168,15 @@ export class Server {
   #ended;
   output = '';
 
-  /** Starts it; `args` are those of Node. Resolves when it answers. */
-  static async start(cwd, args, { port, env = {}, node = process.execPath, path = '/' }) {
+  /** Starts it, as `spawn` does. Resolves when it answers. */
+  static async start(cwd, args, { path, ...options }) {
+    const server = Server.spawn(cwd, args, options);
+    await server.answers(path);
+    return server;
+  }
+
+  /** Starts it; `args` are those of Node. */
+  static spawn(cwd, args, { port, env = {}, node = process.execPath }) {
     const server = new Server();
     server.url = `http://localhost:${port}`;
     server.#child = spawn(node, args, {
@@ -151,13 +191,17 @@ export class Server {
       });
     }
     server.#ended = once(server.#child, 'exit');
+    return server;
+  }
+
+  /** Waits until it answers. */
+  answers(path = '/') {
     const answers = () =>
-      fetch(server.url + path).then(
+      fetch(this.url + path).then(
         () => true,
         () => false,
       );
-    await server.until('an answer', answers, START_LIMIT_MS);
-    return server;
+    return this.until('an answer', answers, START_LIMIT_MS);
   }
 
   /** Looks again and again until `look` gives something true. */

@@ -3,6 +3,7 @@
 //   node integration/run.mjs            what every change must pass; `npm run build` comes first
 //   node integration/run.mjs --full     every mode and bundler
 //   node integration/run.mjs next       only the files whose names contain this
+//   node integration/run.mjs matrix sveltekit,astro               some frameworks of the matrix
 //   node integration/run.mjs next 'pnpm turbopack start,bare'     some variants of Next.js
 //
 // HOOKLINE_KEEP_APPS=1 leaves the apps where they are, to look at.

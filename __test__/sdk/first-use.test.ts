@@ -110,7 +110,7 @@ describe('nothing begins', () => {
     'in the role %s',
     async (role) => {
       const data = freshData();
-      await (await startApp({ data })).stop();
+      await (await startApp({ data })).kill();
       const env = { ...NO_LINE, WORKFLOW_HOOKLINE_ROLE: role };
       const app = await startApp({ data, env });
       const worker = await startApp({ data });

@@ -13,7 +13,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -223,8 +223,13 @@ impl App {
         let own = |error: String| silent(SilenceKind::Own, error);
         let secret = self.store.delivery_secret().map_err(|error| own(error.message))?;
         let challenge = Base64UrlUnpadded::encode_string(&entropy::secret_bytes::<32>());
-        let request = request_to(place, "flow").header(CHALLENGE_HEADER, &challenge);
-        let request = request.body(Full::default()).map_err(|error| own(error.to_string()))?;
+        // JSON, as in a delivery: frameworks refuse a POST without a type as a form of another site, and
+        // body parsers refuse JSON without a value.
+        let request = request_to(place, "flow")
+            .header(CHALLENGE_HEADER, &challenge)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from("{}"))
+            .map_err(|error| own(error.to_string()))?;
         let broken = |error: hyper::Error| {
             silent(SilenceKind::Unreached, format!("{at} gives no answer: {error}"))
         };

@@ -30,6 +30,9 @@ function setup(nitro: Nitro): void {
   process.env.WORKFLOW_TARGET_WORLD ||= PACKAGE;
   nitro.options.virtual[PLUGIN] = PLUGIN_SOURCE;
   nitro.options.plugins.push(PLUGIN);
+  // Nitro 2 drops a module of which no export is used. The SDK's modules register steps when they
+  // are evaluated, and without this a built server knows none, whatever its World (SDK 4.8.9).
+  nitro.options.moduleSideEffects?.push(`${nitro.options.buildDir}/workflow/`);
   // A built server reads no `.env`.
   if (!nitro.options.dev) nitro.hooks.hook('rollup:before', beginWithFirstLine);
 }

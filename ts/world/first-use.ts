@@ -21,6 +21,8 @@ type Globals = { [SERVES]?: boolean };
 const PAUSE_MS = 100;
 /** A development server compiles a route when it is asked for it. */
 const PAUSE_MAX_MS = 2000;
+/** The same while no server of this process listens: a script that runs for long never has one. */
+const PAUSE_WITHOUT_SERVER_MAX_MS = 60_000;
 /** How often a server that answers is asked. */
 const QUESTIONS_MAX = 15;
 
@@ -49,12 +51,12 @@ async function begin(engine: Engine, native: NativeWorld): Promise<void> {
   let pauseMs = PAUSE_MS;
   for (let questions = 0; questions < QUESTIONS_MAX; ) {
     await unheldPause(pauseMs);
-    pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS);
     if (engine.isStarted()) return;
     const { asked } = answerOf<{ asked: boolean }>(
       await native.askOwnServer(appAddress(engine.config())),
     ).json;
     if (asked) questions += 1;
+    pauseMs = Math.min(2 * pauseMs, asked ? PAUSE_MAX_MS : PAUSE_WITHOUT_SERVER_MAX_MS);
     if (engine.isStarted()) return;
     if ((globalThis as Globals)[SERVES]) {
       await engine.start();

@@ -1,0 +1,164 @@
+// The frameworks of the matrix: how a fresh app is made, built and served. The files of each app are in
+// matrix/, over those of its starter; docs/frameworks.md shows them.
+
+const NITRO = 'nitro@3.0.260610-beta';
+const VITE = ['node_modules/vite/bin/vite.js'];
+const NITRO_CLI = ['node_modules/nitro/dist/cli/index.mjs'];
+const SERVER = ['.output/server/index.mjs'];
+
+/** Apps that Nitro's own command builds. */
+const byNitro = { build: [...NITRO_CLI, 'build'], start: SERVER, dev: [...NITRO_CLI, 'dev'] };
+/** Apps that Vite builds, with Nitro. */
+const byVite = {
+  build: [...VITE, 'build'],
+  start: SERVER,
+  dev: [...VITE, 'dev', '--port', '$PORT'],
+};
+
+const reactRouter = (version) => [
+  ...['react-router', '@react-router/node', '@react-router/dev'].map(
+    (name) => `${name}@${version}`,
+  ),
+  ...['isbot@5', 'react@19', 'react-dom@19', 'vite@8', NITRO],
+];
+const nextjs = {
+  folders: ['nextjs'],
+  build: ['node_modules/next/dist/bin/next', 'build'],
+  start: ['node_modules/next/dist/bin/next', 'start'],
+  dev: ['node_modules/next/dist/bin/next', 'dev'],
+};
+
+/**
+ * One entry for each framework.
+ *
+ * - `title`: its section of docs/frameworks.md.
+ * - `starter`: the starter, run with npx; `app` is the folder that it makes. Without one, the app begins
+ *   with an empty package.
+ * - `type`: of the empty package's modules, by default `module`.
+ * - `packages`: what npm installs beside `workflow` and `hookline`.
+ * - `folders`: of matrix/, by default the one named as the framework.
+ * - `source`: where the approvals and the workflow are.
+ * - `node`: the Node that it needs, if not any.
+ * - `prepare`, `build`: commands of Node; `start`, `dev`: servers, where `$PORT` is the port.
+ * - `failsAlone`: why the app cannot be built without the start line's module.
+ * - `lineInDevelopment`: false, if the start line is for the built server only.
+ * - `elsewhere`: whether another test runs an app of this framework in every run.
+ */
+export const FRAMEWORKS = {
+  'nextjs-16': {
+    title: 'Next.js',
+    ...nextjs,
+    starter: [
+      'create-next-app@16.4.3',
+      'app',
+      '--yes',
+      '--empty',
+      '--skip-install',
+      '--disable-git',
+    ],
+    elsewhere: true,
+  },
+  'nextjs-15': {
+    title: 'Next.js',
+    ...nextjs,
+    starter: [
+      'create-next-app@15.5.28',
+      'app',
+      '--yes',
+      '--empty',
+      '--skip-install',
+      '--disable-git',
+    ],
+  },
+  nitro: { title: 'Nitro 3', ...byNitro, packages: [NITRO], elsewhere: true },
+  'nitro-2': {
+    title: 'Nitro 2',
+    packages: ['nitropack@2.13.6', 'h3@1'],
+    source: 'server',
+    build: ['node_modules/nitropack/dist/cli/index.mjs', 'build'],
+    start: SERVER,
+    dev: ['node_modules/nitropack/dist/cli/index.mjs', 'dev'],
+    failsAlone: 'SDK 4.8.9 loses the steps that Nitro 2 builds, with its local World too',
+  },
+  hono: { title: 'Hono', ...byNitro, packages: [NITRO, 'hono@4.13.19'], elsewhere: true },
+  express: { title: 'Express', ...byNitro, packages: [NITRO, 'express@5.3.0'] },
+  fastify: { title: 'Fastify', ...byNitro, packages: [NITRO, 'fastify@5.12.8'] },
+  vite: {
+    title: 'Vite',
+    ...byVite,
+    starter: ['create-vite@9.3.0', 'app', '--template', 'react-ts', '--no-interactive'],
+    packages: [NITRO],
+  },
+  sveltekit: {
+    title: 'SvelteKit',
+    ...byVite,
+    starter: [
+      ...['sv@0.17.1', 'create', 'app', '--template', 'minimal', '--types', 'ts'],
+      ...['--no-add-ons', '--no-install'],
+    ],
+    packages: ['@sveltejs/adapter-node@5'],
+    source: 'src',
+    node: '22',
+    start: ['build/index.js'],
+  },
+  astro: {
+    title: 'Astro',
+    packages: ['astro@7.3.5', '@astrojs/node@11.1.6'],
+    source: 'src',
+    node: '22',
+    build: ['node_modules/astro/bin/astro.mjs', 'build'],
+    start: ['start.mjs'],
+    dev: ['node_modules/astro/bin/astro.mjs', 'dev', '--port', '$PORT'],
+    lineInDevelopment: false,
+  },
+  nuxt: {
+    title: 'Nuxt',
+    packages: ['nuxt@4.5.2', 'h3@1'],
+    source: 'server',
+    node: '22',
+    build: ['node_modules/nuxt/bin/nuxt.mjs', 'build'],
+    start: SERVER,
+    dev: ['node_modules/nuxt/bin/nuxt.mjs', 'dev', '--port', '$PORT'],
+  },
+  'react-router-8': {
+    title: 'React Router',
+    ...byVite,
+    folders: ['react-router'],
+    packages: reactRouter('8.4.0'),
+  },
+  'react-router-7': {
+    title: 'React Router',
+    ...byVite,
+    folders: ['react-router', 'react-router-7'],
+    packages: reactRouter('7.18.4'),
+  },
+  'tanstack-start': {
+    title: 'TanStack Start',
+    ...byVite,
+    starter: [
+      ...['@tanstack/cli@0.71.0', 'create', 'app', '--package-manager', 'npm'],
+      ...['--no-git', '--no-install', '--yes'],
+    ],
+    packages: [NITRO],
+    source: 'src',
+  },
+  nestjs: {
+    title: 'NestJS',
+    starter: [
+      ...['@nestjs/cli@12.0.8', 'new', 'app', '--skip-git', '--skip-install'],
+      ...['--package-manager', 'npm'],
+    ],
+    packages: ['@workflow/nest@4.0.25', '@swc/cli@0.8.1', '@swc/core@1.16.22'],
+    source: 'src',
+    prepare: ['node_modules/@workflow/nest/dist/cli.js', 'init', '--force'],
+    build: ['node_modules/@nestjs/cli/bin/nest.js', 'build'],
+    start: ['dist/main.js'],
+    dev: ['node_modules/@nestjs/cli/bin/nest.js', 'start', '--watch'],
+  },
+  node: {
+    title: 'Plain Node',
+    type: 'commonjs',
+    build: ['node_modules/workflow/bin/run.js', 'build'],
+    start: ['server.mjs'],
+  },
+};

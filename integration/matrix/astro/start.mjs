@@ -1,0 +1,4 @@
+import { startDelivery } from 'hookline';
+
+await startDelivery();
+await import('./dist/server/entry.mjs');

@@ -1,0 +1,1 @@
+export { startDelivery as init } from 'hookline';

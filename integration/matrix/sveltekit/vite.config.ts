@@ -1,0 +1,8 @@
+import adapter from '@sveltejs/adapter-node';
+import { sveltekit } from '@sveltejs/kit/vite';
+import { defineConfig } from 'vite';
+import { workflowPlugin } from 'workflow/sveltekit';
+
+export default defineConfig({
+  plugins: [sveltekit({ adapter: adapter() }), workflowPlugin()],
+});

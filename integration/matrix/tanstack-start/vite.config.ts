@@ -1,0 +1,10 @@
+import { tanstackStart } from '@tanstack/react-start/plugin/vite';
+import viteReact from '@vitejs/plugin-react';
+import { nitro } from 'nitro/vite';
+import { defineConfig } from 'vite';
+import { workflow } from 'workflow/vite';
+
+export default defineConfig({
+  resolve: { tsconfigPaths: true },
+  plugins: [workflow(), tanstackStart(), nitro({ modules: ['hookline/nitro'] }), viteReact()],
+});
