@@ -239,6 +239,8 @@ import { defineConfig } from 'astro/config';
 import { workflow } from 'workflow/astro';
 import node from '@astrojs/node';
 
+process.env.WORKFLOW_TARGET_WORLD ||= 'hookline';
+
 // https://astro.build/config
 export default defineConfig({
   integrations: [workflow()],

@@ -36,6 +36,7 @@ export class Code {
   /** What is added to arrays and objects, each with all of it at once. */
   private readonly added = new Map<Parent, string[]>();
   private readonly imports: string[] = [];
+  private readonly afterImports: string[] = [];
   private readonly afterDirectives: number;
 
   /** @throws TooUnusual when the text cannot be parsed. */
@@ -68,7 +69,7 @@ export class Code {
   /** The text with its edits; the last call on this object. */
   finish(): string {
     for (const [parent, added] of this.added) this.writeAdded(parent, added);
-    if (this.imports.length > 0) this.writeImports();
+    if (this.imports.length + this.afterImports.length > 0) this.writeImports();
     return this.edited.toString();
   }
 
@@ -175,8 +176,13 @@ export class Code {
     return local;
   }
 
+  /** Writes a statement after the imports and an empty line. */
+  addAfterImports(text: string): void {
+    this.afterImports.push(`\n${this.statement(text)}`);
+  }
+
   private writeImports(): void {
-    const text = this.imports.join('\n');
+    const text = [...this.imports, ...this.afterImports].join('\n');
     const last = this.statements.filter((one) => isImport(one)).at(-1);
     const [first] = this.statements;
     // A comment for the type checker has to stay the first thing of the file.

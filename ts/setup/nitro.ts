@@ -19,8 +19,11 @@ export default () => {
 };
 `;
 
-/** The SDK chooses its World when its modules are evaluated, so this is the first line of each file. */
-const FIRST_LINE = `process.env.WORKFLOW_TARGET_WORLD ||= '${PACKAGE}';`;
+/**
+ * The first line of each file. The SDK chooses its World when its modules are evaluated, and a file's
+ * imports are evaluated before its statements, so this is an import too.
+ */
+const FIRST_LINE = `import "data:text/javascript,process.env.WORKFLOW_TARGET_WORLD ||= '${PACKAGE}'";`;
 
 /** See `nitro.d.ts`. */
 function setup(nitro: Nitro): void {

@@ -4,9 +4,13 @@ import { addCall, configObject } from '../config';
 import type { Draft } from '../draft';
 import { setTexts } from '../manifest';
 
+/** The development server runs the configuration, and not the start line. */
+const NAME_WORLD = `process.env.WORKFLOW_TARGET_WORLD ||= 'hookline';`;
 const CONFIG = `import node from '@astrojs/node';
 import { defineConfig } from 'astro/config';
 import { workflow } from 'workflow/astro';
+
+${NAME_WORLD}
 
 export default defineConfig({
   adapter: node({ mode: 'standalone' }),
@@ -45,6 +49,7 @@ function configure(draft: Draft, code: Code): boolean {
   const config = configObject(code);
   const own = code.property(config, 'adapter');
   addCall(code, config, 'integrations', { name: 'workflow', source: 'workflow/astro' });
+  if (!code.text.includes('WORKFLOW_TARGET_WORLD')) code.addAfterImports(NAME_WORLD);
   if (own) return code.textOf(own).includes('standalone');
   draft.needs('@astrojs/node', ADAPTERS[draft.majorOf('astro') ?? 0]);
   const adapter = code.import('default', '@astrojs/node', 'node');
