@@ -6,6 +6,8 @@ const VITE = ['node_modules/vite/bin/vite.js'];
 const NITRO_CLI = ['node_modules/nitro/dist/cli/index.mjs'];
 const SERVER = ['.output/server/index.mjs'];
 
+const LOST_STEPS = 'SDK 4.8.9 loses the steps that Nitro 2 builds, with its local World too';
+
 /** Apps that Nitro's own command builds. */
 const byNitro = { build: [...NITRO_CLI, 'build'], start: SERVER, dev: [...NITRO_CLI, 'dev'] };
 /** Apps that Vite builds, with Nitro. */
@@ -78,7 +80,7 @@ export const FRAMEWORKS = {
     build: ['node_modules/nitropack/dist/cli/index.mjs', 'build'],
     start: SERVER,
     dev: ['node_modules/nitropack/dist/cli/index.mjs', 'dev'],
-    failsAlone: 'SDK 4.8.9 loses the steps that Nitro 2 builds, with its local World too',
+    failsAlone: LOST_STEPS,
   },
   hono: { title: 'Hono', ...byNitro, packages: [NITRO, 'hono@4.13.19'], elsewhere: true },
   express: { title: 'Express', ...byNitro, packages: [NITRO, 'express@5.3.0'] },
@@ -119,6 +121,7 @@ export const FRAMEWORKS = {
     build: ['node_modules/nuxt/bin/nuxt.mjs', 'build'],
     start: SERVER,
     dev: ['node_modules/nuxt/bin/nuxt.mjs', 'dev', '--port', '$PORT'],
+    failsAlone: LOST_STEPS,
   },
   'react-router-8': {
     title: 'React Router',
@@ -148,7 +151,7 @@ export const FRAMEWORKS = {
       ...['@nestjs/cli@12.0.8', 'new', 'app', '--skip-git', '--skip-install'],
       ...['--package-manager', 'npm'],
     ],
-    packages: ['@workflow/nest@4.0.25', '@swc/cli@0.8.1', '@swc/core@1.16.22'],
+    packages: ['@workflow/nest@4.0.25', '@swc/cli@0.8.1', '@swc/core@1.15.3'],
     source: 'src',
     prepare: ['node_modules/@workflow/nest/dist/cli.js', 'init', '--force'],
     build: ['node_modules/@nestjs/cli/bin/nest.js', 'build'],

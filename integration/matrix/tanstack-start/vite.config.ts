@@ -1,3 +1,5 @@
+import tailwindcss from '@tailwindcss/vite';
+import { devtools } from '@tanstack/devtools-vite';
 import { tanstackStart } from '@tanstack/react-start/plugin/vite';
 import viteReact from '@vitejs/plugin-react';
 import { nitro } from 'nitro/vite';
@@ -6,5 +8,12 @@ import { workflow } from 'workflow/vite';
 
 export default defineConfig({
   resolve: { tsconfigPaths: true },
-  plugins: [workflow(), tanstackStart(), nitro({ modules: ['hookline/nitro'] }), viteReact()],
+  plugins: [
+    devtools(),
+    tailwindcss(),
+    workflow(),
+    tanstackStart(),
+    nitro({ modules: ['hookline/nitro'] }),
+    viteReact(),
+  ],
 });
