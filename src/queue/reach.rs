@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::delivery::{Handled, NOT_LOADED};
 use super::silence::Silence;
+use crate::clock::Clock;
 use crate::lock::lock;
 
 /// The most characters of an error that are shown.
@@ -56,8 +57,8 @@ impl Reach {
         *lock(&self.app) = AppSeen::default();
     }
 
-    /// Notes the result of a delivery.
-    pub(super) fn handled(&self, handled: &Handled, now_ms: i64) {
+    /// Notes the result of a delivery. Only a refusal reads the clock.
+    pub(super) fn handled(&self, handled: &Handled, clock: &dyn Clock) {
         let error = match handled {
             Handled::Unable { error } | Handled::NotReached { error } => error.as_str(),
             Handled::NotLoaded => NOT_LOADED,
@@ -71,7 +72,7 @@ impl Reach {
         let mut refusal = lock(&self.refusal);
         let times = refusal.as_ref().map_or(0, |refusal| refusal.times) + 1;
         let error = error.chars().take(ERROR_CHARS_MAX).collect();
-        *refusal = Some(Refusal { error, times, last_at_ms: now_ms });
+        *refusal = Some(Refusal { error, times, last_at_ms: clock.now_ms() });
         self.is_refused.store(true, Ordering::Relaxed);
     }
 
@@ -95,6 +96,7 @@ impl Reach {
 mod tests {
     use super::super::silence::SilenceKind;
     use super::*;
+    use crate::clock::ManualClock;
 
     fn silence(found: &str) -> Silence {
         Silence::new(SilenceKind::Late, found)
@@ -120,12 +122,13 @@ mod tests {
     fn refusals_are_counted_until_a_handler_takes_a_delivery() {
         let reach = Reach::default();
         assert_eq!(reach.report().1, Value::Null);
-        reach.handled(&Handled::NotReached { error: "x".repeat(1000) }, 1);
-        reach.handled(&Handled::Unable { error: "no key".into() }, 2);
+        let clock = ManualClock::at(2);
+        reach.handled(&Handled::NotReached { error: "x".repeat(1000) }, &clock);
+        reach.handled(&Handled::Unable { error: "no key".into() }, &clock);
         assert_eq!(reach.report().1, json!({ "error": "no key", "times": 2, "lastAtMs": 2 }));
-        reach.handled(&Handled::NotLoaded, 3);
+        reach.handled(&Handled::NotLoaded, &clock);
         assert_eq!(reach.report().1["error"], NOT_LOADED);
-        reach.handled(&Handled::Failed { error: "of the handler".into() }, 4);
+        reach.handled(&Handled::Failed { error: "of the handler".into() }, &clock);
         assert_eq!(reach.report().1, Value::Null);
     }
 }

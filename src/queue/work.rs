@@ -211,7 +211,7 @@ impl Work {
         let handled = caught(self.hand_over(delivery)).await;
         let handled = self.delivering.noted(Duty::Deliver, handled);
         let handled = handled.unwrap_or_else(|defect| Handled::Failed { error: defect.message });
-        self.delivering.pulse.reach.handled(&handled, self.delivering.clock.now_ms());
+        self.delivering.pulse.reach.handled(&handled, &*self.delivering.clock);
         let outcome = outcome(handled, attempt, entropy::fraction());
         let settle = self.settling.settle(message_id, lease_token.clone(), outcome);
         if let Err(defect) = caught(settle).await {
