@@ -95,7 +95,13 @@ export async function pnpmInstall(app, packages, node) {
   await writeFile(join(root, 'package.json'), JSON.stringify(manifest));
   const args = [await pnpm(), 'add', '--prefer-offline', '--store-dir', pnpmStore()];
   const PATH = pathWith(node);
-  await program(app, node, [...args, ...packages, hookline], INSTALL_LIMIT_MS, { PATH });
+  await program(
+    app,
+    node,
+    [...args, ...packages.filter((name) => !name.startsWith('-')), hookline],
+    INSTALL_LIMIT_MS,
+    { PATH },
+  );
 }
 
 /** The search path with a Node first. */

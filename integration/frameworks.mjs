@@ -37,7 +37,7 @@ const nextjs = {
  * - `starter`: the starter, run with npx; `app` is the folder that it makes. Without one, the app begins
  *   with an empty package.
  * - `type`: of the empty package's modules, by default `module`.
- * - `packages`: what npm installs beside `workflow` and `hookline`.
+ * - `packages`: what npm installs beside `workflow` and `hookline`; options are npm's.
  * - `folders`: of matrix/, by default the one named as the framework.
  * - `source`: where the approvals and the workflow are.
  * - `node`: the Node that it needs, if not any.
@@ -151,7 +151,8 @@ export const FRAMEWORKS = {
       ...['@nestjs/cli@12.0.8', 'new', 'app', '--skip-git', '--skip-install'],
       ...['--package-manager', 'npm'],
     ],
-    packages: ['@workflow/nest@4.0.25', '@swc/cli@0.8.1', '@swc/core@1.15.3'],
+    // The SDK's compiler loads in 1.15.3 only, and Nest's command line names a later one as its peer.
+    packages: ['--legacy-peer-deps', '@workflow/nest@4.0.25', '@swc/cli@0.8.1', '@swc/core@1.15.3'],
     source: 'src',
     prepare: ['node_modules/@workflow/nest/dist/cli.js', 'init', '--force'],
     build: ['node_modules/@nestjs/cli/bin/nest.js', 'build'],
