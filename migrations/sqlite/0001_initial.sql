@@ -22,6 +22,8 @@ CREATE TABLE runs (
   checksum INTEGER NOT NULL,
   -- The end of the log when the run's last replay was claimed: that replay has seen at least so much.
   replayed_position INTEGER NOT NULL DEFAULT 0,
+  -- The only worker that has replayed the run; '' if there are several, NULL if there is none.
+  replayed_by TEXT,
   CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at_ms IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 -- runs.list by status, and by workflow and status; the search for forgotten runs.

@@ -41,8 +41,8 @@ pub struct Needs {
     pub wait: Option<CorrelationId>,
     /// A lease that may have been lost.
     pub lease: Option<Fence>,
-    /// Whether other workers are alive.
-    pub workers: bool,
+    /// Whether other workers are alive, or have replayed the run.
+    pub other_workers: bool,
 }
 
 /// The requested rows, as the transaction sees them.
@@ -62,7 +62,7 @@ pub struct Seen {
     pub wait: Option<Wait>,
     /// Whether the requested lease still exists.
     pub lease_holds: bool,
-    /// Whether other workers than the delivering one are alive.
+    /// Whether other workers than the delivering one are alive, or have replayed the run.
     pub has_other_workers: bool,
 }
 
@@ -119,7 +119,7 @@ pub enum Entity {
 pub fn needs(request: &EventRequest) -> Needs {
     let mut needs = Needs {
         lease: request.needed_lease().cloned(),
-        workers: request.code_mismatch.is_some(),
+        other_workers: request.code_mismatch.is_some(),
         ..Needs::default()
     };
     match &request.body {

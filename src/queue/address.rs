@@ -180,9 +180,18 @@ fn local_addresses(host: &str, sockets: &Sockets, port: u16) -> Option<Vec<Socke
     Some(all)
 }
 
-/// Whether an address is one of this host: only such an address can be bound.
+/// Whether an address is one of this host: only such an address can be bound, unless the system lets
+/// programs bind any.
 fn is_of_this_host(ip: IpAddr) -> bool {
-    ip.is_loopback() || UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
+    ip.is_loopback() || (!binds_any() && UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok())
+}
+
+/// Whether this Linux lets programs bind addresses of other hosts, as hosts of load balancers do.
+fn binds_any() -> bool {
+    ["ipv4", "ipv6"].iter().any(|family| {
+        let setting = format!("/proc/sys/net/{family}/ip_nonlocal_bind");
+        std::fs::read_to_string(setting).is_ok_and(|value| value.trim() != "0")
+    })
 }
 
 #[cfg(test)]

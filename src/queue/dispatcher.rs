@@ -2,7 +2,7 @@
 //!
 //! Commits, the next due time and deliveries that end wake the thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -95,8 +95,8 @@ pub(super) struct Signals {
     pub(super) wake: Notify,
     pub(super) idle: Idle,
     pub(super) first_claim: FirstClaim,
-    /// Whether this process has loaded code since it last took up refused messages.
-    pub(super) has_new_code: AtomicBool,
+    /// How often this process has loaded code.
+    pub(super) loads: AtomicU64,
 }
 
 impl Dispatcher {
@@ -128,7 +128,7 @@ impl Dispatcher {
     pub fn driven(delivering: Delivering) -> (Self, Dispatching) {
         let signals = Arc::<Signals>::default();
         // A process that starts may be of another release than those that have refused messages.
-        signals.has_new_code.store(true, Ordering::Release);
+        signals.loads.store(1, Ordering::Release);
         let (stop, stopped) = watch::channel(false);
         let woken = Arc::clone(&signals);
         let listener: Arc<dyn CommitListener> = Arc::new(move |news: &CommitNews| {
@@ -156,7 +156,7 @@ impl Dispatcher {
 
     /// Makes the dispatcher take up refused messages, because there is a new handler.
     pub fn code_loaded(&self) {
-        self.signals.has_new_code.store(true, Ordering::Release);
+        self.signals.loads.fetch_add(1, Ordering::AcqRel);
         self.wake();
     }
 

@@ -29,7 +29,7 @@ use crate::domain::message::{Delivery, QueueKind};
 use crate::domain::queue::lease::{EXTEND_EVERY_MS, LEASE_MS};
 use crate::entropy;
 use crate::error::WorldError;
-use crate::store::{ClaimRequest, Claimed, Completion};
+use crate::store::{ClaimRequest, Claimed, Completion, Outcome};
 
 /// The interval of looks at the queue without any event: for expired leases, and for a clock that has
 /// jumped.
@@ -56,6 +56,8 @@ pub(super) struct Work {
     showing: Rc<Showing>,
     /// Whether this process has claimed once, so it can claim.
     has_claimed: Cell<bool>,
+    /// The load of code after which refused messages were last taken up.
+    taken_up_after: Cell<u64>,
 }
 
 impl Work {
@@ -69,6 +71,7 @@ impl Work {
             settling: Settling::new(Rc::clone(&delivering), Rc::clone(&in_flight)),
             showing: Showing::of(Rc::clone(&delivering)),
             has_claimed: Cell::new(false),
+            taken_up_after: Cell::new(0),
             delivering,
             signals,
             in_flight,
@@ -107,7 +110,6 @@ impl Work {
         while !*stopped.borrow() {
             // Taken before the look, so that the look sees everything committed before they asked.
             let waiting_for_idle = self.signals.idle.take();
-            self.take_up_refused().await;
             let claim = self.claim().await;
             if let Err(error) = &claim
                 && !error.may_pass()
@@ -116,6 +118,8 @@ impl Work {
                 return;
             }
             self.signals.first_claim.is(Ok(()));
+            // Only now, because the first claim has shown this worker to those that may refuse again.
+            self.take_up_refused().await;
             self.tell_idle(waiting_for_idle, &claim);
             let pause = match claim {
                 Ok(Claim::MoreMayWait) => continue,
@@ -148,12 +152,13 @@ impl Work {
 
     /// After this process has loaded code, takes up the messages that workers without it have refused.
     async fn take_up_refused(&self) {
-        if !self.signals.has_new_code.swap(false, Ordering::AcqRel) {
+        let loads = self.signals.loads.load(Ordering::Acquire);
+        if self.taken_up_after.get() == loads {
             return;
         }
         let taken_up = ask(|done| self.delivering.store.take_up_refused(done)).await;
-        if self.delivering.noted(Duty::Claim, taken_up).is_err() {
-            self.signals.has_new_code.store(true, Ordering::Release);
+        if self.delivering.noted(Duty::Claim, taken_up).is_ok() {
+            self.taken_up_after.set(loads);
         }
     }
 
@@ -208,11 +213,18 @@ impl Work {
     async fn deliver(self: Rc<Self>, delivery: Delivery) {
         let (message_id, attempt) = (delivery.message_id, delivery.attempt);
         let lease_token = delivery.lease_token.clone();
+        let loads = self.signals.loads.load(Ordering::Acquire);
         let handled = caught(self.hand_over(delivery)).await;
         let handled = self.delivering.noted(Duty::Deliver, handled);
         let handled = handled.unwrap_or_else(|defect| Handled::Failed { error: defect.message });
         self.delivering.pulse.reach.handled(&handled, &*self.delivering.clock);
-        let outcome = outcome(handled, attempt, entropy::fraction());
+        let outcome = match outcome(handled, attempt, entropy::fraction()) {
+            // Code that was loaded meanwhile may fit.
+            Outcome::Refuse { error } if loads != self.signals.loads.load(Ordering::Acquire) => {
+                Outcome::Release { delay_ms: 0, error, reached: false }
+            }
+            outcome => outcome,
+        };
         let settle = self.settling.settle(message_id, lease_token.clone(), outcome);
         if let Err(defect) = caught(settle).await {
             self.delivering.failed(Duty::Settle, &defect);

@@ -3,7 +3,8 @@
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
-use hookline::domain::message::NewMessage;
+use hookline::domain::fence::Fence;
+use hookline::domain::message::{Delivery, NewMessage};
 use hookline::domain::page::PageRequest;
 use hookline::domain::queue::hold::CodeMismatch;
 use hookline::error::ErrorKind;
@@ -28,6 +29,7 @@ run_by_every_shared_store!(
     a_message_that_one_worker_refuses_goes_to_the_other_and_is_held_when_both_refuse,
     a_message_that_waits_for_a_worker_which_ends_is_held,
     an_event_that_only_the_code_here_leads_to_is_refused_while_another_worker_lives,
+    an_event_that_only_the_code_here_leads_to_is_refused_if_another_worker_has_replayed_the_run,
 );
 
 fn refuse() -> Outcome {
@@ -115,8 +117,22 @@ fn the_end_of_a_run_deletes_its_held_messages(world: &World) {
     world.start_runs(1);
     world.enqueue(replay(1, "diverges"));
     assert!(world.settle(&world.claim_one(), refuse()));
+    world.does(1, step_created("s"));
+    world.does(1, step_created("t"));
+    let of_other = world.enqueue(NewMessage {
+        idempotency_key: Some("of another run".into()),
+        ..step_message("a")
+    });
+    let key = request(1, step_created("s")).body.correlation_id().map(|id| id.as_str().to_owned());
+    world.enqueue(NewMessage { idempotency_key: key, ..step_message("s") });
+    for delivery in world.claim(2) {
+        assert!(world.settle(&delivery, refuse()));
+    }
+    assert_eq!(held(world).len(), 3);
     world.does(1, EventBody::RunCancelled);
-    assert_eq!(held(world), []);
+    let left: Vec<_> = held(world).into_iter().map(|message| message.message_id).collect();
+    assert_eq!(left, [of_other]);
+    settled(|done| world.store.redrive(of_other, done)).expect("it is there");
     assert_eq!(take_up(world), 0);
 }
 
@@ -191,4 +207,26 @@ fn an_event_that_only_the_code_here_leads_to_is_refused_while_another_worker_liv
     assert_eq!(world.tries(failed()).expect_err("it may").kind, ErrorKind::CodeMismatch);
     other.store.close();
     world.tries(failed()).expect("no other worker is alive");
+}
+
+fn an_event_that_only_the_code_here_leads_to_is_refused_if_another_worker_has_replayed_the_run(
+    world: &World,
+) {
+    world.start_runs(2);
+    let failed = |delivery: &Delivery| {
+        let lease_token = delivery.lease_token.clone();
+        let fence = Some(Fence { message_id: delivery.message_id, lease_token });
+        EventRequest { fence, ..mismatched(EventBody::RunFailed(error("diverged")), NOW_MS) }
+    };
+    let other = neighbour(world);
+    world.enqueue(wake_up(1));
+    assert!(other.settle(&other.claim_one(), Outcome::Ack));
+    other.store.close();
+    world.enqueue(wake_up(1));
+    let delivery = world.claim_one();
+    assert_eq!(world.tries(failed(&delivery)).expect_err("it may").kind, ErrorKind::CodeMismatch);
+    world.enqueue(wake_up(2));
+    let delivery = world.claim_one();
+    let of_second = EventRequest { run_id: Some(run_id(2)), ..failed(&delivery) };
+    world.tries(of_second).expect("only this worker has replayed the second run");
 }

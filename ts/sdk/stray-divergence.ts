@@ -12,7 +12,7 @@ const EXPECTED_WITHIN_MS = 10_000;
 const STATE = Symbol.for('hookline//stray-divergence');
 
 /** Node is told by an option not to end for such a rejection. */
-const ONLY_WARNS = /--unhandled-rejections=(?:none|warn)/;
+const ONLY_WARNS = /--unhandled-rejections=(?:none|warn)(?![\w-])/;
 
 interface Listening {
   timer: NodeJS.Timeout;

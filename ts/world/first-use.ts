@@ -15,7 +15,14 @@ import { answerOf, type NativeWorld } from '../native/binding';
 import { isBuilding } from '../setup/building';
 
 const SERVES = Symbol.for('hookline//serves-routes');
-type Globals = { [SERVES]?: boolean };
+const WAITING = Symbol.for('hookline//waiting-for-routes');
+type Globals = { [SERVES]?: boolean; [WAITING]?: Set<() => void> };
+
+/** A World that begins when a route is served. */
+interface Waiting {
+  engine: WeakRef<Engine>;
+  native: WeakRef<NativeWorld>;
+}
 
 /** The first pause lets a start line go first. */
 const PAUSE_MS = 100;
@@ -26,18 +33,39 @@ const PAUSE_WITHOUT_SERVER_MAX_MS = 60_000;
 /** How often a server that answers is asked. */
 const QUESTIONS_MAX = 15;
 
-/** Notes that a route of the SDK is served by this process. */
+/** Notes that a route of the SDK is served by this process, and starts the Worlds that wait for it. */
 export function noteServed(): void {
-  (globalThis as Globals)[SERVES] = true;
+  const globals = globalThis as Globals;
+  if (globals[SERVES]) return;
+  globals[SERVES] = true;
+  for (const begin of globals[WAITING] ?? []) begin();
+  delete globals[WAITING];
 }
 
 /** Waits until this process serves the SDK's routes, and starts the World unless it is started. */
 export function beginAtFirstUse(engine: Engine, native: NativeWorld): void {
   const { role } = engine.config();
   if (role === 'producer' || role === 'reader' || isBuilding()) return;
+  // A World that is dropped without `close()` must still release its database.
+  const waiting = { engine: new WeakRef(engine), native: new WeakRef(native) };
   inNobodysContext(() => {
-    begin(engine, native).catch(warnOf);
+    const globals = globalThis as Globals;
+    if (globals[SERVES]) return begin(waiting);
+    globals[WAITING] ??= new Set();
+    globals[WAITING].add(() => inNobodysContext(() => begin(waiting)));
+    askOwnServer(waiting).catch(warnOf);
   });
+}
+
+function begin(waiting: Waiting): void {
+  const engine = unstarted(waiting);
+  const said = () => void sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
+  engine?.start().then(said, warnOf);
+}
+
+function unstarted({ engine }: Waiting): Engine | undefined {
+  const alive = engine.deref();
+  return alive?.isStarted() ? undefined : alive;
 }
 
 function warnOf(error: unknown): void {
@@ -47,22 +75,18 @@ function warnOf(error: unknown): void {
   sayOnce(`HOOKLINE_${code}`, `hookline cannot begin to deliver: ${message}`);
 }
 
-async function begin(engine: Engine, native: NativeWorld): Promise<void> {
+/** Asks the app's own server until a route is served. Many servers load a route when it is asked for. */
+async function askOwnServer(waiting: Waiting): Promise<void> {
   let pauseMs = PAUSE_MS;
   for (let questions = 0; questions < QUESTIONS_MAX; ) {
     await unheldPause(pauseMs);
-    if (engine.isStarted()) return;
-    const { asked } = answerOf<{ asked: boolean }>(
-      await native.askOwnServer(appAddress(engine.config())),
-    ).json;
+    const engine = unstarted(waiting);
+    const native = waiting.native.deref();
+    if (!engine || !native || (globalThis as Globals)[SERVES]) return;
+    const answer = await native.askOwnServer(appAddress(engine.config()));
+    const { asked } = answerOf<{ asked: boolean }>(answer).json;
     if (asked) questions += 1;
     pauseMs = Math.min(2 * pauseMs, asked ? PAUSE_MAX_MS : PAUSE_WITHOUT_SERVER_MAX_MS);
-    if (engine.isStarted()) return;
-    if ((globalThis as Globals)[SERVES]) {
-      await engine.start();
-      sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
-      return;
-    }
   }
 }
 

@@ -77,9 +77,9 @@ export function stallOf(facts: DeliveryFacts): Stall | undefined {
   const { due, leased, sleeping, oldestDueMs, workers } = facts;
   const isLate = due > 0 && (oldestDueMs ?? 0) >= LATE_MS;
   const isAbandoned = isLate || leased > 0;
-  if (workers.length === 0) return isAbandoned ? noWorker(facts) : undefined;
+  if (workers.length === 0) return isAbandoned ? noWorker(facts) : held(facts);
   const awake = workers.filter((worker) => !worker.isPaused);
-  if (awake.length === 0) return isAbandoned ? paused(facts) : undefined;
+  if (awake.length === 0) return isAbandoned ? paused(facts) : held(facts);
   const isIdle = leased === 0 && (oldestDueMs ?? 0) >= IDLE_MS;
   if (isLate) {
     const complaints = awake.map((worker) => complaintOf(worker, facts));
@@ -91,7 +91,7 @@ export function stallOf(facts: DeliveryFacts): Stall | undefined {
   // A refused message sleeps, is due for a moment, and is refused again.
   const refusal =
     due + leased + sleeping > 0 && awake.map((worker) => refused(worker, facts)).find((it) => it);
-  return refusal || (facts.held > 0 ? held(facts) : undefined);
+  return refusal || held(facts);
 }
 
 /** The sentence that everybody says of a stall. */
@@ -116,7 +116,8 @@ function paused(facts: DeliveryFacts): Stall {
   };
 }
 
-function held(facts: DeliveryFacts): Stall {
+function held(facts: DeliveryFacts): Stall | undefined {
+  if (facts.held === 0) return undefined;
   const are = facts.held === 1 ? '1 message is' : `${facts.held} messages are`;
   return {
     cause: 'held',

@@ -17,14 +17,15 @@ pub struct CodeMismatch {
 }
 
 /// Whether other code may exist that fits a run or step: code that was there before this process loaded
-/// its own, or the code of another worker. Otherwise the code that is here has made the run or step, so
-/// no other code would fit better, and the mismatch is a defect of that code.
+/// its own, or the code of another worker that is alive or that has replayed the run. Otherwise only
+/// the code that is here has ever replayed the run, so no other code would fit better, and the mismatch
+/// is a defect of that code.
 pub fn may_other_code_fit(
     mismatch: CodeMismatch,
     created_at_ms: i64,
-    has_other_workers: bool,
+    of_other_workers: bool,
 ) -> bool {
-    created_at_ms < mismatch.code_loaded_at_ms || has_other_workers
+    created_at_ms < mismatch.code_loaded_at_ms || of_other_workers
 }
 
 /// The state of a message after a worker has refused it.

@@ -42,7 +42,8 @@ pub(super) fn claim(
          lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
     // The replay reads the log after this, so it sees at least this much.
     const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
-         ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0) WHERE run_id = ?1";
+         ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0), \
+         replayed_by = CASE ifnull(replayed_by, ?2) WHEN ?2 THEN ?2 ELSE '' END WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
     let mut due = Due::of(connection, &request.prefixes, now_ms)?;
     let mut claiming = Claiming::default();
@@ -64,7 +65,7 @@ pub(super) fn claim(
             continue;
         }
         if let Some(run_id) = claimable.run_id {
-            sees_log.execute([run_id.as_str()])?;
+            sees_log.execute([run_id.as_str(), &request.lease_owner])?;
         }
         lease.execute(params![
             delivery.message_id.number(),

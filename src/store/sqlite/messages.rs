@@ -159,7 +159,12 @@ pub(super) fn make_wake_ups(connection: &Connection, run_id: &RunId, body: &[u8]
 pub(super) fn delete_wake_ups(connection: &Connection, run_id: &RunId) -> Result<()> {
     const DELETE_WAKE_UPS: &str = "DELETE FROM messages WHERE run_id = ? \
          AND ((is_wake_up AND lease_token IS NULL) OR held_at_ms IS NOT NULL)";
+    const DELETE_HELD_STEPS: &str = "DELETE FROM messages WHERE message_id IN (\
+         SELECT message_id FROM messages AS m INDEXED BY messages_held \
+         WHERE held_at_ms IS NOT NULL AND EXISTS (SELECT 1 FROM steps AS s \
+           WHERE s.run_id = ? AND s.step_id = m.idempotency_key))";
     connection.prepare_cached(DELETE_WAKE_UPS)?.execute([run_id.as_str()])?;
+    connection.prepare_cached(DELETE_HELD_STEPS)?.execute([run_id.as_str()])?;
     Ok(())
 }
 
@@ -216,14 +221,17 @@ pub(super) fn refuse(
     Ok(())
 }
 
-/// At most 1,000 of them.
+/// The most messages that one look for the end of their last worker reads.
+const PASSED_ON_MAX: i64 = 1000;
+
+/// At most [`PASSED_ON_MAX`] of them.
 pub(super) fn passed_on(connection: &Connection) -> Result<Vec<(MessageId, Vec<String>)>> {
     const PASSED_ON: &str = "SELECT message_id, refused_by FROM messages \
          INDEXED BY messages_passed_on WHERE refused_by IS NOT NULL AND held_at_ms IS NULL \
-         AND lease_token IS NULL AND dead_at_ms IS NULL LIMIT 1000";
+         AND lease_token IS NULL AND dead_at_ms IS NULL LIMIT ?";
     connection
         .prepare_cached(PASSED_ON)?
-        .query_map([], |row| Ok((message_id(row)?, names_of(row.get(1)?))))?
+        .query_map([PASSED_ON_MAX], |row| Ok((message_id(row)?, names_of(row.get(1)?))))?
         .collect()
 }
 

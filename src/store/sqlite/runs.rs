@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
 use super::rows::error_text;
-use crate::domain::id::RunId;
+use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, SortOrder};
 use crate::domain::run::{Run, RunStatus};
 use crate::error::WorldError;
@@ -100,6 +100,21 @@ fn write(connection: &Connection, sql: &str, run: &Run) -> Result<()> {
     ];
     RUNS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
+}
+
+/// Whether a run was replayed by another worker than the one that has the lease of this message.
+pub(super) fn is_replayed_by_others(
+    connection: &Connection,
+    run_id: &RunId,
+    message_id: MessageId,
+) -> Result<bool> {
+    const REPLAYED: &str = "SELECT replayed_by IS NOT NULL AND replayed_by IS NOT \
+         (SELECT lease_owner FROM messages WHERE message_id = ?2) FROM runs WHERE run_id = ?1";
+    let replayed = connection
+        .prepare_cached(REPLAYED)?
+        .query_row(params![run_id.as_str(), message_id.number()], |row| row.get(0))
+        .optional()?;
+    Ok(replayed.unwrap_or(false))
 }
 
 pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {

@@ -199,6 +199,10 @@ impl Rows for Connection {
         Ok(messages::refuse(self, id, refused, back)?)
     }
 
+    fn is_replayed_by_others(&self, run_id: &RunId, lease: &Fence) -> Outcome<bool> {
+        Ok(runs::is_replayed_by_others(self, run_id, lease.message_id)?)
+    }
+
     fn passed_on(&self) -> Outcome<Vec<(MessageId, Vec<String>)>> {
         Ok(messages::passed_on(self)?)
     }

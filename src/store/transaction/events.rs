@@ -48,9 +48,8 @@ impl<R: Rows> Transaction<'_, R> {
         let stamp = stamp(&request, self.now.ms, self.entropy, self.environment);
         let needs = transition::needs(&request);
         let mut seen = load(self.rows, request.run_id.as_ref(), &needs)?;
-        if needs.workers {
-            // The delivering worker is one of them.
-            seen.has_other_workers = (self.living_workers)()?.len() > 1;
+        if needs.other_workers {
+            seen.has_other_workers = self.has_other_workers(&request)?;
         }
         let decision = transition::decide(seen, request, &stamp)?;
         let mut wake_up = None;
@@ -62,6 +61,18 @@ impl<R: Rows> Transaction<'_, R> {
         }
         let reply = answer(self.rows, entity, preload_events)?;
         Ok(EventReply { event, wake_up, ..reply })
+    }
+
+    /// Whether other workers than the delivering one are alive, or have replayed the run.
+    fn has_other_workers(&self, request: &EventRequest) -> Result<bool, WorldError> {
+        // The delivering worker is one of them.
+        if (self.living_workers)()?.len() > 1 {
+            return Ok(true);
+        }
+        match (&request.run_id, &request.fence) {
+            (Some(run_id), Some(lease)) => self.rows.is_replayed_by_others(run_id, lease),
+            _ => Ok(false),
+        }
     }
 
     /// See [`Store::complete_waits`](crate::store::Store::complete_waits).

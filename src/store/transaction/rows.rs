@@ -142,6 +142,8 @@ pub trait Rows {
     fn bury(&self, id: MessageId, error: &str, now_ms: i64) -> Result<(), WorldError>;
     /// Keeps the queue's time, for processes to come.
     fn keep_time(&self, now_ms: i64) -> Result<(), WorldError>;
+    /// Whether another worker than the one that has this lease has replayed the run.
+    fn is_replayed_by_others(&self, run_id: &RunId, lease: &Fence) -> Result<bool, WorldError>;
     /// Frees the lease of a message that its worker has refused.
     fn refuse(&self, id: MessageId, refused: &Refused, back: &Back) -> Result<(), WorldError>;
     /// The messages that workers have refused and that wait for another worker, with those workers.

@@ -39,6 +39,7 @@ const FEW_KEYS: &str = "a key ring has few keys";
 const SCHEMA: &str = "the schema does not grow with the data";
 const IN_FLIGHT: &str = "there are as many leases as deliveries in flight";
 const NEWEST: &str = "the newest row is read, and no other";
+const HELD: &str = "few messages are held, and only until a person has looked";
 const TAKEN_UP: &str = "all of them are taken up, once for each new code";
 const COUNTED: &str = "a count ends at a limit";
 
@@ -71,6 +72,7 @@ const EXCEPTIONS: &[Exception] = &[
     except("FROM messages WHERE held_at_ms IS NOT NULL LIMIT ?)$", "messages_held", COUNTED),
     except("UPDATE messages INDEXED BY messages_held", "messages_held", TAKEN_UP),
     except("UPDATE messages INDEXED BY messages_passed_on", "messages_passed_on", TAKEN_UP),
+    except("AS m INDEXED BY messages_held WHERE", "messages_held", HELD),
     except("INDEXED BY messages_passed_on", "messages_passed_on", COUNTED),
     except(
         "FROM waits AS w WHERE run_id = ? AND completed_at_ms IS NULL ORDER BY (SELECT min(position)",
