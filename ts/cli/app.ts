@@ -1,6 +1,6 @@
 /** Asks the app whether it serves the SDK's routes. */
-import { get as getPlain } from 'node:http';
-import { get as getByTls } from 'node:https';
+import { request as requestPlain } from 'node:http';
+import { request as requestByTls } from 'node:https';
 import { appUrl, readConfig } from '../engine/config';
 import type { LivingWorker } from '../world/pulse';
 import type { Finding } from './finding';
@@ -42,7 +42,7 @@ async function ask(url: string): Promise<Finding> {
     return { what, state: 'problem', found: 'its address is no http:// or https:// URL', fix };
   }
   try {
-    const { status, text } = await get(new URL(`${url.replace(/\/+$/, '')}${FLOW}?__health`));
+    const { status, text } = await post(new URL(`${url.replace(/\/+$/, '')}${FLOW}?__health`));
     if (isHealthOfFlow(status, text)) return { what, state: 'good', found: `${url} answers` };
     const found = `${url} answers ${status}, not as a workflow app`;
     const fix = 'Is it another program at this port, or a proxy in between? Check PORT.';
@@ -53,12 +53,17 @@ async function ask(url: string): Promise<Finding> {
   }
 }
 
-/** The question is no secret, so the certificate does not matter. */
-function get(url: URL): Promise<{ status: number; text: string }> {
-  const get = url.protocol === 'https:' ? getByTls : getPlain;
+/**
+ * Asks as deliveries do: many servers route nothing else to the handler. The question is no secret,
+ * so the certificate does not matter.
+ */
+function post(url: URL): Promise<{ status: number; text: string }> {
+  const request = url.protocol === 'https:' ? requestByTls : requestPlain;
+  const headers = { 'content-type': 'application/json' };
   const signal = AbortSignal.timeout(ANSWERS_WITHIN_MS);
   return new Promise((resolve, reject) => {
-    const request = get(url, { signal, agent: false, rejectUnauthorized: false }, (response) => {
+    const options = { method: 'POST', headers, signal, agent: false, rejectUnauthorized: false };
+    const asked = request(url, options, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part) => {
         text += part;
@@ -66,7 +71,8 @@ function get(url: URL): Promise<{ status: number; text: string }> {
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
       response.on('error', reject);
     });
-    request.on('error', reject);
+    asked.on('error', reject);
+    asked.end('{}');
   });
 }
 

@@ -26,10 +26,10 @@ const routes = {
 };
 
 createServer(async (req, res) => {
-  const route = req.method === 'POST' && routes[req.url];
-  if (!route) return res.writeHead(404).end();
   const { url, method, headers } = req;
   const address = new URL(url, 'http://localhost');
+  const route = method === 'POST' && routes[address.pathname];
+  if (!route) return res.writeHead(404).end();
   const response = await route(
     new Request(address, { method, headers, body: req, duplex: 'half' }),
   );

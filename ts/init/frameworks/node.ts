@@ -25,10 +25,10 @@ const routes = {
 };
 
 createServer(async (req, res) => {
-  const route = req.method === 'POST' && routes[req.url];
-  if (!route) return res.writeHead(404).end();
   const { url, method, headers } = req;
   const address = new URL(url, 'http://localhost');
+  const route = method === 'POST' && routes[address.pathname];
+  if (!route) return res.writeHead(404).end();
   const request = new Request(address, { method, headers, body: req, duplex: 'half' });
   const response = await route(request);
   res.writeHead(response.status, Object.fromEntries(response.headers));
