@@ -323,13 +323,40 @@ test('a message that was given up is listed, is a problem for the doctor, and ca
   expect((await json(url, ['stats'])).value).toMatchObject({ messages: { due: 1, dead: 0 } });
 });
 
+test('a run is cancelled, or failed with a message, once', async () => {
+  const url = newDatabase();
+  const world = newWorld({ url });
+  const [cancelled, failed] = [await newRun(world), await newRun(world)];
+  expect((await json(url, ['cancel', cancelled])).value).toEqual({
+    runId: cancelled,
+    status: 'cancelled',
+  });
+  expect((await cli(url, ['fail', failed])).code).toBe(2);
+  expect((await cli(url, ['fail', failed, '--message', 'nobody needs it'])).code).toBe(0);
+  expect((await world.runs.get(cancelled)).status).toBe('cancelled');
+  expect(await world.runs.get(failed)).toMatchObject({
+    status: 'failed',
+    error: { message: 'nobody needs it' },
+  });
+  expect((await cli(url, ['fail', failed, '--message', 'again'])).code).toBe(1);
+  expect((await cli(url, ['cancel', 'wrun_01K00000000000000000000000'])).code).toBe(3);
+});
+
 test('looking changes nothing in the database', async () => {
   const url = newDatabase();
   const world = newWorld({ url });
   const runId = await newRun(world);
   await world.close();
   const content = readFileSync(url);
-  for (const args of [['runs'], ['hooks'], ['stats'], ['dead'], ['explain', runId], ['doctor']]) {
+  for (const args of [
+    ['runs'],
+    ['hooks'],
+    ['stats'],
+    ['dead'],
+    ['held'],
+    ['explain', runId],
+    ['doctor'],
+  ]) {
     expect([0, 4]).toContain((await cli(url, args, { PORT: '' })).code);
   }
   expect(readFileSync(url).equals(content)).toBe(true);
