@@ -12,7 +12,14 @@ import { refuseUnsupportedSdk } from '../setup/target-world';
 import { appAddress } from './app-address';
 import { engineKey, type NativeConfig, readConfig } from './config';
 import type { Engine } from './engine';
-import { forgetEngine, isStarted, joinTable, noteStarted, type Opened } from './handlers';
+import {
+  forgetEngine,
+  isStarted,
+  joinTable,
+  noteStarted,
+  noteUnstarted,
+  type Opened,
+} from './handlers';
 import { inNobodysContext } from './nobody';
 import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
@@ -132,22 +139,10 @@ export function createEngine({ options, fault }: Given, { deliver, warn, opened 
     },
     async start() {
       noteStarted(engine);
-      // A reader delivers nothing, so the database need not exist yet.
-      const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
-      const starting = inNobodysContext(() =>
-        native.startWorker(
-          deliverTo(native),
-          (first) => warn(engine, first),
-          appAddress(engine.config()),
-        ),
-      );
-      // Do this before `starting` settles, because messages of the first claim may be in delivery
-      // by then.
-      if (!closing) inNobodysContext(() => drainOnSignals(drain));
       try {
-        await settled(starting);
+        await startWorker();
       } catch (error) {
-        ignoreSignals(drain);
+        noteUnstarted(engine);
         throw error;
       }
     },
@@ -171,6 +166,27 @@ export function createEngine({ options, fault }: Given, { deliver, warn, opened 
       else void opening?.then(leaveNow, () => undefined);
     },
   };
+
+  async function startWorker(): Promise<void> {
+    // A reader delivers nothing, so the database need not exist yet.
+    const native = await (engine.config().role === 'reader' ? engine.look() : engine.connect());
+    const starting = inNobodysContext(() =>
+      native.startWorker(
+        deliverTo(native),
+        (first) => warn(engine, first),
+        appAddress(engine.config()),
+      ),
+    );
+    // Do this before `starting` settles, because messages of the first claim may be in delivery
+    // by then.
+    if (!closing) inNobodysContext(() => drainOnSignals(drain));
+    try {
+      await settled(starting);
+    } catch (error) {
+      ignoreSignals(drain);
+      throw error;
+    }
+  }
 
   /**
    * Each delivery gets a context of its own: a store that one sets (`enterWith`) does not reach the

@@ -88,6 +88,11 @@ export function noteStarted(engine: Engine): void {
   table().started.add(engine);
 }
 
+/** Notes that a World could not be started. */
+export function noteUnstarted(engine: Engine): void {
+  table().started.delete(engine);
+}
+
 /** Whether some World with this engine is started. */
 export function isStarted(engine: Engine): boolean {
   const key = engine.key();
