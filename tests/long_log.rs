@@ -121,7 +121,9 @@ fn a_log_that_a_reader_holds_is_bounded_and_then_begins_anew() {
     let log = place.log();
     assert!(log.bytes >= BOUND_BYTES && log.bytes < BOUND_BYTES + 8 * MIB, "{log:?}");
     if cfg!(target_os = "linux") {
-        assert_eq!(log.read_by, [i64::from(std::process::id())]);
+        // The kernel's list of locks may miss one while other locks come and go.
+        let me = [i64::from(std::process::id())];
+        place.until("the reader is named", |place| place.log().read_by == me);
     }
     drop(reader);
     place.until("what was refused is taken", |place| place.resume(10, 60_000).is_ok());
