@@ -437,7 +437,7 @@ describe('a malformed setting', () => {
     ['WORKFLOW_HOOKLINE_ROLE', 'boss'],
     ['WORKFLOW_HOOKLINE_DELIVERY', 'pigeon'],
     ['WORKFLOW_HOOKLINE_BASE_URL', 'localhost'],
-    ['WORKFLOW_HOOKLINE_BASE_URL', `https://user:${PAYLOAD}@host`],
+    ['WORKFLOW_HOOKLINE_BASE_URL', `ftp://user:${PAYLOAD}@host`],
     ['WORKFLOW_QUEUE_NAMESPACE', 'Mine!'],
   ])('%s=%j is BAD_CONFIG at the first operation, naming the variable', async (name, value) => {
     // Not through the environment, which cannot hold every text.

@@ -257,6 +257,7 @@ await native.startWorker(
     native.settleDelivery(JSON.parse(delivery).deliveryId, json(3));
   },
   () => {},
+  json({}),
 );
 
 for (let round = 0; round < Number(rounds); round += 1) {
