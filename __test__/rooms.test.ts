@@ -4,23 +4,24 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import { ROOT } from './support';
+import { loadModule, ROOT } from './support';
 
 const TS = join(ROOT, 'ts');
+const { LINES } = loadModule<typeof import('../ts/lines/table')>('ts/lines/table.ts');
 
 /** For each room, the rooms that its files may import. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   native: [],
-  sdk: [],
-  setup: ['native'],
-  engine: ['native', 'setup'],
-  world: ['native', 'sdk', 'setup', 'engine'],
-  api: ['native', 'sdk', 'setup', 'engine', 'world'],
+  lines: ['native'],
+  setup: ['native', 'lines'],
+  engine: ['native', 'lines', 'setup'],
+  world: ['native', 'lines', 'setup', 'engine'],
+  api: ['native', 'lines', 'setup', 'engine', 'world'],
   import: ['native', 'engine', 'world'],
-  testing: ['native', 'sdk', 'engine', 'world', 'api'],
-  runners: ['setup', 'world', 'testing'],
+  testing: ['native', 'lines', 'setup', 'engine', 'world', 'api'],
+  runners: ['lines', 'setup', 'world', 'testing'],
   init: [],
-  cli: ['native', 'setup', 'engine', 'world', 'import', 'init'],
+  cli: ['native', 'lines', 'setup', 'engine', 'world', 'import', 'init'],
 };
 
 /**
@@ -61,6 +62,23 @@ test('a room imports only the rooms below it', () => {
     return from !== to && !BELOW[from]?.includes(to);
   });
   expect(forbidden).toEqual([]);
+});
+
+test('only the table knows the lines, and no line knows another', () => {
+  const isOfLine = (path: string) => /^lines\/\d/.test(path);
+  const lineOf = (path: string) => path.split('/')[1];
+  const forbidden = imports().filter(([file, imported]) => {
+    if (!isOfLine(imported) || file === 'lines/table.ts') return false;
+    return !isOfLine(file) || lineOf(file) !== lineOf(imported);
+  });
+  expect(forbidden).toEqual([]);
+});
+
+test('every line has an entry in the table', () => {
+  const folders = readdirSync(join(TS, 'lines'), { withFileTypes: true })
+    .filter((it) => it.isDirectory())
+    .map(({ name }) => Number(name));
+  expect(folders.sort()).toEqual(LINES.map(({ major }) => major).sort());
 });
 
 test('outside of the rooms there are only the entries of the package', () => {

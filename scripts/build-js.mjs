@@ -29,7 +29,7 @@ const WORKFLOW_TEXTS = [
  * them twice. An error is `instanceof` the class of `hookline`, whichever part made it.
  */
 const APART = {
-  sdk: { source: join(root, 'ts/sdk/4'), path: './sdk-4.js' },
+  sdk: { source: join(root, 'ts/lines/4/sdk'), path: './sdk-4.js' },
   index: { source: join(root, 'ts/index'), path: './index.js' },
   errors: { source: join(root, 'ts/native/errors'), path: './errors.js' },
   testing: { source: join(root, 'ts/testing/index'), path: './testing.js' },
@@ -63,7 +63,7 @@ function apart(...names) {
 const sdkShims = {
   name: 'sdk-shims',
   setup({ onResolve }) {
-    const shim = (name) => ({ path: join(root, 'ts', 'sdk', '4', name) });
+    const shim = (name) => ({ path: join(root, 'ts/lines/4/sdk', name) });
     const inCore = (importer) => importer.startsWith(core);
     onResolve({ filter: /\/runtime\/world\.js$|^\.\/world\.js$/ }, ({ importer }) =>
       inCore(importer) ? shim('world.ts') : undefined,
@@ -77,6 +77,24 @@ const sdkShims = {
     const unexported = /^@workflow\/core\/(?:capabilities|flushable-stream|version)$/;
     onResolve({ filter: unexported }, ({ path }) => ({
       path: join(core, `${path.split('/').at(-1)}.js`),
+    }));
+  },
+};
+
+/**
+ * Leaves out what a line does at work: `hookline/next` only asks which versions are supported, and is
+ * bundled for the edge runtime too, which has none of Node's modules.
+ */
+const onlyVersions = {
+  name: 'only-versions',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/(?:delivery|serializer)$/ }, ({ path, importer }) =>
+      dirname(dirname(importer)) === join(root, 'ts/lines')
+        ? { path, namespace: 'only-versions' }
+        : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'only-versions' }, ({ path }) => ({
+      contents: `export const ${path.slice(2)} = undefined;`,
     }));
   },
 };
@@ -209,9 +227,9 @@ const inputs = [
   ...(await bundle('ts/native/errors.ts', 'errors.js', [noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/no-node.ts', 'no-node.js', [noRegistration])),
-  ...(await bundle('ts/setup/next.ts', 'next.js', [])),
+  ...(await bundle('ts/setup/next.ts', 'next.js', [onlyVersions])),
   ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [])),
-  ...(await bundle('ts/sdk/4/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
+  ...(await bundle('ts/lines/4/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
   ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors', 'init')])),
   ...(await bundle('ts/init/index.ts', 'init.js', [], { minify: true })),
   ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),

@@ -20,9 +20,9 @@ import {
   WorkflowRunNotFoundError,
 } from '../native/errors';
 import { type NativeRecord, toRun } from '../native/records';
-import { hydrateReturnValue, openReadable } from '../sdk/serialize';
-import { SPEC_VERSION } from '../sdk/spec-version';
+import { presentLine } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
+import { createStreams } from '../world/streams';
 import { whileExpecting } from '../world/vigil';
 import { engineOf } from '../world/world';
 
@@ -82,13 +82,15 @@ export class HooklineRun<TResult> implements PublicRun<TResult> {
     // The key is looked up when the first chunk arrives, because a stream without a reader must not
     // fail.
     const key = async () => encryptionKeyOf(world, await world.runs.get(runId));
-    const stream = openReadable({ runId, name, key, ...options }, world);
-    const getTailIndex = async () => (await world.getStreamInfo(name, runId)).tailIndex;
+    const stream = presentLine().serializer.openReadable({ runId, name, key, ...options }, world);
+    const getTailIndex = async () =>
+      (await createStreams(this.#engine()).getInfo(runId, name)).tailIndex;
     return Object.assign(stream as ReadableStream<R>, { getTailIndex });
   }
 
   async cancel(): Promise<void> {
-    const cancelled = { eventType: 'run_cancelled', specVersion: SPEC_VERSION } as const;
+    const { specVersion } = presentLine();
+    const cancelled = { eventType: 'run_cancelled', specVersion } as const;
     await this.#world.events.create(this.runId, cancelled);
   }
 
@@ -123,7 +125,9 @@ export class HooklineRun<TResult> implements PublicRun<TResult> {
     const run = await whileExpecting(engine, runEnd(engine, this.runId));
     if (run?.status === 'completed') {
       const key = await encryptionKeyOf(this.#world, run);
-      return (await hydrateReturnValue(run.output, this.runId, key, this.#world)) as TResult;
+      const { serializer } = presentLine();
+      const value = serializer.hydrateReturnValue(run.output, this.runId, key, this.#world);
+      return (await value) as TResult;
     }
     if (run?.status === 'failed') throw concise(new WorkflowRunFailedError(this.runId, run.error));
     throw concise(new WorkflowRunCancelledError(this.runId));

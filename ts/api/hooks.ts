@@ -12,8 +12,7 @@ import { type NativeWorld, pointRead, settled } from '../native/binding';
 import { concise, HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
 import { encodePayload } from '../native/requests';
-import { dehydratePayload, hydrateMetadata } from '../sdk/serialize';
-import { SPEC_VERSION } from '../sdk/spec-version';
+import { presentLine } from '../setup/installed-sdk';
 import { runKey } from '../world/keys';
 import { expectDelivery } from '../world/vigil';
 import { currentWorld, engineOf, processWorld } from '../world/world';
@@ -161,7 +160,7 @@ export async function resumeTarget(
     hookId: hook.hookId,
     token: hook.token,
     payloadFormat: encoded?.format,
-    specVersion: SPEC_VERSION,
+    specVersion: presentLine().specVersion,
     v1Compat,
     ...once,
   });
@@ -189,7 +188,8 @@ export async function findByToken(native: NativeWorld, token: string): Promise<T
 export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): Promise<Hook> {
   if (hook.metadata !== undefined) {
     const key = known ?? (await runKey(engine, hook.runId));
-    hook.metadata = await hydrateMetadata(hook.metadata, hook.runId, key, currentWorld);
+    const { serializer } = presentLine();
+    hook.metadata = await serializer.hydrateMetadata(hook.metadata, hook.runId, key, currentWorld);
   }
   return hook;
 }
@@ -212,7 +212,8 @@ async function dehydrateFor(
   try {
     const coreVersion = run.executionContext?.workflowCoreVersion;
     const target = { runId: hook.runId, coreVersion, v1Compat, key };
-    return await dehydratePayload(payload, target, uploads, currentWorld, world);
+    const { serializer } = presentLine();
+    return await serializer.dehydratePayload(payload, target, uploads, currentWorld, world);
   } finally {
     flushInBackground(uploads, 'a hook payload', { runId: hook.runId, hookId: hook.hookId });
   }

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import type { Hook } from '../../index';
 import { type NativeWorld, pointRead } from '../native/binding';
 import { type NativeRecord, toHook } from '../native/records';
-import { serializedForDigest } from '../sdk/serialize';
+import { presentLine } from '../setup/installed-sdk';
 import { IDEMPOTENCY_WINDOW_MS } from './limits';
 
 /** Longest idempotency key, in UTF-16 units. */
@@ -42,7 +42,7 @@ export async function resumeKey(
     throw new TypeError(`idempotencyKey must have at most ${KEY_LENGTH_MAX} characters.`);
   }
   const uploads: Promise<unknown>[] = [];
-  const serialized = await serializedForDigest(payload, uploads);
+  const serialized = await presentLine().serializer.serializedForDigest(payload, uploads);
   if (uploads.length > 0) {
     // The streams are discarded, so their failures do not matter.
     for (const upload of uploads) upload.catch(() => undefined);

@@ -7,9 +7,7 @@ import type { Engine } from '../engine/engine';
 import { answerOf, settled } from '../native/binding';
 import { concise, WorkflowRuntimeError } from '../native/errors';
 import { encodePayload, storableJson } from '../native/requests';
-import { coreVersion, dehydrateArguments } from '../sdk/serialize';
-import { SPEC_VERSION } from '../sdk/spec-version';
-import { messageOf, missingSdk } from '../setup/installed-sdk';
+import { messageOf, missingSdk, presentLine } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
 import { expectDelivery } from '../world/vigil';
 import { engineOf, processWorld } from '../world/world';
@@ -72,7 +70,8 @@ async function begin(
   const { runId } = answerOf<{ runId: string }>(native.freshRunId()).json;
   const target = await deploymentOf(world, options.deploymentId);
   const key = await encryptionKeyOf(world, runId, { ...options, deploymentId: target.id });
-  const specVersion = options.specVersion ?? SPEC_VERSION;
+  const line = presentLine();
+  const specVersion = options.specVersion ?? line.specVersion;
   const input = await serialized(
     args,
     { runId, key, specVersion, framed: target.isCurrent },
@@ -89,7 +88,7 @@ async function begin(
       workflowName,
       executionContext: {
         traceCarrier: traceCarrier(),
-        workflowCoreVersion: coreVersion(),
+        workflowCoreVersion: line.serializer.coreVersion(),
         features: { encryption: key !== undefined },
       },
     },
@@ -152,7 +151,9 @@ async function serialized(args: unknown[], target: Target, world: World): Promis
   const v1Compat = specVersion <= LEGACY_SPEC_VERSION;
   const uploads: Promise<unknown>[] = [];
   try {
-    return await dehydrateArguments(args, { runId, key, v1Compat, framed }, uploads, world);
+    const { serializer } = presentLine();
+    const target = { runId, key, v1Compat, framed };
+    return await serializer.dehydrateArguments(args, target, uploads, world);
   } finally {
     flushInBackground(uploads, 'workflow arguments', { runId });
   }

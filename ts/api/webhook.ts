@@ -8,7 +8,8 @@ import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import { after } from '../engine/timer';
 import { concise, HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from '../native/errors';
-import { engineOf, processWorld } from '../world/world';
+import { createStreams } from '../world/streams';
+import { engineOf, processWorld, withStreams } from '../world/world';
 import { outlivingTheRequest } from './background';
 import { resumeWebhookElsewhere } from './elsewhere';
 import { checkToken, findByToken, hydrated, type Place, resumeTarget, type Target } from './hooks';
@@ -91,16 +92,17 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
   request[RESPONSE_WRITABLE] = writable;
   // The response arrives on the only stream that this resume reads.
   let responseStream: string | undefined;
-  const noting: World = {
-    ...world,
-    readFromStream(name, startIndex) {
+  const streams = createStreams(engine);
+  const noting = withStreams(world, {
+    ...streams,
+    get(runId, name, startIndex) {
       responseStream = name;
-      return world.readFromStream(name, startIndex);
+      return streams.get(runId, name, startIndex);
     },
-  };
+  });
   const sentChunks = async () => {
     if (responseStream === undefined) return 0;
-    return (await world.getStreamInfo(responseStream, target.hook.runId)).tailIndex + 1;
+    return (await streams.getInfo(target.hook.runId, responseStream)).tailIndex + 1;
   };
   const native = await engine.connect();
   const reader = readable.getReader();

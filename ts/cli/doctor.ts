@@ -6,15 +6,10 @@ import type { Engine } from '../engine/engine';
 import type { Place } from '../engine/place';
 import { unknownVariables } from '../engine/variables';
 import { createWorld } from '../index';
+import { INSTALL_SDK, SUPPORTED_SDK } from '../lines/table';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
-import {
-  installed,
-  isSupported,
-  missingSdk,
-  SUPPORTED_SDK,
-  unsupportedSdk,
-} from '../setup/installed-sdk';
+import { installed, isSupported, missingSdk, unsupportedSdk } from '../setup/installed-sdk';
 import type { LivingWorker, Stall } from '../world/pulse';
 import { livingWorkers, type NativeStats, readDeliveries, troublesOf } from '../world/workers';
 import { engineOf } from '../world/world';
@@ -277,7 +272,7 @@ function sdk(): Finding[] {
   const { version = '', folder } = installed('workflow') ?? {};
   if (isSupported(version)) return [{ what, state: 'good', found: version }];
   const found = `workflow ${version} in ${folder} may be another app's; hookline works with ${SUPPORTED_SDK}`;
-  const fix = 'If it is what this app imports: npm install workflow@4';
+  const fix = `If it is what this app imports: ${INSTALL_SDK}`;
   return [{ what, state: 'warning', found, fix }];
 }
 

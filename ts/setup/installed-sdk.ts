@@ -4,13 +4,15 @@
  * This file imports no module of Node, because `hookline/next` is also bundled for the edge runtime:
  * each function gets Node's modules when it runs.
  */
-import { builtin, isAtLeast } from '../native/node-version';
-
-/** The oldest supported version of the SDK; later versions of its line are supported too. */
-const SDK_SUPPORTED = [4, 8, 9] as const;
-
-/** The same, for people. */
-export const SUPPORTED_SDK = `${SDK_SUPPORTED.join('.')} and later 4.x versions`;
+import type { Line } from '../lines/line';
+import {
+  DEFAULT_LINE,
+  INSTALL_SDK,
+  lineOfVersion,
+  loadedLine,
+  SUPPORTED_SDK,
+} from '../lines/table';
+import { builtin } from '../native/node-version';
 
 /** What an installation lacks, and how to fix it; each is a sentence without its full stop. */
 export interface Shortcoming {
@@ -47,22 +49,27 @@ function packageAt(folder: string): Installed | undefined {
   return manifest && { version: String(manifest.version), folder };
 }
 
-/**
- * The symbols that the SDK of a process leaves in the global object: 4.x leaves the first, 5.x also
- * one of the others.
- */
-const SDK_HANDLERS_WORLD = Symbol.for('@workflow/world//stubbedCache');
-const MARKS_OF_5 = ['getWorldFn', 'cachePromise', 'stubbedCachePromise'].map((name) =>
-  Symbol.for(`@workflow/world//${name}`),
-);
-/**
- * The symbol under which `hookline/testing` stores its World; it also puts that World in the SDK's
- * place.
- */
-const TEST_WORLD = Symbol.for('hookline//test-world');
+/** What the files show, read once for each working directory and folder of the caller. */
+interface Read {
+  cwd: string;
+  ownFolder: string | undefined;
+  line: Line;
+  /** The SDK of the app, if it is not supported, and the app's program has no other. */
+  unsupported: Installed | undefined;
+}
 
-/** The result of reading the files, once for each working directory. */
-let read: { cwd: string; sdk: Installed | undefined } | undefined;
+let read: Read | undefined;
+
+/** The folder of this code, if it has one: not in a bundle of ES modules. */
+const OWN_FOLDER = typeof __dirname === 'string' ? __dirname : undefined;
+
+/**
+ * The line of the SDK that this process has loaded; if it has loaded none, the line of the one that
+ * the app has installed.
+ */
+export function presentLine(): Line {
+  return loadedLine() ?? readFolders(OWN_FOLDER).line;
+}
 
 /**
  * Why this package cannot work with the app's SDK; `undefined` when it can, or when the found SDK
@@ -71,27 +78,30 @@ let read: { cwd: string; sdk: Installed | undefined } | undefined;
  * `ownFolder` is the folder of the caller's code, if it has one.
  */
 export function unsupportedSdk(ownFolder?: string): Shortcoming | undefined {
-  const cwd = process.cwd();
-  if (read?.cwd !== cwd) read = { cwd, sdk: unsupportedIn(cwd, ownFolder) };
-  const { sdk } = read;
+  const { unsupported: sdk } = readFolders(ownFolder);
   if (!sdk) return undefined;
   // The process has loaded another SDK, from another folder.
-  if (lineOf(sdk.version) !== SDK_SUPPORTED[0] && hasLoadedSupportedLine()) return undefined;
+  const loaded = loadedLine();
+  if (loaded && majorOf(sdk.version) !== loaded.major) return undefined;
   return {
     found: `workflow ${sdk.version} in ${sdk.folder} is not supported: this version of hookline works with ${SUPPORTED_SDK}`,
-    fix: 'Install one: npm install workflow@4',
+    fix: `Install one: ${INSTALL_SDK}`,
   };
 }
 
-/**
- * The SDK of the app in a folder, if that SDK is not supported and the app's program has no other.
- */
-function unsupportedIn(cwd: string, ownFolder: string | undefined): Installed | undefined {
-  const sdk = importedFrom(cwd);
-  if (!sdk || isSupported(sdk.version) || !isOfApp(sdk, cwd)) return undefined;
+function readFolders(ownFolder: string | undefined): Read {
+  const cwd = process.cwd();
+  if (read?.cwd === cwd && read.ownFolder === ownFolder) return read;
+  const here = importedFrom(cwd);
   // One program of a monorepo may run in the root's folder, and import what its own folder has.
-  const elsewhere = [scriptFolder(), ownFolder].map((folder) => folder && importedFrom(folder));
-  return elsewhere.some((other) => other && isSupported(other.version)) ? undefined : sdk;
+  const elsewhere = [scriptFolder(), ownFolder].map((folder) =>
+    folder ? importedFrom(folder) : undefined,
+  );
+  const supported = [here, ...elsewhere].find((sdk) => sdk && isSupported(sdk.version));
+  const line = (supported && lineOfVersion(supported.version)) ?? DEFAULT_LINE;
+  const isRefused = here && !supported && isOfApp(here, cwd);
+  read = { cwd, ownFolder, line, unsupported: isRefused ? here : undefined };
+  return read;
 }
 
 /**
@@ -134,20 +144,12 @@ function scriptFolder(): string | undefined {
   }
 }
 
-/** Whether this process has loaded an SDK of the line that is supported. */
-function hasLoadedSupportedLine(): boolean {
-  const globals = globalThis as { [SDK_HANDLERS_WORLD]?: unknown };
-  const isOurs = TEST_WORLD in globals && globals[TEST_WORLD] !== undefined;
-  if (!globals[SDK_HANDLERS_WORLD] || isOurs) return false;
-  return !MARKS_OF_5.some((mark) => mark in globals);
-}
-
 /** The error for a missing SDK. */
 export function missingSdk(): Shortcoming | undefined {
   if (installed('workflow')) return undefined;
   return {
     found: `The package \`workflow\` is not installed in ${process.cwd()}`,
-    fix: 'Run this in the folder of the app, or install it: npm install workflow@4',
+    fix: `Run this in the folder of the app, or install it: ${INSTALL_SDK}`,
   };
 }
 
@@ -191,7 +193,7 @@ export function* upwards(folder: string): Generator<string> {
   }
 }
 
-function lineOf(version: string): number {
+function majorOf(version: string): number {
   return Number(version.split('.')[0]);
 }
 
@@ -201,5 +203,5 @@ function lineOf(version: string): number {
  */
 export function isSupported(version: string): boolean {
   if (!/^\d+\.\d+\.\d+/.test(version)) return true;
-  return isAtLeast(version, SDK_SUPPORTED) && lineOf(version) === SDK_SUPPORTED[0];
+  return lineOfVersion(version) !== undefined;
 }

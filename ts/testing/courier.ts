@@ -8,6 +8,7 @@
 import type { World } from '../../index';
 import type { RecordedDelivery } from '../../testing';
 import { allHandlers, type QueueHandler } from '../engine/handlers';
+import { presentLine } from '../setup/installed-sdk';
 import { loadCompiled } from './compiled';
 
 const HANDLERS = Symbol.for('hookline//test-handlers');
@@ -22,13 +23,6 @@ const handlers = globals[HANDLERS];
 
 /** Our own handlers, which the table of all handlers holds too. */
 const recorders = new WeakSet<QueueHandler>();
-
-/** The queue name prefixes of a process, with the SDK's namespace. */
-function prefixes(): string[] {
-  const namespace = process.env.WORKFLOW_QUEUE_NAMESPACE;
-  const start = namespace ? `__${namespace}_wkf` : '__wkf';
-  return [`${start}_workflow_`, `${start}_step_`];
-}
 
 /** Takes the deliveries of one World. */
 export function createCourier(world: World, isSeeded: (runId: unknown) => boolean) {
@@ -54,7 +48,8 @@ export function createCourier(world: World, isSeeded: (runId: unknown) => boolea
     deliveries: () => [...recorded],
     /** Takes deliveries from now on. */
     listen() {
-      for (const prefix of prefixes()) {
+      const namespace = process.env.WORKFLOW_QUEUE_NAMESPACE;
+      for (const prefix of presentLine().delivery.prefixes(namespace)) {
         if (listening.has(prefix)) continue;
         listening.add(prefix);
         world.createQueueHandler(prefix, recorder(prefix));

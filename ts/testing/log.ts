@@ -3,7 +3,7 @@ import type { CryptoKey, Event, World } from '../../index';
 import type { LoggedEvent, RecordedResume } from '../../testing';
 import { isBytes } from '../native/json';
 import { PAYLOAD_FIELDS } from '../native/records';
-import { hydrateMetadata } from '../sdk/serialize';
+import { presentLine } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
 import { everything } from '../world/pages';
 import { currentWorld } from '../world/world';
@@ -50,6 +50,7 @@ async function hydrated(event: Event, key: CryptoKey | undefined): Promise<Logge
   const field = PAYLOAD_FIELDS[event.eventType] ?? '';
   const data = (event as LoggedEvent).eventData;
   if (!isBytes(data?.[field])) return event as LoggedEvent;
-  const value = await hydrateMetadata(data[field], event.runId, key, currentWorld);
+  const { serializer } = presentLine();
+  const value = await serializer.hydrateMetadata(data[field], event.runId, key, currentWorld);
   return { ...event, eventData: { ...data, [field]: value } } as LoggedEvent;
 }

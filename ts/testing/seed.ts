@@ -2,20 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import type { Hook, World } from '../../index';
 import type { SeededHook } from '../../testing';
-import { dehydratePayload } from '../sdk/serialize';
-import { SPEC_VERSION } from '../sdk/spec-version';
+import { presentLine } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
 import { currentWorld } from '../world/world';
-
-/** The SDK version of the seeded runs; it determines how payloads are written. */
-const CORE_VERSION = '4.8.9';
 
 /** Serializes a value as the SDK does for such a run, and writes the streams within it. */
 async function stored(world: World, value: unknown, runId: string): Promise<unknown> {
   const key = runId === '' ? undefined : await encryptionKeyOf(world, runId);
-  const target = { runId, coreVersion: CORE_VERSION, v1Compat: false, key };
+  const { serializer } = presentLine();
+  const target = { runId, coreVersion: serializer.coreVersion(), v1Compat: false, key };
   const uploads: Promise<unknown>[] = [];
-  const bytes = await dehydratePayload(value, target, uploads, currentWorld);
+  const bytes = await serializer.dehydratePayload(value, target, uploads, currentWorld);
   await Promise.all(uploads);
   return bytes;
 }
@@ -25,18 +22,20 @@ export function createSeeder(world: World) {
   const seeded = new Set<unknown>();
 
   async function seedRun(workflowName: string): Promise<string> {
+    const { specVersion, serializer } = presentLine();
     const { run } = await world.events.create(null, {
       eventType: 'run_created',
-      specVersion: SPEC_VERSION,
+      specVersion,
       eventData: {
         deploymentId: await world.getDeploymentId(),
         workflowName,
         input: await stored(world, [], ''),
-        executionContext: { workflowCoreVersion: CORE_VERSION },
+        // It determines how payloads are written.
+        executionContext: { workflowCoreVersion: serializer.coreVersion() },
       },
     });
     const runId = run?.runId as string;
-    await world.events.create(runId, { eventType: 'run_started', specVersion: SPEC_VERSION });
+    await world.events.create(runId, { eventType: 'run_started', specVersion });
     seeded.add(runId);
     return runId;
   }
@@ -55,7 +54,7 @@ export function createSeeder(world: World) {
       const owner = runId ?? (await seedRun(workflowName ?? 'workflow//./seeded//seeded'));
       const { event, hook } = await world.events.create(owner, {
         eventType: 'hook_created',
-        specVersion: SPEC_VERSION,
+        specVersion: presentLine().specVersion,
         correlationId: `hook_${randomUUID().replaceAll('-', '')}`,
         eventData: {
           token: token ?? randomUUID(),

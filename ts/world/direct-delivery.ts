@@ -5,7 +5,7 @@ import { handlerFor } from '../engine/handlers';
 import type { NativeDelivery, NativeWorld } from '../native/binding';
 import { isCodeMismatch } from '../native/errors';
 import { decodeStored } from '../native/stored-json';
-import { isLoadedHere } from '../sdk/loaded-steps';
+import { presentLine } from '../setup/installed-sdk';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
 /**
@@ -22,7 +22,7 @@ export function deliver(
     delivery,
   ) as NativeDelivery;
   const run = async (): Promise<string> => {
-    if (!isLoadedHere(queueName)) return JSON.stringify({ notLoaded: true });
+    if (!presentLine().delivery.isLoadedHere(queueName)) return JSON.stringify({ notLoaded: true });
     const registration = handlerFor(engine, queueName);
     if (!registration) throw new Error(`No handler is registered for the queue "${queueName}".`);
     const message = decodeStored(new TextDecoder().decode(body));

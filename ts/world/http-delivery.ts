@@ -5,7 +5,7 @@ import { answerOf, type NativeWorld, type PayloadRef, settled } from '../native/
 import { isCodeMismatch } from '../native/errors';
 import { payloadOf } from '../native/records';
 import { decodeStored } from '../native/stored-json';
-import { isLoadedHere } from '../sdk/loaded-steps';
+import { presentLine } from '../setup/installed-sdk';
 import { noteServed } from './first-use';
 import { handOver, isOfThisProcess, isRefusedForEver, timeoutOf } from './hand-over';
 
@@ -96,7 +96,7 @@ async function runAdmitted(
       const body = payloadOf(admitted.body, bytes) as Uint8Array;
       const delivery = { key: engine.key(), messageId, leaseToken: admitted.leaseToken };
       // The app's routes have loaded their modules by now.
-      const code = { loadedAtMs, lacksStep: !isLoadedHere(queueName) };
+      const code = { loadedAtMs, lacksStep: !presentLine().delivery.isLoadedHere(queueName) };
       const outcome = atWork(delivery, async () => {
         const message = decodeStored(new TextDecoder().decode(body));
         return inDelivery(delivery, code, message, () =>

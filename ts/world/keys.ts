@@ -4,7 +4,7 @@ import type { Engine } from '../engine/engine';
 import { pointRead } from '../native/binding';
 import { invalid } from '../native/errors';
 import { copyBytes } from '../native/json';
-import { importKey } from '../sdk/serialize';
+import { presentLine } from '../setup/installed-sdk';
 
 /** The part of a World by which the SDK encrypts. */
 export function createKeys(engine: Engine): Pick<World, 'getEncryptionKeyForRun'> {
@@ -29,7 +29,7 @@ async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | un
 /** The key of a run of this engine, for the serializer; `undefined` when its values are plain. */
 export async function runKey(engine: Engine, runId: string): Promise<CryptoKey | undefined> {
   const raw = await rawRunKey(engine, runId);
-  return raw && importKey(raw);
+  return raw && presentLine().serializer.importKey(raw);
 }
 
 /** The key for a run that exists, or for one that is about to be started, named by its id. */
@@ -42,5 +42,5 @@ export async function encryptionKeyOf(
     typeof run === 'string'
       ? await world.getEncryptionKeyForRun(run, context)
       : await world.getEncryptionKeyForRun(run);
-  return raw && importKey(raw);
+  return raw && presentLine().serializer.importKey(raw);
 }

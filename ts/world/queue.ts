@@ -7,11 +7,11 @@ import { type QueueHandler, registerHandler } from '../engine/handlers';
 import { settled } from '../native/binding';
 import { invalid } from '../native/errors';
 import { type Fence, storableJson } from '../native/requests';
+import { presentLine } from '../setup/installed-sdk';
 import { givenWorld } from '../setup/target-world';
 import { answerDelivery } from './http-delivery';
 
 const QUEUE_NAME = /^__(?:[a-z][a-z0-9]*_)?wkf_(?:workflow|step)_.+$/s;
-const BARE_STEP_PREFIX = '__wkf_step_';
 
 /** The `Queue` part of a World. */
 export function createQueue(engine: Engine): Queue {
@@ -59,16 +59,10 @@ function encodeRequest(
     throw invalid('delaySeconds must be a number of seconds, zero or more.');
   }
   return storableJson({
-    queueName: inNamespace(queueName, engine.config().queueNamespace),
+    queueName: presentLine().delivery.queueFor(queueName, engine.config().queueNamespace),
     delaySeconds,
     idempotencyKey,
     headers,
     fence,
   }) as string;
-}
-
-// SDK 4.8.9 forgets the namespace when it enqueues a step, but listens on the queue that has it.
-function inNamespace(queueName: string, namespace: string | undefined): string {
-  if (!namespace || !queueName.startsWith(BARE_STEP_PREFIX)) return queueName;
-  return `__${namespace}_wkf_step_${queueName.slice(BARE_STEP_PREFIX.length)}`;
 }

@@ -26,8 +26,7 @@ import {
   toWait,
 } from '../native/records';
 import { encodeEvent, optionalText, paging, text, wantsData } from '../native/requests';
-import { type Misfit, misfitOf } from '../sdk/code-mismatch';
-import { expectStrayDivergence } from '../sdk/stray-divergence';
+import { presentLine } from '../setup/installed-sdk';
 
 type NativePage = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
 
@@ -192,7 +191,7 @@ export function createEvent(engine: Engine) {
   };
 }
 
-const STEP_MISSING: Misfit = { reason: 'the step is not in the code', isMissing: false };
+const STEP_MISSING = 'the step is not in the code';
 
 /**
  * Whether a delivery writes the event only because the code of this process does not fit the run.
@@ -202,12 +201,11 @@ function mismatchOf(engine: Engine, runId: string | null, event: EventRequest) {
   const code = codeOf(engine, runId);
   if (!code) return undefined;
   const lacksStep = code.lacksStep && event.eventType === 'step_started';
-  const misfit = lacksStep ? STEP_MISSING : misfitOf(event);
+  const misfit = lacksStep ? STEP_MISSING : presentLine().delivery.misfitOf(event);
   if (!misfit) return undefined;
-  if (misfit.isMissing) expectStrayDivergence();
   if (engine.config().codeMismatch === 'fail') return undefined;
   const explain = (error: Error): never => {
-    if (isCodeMismatch(error)) error.message = `${misfit.reason}: ${error.message}`;
+    if (isCodeMismatch(error)) error.message = `${misfit}: ${error.message}`;
     throw error;
   };
   return { codeLoadedAtMs: code.loadedAtMs, explain };

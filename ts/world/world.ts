@@ -1,10 +1,12 @@
 /** The World object: storage, queue and streams over one engine. */
-import type { World, WorldOptions } from '../../index';
+import type { Streamer, World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../engine/config';
 import { createEngine } from '../engine/create-engine';
 import type { Engine } from '../engine/engine';
 import { type Given, readOptions } from '../engine/options';
-import { SPEC_VERSION } from '../sdk/spec-version';
+import type { Streams } from '../lines/line';
+import { LINES } from '../lines/table';
+import { presentLine } from '../setup/installed-sdk';
 import {
   isGivenAnother,
   isOurs,
@@ -23,7 +25,7 @@ import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
 import { createStorage } from './storage';
-import { createStreamer } from './streamer';
+import { createStreams } from './streams';
 import { createUpkeep } from './upkeep';
 import { warnOfFault } from './vigil';
 
@@ -53,11 +55,13 @@ export function createWorld(options?: WorldOptions): World {
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {
       refuseUnsupportedSdk();
-      return SPEC_VERSION;
+      return presentLine().specVersion;
     },
+    // A write here costs one commit and no round trip, so gathering chunks by time only adds delay.
+    streamFlushIntervalMs: given.options.streamFlushIntervalMs ?? 0,
     ...createStorage(engine),
     ...createQueue(engine),
-    ...createStreamer(engine, given.options),
+    ...partsOfLines(createStreams(engine)),
     ...createKeys(engine),
     ...createUpkeep(engine),
     ...createInspection(engine),
@@ -66,6 +70,16 @@ export function createWorld(options?: WorldOptions): World {
     [OURS]: engine,
   };
   return world;
+}
+
+/** What the SDK of any line calls: the names of the lines differ, so one World serves them all. */
+function partsOfLines(streams: Streams): Pick<World, keyof Streamer> {
+  return Object.assign({}, ...LINES.map((line) => line.worldParts(streams)));
+}
+
+/** The same World, with other streams behind its methods. */
+export function withStreams(world: World, streams: Streams): World {
+  return { ...world, ...partsOfLines(streams) };
 }
 
 /**

@@ -1,38 +1,12 @@
-/**
- * Serializes and deserializes payloads with the SDK's own serializer for the SDK line of the run.
- */
-import type { CryptoKey, World } from '../../index';
+/** Line 4's serializer: the SDK's own, bundled. */
+import type { CryptoKey, World } from '../../../index';
+import type { ArgumentsTarget, PayloadTarget, ReadableSource, Serializer } from '../line';
 
-type Sdk = typeof import('./4');
+type Sdk = typeof import('./sdk');
 
 let loaded: Sdk | undefined;
 
-/**
- * The run that will read a payload: the payload is written in a form that the run's SDK can decode.
- */
-export interface PayloadTarget {
-  runId: string;
-  /**
-   * `executionContext.workflowCoreVersion` of the run; any other value means the oldest supported
-   * version.
-   */
-  coreVersion: unknown;
-  /** Whether the hook is of the first spec version, whose payloads are plain values. */
-  v1Compat: boolean;
-  /** Ignored when the run's SDK cannot decrypt. */
-  key: CryptoKey | undefined;
-}
-
-/**
- * Serializes a hook payload for the run that will read it: bytes, or with `v1Compat` a plain value.
- *
- * Uploads of streams within the payload are pushed to `uploads`, even if serialization then fails,
- * so that the caller can always watch over them. They go to `world`; the default is the current
- * World.
- *
- * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
- */
-export async function dehydratePayload(
+async function dehydratePayload(
   payload: unknown,
   target: PayloadTarget,
   uploads: Promise<unknown>[],
@@ -70,13 +44,7 @@ function withoutPayload(error: unknown): unknown {
   return error;
 }
 
-/**
- * Serializes a payload for comparisons: as plain bytes, for no run. Streams within the payload are
- * discarded; then `uploads` is not empty.
- *
- * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
- */
-export async function serializedForDigest(
+async function serializedForDigest(
   payload: unknown,
   uploads: Promise<unknown>[],
 ): Promise<Uint8Array> {
@@ -120,8 +88,7 @@ function capabilitiesOf(sdk: Sdk, coreVersion: unknown): Capabilities {
   return capabilities;
 }
 
-/** Deserializes a hook's metadata into the value that the workflow passed to `createHook()`. */
-export async function hydrateMetadata(
+async function hydrateMetadata(
   metadata: unknown,
   runId: string,
   key: CryptoKey | undefined,
@@ -130,21 +97,7 @@ export async function hydrateMetadata(
   return load(currentWorld).hydrateStepArguments(metadata as never, runId, key as never);
 }
 
-/** The run that the arguments are serialized for, before it is started. */
-export interface ArgumentsTarget {
-  runId: string;
-  key: CryptoKey | undefined;
-  v1Compat: boolean;
-  /** Whether byte streams within the arguments are framed. */
-  framed: boolean;
-}
-
-/**
- * Serializes the arguments of a workflow; uploads as in {@link dehydratePayload}.
- *
- * @throws the SDK's `WorkflowRuntimeError` for a value that cannot be serialized.
- */
-export async function dehydrateArguments(
+async function dehydrateArguments(
   args: unknown[],
   { runId, key, v1Compat, framed }: ArgumentsTarget,
   uploads: Promise<unknown>[],
@@ -167,8 +120,7 @@ export async function dehydrateArguments(
   });
 }
 
-/** Deserializes the return value of a run. */
-export async function hydrateReturnValue(
+async function hydrateReturnValue(
   output: unknown,
   runId: string,
   key: CryptoKey | undefined,
@@ -180,19 +132,7 @@ export async function hydrateReturnValue(
   );
 }
 
-/** Which stream of a run to read, and how. */
-export interface ReadableSource {
-  runId: string;
-  name: string;
-  /** Called when there is something to decrypt. */
-  key: () => Promise<CryptoKey | undefined>;
-  startIndex?: number;
-  ops?: Promise<unknown>[];
-  global?: Record<string, unknown>;
-}
-
-/** A stream of the values that a run writes, as they arrive. */
-export function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {
+function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {
   const { runId, name, key, startIndex, ops = [], global = globalThis } = source;
   const sdk = load();
   return sdk.inWorld(world, () =>
@@ -202,19 +142,29 @@ export function openReadable(source: ReadableSource, world: World): ReadableStre
   );
 }
 
-/** The version of the bundled SDK, which is stored with each run that we start. */
-export function coreVersion(): string {
+function coreVersion(): string {
   return load().version;
 }
 
-/** Makes a run's key for the serializer from its 32 bytes. */
-export async function importKey(raw: Uint8Array): Promise<CryptoKey> {
+async function importKey(raw: Uint8Array): Promise<CryptoKey> {
   return (await load().importKey(raw as never)) as CryptoKey;
 }
 
 /** Loads the bundled serializer at the first call; importing this package does not load it. */
 function load(currentWorld?: () => World): Sdk {
-  loaded ??= require('./4') as Sdk;
+  loaded ??= require('./sdk') as Sdk;
   if (currentWorld) loaded.useWorld(currentWorld);
   return loaded;
 }
+
+/** What each function does: `Serializer`. */
+export const serializer: Serializer = {
+  coreVersion,
+  importKey,
+  dehydratePayload,
+  serializedForDigest,
+  hydrateMetadata,
+  dehydrateArguments,
+  hydrateReturnValue,
+  openReadable,
+};

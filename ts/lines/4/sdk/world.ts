@@ -5,7 +5,7 @@
  * bundle its other Worlds and choose one of them; this module returns the World of this package.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { World } from '../../../index';
+import type { World } from '../../../../index';
 
 let source: (() => World) | undefined;
 

@@ -2,7 +2,7 @@
  * Recognises the events that the SDK's runtime writes only because the code of this process does
  * not fit a run: after a release that changed, renamed or removed the workflow.
  */
-import type { EventRequest } from '../../index';
+import type { EventRequest } from '../../../index';
 
 /** What the runtime writes when each of its replays has diverged from the log. */
 const DIVERGED: readonly unknown[] = ['CORRUPTED_EVENT_LOG', 'REPLAY_DIVERGENCE'];

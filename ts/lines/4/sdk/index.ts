@@ -4,8 +4,8 @@
  *
  * Only the SDK can serialize payloads (class instances, streams, `Request`, step references). The
  * SDK is ESM, which plain Jest cannot load from `node_modules`. So this package contains the SDK's
- * serializer as CommonJS. Only `serialize.ts` may import this folder, and loads it at the first
- * use.
+ * serializer as CommonJS. Only `serializer.ts` may import this folder, and loads it at the
+ * first use.
  */
 export { getRunCapabilities } from '@workflow/core/capabilities';
 export { importKey } from '@workflow/core/encryption';

@@ -1,6 +1,6 @@
 /** Streams: ordered bytes that a run produces, readable while they are being written. */
-import type { Streamer, WorldOptions } from '../../index';
 import type { Engine } from '../engine/engine';
+import type { RunId, Streams } from '../lines/line';
 import { type NativeReply, type NativeWorld, type PayloadRef, settled } from '../native/binding';
 import { invalid } from '../native/errors';
 import { copyBytes } from '../native/json';
@@ -11,34 +11,26 @@ import { paging } from '../native/requests';
 /** Chunks of one read; all of them are in memory together. */
 const READ_LIMIT = 64;
 
-type RunId = string | Promise<string>;
 type Issue = (native: NativeWorld, runId: string) => Promise<NativeReply>;
 
-/** The `Streamer` part of a World. */
-export function createStreamer(engine: Engine, options: WorldOptions): Streamer {
+/** The streams of a World; each line of the SDK calls them by methods of its own. */
+export function createStreams(engine: Engine): Streams {
   const inOrder = createIssueOrder(engine);
   let lastReadId = 0;
 
-  const write = async (name: string, runId: RunId, chunks: Uint8Array[]) => {
-    if (chunks.length === 0) return;
-    await inOrder(name, runId, (native, id) => native.writeStream(name, id, chunks));
-  };
-
   return {
-    // A write here costs one commit and no round trip, so gathering chunks by time only adds delay.
-    streamFlushIntervalMs: options.streamFlushIntervalMs ?? 0,
-    async writeToStream(name: string, runId: RunId, chunk: string | Uint8Array) {
-      await write(streamName(name), runId, [toBytes(chunk)]);
-    },
-    async writeToStreamMulti(name: string, runId: RunId, chunks: (string | Uint8Array)[]) {
-      if (!Array.isArray(chunks)) throw invalid('Stream chunks must be given as an array.');
+    async write(runId, name, given) {
+      streamName(name);
+      if (!Array.isArray(given)) throw invalid('Stream chunks must be given as an array.');
       // `Array.from` also passes the holes of the array to `toBytes`.
-      await write(streamName(name), runId, Array.from(chunks, toBytes));
+      const chunks = Array.from(given, toBytes);
+      if (chunks.length === 0) return;
+      await inOrder(name, runId, (native, id) => native.writeStream(name, id, chunks));
     },
-    async closeStream(name: string, runId: RunId) {
+    async close(runId, name) {
       await inOrder(streamName(name), runId, (native, id) => native.closeStream(name, id));
     },
-    async readFromStream(name: string, startIndex = 0) {
+    async get(_runId, name, startIndex = 0) {
       streamName(name);
       if (!Number.isSafeInteger(startIndex)) throw invalid('startIndex must be an integer.');
       const isAbsent = engine.isAbsent();
@@ -47,16 +39,12 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
       // A negative index counts from the end of the present chunks.
       return liveTail(engine, lastReadId, name, isAbsent ? Math.max(0, startIndex) : startIndex);
     },
-    async listStreamsByRunId(runId: string) {
+    async list(runId) {
       if (typeof runId !== 'string') throw invalid('runId must be a string.');
       const native = await engine.look();
       return (await settled<{ streams: string[] }>(native.listStreams(runId))).json.streams;
     },
-    async getStreamChunks(
-      name: string,
-      _runId: string,
-      options?: { limit?: number; cursor?: string },
-    ) {
+    async getChunks(_runId, name, options) {
       const { limit, cursor } = paging({ pagination: options });
       const request = JSON.stringify({ name: streamName(name), limit, cursor });
       const native = await engine.look();
@@ -67,7 +55,7 @@ export function createStreamer(engine: Engine, options: WorldOptions): Streamer 
       }));
       return { data, cursor: json.cursor ?? null, hasMore: json.hasMore, done: json.done };
     },
-    async getStreamInfo(name: string) {
+    async getInfo(_runId, name) {
       streamName(name);
       const native = await engine.look();
       const { json } = await settled<{ tailIndex: number; done: boolean }>(

@@ -1,0 +1,21 @@
+/** Line 4 in a delivery: its queues, its steps, and what the errors of its runtime mean. */
+import type { DeliveryRules } from '../line';
+import { misfitOf } from './code-mismatch';
+import { endOf, isFinal } from './endings';
+import { isLoadedHere } from './loaded-steps';
+import { prefixes, queueFor } from './queues';
+import { expectStrayDivergence } from './stray-divergence';
+
+/** See `DeliveryRules`. */
+export const delivery: DeliveryRules = {
+  prefixes,
+  queueFor,
+  isLoadedHere,
+  misfitOf(event) {
+    const misfit = misfitOf(event);
+    if (misfit?.isMissing) expectStrayDivergence();
+    return misfit?.reason;
+  },
+  isFinal,
+  endOf,
+};

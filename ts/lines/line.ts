@@ -1,0 +1,163 @@
+/**
+ * A line of the Workflow SDK: one major version, with all that this package must know of it. Each
+ * line has a folder; `table.ts` lists them. The other rooms speak the neutral language of this file,
+ * and know no line by its number.
+ */
+import type { CryptoKey, EventRequest, World } from '../../index';
+
+/** One line of the SDK. */
+export interface Line {
+  /** The major version. */
+  readonly major: number;
+  /** The oldest supported version; later versions of the line are supported too. */
+  readonly oldest: readonly number[];
+  /** The spec version of the runs that it starts, and of the events that it writes. */
+  readonly specVersion: number;
+  /** Whether an SDK of this line has left its marks in this process. */
+  isLoaded(): boolean;
+  /** What its SDK calls on a World, beyond what all lines call by the same names. */
+  worldParts(streams: Streams): object;
+  readonly serializer: Serializer;
+  readonly delivery: DeliveryRules;
+}
+
+/** The streams of a World: ordered bytes that a run produces. */
+export interface Streams {
+  /** Appends chunks together. Calls for one stream keep their order. */
+  write(runId: RunId, name: string, chunks: readonly (string | Uint8Array)[]): Promise<void>;
+  close(runId: RunId, name: string): Promise<void>;
+  /** Reads from a chunk on, and waits for more chunks until the stream is closed. */
+  get(runId: string, name: string, startIndex?: number): Promise<ReadableStream<Uint8Array>>;
+  /** The names of the streams that a run has written to. */
+  list(runId: string): Promise<string[]>;
+  /** A page of the present chunks. */
+  getChunks(
+    runId: string,
+    name: string,
+    options?: { limit?: number; cursor?: string },
+  ): Promise<ChunkPage>;
+  /** The index of the last chunk (-1 when there is none), and whether the stream is closed. */
+  getInfo(runId: string, name: string): Promise<{ tailIndex: number; done: boolean }>;
+}
+
+/** Arguments are serialized while the id of their run is still to come. */
+export type RunId = string | Promise<string>;
+
+/** Chunks of a stream. */
+export interface ChunkPage {
+  data: { index: number; data: Uint8Array }[];
+  cursor: string | null;
+  hasMore: boolean;
+  done: boolean;
+}
+
+/** What the code of a line's runtime does in a delivery, and what its errors mean. */
+export interface DeliveryRules {
+  /** The prefixes of the queues that its handlers take. */
+  prefixes(namespace: string | undefined): string[];
+  /** The queue that a message goes to, for the name that the SDK gives. */
+  queueFor(queueName: string, namespace: string | undefined): string;
+  /** Whether this process has loaded the code that a message needs. */
+  isLoadedHere(queueName: string): boolean;
+  /** Why the code does not fit a run; `undefined` when an event has any other cause. */
+  misfitOf(event: EventRequest): string | undefined;
+  /** Whether the next delivery would end with the same error of the runtime. */
+  isFinal(error: unknown, queueName: string): boolean;
+  /** The event that ends the run or the step of a message; `undefined` when there is none. */
+  endOf(error: Error, message: unknown, queueName: string): End | undefined;
+}
+
+/** The end of a run, or of a step, by an error that will never pass. */
+export interface End {
+  runId: string;
+  event: EventRequest;
+  /** For people. */
+  reason: string;
+}
+
+/**
+ * The run that will read a payload: the payload is written in a form that the run's SDK can decode.
+ */
+export interface PayloadTarget {
+  runId: string;
+  /**
+   * `executionContext.workflowCoreVersion` of the run; any other value means the oldest supported
+   * version.
+   */
+  coreVersion: unknown;
+  /** Whether the hook is of the first spec version, whose payloads are plain values. */
+  v1Compat: boolean;
+  /** Ignored when the run's SDK cannot decrypt. */
+  key: CryptoKey | undefined;
+}
+
+/** The run that the arguments are serialized for, before it is started. */
+export interface ArgumentsTarget {
+  runId: string;
+  key: CryptoKey | undefined;
+  v1Compat: boolean;
+  /** Whether byte streams within the arguments are framed. */
+  framed: boolean;
+}
+
+/** Which stream of a run to read, and how. */
+export interface ReadableSource {
+  runId: string;
+  name: string;
+  /** Called when there is something to decrypt. */
+  key: () => Promise<CryptoKey | undefined>;
+  startIndex?: number;
+  ops?: Promise<unknown>[];
+  global?: Record<string, unknown>;
+}
+
+/**
+ * The serializer of the SDK. Uploads of streams within a value are pushed to `uploads`, even if
+ * serialization then fails, so that the caller can always watch over them. A value that cannot be
+ * serialized is the SDK's `WorkflowRuntimeError`, without the value.
+ */
+export interface Serializer {
+  /** The version of the bundled SDK, which is stored with each run that we start. */
+  coreVersion(): string;
+  /** Makes a run's key for the serializer from its 32 bytes. */
+  importKey(raw: Uint8Array): Promise<CryptoKey>;
+  /**
+   * Serializes a hook payload for the run that will read it: bytes, or with `v1Compat` a plain
+   * value. Streams go to `world`; the default is the current World.
+   */
+  dehydratePayload(
+    payload: unknown,
+    target: PayloadTarget,
+    uploads: Promise<unknown>[],
+    currentWorld: () => World,
+    world?: World,
+  ): Promise<unknown>;
+  /**
+   * Serializes a payload for comparisons: as plain bytes, for no run. Streams within the payload are
+   * discarded; then `uploads` is not empty.
+   */
+  serializedForDigest(payload: unknown, uploads: Promise<unknown>[]): Promise<Uint8Array>;
+  /** Deserializes a hook's metadata into the value that the workflow passed to `createHook()`. */
+  hydrateMetadata(
+    metadata: unknown,
+    runId: string,
+    key: CryptoKey | undefined,
+    currentWorld: () => World,
+  ): Promise<unknown>;
+  /** Serializes the arguments of a workflow. */
+  dehydrateArguments(
+    args: unknown[],
+    target: ArgumentsTarget,
+    uploads: Promise<unknown>[],
+    world: World,
+  ): Promise<unknown>;
+  /** Deserializes the return value of a run. */
+  hydrateReturnValue(
+    output: unknown,
+    runId: string,
+    key: CryptoKey | undefined,
+    world: World,
+  ): Promise<unknown>;
+  /** A stream of the values that a run writes, as they arrive. */
+  openReadable(source: ReadableSource, world: World): ReadableStream<unknown>;
+}
