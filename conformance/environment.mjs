@@ -3,7 +3,7 @@
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildWorkflows } from '../scripts/build-workflows.mjs';
 
@@ -20,10 +20,24 @@ export function useFreshData() {
 }
 
 /** Makes the server processes run the suite's workflows as compiled by the installed SDK. */
-export async function useInstalledBuilder() {
-  const bundles = await buildWorkflows(join(root, 'conformance'));
+export function useInstalledBuilder() {
+  return useBundles(join(root, 'conformance'), 'legacy/redirect.mjs');
+}
+
+/**
+ * The same with the SDK of a suite's folder, where `file` is. Its workflows are in that folder, and
+ * some are those of line 4.
+ */
+export function useBuilderOf(file, names) {
+  const others = names.map((name) => join(root, 'conformance', 'workflows', `${name}.ts`));
+  const folder = dirname(fileURLToPath(file));
+  return useBundles(folder, `${basename(folder)}/redirect.mjs`, { others, sdk: file });
+}
+
+async function useBundles(folder, redirect, options) {
+  const bundles = await buildWorkflows(folder, options);
   process.env.CONFORMANCE_BUNDLES = `${pathToFileURL(bundles)}/`;
-  process.env.NODE_OPTIONS = `--import ${new URL('legacy/redirect.mjs', import.meta.url)}`;
+  process.env.NODE_OPTIONS = `--import ${new URL(redirect, import.meta.url)}`;
 }
 
 export function removeData() {

@@ -10,23 +10,27 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const BUILD_LIMIT_MS = 120_000;
 const OUTPUT = '.well-known/workflow/v1';
-const require = createRequire(import.meta.url);
 
-/** Compiles the workflows of a folder unless they are compiled already; returns the directory. */
-export async function buildWorkflows(folder) {
+/**
+ * Compiles the workflows of a folder unless they are compiled already; returns the directory.
+ *
+ * `others` are more files, compiled beside them. `sdk` is a file whose installed SDK compiles them.
+ */
+export async function buildWorkflows(folder, { others = [], sdk = import.meta.url } = {}) {
   const source = resolve(folder, 'workflows');
-  const target = resolve(folder, '.build', await hashInputs(source));
-  if (!(await exists(target))) await buildInto(target, source);
+  const inputs = { source, others, require: createRequire(sdk) };
+  const target = resolve(folder, '.build', await hashInputs(inputs));
+  if (!(await exists(target))) await buildInto(target, inputs);
   return join(target, OUTPUT);
 }
 
-async function buildInto(target, source) {
+async function buildInto(target, { source, others, require }) {
   const builds = dirname(target);
   await mkdir(builds, { recursive: true });
   // The builder leaves caches and a .gitignore in its working directory, and names workflows by
@@ -34,9 +38,11 @@ async function buildInto(target, source) {
   const staging = await mkdtemp(join(builds, 'staging-'));
   try {
     await cp(source, join(staging, 'workflows'), { recursive: true });
-    await runBuilder(staging);
-    // The only bundle written as an ES module: without the extension Node would have to guess.
-    await rename(join(staging, OUTPUT, 'webhook.js'), join(staging, OUTPUT, 'webhook.mjs'));
+    for (const file of others) await cp(file, join(staging, 'workflows', basename(file)));
+    await runBuilder(staging, require);
+    // Line 4 writes this bundle as an ES module without the extension: Node would have to guess.
+    const webhook = join(staging, OUTPUT, 'webhook.js');
+    if (await exists(webhook)) await rename(webhook, webhook.replace('.js', '.mjs'));
     await rename(staging, target).catch(async (error) => {
       if (!(await exists(target))) throw error; // somebody else built the same thing first
     });
@@ -54,7 +60,7 @@ async function removeOlder(builds, target) {
   }
 }
 
-async function runBuilder(cwd) {
+async function runBuilder(cwd, require) {
   const cli = join(dirname(require.resolve('workflow/runtime')), '..', 'bin', 'run.js');
   try {
     await promisify(execFile)(process.execPath, [cli, 'build'], { cwd, timeout: BUILD_LIMIT_MS });
@@ -65,14 +71,14 @@ async function runBuilder(cwd) {
   }
 }
 
-async function hashInputs(source) {
+async function hashInputs({ source, others, require }) {
   const hash = createHash('sha256');
   const core = join(dirname(require.resolve('@workflow/core')), 'version.js');
   const files = (await readdir(source, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
-  for (const file of [fileURLToPath(import.meta.url), core, ...files]) {
+  for (const file of [fileURLToPath(import.meta.url), core, ...files, ...others]) {
     hash.update(`${file.slice(source.length)}\0`).update(await readFile(file));
   }
   return hash.digest('hex').slice(0, 16);
