@@ -70,14 +70,14 @@ function startWorlds(place, server) {
       WORKFLOW_TARGET_WORLD: 'hookline',
       WORKFLOW_HOOKLINE_URL: place('hookline'),
     }),
-    start('world-local', 'workflow/api', {
+    start('world-local', 'workflow', {
       WORKFLOW_TARGET_WORLD: 'local',
       WORKFLOW_LOCAL_DATA_DIR: place('local'),
     }),
   ];
   if (!server) return started;
   const env = { WORKFLOW_TARGET_WORLD: server.folder, WORKFLOW_POSTGRES_URL: server.url };
-  return [...started, start('world-postgres', 'workflow/api', env)];
+  return [...started, start('world-postgres', 'workflow', env)];
 }
 
 /** Every other round takes the Worlds in reverse. */

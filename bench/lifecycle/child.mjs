@@ -1,14 +1,14 @@
 /**
- * One process with one World and the compiled workflow: `child.mjs API`, where API is whose `start`
- * and `resumeHook` are called. The World is `WORKFLOW_TARGET_WORLD`'s, as for any app.
+ * One process with one World and the compiled workflow: `child.mjs API SDK`. API is whose `start` and
+ * `resumeHook` are called: `hookline`, or the SDK. SDK is the installed package, `workflow` or, for
+ * line 5, `workflow-5`. The World is `WORKFLOW_TARGET_WORLD`'s, as for any app.
  */
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { getWorld } from 'workflow/runtime';
 import { buildWorkflows } from '../../scripts/build-workflows.mjs';
 import { measure, park } from '../load.mjs';
 import { obey } from '../rpc.mjs';
@@ -16,22 +16,32 @@ import { obey } from '../rpc.mjs';
 /** A resume comes long after its hook, whose delivery has ended by then. */
 const SETTLE_MS = 3;
 const ROUTES = '/.well-known/workflow/v1/';
-const require = createRequire(import.meta.url);
-const api = await import(process.argv[2]);
-const bundles = await buildWorkflows(fileURLToPath(new URL('.', import.meta.url)));
-const routes = { flow: require(join(bundles, 'flow.js')), step: require(join(bundles, 'step.js')) };
-const { workflows } = require(join(bundles, 'manifest.json'));
-const [{ lifecycle: workflow }] = Object.values(workflows);
+const [, , from, sdk = 'workflow'] = process.argv;
+const api = await import(from === 'hookline' ? from : `${sdk}/api`);
+const { getWorld } = await import(`${sdk}/runtime`);
+const bundles = await buildWorkflows(fileURLToPath(new URL('.', import.meta.url)), {
+  sdk: fileURLToPath(new URL(`../../node_modules/${sdk}/package.json`, import.meta.url)),
+});
+/** Line 4 writes CommonJS, and a second route for steps. */
+const routes = {};
+for (const file of await readdir(bundles)) {
+  const [, name] = file.match(/^(flow|step)\.m?js$/) ?? [];
+  if (name) routes[name] = await import(join(bundles, file));
+}
+const { workflows } = JSON.parse(await readFile(join(bundles, 'manifest.json'), 'utf8'));
+const { lifecycle: workflow } = Object.assign({}, ...Object.values(workflows));
 
 /** Who waits for a token's step, or for an event of a run. */
 const waiting = new Map();
-const world = getWorld();
+const world = await getWorld();
 tellEvents(world.events);
 globalThis.stepStarted = (token) => tell(`step ${token}`);
 
 const server = createServer((req, res) => serve(req, res).catch(() => res.destroy()));
 server.listen(0, '127.0.0.1', async () => {
   process.env.PORT = String(server.address().port);
+  // Line 5 registers its handler at the first request.
+  await routes.flow.POST(new Request(`http://localhost${ROUTES}flow`, { method: 'POST' }));
   await world.start?.();
   // Fewer at once than for a benchmark of Hookline alone: world-local reads the files of all hooks.
   const parkOthers = ({ count }) => park(world, count, 16);

@@ -5,6 +5,7 @@
  *
  *   node bench/lifecycle/run.mjs [--rounds 8] [--singles 100] [--many 320] [--in-flight 32]
  *                                [--world-local] [--world-postgres URL] [--folder PATH]
+ *                                [--line 5]   the SDK's line, by default 4
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -16,6 +17,8 @@ import { startChild } from '../rpc.mjs';
 const STEP_RATIO_MAX = 1.5;
 const RATE_RATIO_MIN = 0.7;
 const WARM_UP_ROUNDS = 2;
+/** The limit of each line. */
+const MEMORY_WORLDS = { 4: 'memory-world.cjs', 5: 'memory-world-5.cjs' };
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
@@ -26,6 +29,7 @@ const { values } = parseArgs({
     'in-flight': { type: 'string', default: '32' },
     'world-local': { type: 'boolean', default: false },
     'world-postgres': { type: 'string' },
+    line: { type: 'string', default: '4' },
     folder: { type: 'string', default: join(here, '..', '.build') },
   },
 });
@@ -51,21 +55,19 @@ try {
 
 function startWorlds() {
   const started = [
-    world('memory', 'workflow/api', join(here, 'memory-world.cjs')),
+    world('memory', 'workflow', join(here, MEMORY_WORLDS[values.line])),
     world('hookline', 'hookline', 'hookline', {
       WORKFLOW_HOOKLINE_URL: join(folder, 'world.db'),
     }),
   ];
   if (values['world-local']) {
     const dataDir = join(folder, 'local');
-    started.push(
-      world('world-local', 'workflow/api', 'local', { WORKFLOW_LOCAL_DATA_DIR: dataDir }),
-    );
+    started.push(world('world-local', 'workflow', 'local', { WORKFLOW_LOCAL_DATA_DIR: dataDir }));
   }
   if (values['world-postgres']) {
     const url = values['world-postgres'];
     started.push(
-      world('world-postgres', 'workflow/api', '@workflow/world-postgres', {
+      world('world-postgres', 'workflow', '@workflow/world-postgres', {
         WORKFLOW_POSTGRES_URL: url,
       }),
     );
@@ -74,7 +76,8 @@ function startWorlds() {
 }
 
 function world(name, api, target, env = {}) {
-  const child = startChild('lifecycle/child.mjs', [api], [], {
+  const sdk = values.line === '4' ? 'workflow' : `workflow-${values.line}`;
+  const child = startChild('lifecycle/child.mjs', [api, sdk], [], {
     WORKFLOW_TARGET_WORLD: target,
     ...env,
   });
