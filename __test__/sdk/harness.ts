@@ -63,13 +63,15 @@ export async function cleanUp(): Promise<void> {
 export interface AppOptions {
   data: string;
   world?: World;
+  /** The installed package of the SDK; `workflow-5` is its line 5. */
+  sdk?: 'workflow' | 'workflow-5';
   /** A producer never calls `start()` and loads no workflow code. */
   role?: 'worker' | 'producer';
   env?: Record<string, string>;
 }
 
 export async function startApp(options: AppOptions): Promise<App> {
-  const { data, world = 'hookline', role = 'worker', env = {} } = options;
+  const { data, world = 'hookline', sdk = 'workflow', role = 'worker', env = {} } = options;
   const child = spawn(process.execPath, [join(ROOT, '__test__/fixtures/app.mjs')], {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -80,6 +82,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       WORKFLOW_TARGET_WORLD: world,
       WORKFLOW_LOCAL_DATA_DIR: join(data, 'local'),
       WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db'),
+      APP_SDK: sdk,
       APP_ROLE: role,
       ...env,
     },
