@@ -459,6 +459,8 @@ export interface RunBase {
   specVersion?: number;
   executionContext?: Record<string, any>;
   input?: SerializedData;
+  /** The SDK's code of the run's error, from spec version 6 on. */
+  errorCode?: string;
   expiredAt?: Date;
   startedAt?: Date;
   createdAt: Date;
@@ -573,6 +575,8 @@ export interface EventResult {
   step?: Step;
   hook?: Hook;
   wait?: Wait;
+  /** Whether the event has also created its step, for a caller who may then execute it. */
+  stepCreated?: true;
   /** The log so far, complete or in part, if the World returns it with the event. */
   events?: Event[];
   cursor?: string | null;

@@ -21,7 +21,8 @@ use hookline::domain::id::{CorrelationId, HookToken, RunId};
 use hookline::domain::message::Delivery;
 use hookline::domain::page::{PageRequest, SortOrder};
 use hookline::domain::payload::{Payload, StructuredError};
-use hookline::domain::run::{RunStatus, WORLD_SPEC_VERSION};
+use hookline::domain::run::RunStatus;
+use hookline::domain::spec::SPEC_VERSION_DEFAULT;
 use hookline::domain::transition::replay::{PastEvent, PastFact};
 use hookline::error::WorldError;
 use hookline::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
@@ -105,7 +106,7 @@ fn request(number: u64, body: EventBody) -> EventRequest {
     EventRequest {
         run_id: Some(run_id(number)),
         body,
-        spec_version: WORLD_SPEC_VERSION,
+        spec_version: SPEC_VERSION_DEFAULT,
         data: None,
         payload: Some(Payload::Bytes(vec![b'x'; 100])),
         fence: None,
@@ -259,7 +260,11 @@ fn write(file: &str, operations: u64) -> Result<(), Failure> {
     all("run_started, the first", &|_| EventBody::RunStarted(None))?;
     all("hook_created", &hook_created)?;
     all("step_created", &step_created)?;
-    all("step_started", &|number| EventBody::StepStarted { step: step(number) })?;
+    all("step_started", &|number| EventBody::StepStarted {
+        step: step(number),
+        owner: None,
+        creates: None,
+    })?;
     all("step_completed", &|number| EventBody::StepCompleted { step: step(number) })?;
     deliver(&store, operations)?;
     all("hook_received", &resume)?;

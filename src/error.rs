@@ -251,9 +251,9 @@ impl From<Refusal> for WorldError {
             Refusal::TooEarly { retry_after_s, .. } => {
                 of(ErrorKind::TooEarly).with("retryAfter", *retry_after_s)
             }
-            Refusal::RunTooNew(spec_version) => of(ErrorKind::RunNotSupported)
+            Refusal::RunUnsupported(spec_version) => of(ErrorKind::RunNotSupported)
                 .with("runSpecVersion", *spec_version)
-                .with("worldSpecVersion", crate::domain::run::WORLD_SPEC_VERSION),
+                .with("worldSpecVersion", crate::domain::spec::SPEC_VERSION_MAX),
             Refusal::StepNotFound(_) | Refusal::WaitNotFound(_) => of(ErrorKind::NotFound),
             Refusal::RunIdUnacceptable(_)
             | Refusal::RunIdMissing

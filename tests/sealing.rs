@@ -99,9 +99,9 @@ fn write_everything(store: &dyn Store) {
         EventBody::StepRetrying { step: step(), error: error("retry"), retry_after_ms: None };
     for request in [
         with(step_created, bytes("canary-input")),
-        request(1, EventBody::StepStarted { step: step() }),
+        request(1, EventBody::StepStarted { step: step(), owner: None, creates: None }),
         with(retrying, json("canary-retry")),
-        request(1, EventBody::StepStarted { step: step() }),
+        request(1, EventBody::StepStarted { step: step(), owner: None, creates: None }),
         with(EventBody::StepFailed { step: step(), error: error("step") }, json("canary-failure")),
         EventRequest { payload: Some(bytes("canary-payload")), ..received("canary-token") },
         with(EventBody::RunFailed(error("run")), json("canary-run")),

@@ -14,7 +14,10 @@ CREATE TABLE runs (
   encryption_key_id TEXT,
   input_position INTEGER,
   output_position INTEGER,
+  -- The error of spec versions up to 3; later ones keep theirs with its event.
   error TEXT,
+  error_position INTEGER,
+  error_code TEXT,
   created_at_ms INTEGER NOT NULL,
   updated_at_ms INTEGER NOT NULL,
   started_at_ms INTEGER,
@@ -75,7 +78,11 @@ CREATE TABLE steps (
   status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed')),
   created_position INTEGER NOT NULL,
   output_position INTEGER,
+  -- As in runs.
   error TEXT,
+  error_position INTEGER,
+  -- The message whose delivery executes the current attempt itself.
+  owner_message_id INTEGER,
   attempt INTEGER NOT NULL,
   created_at_ms INTEGER NOT NULL,
   updated_at_ms INTEGER NOT NULL,
@@ -88,6 +95,9 @@ CREATE TABLE steps (
 ) STRICT, WITHOUT ROWID;
 -- A step of a run; steps.get without a run.
 CREATE UNIQUE INDEX steps_by_id ON steps (step_id, run_id);
+-- Whether a delivery of a run executes a step itself.
+CREATE INDEX steps_owned ON steps (run_id, owner_message_id)
+  WHERE status = 'running' AND owner_message_id IS NOT NULL;
 
 -- Clustered by token, so that the look-up of a resume reads only one tree.
 CREATE TABLE hooks (

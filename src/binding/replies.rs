@@ -91,6 +91,8 @@ struct RunRecord {
     input: Option<PayloadRef>,
     output: Option<PayloadRef>,
     error: Option<StructuredError>,
+    error_payload: Option<PayloadRef>,
+    error_code: Option<String>,
     started_at_ms: Option<i64>,
     completed_at_ms: Option<i64>,
     created_at_ms: i64,
@@ -107,6 +109,8 @@ struct StepRecord {
     input: Option<PayloadRef>,
     output: Option<PayloadRef>,
     error: Option<StructuredError>,
+    error_payload: Option<PayloadRef>,
+    owner_message_id: Option<String>,
     attempt: i64,
     started_at_ms: Option<i64>,
     completed_at_ms: Option<i64>,
@@ -179,6 +183,8 @@ fn run_record(view: RunView, block: &mut Block) -> RunRecord {
         input: block.payload(view.input),
         output: block.payload(view.output),
         error,
+        error_payload: block.payload(view.error),
+        error_code: view.run.error_code,
         started_at_ms: view.run.started_at_ms,
         completed_at_ms: view.run.completed_at_ms,
         created_at_ms: view.run.created_at_ms,
@@ -196,6 +202,8 @@ fn step_record(view: StepView, block: &mut Block) -> StepRecord {
         input: block.payload(view.input),
         output: block.payload(view.output),
         error: step.error,
+        error_payload: block.payload(view.error),
+        owner_message_id: step.owner.map(|owner| owner.to_string()),
         attempt: step.attempt,
         started_at_ms: step.started_at_ms,
         completed_at_ms: step.completed_at_ms,
@@ -270,6 +278,8 @@ fn page_record<T, R>(
 #[serde(rename_all = "camelCase")]
 struct EventReplyRecord {
     event: Option<EventRecord>,
+    #[serde(skip_serializing_if = "is_false")]
+    step_created: bool,
     run: Option<RunRecord>,
     step: Option<StepRecord>,
     hook: Option<HookRecord>,
@@ -277,6 +287,10 @@ struct EventReplyRecord {
     events: Option<Vec<EventRecord>>,
     cursor: Option<String>,
     has_more: Option<bool>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
@@ -287,6 +301,7 @@ pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
             None => (None, None),
         };
         EventReplyRecord {
+            step_created: reply.step_created,
             event: reply.event.map(|event| event_record(event, block)),
             run: reply.run.map(|view| run_record(view, block)),
             step: reply.step.map(|view| step_record(view, block)),
@@ -332,7 +347,7 @@ fn named<T: Serialize>(
 }
 
 pub fn run_alone(run: Run) -> Result<Reply, WorldError> {
-    self::run(RunView { run, input: None, output: None })
+    self::run(RunView { run, input: None, output: None, error: None })
 }
 
 pub fn run(view: RunView) -> Result<Reply, WorldError> {

@@ -13,7 +13,8 @@ use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError, unstorable_because};
 use crate::domain::queue::hold::CodeMismatch;
 use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
-use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
+use crate::domain::run::RunStatus;
+use crate::domain::spec::SPEC_VERSION_DEFAULT;
 use crate::error::WorldError;
 use crate::queue::admission::ClaimedDelivery;
 use crate::queue::http::{AppAddress, Trusted};
@@ -134,6 +135,7 @@ struct EventData {
     resume_at: Option<f64>,
     token: Option<String>,
     is_webhook: Option<bool>,
+    owner_message_id: Option<String>,
 }
 
 impl AppendEvent {
@@ -152,7 +154,7 @@ impl AppendEvent {
         Ok(EventRequest {
             run_id: self.run_id.filter(|id| !id.is_empty()).map(RunId::new),
             body,
-            spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
+            spec_version: self.spec_version.unwrap_or(SPEC_VERSION_DEFAULT),
             data,
             payload,
             fence: self.fence.map(FenceRequest::into_fence),
@@ -196,7 +198,12 @@ fn body(
             step: id()?,
             step_name: data.step_name.ok_or_else(|| missing(event_type, "a stepName"))?,
         },
-        EventType::StepStarted => EventBody::StepStarted { step: id()? },
+        EventType::StepStarted => EventBody::StepStarted {
+            step: id()?,
+            // A message of another queue can have no live delivery here.
+            owner: data.owner_message_id.as_deref().and_then(MessageId::parse),
+            creates: data.step_name.filter(|_| payload.is_some()),
+        },
         EventType::StepCompleted => EventBody::StepCompleted { step: id()? },
         EventType::StepFailed => EventBody::StepFailed {
             step: id()?,
@@ -308,7 +315,7 @@ impl ResumeHook {
                 hook: CorrelationId::new(self.hook_id),
                 token: Some(HookToken::new(self.token)),
             },
-            spec_version: self.spec_version.unwrap_or(WORLD_SPEC_VERSION),
+            spec_version: self.spec_version.unwrap_or(SPEC_VERSION_DEFAULT),
             data,
             payload: Some(payload),
             fence: None,

@@ -13,7 +13,7 @@ use super::requests::{self, AppendEvent};
 use super::world::{NativeWorld, then};
 use crate::domain::event::EventType;
 use crate::domain::id::{CorrelationId, RunId};
-use crate::domain::run::WORLD_SPEC_VERSION;
+use crate::domain::spec::SPEC_VERSION_DEFAULT;
 use crate::domain::transition::replay::{Entry, PastEvent, PastFact};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
@@ -73,7 +73,7 @@ fn conflict(
     };
     Ok(PastFact::HookConflict(Entry {
         correlation_id: Some(CorrelationId::new(hook)),
-        spec_version: event.spec_version.unwrap_or(WORLD_SPEC_VERSION),
+        spec_version: event.spec_version.unwrap_or(SPEC_VERSION_DEFAULT),
         data: event.event_data.map(|raw| Box::<str>::from(raw).into_string()),
         payload,
     }))

@@ -1,7 +1,7 @@
-//! Events: the facts of a run's log, the closed list of `@workflow/world` 4.5.0.
+//! Events: the facts of a run's log, the closed list of `@workflow/world`.
 
 use super::fence::Fence;
-use super::id::{CorrelationId, HookToken, Position, RunId};
+use super::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::CodeMismatch;
 
@@ -115,6 +115,10 @@ pub enum EventBody {
     },
     StepStarted {
         step: CorrelationId,
+        /// See [`Step::owner`](super::step::Step::owner).
+        owner: Option<MessageId>,
+        /// The name of a step that this event also creates, with the payload as its input.
+        creates: Option<String>,
     },
     StepCompleted {
         step: CorrelationId,
@@ -180,7 +184,7 @@ impl EventBody {
             | EventBody::RunFailed(_)
             | EventBody::RunCancelled => None,
             EventBody::StepCreated { step: id, .. }
-            | EventBody::StepStarted { step: id }
+            | EventBody::StepStarted { step: id, .. }
             | EventBody::StepCompleted { step: id }
             | EventBody::StepFailed { step: id, .. }
             | EventBody::StepRetrying { step: id, .. }

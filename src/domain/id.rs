@@ -4,6 +4,8 @@ use std::fmt;
 
 use ulid::Ulid;
 
+use super::spec::SpecVersion;
+
 /// Longest hook token in UTF-16 code units, in which JavaScript measures a string. An index holds each
 /// token, and so does every event of its hook. No sensible token is nearly this long.
 pub const TOKEN_LENGTH_MAX: usize = 65_536;
@@ -12,9 +14,6 @@ pub const TOKEN_LENGTH_MAX: usize = 65_536;
 pub const RUN_ID_AGE_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 /// Greatest distance of such a run id into the future.
 pub const RUN_ID_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
-
-/// From this spec version on, an event id is its position. Before, it is a ULID.
-const SPEC_VERSION_OF_POSITION_IDS: u32 = 6;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -170,7 +169,7 @@ pub type Position = i64;
 /// not decrease within a log (the transition ensures this). From spec version 6 on, the id is the
 /// position in 26 digits.
 pub fn event_id(spec_version: u32, position: Position, at_ms: i64) -> String {
-    if spec_version >= SPEC_VERSION_OF_POSITION_IDS {
+    if SpecVersion(spec_version).ids_are_positions() {
         return format!("evnt_{position:026}");
     }
     format!("evnt_{}", time_ordered_ulid(at_ms, position))
@@ -179,7 +178,7 @@ pub fn event_id(spec_version: u32, position: Position, at_ms: i64) -> String {
 /// The position in an id that [`event_id`] made, or `None` if this engine cannot have made the id.
 pub fn position_of_event_id(spec_version: u32, id: &str) -> Option<Position> {
     let digits = id.strip_prefix("evnt_")?;
-    if spec_version >= SPEC_VERSION_OF_POSITION_IDS {
+    if SpecVersion(spec_version).ids_are_positions() {
         return (digits.len() == 26).then(|| digits.parse().ok()).flatten();
     }
     sequence_of_ulid(parse_ulid(digits)?)

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod refusal;
 pub mod resume_key;
 pub mod run;
+pub mod spec;
 pub mod step;
 pub mod transition;
 pub mod wait;

@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use super::id::{CorrelationId, RunId};
-use super::run::{RunStatus, WORLD_SPEC_VERSION};
+use super::run::RunStatus;
+use super::spec::SPEC_VERSION_MAX;
 use super::step::StepStatus;
 
 /// The closed list of refusals. [`crate::error::WorldError`] gives each its code, and
@@ -24,9 +25,10 @@ pub enum Refusal {
     #[error("run \"{run_id}\" is {} already: nothing can be started in it", .status.as_str())]
     RunExpired { run_id: RunId, status: RunStatus },
     #[error(
-        "the run uses spec version {0}, but this engine executes versions up to {WORLD_SPEC_VERSION}: upgrade hookline"
+        "the run uses spec version {0}, but this hookline executes only versions 1 to 3 and 6 to {SPEC_VERSION_MAX}: \
+         install a hookline that executes it"
     )]
-    RunTooNew(u32),
+    RunUnsupported(u32),
     #[error(
         "{event_type} is not possible on run \"{run_id}\": an SDK older than the event log made the run"
     )]

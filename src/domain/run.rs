@@ -2,12 +2,7 @@
 
 use super::id::{Position, RunId};
 use super::payload::StructuredError;
-
-/// The highest spec version whose runs this engine executes (`SPEC_VERSION_CURRENT` of the SDK's
-/// 4.x line).
-pub const WORLD_SPEC_VERSION: u32 = 3;
-/// Runs up to this spec version predate the event log (`SPEC_VERSION_LEGACY`).
-pub const LEGACY_SPEC_VERSION: u32 = 1;
+use super::spec::SpecVersion;
 
 /// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,8 +73,12 @@ pub struct Run {
     pub input_position: Option<Position>,
     /// The event that carries the return value.
     pub output_position: Option<Position>,
-    /// The error with which it failed.
+    /// The error with which it failed; `None` if its errors are bytes.
     pub error: Option<StructuredError>,
+    /// The event that carries the error, if its errors are bytes.
+    pub error_position: Option<Position>,
+    /// The SDK's code of an error that is bytes.
+    pub error_code: Option<String>,
     /// When it was created.
     pub created_at_ms: i64,
     /// When it last changed.
@@ -91,8 +90,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// The rules of its event contract.
+    pub fn spec(&self) -> SpecVersion {
+        SpecVersion(self.spec_version)
+    }
+
     /// Whether the run predates the event log.
     pub fn is_legacy(&self) -> bool {
-        self.spec_version <= LEGACY_SPEC_VERSION
+        self.spec().is_legacy()
     }
 }

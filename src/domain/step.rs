@@ -1,6 +1,6 @@
 //! A step: a memoised unit of work of a run.
 
-use super::id::{CorrelationId, Position, RunId};
+use super::id::{CorrelationId, MessageId, Position, RunId};
 use super::payload::StructuredError;
 
 /// The status of a step.
@@ -57,8 +57,13 @@ pub struct Step {
     pub created_position: Position,
     /// The event that carries the result.
     pub output_position: Option<Position>,
-    /// The last error.
+    /// The last error; `None` if the errors of its run are bytes.
     pub error: Option<StructuredError>,
+    /// The event that carries the last error, if the errors of its run are bytes.
+    pub error_position: Option<Position>,
+    /// The message whose delivery executes the current attempt itself; `None` if a message of its own
+    /// executes it.
+    pub owner: Option<MessageId>,
     /// How many attempts have begun.
     pub attempt: i64,
     /// When it was created.

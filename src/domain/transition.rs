@@ -1,8 +1,9 @@
 //! The state machine: the rows that an event needs, and its effects or its refusal.
 //!
 //! A store loads the rows that [`needs`] names, calls [`decide`] in the same transaction, and writes
-//! the changes in their order. The rules are those of the SDK's 4.x contract (`@workflow/world` 4.5.0
-//! and the observed behaviour of its runtime). Each entity has its own file.
+//! the changes in their order. The rules are those of the SDK's contract (`@workflow/world`, and the
+//! observed behaviour of its runtime). Where two lines of the SDK differ, [`super::spec`] knows it. Each
+//! entity has its own file.
 
 mod hook;
 pub mod replay;
@@ -21,10 +22,11 @@ use super::event::{Event, EventBody, EventRequest, EventType};
 use super::fence::Fence;
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
-use super::payload::Payload;
+use super::payload::{Payload, StructuredError};
 use super::queue::hold::may_other_code_fit;
 use super::refusal::Refusal;
-use super::run::{Run, WORLD_SPEC_VERSION};
+use super::run::Run;
+use super::spec::SPEC_VERSION_DEFAULT;
 use super::step::Step;
 use super::wait::Wait;
 
@@ -97,6 +99,8 @@ pub struct Decision {
     pub entity: Entity,
     /// Whether the caller is about to replay and wants the log in the reply.
     pub preload_events: bool,
+    /// Whether the event has also created its step.
+    pub step_created: bool,
 }
 
 /// Names the entity of a reply.
@@ -129,7 +133,7 @@ pub fn needs(request: &EventRequest) -> Needs {
         | EventBody::RunFailed(_)
         | EventBody::RunCancelled => {}
         EventBody::StepCreated { step, .. }
-        | EventBody::StepStarted { step }
+        | EventBody::StepStarted { step, .. }
         | EventBody::StepCompleted { step }
         | EventBody::StepFailed { step, .. }
         | EventBody::StepRetrying { step, .. } => needs.step = Some(step.clone()),
@@ -185,7 +189,12 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
                 EventBody::StepCreated { step, step_name } => {
                     step::create(&mut log, step, step_name)?
                 }
-                EventBody::StepStarted { step } => step::start(&mut log, step, stamp.now_ms)?,
+                EventBody::StepStarted { step, owner, creates: None } => {
+                    step::start(&mut log, step, owner, stamp.now_ms)?;
+                }
+                EventBody::StepStarted { step, owner, creates: Some(step_name) } => {
+                    step::create_and_start(&mut log, step, owner, step_name)?;
+                }
                 EventBody::StepCompleted { step } => step::complete(&mut log, step)?,
                 EventBody::StepFailed { step, error } => step::fail(&mut log, step, error)?,
                 EventBody::StepRetrying { step, error, retry_after_ms } => {
@@ -215,7 +224,7 @@ fn decide_legacy(mut log: Log, body: &EventBody) -> Result<Decision, Refusal> {
     match body {
         EventBody::RunCancelled => run::cancel_legacy(&mut log)?,
         EventBody::WaitCompleted { .. } | EventBody::HookReceived { .. } => {
-            log.spec_version = WORLD_SPEC_VERSION;
+            log.spec_version = SPEC_VERSION_DEFAULT;
             log.append();
             if matches!(body, EventBody::HookReceived { .. }) {
                 log.wake();
@@ -248,6 +257,12 @@ struct Log {
     decision: Decision,
 }
 
+/// An error as a run or a step keeps it: itself, or the event that carries it.
+struct KeptError {
+    structured: Option<StructuredError>,
+    position: Option<Position>,
+}
+
 impl Log {
     fn of_existing_run(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Self, Refusal> {
         let run_id = request.run_id.clone().ok_or(Refusal::RunIdMissing)?;
@@ -256,8 +271,8 @@ impl Log {
     }
 
     fn new(run: Run, seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Self, Refusal> {
-        if run.spec_version > WORLD_SPEC_VERSION {
-            return Err(Refusal::RunTooNew(run.spec_version));
+        if !run.spec().is_supported() {
+            return Err(Refusal::RunUnsupported(run.spec_version));
         }
         let next = match seen.tail {
             None => Tail { position: 1, created_at_ms: stamp.now_ms },
@@ -307,6 +322,15 @@ impl Log {
         let data = self.data.take();
         let payload = self.payload.take();
         self.append_as(self.event_type, data, payload)
+    }
+
+    /// Appends the requested event of a failure. Returns the error as its entity keeps it.
+    fn append_error(&mut self, error: StructuredError) -> KeptError {
+        let position = self.append();
+        match self.run.spec().errors_are_bytes() {
+            true => KeptError { structured: None, position: Some(position) },
+            false => KeptError { structured: Some(error), position: None },
+        }
     }
 
     fn append_as(

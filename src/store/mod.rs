@@ -45,6 +45,8 @@ pub struct RunView {
     pub input: Option<Payload>,
     /// Its return value.
     pub output: Option<Payload>,
+    /// Its error, if its errors are bytes. A reader who asked for no payloads gets it too.
+    pub error: Option<Payload>,
 }
 
 /// A step with the payloads that a reader asked for.
@@ -56,6 +58,9 @@ pub struct StepView {
     pub input: Option<Payload>,
     /// Its result.
     pub output: Option<Payload>,
+    /// Its last error, if the errors of its run are bytes. A reader who asked for no payloads gets it
+    /// too.
+    pub error: Option<Payload>,
 }
 
 /// A hook with its metadata, where a reader asked for it.
@@ -72,6 +77,8 @@ pub struct HookView {
 pub struct EventReply {
     /// The event, without its payload, which the caller has; `None` when nothing was logged.
     pub event: Option<Event>,
+    /// Whether the event has also created its step.
+    pub step_created: bool,
     /// The run that it changed.
     pub run: Option<RunView>,
     /// The step that it changed.

@@ -46,6 +46,7 @@ mod enqueueing;
 mod events;
 mod fencing;
 mod forgotten;
+mod from_spec_six;
 mod held;
 mod hooks;
 mod listeners;

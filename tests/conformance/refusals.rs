@@ -4,7 +4,7 @@
 
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::TOKEN_LENGTH_MAX;
-use hookline::domain::run::WORLD_SPEC_VERSION;
+use hookline::domain::spec::SPEC_VERSION_MAX;
 use hookline::error::ErrorKind;
 
 use crate::kit::World;
@@ -96,11 +96,11 @@ fn an_unacceptable_run_id_is_invalid(world: &World) {
 
 fn a_run_of_a_newer_contract_is_not_supported(world: &World) {
     for body in [EventBody::RunCreated(creation()), EventBody::RunStarted(Some(creation()))] {
-        let request = EventRequest { spec_version: WORLD_SPEC_VERSION + 1, ..request(1, body) };
+        let request = EventRequest { spec_version: SPEC_VERSION_MAX + 1, ..request(1, body) };
         let error = world.tries(request).expect_err("it is too new");
         assert_eq!(error.kind, ErrorKind::RunNotSupported);
-        assert_eq!(error.details["runSpecVersion"], WORLD_SPEC_VERSION + 1);
-        assert_eq!(error.details["worldSpecVersion"], WORLD_SPEC_VERSION);
+        assert_eq!(error.details["runSpecVersion"], SPEC_VERSION_MAX + 1);
+        assert_eq!(error.details["worldSpecVersion"], SPEC_VERSION_MAX);
     }
     assert_eq!(world.log(1), []);
 }

@@ -71,7 +71,7 @@ fn one_run(store: &SqliteStore, run: u64) {
     for (step, step_name) in [(step.clone(), "step//a"), (again.clone(), "step//b")] {
         let body = EventBody::StepCreated { step: step.clone(), step_name: step_name.into() };
         append(store, run, body);
-        append(store, run, EventBody::StepStarted { step });
+        append(store, run, EventBody::StepStarted { step, owner: None, creates: None });
     }
     append(store, run, EventBody::StepCompleted { step });
     let error = error("not this time");

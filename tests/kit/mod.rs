@@ -193,6 +193,13 @@ impl World {
         }
     }
 
+    /// Creates a run of a spec version, and starts it.
+    pub fn start_run_of(&self, run: u64, spec_version: u32) {
+        let created = request(run, EventBody::RunCreated(rows::creation()));
+        self.tries(EventRequest { spec_version, ..created }).expect("the run is created");
+        self.does(run, EventBody::RunStarted(None));
+    }
+
     /// The whole log of a run.
     pub fn log(&self, run: u64) -> Vec<Event> {
         let mut query = EventQuery {

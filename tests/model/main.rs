@@ -166,14 +166,16 @@ fn run_view(rows: &Rows, run_id: &RunId) -> RunView {
     let run = rows.runs[run_id].clone();
     let input = payload_at(rows, run_id, run.input_position);
     let output = payload_at(rows, run_id, run.output_position);
-    RunView { run, input, output }
+    let error = payload_at(rows, run_id, run.error_position);
+    RunView { run, input, output, error }
 }
 
 fn step_view(rows: &Rows, key: &(RunId, CorrelationId)) -> StepView {
     let step = rows.steps[key].clone();
     let input = payload_at(rows, &key.0, Some(step.created_position));
     let output = payload_at(rows, &key.0, step.output_position);
-    StepView { step, input, output }
+    let error = payload_at(rows, &key.0, step.error_position);
+    StepView { step, input, output, error }
 }
 
 fn hook_view(rows: &Rows, key: &(RunId, CorrelationId)) -> HookView {
@@ -189,7 +191,11 @@ fn without_key(view: RunView) -> RunView {
 
 /// The reply that a store must give for a decision.
 fn expected_reply(rows: &Rows, decision: Decision) -> EventReply {
-    let mut reply = EventReply { event: decision.event, ..EventReply::default() };
+    let mut reply = EventReply {
+        event: decision.event,
+        step_created: decision.step_created,
+        ..EventReply::default()
+    };
     match decision.entity {
         Entity::Nothing => {}
         Entity::Run(run_id) => reply.run = Some(run_view(rows, &run_id)),

@@ -11,7 +11,6 @@ use hookline::error::ErrorKind::{self, *};
 use crate::kit::rows::NOW_MS;
 use crate::script::{Act, Ask, WAIT_MS};
 
-const NEWEST_SPEC_VERSION: u32 = 3;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const FIVE_MINUTES_MS: i64 = 5 * 60 * 1000;
 
@@ -78,6 +77,11 @@ impl Oracle {
     }
 }
 
+/// The versions of both lines of the SDK.
+fn is_supported(spec_version: u32) -> bool {
+    matches!(spec_version, 0..=3 | 6..=8)
+}
+
 /// All ids of a script were made at the same time.
 fn id_is_acceptable(now_ms: i64) -> bool {
     (-FIVE_MINUTES_MS..=DAY_MS).contains(&(now_ms - NOW_MS))
@@ -87,15 +91,15 @@ impl Run {
     fn expect_without_run(&mut self, act: &Act, now_ms: i64) -> Result<Expected, ErrorKind> {
         match act.ask {
             Ask::CreateRun if !id_is_acceptable(now_ms) => Err(Invalid),
-            Ask::CreateRun if act.spec_version > NEWEST_SPEC_VERSION => Err(RunNotSupported),
+            Ask::CreateRun if !is_supported(act.spec_version) => Err(RunNotSupported),
             Ask::CreateRun => {
                 (self.status, self.spec_version) = (Some(Status::Pending), act.spec_version);
                 logs(&["run_created"])
             }
             Ask::StartRun { with_creation: true } if act.has_payload => match act.spec_version {
-                4.. => Err(RunNotSupported),
+                version if !is_supported(version) => Err(RunNotSupported),
                 0..=1 => Err(Invalid),
-                2..=3 => {
+                _ => {
                     (self.status, self.spec_version) = (Some(Status::Running), act.spec_version);
                     logs(&["run_created", "run_started"])
                 }
@@ -151,6 +155,14 @@ impl Run {
                 false => {
                     self.steps.insert(*step, (Status::Pending, None));
                     logs(&["step_created"])
+                }
+            },
+            Ask::StartNewStep(_) if ended => Err(EntityConflict),
+            Ask::StartNewStep(step) => match self.steps.contains_key(step) {
+                true => Err(EntityConflict),
+                false => {
+                    self.steps.insert(*step, (Status::Running, None));
+                    logs(&["step_created", "step_started"])
                 }
             },
             Ask::StartStep(step)
@@ -220,6 +232,7 @@ impl Run {
         ended: bool,
         now_ms: i64,
     ) -> Result<Expected, ErrorKind> {
+        let end_wakes = !ended && self.spec_version <= 3;
         let (status, retry_after_ms) = self.steps.get_mut(&step).ok_or(NotFound)?;
         if matches!(status, Status::Completed | Status::Failed) {
             return Err(EntityConflict);
@@ -236,11 +249,11 @@ impl Run {
             Ask::FailStep(_) if ended && *status != Status::Running => Err(RunExpired),
             Ask::FailStep(_) => {
                 *status = Status::Failed;
-                logs_and_wakes("step_failed", !ended)
+                logs_and_wakes("step_failed", end_wakes)
             }
             Ask::CompleteStep(_) => {
                 *status = Status::Completed;
-                logs_and_wakes("step_completed", !ended)
+                logs_and_wakes("step_completed", end_wakes)
             }
             Ask::RetryStep(_, after_ms) => {
                 *status = Status::Pending;

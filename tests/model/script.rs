@@ -48,6 +48,8 @@ pub enum Ask {
     CancelRun,
     CreateStep(u8),
     StartStep(u8),
+    /// Creates the step, too.
+    StartNewStep(u8),
     CompleteStep(u8),
     FailStep(u8),
     /// With the milliseconds until the next attempt.
@@ -63,7 +65,11 @@ pub enum Ask {
 /// Scripts of up to this many moves. Each begins with a created and started run, so that a short script
 /// does not consist of events of unknown runs.
 pub fn scripts(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
-    let usual = |run, ask| Move::Append(Act { run, spec_version: 3, has_payload: true, ask });
+    // Run 1 is of one line of the SDK, run 2 of the other.
+    let usual = |run, ask| {
+        let spec_version = if run == 1 { 3 } else { 8 };
+        Move::Append(Act { run, spec_version, has_payload: true, ask })
+    };
     prop::collection::vec(moves(), 1..moves_max).prop_map(move |rest| {
         let mut script = vec![
             usual(1, Ask::CreateRun),
@@ -76,7 +82,9 @@ pub fn scripts(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
 }
 
 fn moves() -> impl Strategy<Value = Move> {
-    let spec_version = prop_oneof![20 => Just(3), 4 => Just(2), 1 => Just(1), 1 => Just(4)];
+    let spec_version = prop_oneof![
+        20 => Just(3), 10 => 6..=8_u32, 4 => Just(2), 1 => Just(1), 1 => Just(4), 1 => Just(9)
+    ];
     let act = (1..=RUNS, spec_version, prop::bool::weighted(0.9), asks()).prop_map(
         |(run, spec_version, has_payload, ask)| {
             Move::Append(Act { run, spec_version, has_payload, ask })
@@ -102,6 +110,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         1 => Just(Ask::CancelRun),
         4 => number().prop_map(Ask::CreateStep),
         4 => number().prop_map(Ask::StartStep),
+        4 => number().prop_map(Ask::StartNewStep),
         3 => number().prop_map(Ask::CompleteStep),
         2 => number().prop_map(Ask::FailStep),
         3 => (number(), retry_after).prop_map(|(step, after)| Ask::RetryStep(step, after)),
@@ -148,6 +157,7 @@ impl Act {
             Ask::CancelRun => EventBody::RunCancelled,
             Ask::CreateStep(number) => rows::step_created(&step(number)),
             Ask::StartStep(number) => rows::step_started(&step(number)),
+            Ask::StartNewStep(number) => rows::step_created_and_started(&step(number), 1),
             Ask::CompleteStep(number) => rows::step_completed(&step(number)),
             Ask::FailStep(number) => rows::step_failed(&step(number)),
             Ask::RetryStep(number, after_ms) => {

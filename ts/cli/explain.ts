@@ -8,6 +8,7 @@ import { type Stall, sentenceOf } from '../world/pulse';
 import { readDeliveries } from '../world/workers';
 import { engineOf } from '../world/world';
 import type { Context } from './context';
+import { errorText } from './error-text';
 import { upTo } from './lists';
 import { type QueuedMessage, readOutlook } from './outlook';
 import { bad, bold, dim, masked, type Printer, printable, when } from './print';
@@ -138,18 +139,20 @@ function concerns(
   return isDue || (isLeased && (cause === 'noWorker' || cause === 'paused'));
 }
 
-type Failing = { error?: { message: string } };
+type Failing = { error?: unknown; errorCode?: string };
 
 function lastError(
   run: Failing,
   steps: (Step & Failing)[],
   messages: QueuedMessage[],
 ): Explanation['lastError'] {
-  if (run.error) return { of: 'the run', message: run.error.message };
+  const ofRun = errorText(run);
+  if (ofRun !== undefined) return { of: 'the run', message: ofRun };
   const failed = steps
     .filter((step) => step.error)
     .sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime())[0];
-  if (failed?.error) return { of: `step ${failed.stepName}`, message: failed.error.message };
+  const ofStep = failed && errorText(failed);
+  if (failed && ofStep !== undefined) return { of: `step ${failed.stepName}`, message: ofStep };
   const undelivered = messages.find((message) => message.lastError !== null);
   const message = undelivered?.lastError;
   return message ? { of: `the delivery of ${undelivered.messageId}`, message } : undefined;

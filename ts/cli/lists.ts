@@ -2,6 +2,7 @@
 import { parseWorkflowName } from '@workflow/utils/parse-name';
 import type { Hook, Page, PageRequest, RunStatus } from '../../index';
 import type { Context } from './context';
+import { errorText } from './error-text';
 import { ago, masked, type Row } from './print';
 
 const PAGE = 1000;
@@ -27,7 +28,7 @@ export async function runs(
       status: run.status,
       created: ago(run.createdAt),
       ended: ago(run.completedAt),
-      error: firstLine(run.error?.message),
+      error: firstLine(errorText(run)),
     }));
     print.table(rows, `No runs in ${location}.`);
   });

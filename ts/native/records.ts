@@ -26,6 +26,7 @@ export const PAYLOAD_FIELDS: Readonly<Record<string, string>> = {
   run_completed: 'output',
   run_failed: 'error',
   step_created: 'input',
+  step_started: 'input',
   step_completed: 'result',
   step_failed: 'error',
   step_retrying: 'error',
@@ -51,13 +52,26 @@ export function payloadOf(ref: PayloadRef, bytes: Uint8Array): unknown {
 /** A run; without data, `input` and `output` are there and undefined, as the SDK's types say. */
 export function toRun(record: NativeRecord, bytes: Uint8Array, resolveData = true): WorkflowRun {
   const dates = ['expiredAt', 'startedAt', 'completedAt', 'createdAt', 'updatedAt'];
-  return entity(record, bytes, dates, ['input', 'output'], resolveData) as unknown as WorkflowRun;
+  return outcome(record, bytes, dates, resolveData) as unknown as WorkflowRun;
 }
 
 /** A step; without data, `input` and `output` are there and undefined. */
 export function toStep(record: NativeRecord, bytes: Uint8Array, resolveData = true): Step {
   const dates = ['startedAt', 'completedAt', 'createdAt', 'updatedAt', 'retryAfter'];
-  return entity(record, bytes, dates, ['input', 'output'], resolveData) as unknown as Step;
+  return outcome(record, bytes, dates, resolveData) as unknown as Step;
+}
+
+/** A run or a step. Its error is an object, or the payload of its event. */
+function outcome(
+  { errorPayload, ...record }: NativeRecord,
+  bytes: Uint8Array,
+  dates: string[],
+  resolveData: boolean,
+): Record<string, unknown> {
+  const result = entity(record, bytes, dates, ['input', 'output'], resolveData);
+  const error = payloadOf(errorPayload as PayloadRef, bytes);
+  if (error !== undefined) result.error = error;
+  return result;
 }
 
 /** A wait. */

@@ -14,6 +14,7 @@ const FIELD_TYPES = [
   ['errorCode', 'string'],
   ['token', 'string'],
   ['isWebhook', 'boolean'],
+  ['ownerMessageId', 'string'],
 ] as const;
 
 /** The names by which workflow code knows the points in time. */

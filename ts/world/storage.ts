@@ -211,12 +211,15 @@ function mismatchOf(engine: Engine, runId: string | null, event: EventRequest) {
   return { codeLoadedAtMs: code.loadedAtMs, explain };
 }
 
+/** The events whose payload belongs to the event that creates their run or step. */
+const PAYLOAD_BEFORE: ReadonlySet<string> = new Set(['run_started', 'step_started']);
+
 type AskedEvent = { eventType: string; eventData?: Record<string, unknown> };
 
 /**
  * Puts the caller's payload into the appended event, because the payload does not cross back. An
- * event that the World logged instead (`hook_conflict`), or whose payload it keeps elsewhere
- * (`run_started`), has none.
+ * event that the World logged instead (`hook_conflict`), or whose payload the event before it carries
+ * (`run_started`, `step_started`), has none.
  */
 function withPayload(
   { eventType, eventData }: AskedEvent,
@@ -225,7 +228,7 @@ function withPayload(
 ): EventResult {
   const field = PAYLOAD_FIELDS[eventType];
   const event = result.event as { eventType: string; eventData?: object } | undefined;
-  const logged = event?.eventType === eventType && eventType !== 'run_started';
+  const logged = event?.eventType === eventType && !PAYLOAD_BEFORE.has(eventType);
   if (event && logged && resolveData && field && eventData?.[field] !== undefined) {
     event.eventData = { ...event.eventData, [field]: eventData[field] };
   }
@@ -247,6 +250,7 @@ function toEventResult(json: NativeRecord, bytes: Uint8Array, resolveData: boole
   if (step) result.step = toStep(step, bytes, resolveData);
   if (hook) result.hook = toHook(hook, bytes, resolveData);
   if (wait) result.wait = toWait(wait);
+  if (json.stepCreated === true) result.stepCreated = true;
   if (Array.isArray(json.events)) {
     result.events = json.events.map((record: NativeRecord) => toEvent(record, bytes));
     result.cursor = (json.cursor ?? null) as string | null;

@@ -3,7 +3,7 @@
 use super::{Decision, Entity, Log, Seen, Stamp};
 use crate::domain::change::Change;
 use crate::domain::event::{EventRequest, EventType, RunCreation};
-use crate::domain::id::{Position, RunId};
+use crate::domain::id::RunId;
 use crate::domain::payload::StructuredError;
 use crate::domain::refusal::Refusal;
 use crate::domain::run::{Run, RunStatus};
@@ -48,6 +48,8 @@ fn pending_run(run_id: RunId, creation: RunCreation, spec_version: u32, now_ms: 
         input_position: Some(1),
         output_position: None,
         error: None,
+        error_position: None,
+        error_code: None,
         created_at_ms: now_ms,
         updated_at_ms: now_ms,
         started_at_ms: None,
@@ -101,15 +103,18 @@ pub(super) fn start(
 
 pub(super) fn complete(log: &mut Log) -> Result<(), Refusal> {
     log.refuse_if_ended()?;
-    let position = log.append();
-    end(log, RunStatus::Completed, Some(position), None);
+    log.run.output_position = Some(log.append());
+    end(log, RunStatus::Completed);
     Ok(())
 }
 
 pub(super) fn fail(log: &mut Log, error: StructuredError) -> Result<(), Refusal> {
     log.refuse_if_ended()?;
-    log.append();
-    end(log, RunStatus::Failed, None, Some(error));
+    let code = error.code.clone();
+    let kept = log.append_error(error);
+    log.run.error_code = code.filter(|_| kept.position.is_some());
+    (log.run.error, log.run.error_position) = (kept.structured, kept.position);
+    end(log, RunStatus::Failed);
     Ok(())
 }
 
@@ -122,29 +127,22 @@ pub(super) fn cancel(log: &mut Log) -> Result<(), Refusal> {
     }
     log.refuse_if_ended()?;
     log.append();
-    end(log, RunStatus::Cancelled, None, None);
+    end(log, RunStatus::Cancelled);
     Ok(())
 }
 
 pub(super) fn cancel_legacy(log: &mut Log) -> Result<(), Refusal> {
     if log.run.status != RunStatus::Cancelled {
         log.refuse_if_ended()?;
-        end(log, RunStatus::Cancelled, None, None);
+        end(log, RunStatus::Cancelled);
     }
     log.answer(Entity::Run);
     Ok(())
 }
 
-fn end(
-    log: &mut Log,
-    status: RunStatus,
-    output_position: Option<Position>,
-    error: Option<StructuredError>,
-) {
+fn end(log: &mut Log, status: RunStatus) {
     let now_ms = log.now_ms();
     log.run.status = status;
-    log.run.output_position = output_position;
-    log.run.error = error;
     log.run.updated_at_ms = now_ms;
     log.run.completed_at_ms = Some(now_ms);
     log.change(Change::UpdateRun(log.run.clone()));
@@ -158,8 +156,10 @@ mod tests {
     use crate::domain::change::Change;
     use crate::domain::event::{EventBody, EventRequest, RunCreation};
     use crate::domain::id::{RUN_ID_AGE_MS_MAX, RUN_ID_AHEAD_MS_MAX, RunId};
+    use crate::domain::payload::StructuredError;
     use crate::domain::refusal::Refusal;
-    use crate::domain::run::{RunStatus, WORLD_SPEC_VERSION};
+    use crate::domain::run::RunStatus;
+    use crate::domain::spec::{SPEC_VERSION_DEFAULT, SPEC_VERSION_MAX};
     use crate::domain::transition::Entity;
 
     fn run_created() -> EventBody {
@@ -193,7 +193,7 @@ mod tests {
             (run.deployment_id.as_str(), run.workflow_name.as_str()),
             ("dpl", "workflow//a")
         );
-        assert_eq!(run.spec_version, WORLD_SPEC_VERSION);
+        assert_eq!(run.spec_version, SPEC_VERSION_DEFAULT);
         assert_eq!(rows.logs[&run_id(1)][0].payload, payload("run_created"));
         assert_eq!(rows.wake_ups, []);
     }
@@ -251,11 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_a_newer_contract_is_not_created() {
-        let newer = WORLD_SPEC_VERSION + 1;
+    fn a_run_of_an_unknown_contract_is_not_created() {
         for body in [run_created(), EventBody::RunStarted(Some(creation()))] {
-            let request = EventRequest { spec_version: newer, ..request(1, body) };
-            assert_eq!(Rows::default().append(request), Err(Refusal::RunTooNew(newer)));
+            for unknown in [4, 5, SPEC_VERSION_MAX + 1] {
+                let request = EventRequest { spec_version: unknown, ..request(1, body.clone()) };
+                let refused = Err(Refusal::RunUnsupported(unknown));
+                assert_eq!(Rows::default().append(request), refused);
+            }
         }
     }
 
@@ -358,6 +360,17 @@ mod tests {
         assert_eq!((run.status, run.output_position), (RunStatus::Failed, None));
         assert_eq!(run.error, Some(error("why")));
         assert_eq!(run.completed_at_ms, Some(NOW_MS));
+    }
+
+    #[test]
+    fn an_error_that_is_bytes_stays_with_its_event_and_the_run_keeps_its_code() {
+        let mut rows = Rows::with_running_run_of(7);
+        let failure = StructuredError { code: Some("USER_ERROR".into()), ..error("unread") };
+        rows.does(EventBody::RunFailed(failure));
+        let run = rows.run();
+        assert_eq!((run.error.as_ref(), run.error_position), (None, Some(3)));
+        assert_eq!((run.error_code.as_deref(), run.output_position), (Some("USER_ERROR"), None));
+        assert_eq!(rows.logs[&run_id(1)][2].payload, payload("run_failed"));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::{Entity, Log};
 use crate::domain::change::Change;
-use crate::domain::id::CorrelationId;
+use crate::domain::event::EventType;
+use crate::domain::id::{CorrelationId, MessageId, Position};
 use crate::domain::payload::StructuredError;
 use crate::domain::refusal::Refusal;
 use crate::domain::step::{Step, StepStatus};
@@ -12,12 +13,48 @@ pub(super) fn create(
     step_id: CorrelationId,
     step_name: String,
 ) -> Result<(), Refusal> {
-    log.refuse_if_ended()?;
-    if log.step.is_some() {
-        return Err(Refusal::StepExists(step_id));
-    }
+    refuse_unless_new(log, &step_id)?;
     let created_position = log.append();
-    let step = Step {
+    let step = pending_step(log, step_id, step_name, created_position);
+    insert(log, step);
+    Ok(())
+}
+
+/// Creates a step and starts it: two events, together. Whoever creates the step executes it. So every
+/// other caller conflicts, however far the step is, and executes nothing.
+pub(super) fn create_and_start(
+    log: &mut Log,
+    step_id: CorrelationId,
+    owner: Option<MessageId>,
+    step_name: String,
+) -> Result<(), Refusal> {
+    refuse_unless_new(log, &step_id)?;
+    // The input belongs to `step_created`, everything else to `step_started`.
+    let created = serde_json::json!({ "stepName": step_name }).to_string();
+    let input = log.payload.take();
+    let created_position = log.append_as(EventType::StepCreated, Some(created), input);
+    log.append();
+    let created = pending_step(log, step_id, step_name, created_position);
+    insert(log, begun(created, owner, log.now_ms()));
+    log.decision.step_created = true;
+    Ok(())
+}
+
+fn refuse_unless_new(log: &Log, step_id: &CorrelationId) -> Result<(), Refusal> {
+    log.refuse_if_ended()?;
+    match &log.step {
+        Some(_) => Err(Refusal::StepExists(step_id.clone())),
+        None => Ok(()),
+    }
+}
+
+fn pending_step(
+    log: &Log,
+    step_id: CorrelationId,
+    step_name: String,
+    created_position: Position,
+) -> Step {
+    Step {
         run_id: log.run.run_id.clone(),
         step_id,
         step_name,
@@ -25,6 +62,8 @@ pub(super) fn create(
         created_position,
         output_position: None,
         error: None,
+        error_position: None,
+        owner: None,
         attempt: 0,
         created_at_ms: log.now_ms(),
         updated_at_ms: log.now_ms(),
@@ -32,27 +71,43 @@ pub(super) fn create(
         completed_at_ms: None,
         retry_after_ms: None,
         spec_version: log.spec_version,
-    };
+    }
+}
+
+fn insert(log: &mut Log, step: Step) {
     let id = step.step_id.clone();
     log.change(Change::InsertStep(step));
     log.answer(|run_id| Entity::Step(run_id, id));
-    Ok(())
+}
+
+/// The step with one more attempt.
+fn begun(step: Step, owner: Option<MessageId>, now_ms: i64) -> Step {
+    Step {
+        status: StepStatus::Running,
+        attempt: step.attempt + 1,
+        owner,
+        started_at_ms: step.started_at_ms.or(Some(now_ms)),
+        retry_after_ms: None,
+        ..step
+    }
 }
 
 /// `now_ms` is the clock's time, not the event's, because `retry_after_ms` is a time of the clock.
-pub(super) fn start(log: &mut Log, step_id: CorrelationId, now_ms: i64) -> Result<(), Refusal> {
-    let mut step = open_step(log, step_id)?;
+pub(super) fn start(
+    log: &mut Log,
+    step_id: CorrelationId,
+    owner: Option<MessageId>,
+    now_ms: i64,
+) -> Result<(), Refusal> {
+    let step = open_step(log, step_id)?;
     refuse_if_run_expired(log)?;
     if let Some(retry_after_ms) = step.retry_after_ms.filter(|at_ms| *at_ms > now_ms) {
         // Whole seconds, rounded up, because the runtime passes them to the queue unchanged.
         let retry_after_s = (retry_after_ms - now_ms + 999) / 1000;
         return Err(Refusal::TooEarly { step: step.step_id, retry_after_s });
     }
-    step.status = StepStatus::Running;
-    step.attempt += 1;
-    step.started_at_ms = step.started_at_ms.or(Some(log.now_ms()));
-    step.retry_after_ms = None;
     log.append();
+    let step = begun(step, owner, log.now_ms());
     update(log, step);
     Ok(())
 }
@@ -62,9 +117,7 @@ pub(super) fn complete(log: &mut Log, step_id: CorrelationId) -> Result<(), Refu
     let position = log.append();
     step.status = StepStatus::Completed;
     step.output_position = Some(position);
-    step.completed_at_ms = Some(log.now_ms());
-    update(log, step);
-    log.wake();
+    end(log, step);
     Ok(())
 }
 
@@ -78,12 +131,9 @@ pub(super) fn fail(
     if step.status != StepStatus::Running {
         refuse_if_run_expired(log)?;
     }
-    log.append();
+    keep_error(log, &mut step, error);
     step.status = StepStatus::Failed;
-    step.error = Some(error);
-    step.completed_at_ms = Some(log.now_ms());
-    update(log, step);
-    log.wake();
+    end(log, step);
     Ok(())
 }
 
@@ -94,12 +144,25 @@ pub(super) fn retry(
     retry_after_ms: Option<i64>,
 ) -> Result<(), Refusal> {
     let mut step = open_step(log, step_id)?;
-    log.append();
+    keep_error(log, &mut step, error);
     step.status = StepStatus::Pending;
-    step.error = Some(error);
+    step.owner = None;
     step.retry_after_ms = retry_after_ms;
     update(log, step);
     Ok(())
+}
+
+fn keep_error(log: &mut Log, step: &mut Step, error: StructuredError) {
+    let kept = log.append_error(error);
+    (step.error, step.error_position) = (kept.structured, kept.position);
+}
+
+fn end(log: &mut Log, mut step: Step) {
+    step.completed_at_ms = Some(log.now_ms());
+    update(log, step);
+    if log.run.spec().step_end_wakes() {
+        log.wake();
+    }
 }
 
 fn open_step(log: &mut Log, step_id: CorrelationId) -> Result<Step, Refusal> {
@@ -127,7 +190,8 @@ fn update(log: &mut Log, mut step: Step) {
 #[cfg(test)]
 mod tests {
     use super::super::test_kit::*;
-    use crate::domain::event::EventBody;
+    use crate::domain::event::{EventBody, EventRequest};
+    use crate::domain::id::MessageId;
     use crate::domain::refusal::Refusal;
     use crate::domain::run::RunStatus;
     use crate::domain::step::StepStatus;
@@ -336,6 +400,95 @@ mod tests {
             assert_eq!(rows.log().last(), Some(&body.event_type().as_str()));
             assert_eq!(rows.wake_ups, []);
         }
+    }
+
+    #[test]
+    fn a_start_that_creates_its_step_logs_both_events_and_the_input_with_the_first() {
+        for spec_version in [3, 6, 7, 8] {
+            let mut rows = Rows::with_running_run_of(spec_version);
+            let data =
+                Some(r#"{"stepName":"step//s","ownerMessageId":"msg_x","new":1}"#.to_owned());
+            let request = EventRequest {
+                data: data.clone(),
+                payload: payload("input"),
+                ..request(1, step_created_and_started("s", 7))
+            };
+            let decision = rows.append(request).expect("the rules allow it");
+            assert_eq!(decision.entity, Entity::Step(run_id(1), id("s")));
+            assert!(decision.step_created);
+            assert_eq!(rows.log()[2..], ["step_created", "step_started"]);
+            let [created, started] = &rows.logs[&run_id(1)][2..] else { panic!("two events") };
+            assert_eq!(created.correlation_id, Some(id("s")));
+            assert_eq!(created.data.as_deref(), Some(r#"{"stepName":"step//s"}"#));
+            assert_eq!(created.payload, payload("input"));
+            assert_eq!(started.correlation_id, Some(id("s")));
+            assert_eq!((&started.data, &started.payload), (&data, &None));
+            assert_eq!(decision.event.as_ref(), Some(started));
+            let step = rows.step("s");
+            assert_eq!((step.status, step.attempt), (StepStatus::Running, 1));
+            assert_eq!((step.created_position, step.started_at_ms), (3, Some(NOW_MS)));
+            assert_eq!(step.owner, Some(MessageId::from_number(7)));
+            assert_eq!(rows.wake_ups, []);
+        }
+    }
+
+    #[test]
+    fn a_start_that_creates_its_step_conflicts_however_far_the_step_is() {
+        let exists = Refusal::StepExists(id("s"));
+        let mut rows = Rows::with_running_run_of(8);
+        rows.does(step_created("s"));
+        assert_eq!(rows.refuses(step_created_and_started("s", 7)), exists);
+        rows.does(step_started("s"));
+        assert_eq!(rows.refuses(step_created_and_started("s", 7)), exists);
+        rows.does(step_completed("s"));
+        assert_eq!(rows.refuses(step_created_and_started("s", 7)), exists);
+        rows.does(step_created_and_started("t", 7));
+        assert_eq!(rows.refuses(step_created("t")), Refusal::StepExists(id("t")));
+        rows.does(EventBody::RunCompleted);
+        let ended = Refusal::RunEnded { run_id: run_id(1), status: RunStatus::Completed };
+        assert_eq!(rows.refuses(step_created_and_started("u", 7)), ended);
+        assert_eq!(rows.refuses(step_created_and_started("s", 7)), ended);
+    }
+
+    #[test]
+    fn the_last_start_or_a_retry_says_who_owns_the_step() {
+        let owned = |rows: &Rows| rows.step("s").owner.map(MessageId::number);
+        let started_by = |owner| EventBody::StepStarted {
+            step: id("s"),
+            owner: Some(MessageId::from_number(owner)),
+            creates: None,
+        };
+        let mut rows = Rows::with_running_run_of(8);
+        rows.does(step_created_and_started("s", 7));
+        assert_eq!(owned(&rows), Some(7));
+        rows.does(started_by(8));
+        assert_eq!((owned(&rows), rows.step("s").attempt), (Some(8), 2));
+        rows.does(step_started("s"));
+        assert_eq!((owned(&rows), rows.step("s").attempt), (None, 3));
+        rows.does(started_by(9));
+        rows.does(step_retrying("s", None));
+        assert_eq!(owned(&rows), None);
+    }
+
+    #[test]
+    fn the_end_of_a_step_wakes_nobody_where_its_own_delivery_continues_the_run() {
+        for ending in [step_completed("s"), step_failed("s")] {
+            let mut rows = Rows::with_running_run_of(6);
+            rows.does(step_created_and_started("s", 7));
+            rows.does(ending);
+            assert_eq!(rows.wake_ups, []);
+        }
+    }
+
+    #[test]
+    fn errors_that_are_bytes_stay_with_their_events() {
+        let mut rows = Rows::with_running_run_of(8);
+        rows.does(step_created_and_started("s", 7));
+        rows.does(step_retrying("s", None));
+        assert_eq!((rows.step("s").error.as_ref(), rows.step("s").error_position), (None, Some(5)));
+        rows.does(step_failed("s"));
+        assert_eq!((rows.step("s").error.as_ref(), rows.step("s").error_position), (None, Some(6)));
+        assert_eq!(rows.logs[&run_id(1)][5].payload, payload("step_failed"));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::refusal::Refusal;
-use crate::domain::run::{Run, WORLD_SPEC_VERSION};
+use crate::domain::run::Run;
+use crate::domain::spec::SPEC_VERSION_DEFAULT;
 use crate::domain::step::Step;
 use crate::domain::transition::{Decision, Needs, Seen, Stamp, Tail, decide, needs};
 use crate::domain::wait::Wait;
@@ -47,7 +48,7 @@ impl Default for Rows {
     fn default() -> Self {
         Self {
             now_ms: NOW_MS,
-            spec_version: WORLD_SPEC_VERSION,
+            spec_version: SPEC_VERSION_DEFAULT,
             runs: BTreeMap::new(),
             logs: BTreeMap::new(),
             steps: BTreeMap::new(),
@@ -62,7 +63,12 @@ impl Default for Rows {
 impl Rows {
     /// Rows with a run that was created and started: [`run_id`]`(1)`.
     pub fn with_running_run() -> Self {
-        let mut rows = Self::default();
+        Self::with_running_run_of(SPEC_VERSION_DEFAULT)
+    }
+
+    /// [`Rows::with_running_run`] of another spec version.
+    pub fn with_running_run_of(spec_version: u32) -> Self {
+        let mut rows = Self { spec_version, ..Self::default() };
         rows.does(EventBody::RunCreated(creation()));
         rows.does(EventBody::RunStarted(None));
         rows
@@ -283,7 +289,7 @@ pub fn request(run: u64, body: EventBody) -> EventRequest {
     EventRequest {
         run_id,
         body,
-        spec_version: WORLD_SPEC_VERSION,
+        spec_version: SPEC_VERSION_DEFAULT,
         data: None,
         payload,
         fence: None,
@@ -296,7 +302,16 @@ pub fn step_created(step: &str) -> EventBody {
 }
 
 pub fn step_started(step: &str) -> EventBody {
-    EventBody::StepStarted { step: id(step) }
+    EventBody::StepStarted { step: id(step), owner: None, creates: None }
+}
+
+/// The start that also creates its step, executed by the delivery of a message.
+pub fn step_created_and_started(step: &str, owner: i64) -> EventBody {
+    EventBody::StepStarted {
+        step: id(step),
+        owner: Some(MessageId::from_number(owner)),
+        creates: Some(format!("step//{step}")),
+    }
 }
 
 pub fn step_completed(step: &str) -> EventBody {

@@ -4,6 +4,7 @@
 use super::test_kit::*;
 use super::*;
 use crate::domain::run::RunStatus;
+use crate::domain::spec::SPEC_VERSION_MAX;
 
 /// Every event that needs an existing run.
 fn events_of_an_existing_run() -> Vec<EventBody> {
@@ -47,8 +48,8 @@ fn an_event_of_a_run_from_a_newer_engine_is_refused() {
     for body in bodies {
         let mut rows = Rows::with_running_run();
         let run = rows.runs.get_mut(&run_id(1)).expect("run 1 exists");
-        run.spec_version = WORLD_SPEC_VERSION + 1;
-        assert_eq!(rows.refuses(body), Refusal::RunTooNew(WORLD_SPEC_VERSION + 1));
+        run.spec_version = SPEC_VERSION_MAX + 1;
+        assert_eq!(rows.refuses(body), Refusal::RunUnsupported(SPEC_VERSION_MAX + 1));
     }
 }
 
@@ -93,7 +94,7 @@ fn an_event_keeps_what_the_caller_gave_it() {
     assert_eq!(event.event_type, EventType::StepCreated);
     assert_eq!(event.correlation_id, Some(id("s")));
     assert_eq!((event.data.clone(), event.payload.clone()), (data, payload("arguments")));
-    assert_eq!((event.spec_version, event.run_spec_version), (2, WORLD_SPEC_VERSION));
+    assert_eq!((event.spec_version, event.run_spec_version), (2, SPEC_VERSION_DEFAULT));
     // The caller has the payload already, so the reply does not carry it.
     assert_eq!(decision.event, Some(Event { payload: None, ..event }));
 }
@@ -176,7 +177,7 @@ fn a_legacy_run_logs_payloads_and_completed_waits_and_changes_nothing_else() {
     assert_eq!(rows.wake_ups, [run_id(1)]);
     assert_eq!(rows.log(), ["run_created", "wait_completed", "hook_received"]);
     let versions: Vec<_> = rows.logs[&run_id(1)].iter().map(|event| event.spec_version).collect();
-    assert_eq!(versions, [1, WORLD_SPEC_VERSION, WORLD_SPEC_VERSION]);
+    assert_eq!(versions, [1, SPEC_VERSION_DEFAULT, SPEC_VERSION_DEFAULT]);
     assert_eq!((rows.runs, rows.hooks, rows.waits), (before.runs, before.hooks, before.waits));
 }
 

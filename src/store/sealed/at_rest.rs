@@ -250,7 +250,8 @@ impl AtRest {
         let run_id = &view.run.run_id;
         let input = self.open_payload(run_id, view.input)?;
         let output = self.open_payload(run_id, view.output)?;
-        Ok(RunView { run: self.open_run(view.run)?, input, output })
+        let error = self.open_payload(run_id, view.error)?;
+        Ok(RunView { run: self.open_run(view.run)?, input, output, error })
     }
 
     pub(super) fn open_step(&self, view: StepView) -> Result<StepView, WorldError> {
@@ -258,7 +259,8 @@ impl AtRest {
         step.error = self.open_error(&step.run_id, step.error)?;
         let input = self.open_payload(&step.run_id, view.input)?;
         let output = self.open_payload(&step.run_id, view.output)?;
-        Ok(StepView { step, input, output })
+        let error = self.open_payload(&step.run_id, view.error)?;
+        Ok(StepView { step, input, output, error })
     }
 
     pub(super) fn open_hook(&self, view: HookView) -> Result<HookView, WorldError> {

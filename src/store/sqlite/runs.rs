@@ -34,6 +34,10 @@ macro_rules! run_columns {
             $of,
             "error, ",
             $of,
+            "error_position, ",
+            $of,
+            "error_code, ",
+            $of,
             "created_at_ms, ",
             $of,
             "updated_at_ms, ",
@@ -51,7 +55,7 @@ macro_rules! run_columns {
 pub(super) use run_columns;
 
 const COLUMNS: &str = run_columns!("");
-static RUNS: Table = Table { name: "runs", columns: 14, key: &[0] };
+static RUNS: Table = Table { name: "runs", columns: 16, key: &[0] };
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)
@@ -70,6 +74,8 @@ pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
         input_position: columns.take()?,
         output_position: columns.take()?,
         error: columns.json()?,
+        error_position: columns.take()?,
+        error_code: columns.take()?,
         created_at_ms: columns.take()?,
         updated_at_ms: columns.take()?,
         started_at_ms: columns.take()?,
@@ -92,6 +98,8 @@ fn write(connection: &Connection, sql: &str, run: &Run) -> Result<()> {
         run.input_position,
         run.output_position,
         error_text(run.error.as_ref()),
+        run.error_position,
+        run.error_code,
         run.created_at_ms,
         run.updated_at_ms,
         run.started_at_ms,
@@ -121,14 +129,15 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO runs (",
         run_columns!(""),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     write(connection, INSERT, run)
 }
 
 pub(super) fn update(connection: &Connection, run: &Run) -> Result<()> {
     const UPDATE: &str = "UPDATE runs SET status = ?2, output_position = ?8, error = ?9, \
-         updated_at_ms = ?11, started_at_ms = ?12, completed_at_ms = ?13, checksum = ?15 \
+         error_position = ?10, error_code = ?11, updated_at_ms = ?13, started_at_ms = ?14, \
+         completed_at_ms = ?15, checksum = ?17 \
          WHERE run_id = ?1";
     write(connection, UPDATE, run)
 }
@@ -174,14 +183,16 @@ pub(super) fn ends_among(
     Ok(ends)
 }
 
-/// The run, with its payloads if `resolve_data` is set.
+/// The run with its error, and with its other payloads if `resolve_data` is set.
 pub(super) fn view(connection: &Connection, run: Run, resolve_data: bool) -> Result<RunView> {
-    let payload = |position: Option<i64>| match position.filter(|_| resolve_data) {
+    let payload = |position: Option<i64>| match position {
         Some(position) => payload_at(connection, &run.run_id, position),
         None => Ok(None),
     };
-    let (input, output) = (payload(run.input_position)?, payload(run.output_position)?);
-    Ok(RunView { run, input, output })
+    let input = payload(run.input_position.filter(|_| resolve_data))?;
+    let output = payload(run.output_position.filter(|_| resolve_data))?;
+    let error = payload(run.error_position)?;
+    Ok(RunView { run, input, output, error })
 }
 
 pub(super) fn list(

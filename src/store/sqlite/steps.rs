@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
 use super::rows::error_text;
-use crate::domain::id::{CorrelationId, Position, RunId};
+use crate::domain::id::{CorrelationId, MessageId, Position, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::step::{Step, StepStatus};
 use crate::error::WorldError;
@@ -15,13 +15,13 @@ use crate::store::StepView;
 
 macro_rules! columns {
     () => {
-        "run_id, step_id, step_name, status, created_position, output_position, error, attempt, \
-         created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms, \
+        "run_id, step_id, step_name, status, created_position, output_position, error, \
+         error_position, owner_message_id, attempt, created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms, \
          spec_version, checksum"
     };
 }
 const COLUMNS: &str = columns!();
-static STEPS: Table = Table { name: "steps", columns: 14, key: &[0, 1] };
+static STEPS: Table = Table { name: "steps", columns: 16, key: &[0, 1] };
 
 /// [`step_of`], for a step of this run. A damaged tree may lead to another run's step.
 fn step_in(row: &Row<'_>, run_id: &RunId) -> Result<Step> {
@@ -43,6 +43,8 @@ fn step_of(row: &Row<'_>) -> Result<Step> {
         created_position: columns.take()?,
         output_position: columns.take()?,
         error: columns.json()?,
+        error_position: columns.take()?,
+        owner: columns.take::<Option<i64>>()?.map(MessageId::from_number),
         attempt: columns.take()?,
         created_at_ms: columns.take()?,
         updated_at_ms: columns.take()?,
@@ -65,6 +67,8 @@ fn write(connection: &Connection, sql: &str, step: &Step) -> Result<()> {
         step.created_position,
         step.output_position,
         error_text(step.error.as_ref()),
+        step.error_position,
+        step.owner.map(MessageId::number),
         step.attempt,
         step.created_at_ms,
         step.updated_at_ms,
@@ -81,15 +85,15 @@ pub(super) fn insert(connection: &Connection, step: &Step) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO steps (",
         columns!(),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     write(connection, INSERT, step)
 }
 
 pub(super) fn update(connection: &Connection, step: &Step) -> Result<()> {
     const UPDATE: &str = "UPDATE steps SET status = ?4, output_position = ?6, error = ?7, \
-         attempt = ?8, updated_at_ms = ?10, started_at_ms = ?11, completed_at_ms = ?12, \
-         retry_after_ms = ?13, checksum = ?15 WHERE run_id = ?1 AND created_position = ?5";
+         error_position = ?8, owner_message_id = ?9, attempt = ?10, updated_at_ms = ?12, \
+         started_at_ms = ?13, completed_at_ms = ?14, retry_after_ms = ?15, checksum = ?17 WHERE run_id = ?1 AND created_position = ?5";
     write(connection, UPDATE, step)
 }
 
@@ -164,15 +168,16 @@ pub(super) fn open_ids(connection: &Connection, run_id: &RunId) -> Result<HashSe
     connection.prepare_cached(OPEN)?.query_map([run_id.as_str()], id_of)?.collect()
 }
 
-/// The step, with its payloads if `resolve_data` is set.
+/// The step with its error, and with its other payloads if `resolve_data` is set.
 pub(super) fn view(connection: &Connection, step: Step, resolve_data: bool) -> Result<StepView> {
-    let payload = |position: Option<Position>| match position.filter(|_| resolve_data) {
+    let payload = |position: Option<Position>| match position {
         Some(position) => payload_at(connection, &step.run_id, position),
         None => Ok(None),
     };
-    let input = payload(Some(step.created_position))?;
-    let output = payload(step.output_position)?;
-    Ok(StepView { step, input, output })
+    let input = payload(Some(step.created_position).filter(|_| resolve_data))?;
+    let output = payload(step.output_position.filter(|_| resolve_data))?;
+    let error = payload(step.error_position)?;
+    Ok(StepView { step, input, output, error })
 }
 
 pub(super) fn list(

@@ -53,14 +53,14 @@ impl<R: Rows> Transaction<'_, R> {
         }
         let decision = transition::decide(seen, request, &stamp)?;
         let mut wake_up = None;
-        let Decision { changes, event, entity, preload_events } = decision;
+        let Decision { changes, event, entity, preload_events, step_created } = decision;
         for change in changes {
             if let Some(message_id) = self.write(change)? {
                 wake_up = Some(message_id);
             }
         }
         let reply = answer(self.rows, entity, preload_events)?;
-        Ok(EventReply { event, wake_up, ..reply })
+        Ok(EventReply { event, step_created, wake_up, ..reply })
     }
 
     /// Whether other workers than the delivering one are alive, or have replayed the run.

@@ -1,0 +1,127 @@
+//! The rules of runs from spec version 6 on, where they differ from older runs.
+
+use hookline::domain::event::{EventBody, EventRequest, EventType};
+use hookline::domain::id::MessageId;
+use hookline::domain::payload::StructuredError;
+use hookline::domain::run::RunStatus;
+use hookline::domain::step::StepStatus;
+use hookline::error::ErrorKind;
+
+use crate::kit::rows::*;
+use crate::kit::{World, settled};
+
+run_by_every_store!(
+    event_ids_are_positions,
+    an_event_of_a_newer_version_than_its_run_is_accepted,
+    a_step_that_is_created_by_its_start_answers_once_that_it_was,
+    the_owner_of_a_step_is_kept_until_another_start,
+    a_failed_run_keeps_the_bytes_of_its_error_and_its_code,
+    a_failed_step_keeps_the_bytes_of_its_last_error,
+    the_end_of_a_step_wakes_nobody,
+);
+
+fn event_ids_are_positions(world: &World) {
+    for spec_version in [6, 7, 8] {
+        world.start_run_of(spec_version.into(), spec_version);
+        let ids: Vec<_> =
+            world.log(spec_version.into()).iter().map(|event| event.event_id()).collect();
+        assert_eq!(ids, ["evnt_00000000000000000000000001", "evnt_00000000000000000000000002"]);
+    }
+}
+
+fn an_event_of_a_newer_version_than_its_run_is_accepted(world: &World) {
+    world.start_run_of(1, 7);
+    world
+        .tries(EventRequest { spec_version: 8, ..request(1, step_created("s")) })
+        .expect("only the version of the run counts");
+    let versions: Vec<_> = world.log(1).iter().map(|event| event.spec_version).collect();
+    assert_eq!(versions, [7, 3, 8]);
+}
+
+fn a_step_that_is_created_by_its_start_answers_once_that_it_was(world: &World) {
+    world.start_run_of(1, 8);
+    let data = Some(r#"{"stepName":"step//s","ownerMessageId":"msg_x","more":[1]}"#.to_owned());
+    let start = || EventRequest {
+        data: data.clone(),
+        payload: payload("input"),
+        ..request(1, step_created_and_started("s", 7))
+    };
+    let reply = world.tries(start()).expect("it is created");
+    assert!(reply.step_created);
+    let event = reply.event.expect("it was logged");
+    assert_eq!((event.event_type, event.position), (EventType::StepStarted, 4));
+    let view = reply.step.expect("the step is answered");
+    assert_eq!((view.step.status, view.step.attempt), (StepStatus::Running, 1));
+    assert_eq!((view.step.step_name.as_str(), &view.input), ("step//s", &payload("input")));
+    let log = world.log(1);
+    assert_eq!(log[2].payload, payload("input"));
+    assert_eq!(log[2].data.as_deref(), Some(r#"{"stepName":"step//s"}"#));
+    assert_eq!((&log[3].data, &log[3].payload), (&data, &None));
+    let error = world.tries(start()).expect_err("somebody executes it already");
+    assert_eq!(error.kind, ErrorKind::EntityConflict);
+    assert_eq!(world.log(1).len(), 4);
+    world.does(1, step_completed("s"));
+    world.does(1, EventBody::RunCompleted);
+    let unknown = || EventRequest { payload: payload("input"), ..start() };
+    assert_eq!(world.tries(unknown()).expect_err("too late").kind, ErrorKind::EntityConflict);
+    assert_eq!(world.refuses(1, step_started("t")).kind, ErrorKind::NotFound);
+}
+
+fn the_owner_of_a_step_is_kept_until_another_start(world: &World) {
+    let owner = |world: &World| {
+        let step = settled(|done| world.store.step(Some(run_id(1)), id("s"), false, done));
+        step.expect("it exists").step.owner.map(MessageId::number)
+    };
+    world.start_run_of(1, 8);
+    world.does(1, step_created_and_started("s", 7));
+    assert_eq!(owner(world), Some(7));
+    world.does(1, step_retrying("s", None));
+    assert_eq!(owner(world), None);
+    let started_by = |owner| EventBody::StepStarted {
+        step: id("s"),
+        owner: Some(MessageId::from_number(owner)),
+        creates: None,
+    };
+    world.does(1, started_by(8));
+    assert_eq!(owner(world), Some(8));
+    world.does(1, step_started("s"));
+    assert_eq!(owner(world), None);
+}
+
+fn a_failed_run_keeps_the_bytes_of_its_error_and_its_code(world: &World) {
+    world.start_run_of(1, 8);
+    let failure = StructuredError { code: Some("USER_ERROR".into()), ..error("unread") };
+    let reply = world.does(1, EventBody::RunFailed(failure));
+    let view = reply.run.expect("the run is answered");
+    assert_eq!((view.run.status, &view.run.error), (RunStatus::Failed, &None));
+    assert_eq!((view.error.clone(), view.output), (payload("run_failed"), None));
+    assert_eq!(view.run.error_code.as_deref(), Some("USER_ERROR"));
+    for resolve_data in [true, false] {
+        let read = settled(|done| world.store.run(run_id(1), resolve_data, done));
+        let read = read.expect("it exists");
+        assert_eq!((&read.run, &read.error), (&view.run, &view.error));
+        assert_eq!(read.input.is_some(), resolve_data);
+    }
+    assert_eq!(world.log(1)[2].payload, payload("run_failed"));
+}
+
+fn a_failed_step_keeps_the_bytes_of_its_last_error(world: &World) {
+    world.start_run_of(1, 7);
+    world.does(1, step_created_and_started("s", 7));
+    let view = world.does(1, step_retrying("s", None)).step.expect("the step is answered");
+    assert_eq!((&view.step.error, view.error), (&None, payload("step_retrying")));
+    let view = world.does(1, step_failed("s")).step.expect("the step is answered");
+    assert_eq!((&view.step.error, view.error), (&None, payload("step_failed")));
+    let read = settled(|done| world.store.step(Some(run_id(1)), id("s"), false, done));
+    assert_eq!(read.expect("it exists").error, payload("step_failed"));
+}
+
+fn the_end_of_a_step_wakes_nobody(world: &World) {
+    world.start_run_of(1, 8);
+    for (step, ending) in [("s", step_completed("s")), ("t", step_failed("t"))] {
+        world.does(1, step_created_and_started(step, 7));
+        assert_eq!(world.does(1, ending).wake_up, None);
+    }
+    world.does(1, hook_created("h", "token"));
+    assert!(world.does(1, hook_received("h", None)).wake_up.is_some());
+}
