@@ -459,6 +459,10 @@ export interface RunBase {
   specVersion?: number;
   executionContext?: Record<string, any>;
   input?: SerializedData;
+  /** The run's attributes. Always there from spec version 6 on. */
+  attributes?: Record<string, string>;
+  /** The SDK's public key of the run, in base64. */
+  encryptionPublicKey?: string;
   /** The SDK's code of the run's error, from spec version 6 on. */
   errorCode?: string;
   expiredAt?: Date;

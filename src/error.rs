@@ -243,7 +243,8 @@ impl From<Refusal> for WorldError {
             | Refusal::HookDisposed(_)
             | Refusal::TokenHeld { .. }
             | Refusal::WaitExists(_)
-            | Refusal::WaitCompleted(_) => of(ErrorKind::EntityConflict),
+            | Refusal::WaitCompleted(_)
+            | Refusal::AttributesSet(_) => of(ErrorKind::EntityConflict),
             Refusal::LeaseLost => of(ErrorKind::LeaseLost),
             Refusal::CodeMismatch(_) => of(ErrorKind::CodeMismatch),
             Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),
@@ -260,7 +261,8 @@ impl From<Refusal> for WorldError {
             | Refusal::RunTooOld { .. }
             | Refusal::NotAResume
             | Refusal::CursorUnreadable
-            | Refusal::TokenUnacceptable => of(ErrorKind::Invalid),
+            | Refusal::TokenUnacceptable
+            | Refusal::AttributesUnacceptable(_) => of(ErrorKind::Invalid),
         }
     }
 }

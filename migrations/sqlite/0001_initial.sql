@@ -12,6 +12,10 @@ CREATE TABLE runs (
   execution_context TEXT,
   -- The master key from which the run's own key is derived; NULL if its values are not encrypted.
   encryption_key_id TEXT,
+  -- JSON object; NULL if there are none.
+  attributes TEXT,
+  -- The key to which the SDK seals values for the run.
+  encryption_public_key TEXT,
   input_position INTEGER,
   output_position INTEGER,
   -- The error of spec versions up to 3; later ones keep theirs with its event.
@@ -57,11 +61,12 @@ CREATE TABLE events (
   CHECK ((payload_checksum IS NULL) = (payload_format IS NULL))
 ) STRICT, WITHOUT ROWID;
 -- events.listByCorrelationId without a run. It holds only the events that create an entity, which name
--- the run. So a resume does not pay for this index.
+-- the run, and changes of attributes. So a resume does not pay for this index.
 CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
   -- Not IN, because SQLite builds a table of its list at every insert.
   WHERE event_type = 'step_created' OR event_type = 'hook_created'
-    OR event_type = 'hook_conflict' OR event_type = 'wait_created';
+    OR event_type = 'hook_conflict' OR event_type = 'wait_created'
+    OR event_type = 'attr_set';
 
 -- Payloads and chunks that are too long for their row. The row holds the number. They are appended
 -- here; within the rows they would split the pages of a run or a stream again and again.

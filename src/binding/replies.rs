@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::board::TailSlice;
 use crate::crypto::RunKey;
+use crate::domain::attributes::Attributes;
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::page::Page;
@@ -88,6 +89,8 @@ struct RunRecord {
     workflow_name: String,
     spec_version: u32,
     execution_context: Option<StoredJson>,
+    attributes: Option<Attributes>,
+    encryption_public_key: Option<String>,
     input: Option<PayloadRef>,
     output: Option<PayloadRef>,
     error: Option<StructuredError>,
@@ -172,8 +175,11 @@ impl Serialize for StoredJson {
 }
 
 fn run_record(view: RunView, block: &mut Block) -> RunRecord {
+    let shows_attributes = view.run.spec().has_attributes() || !view.run.attributes.is_empty();
     let Run { run_id, status, deployment_id, workflow_name, spec_version, error, .. } = view.run;
     RunRecord {
+        attributes: shows_attributes.then_some(view.run.attributes),
+        encryption_public_key: view.run.encryption_public_key,
         run_id: run_id.into_string(),
         status: status.as_str(),
         deployment_id,

@@ -1,11 +1,12 @@
 //! Requests: converts JSON text from TypeScript into the engine's types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
 use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::fence::Fence;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
@@ -136,6 +137,33 @@ struct EventData {
     token: Option<String>,
     is_webhook: Option<bool>,
     owner_message_id: Option<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+    #[serde(default)]
+    allow_reserved_attributes: bool,
+    encryption_public_key: Option<String>,
+    #[serde(default)]
+    changes: Vec<ChangeRequest>,
+    writer: Option<Writer>,
+}
+
+/// One change of `attr_set`; without a value it removes the attribute.
+#[derive(Deserialize)]
+struct ChangeRequest {
+    key: String,
+    value: Option<String>,
+}
+
+/// Who writes an `attr_set`.
+#[derive(Deserialize)]
+struct Writer {
+    r#type: String,
+}
+
+impl From<ChangeRequest> for AttributeChange {
+    fn from(ChangeRequest { key, value }: ChangeRequest) -> Self {
+        Self { key, value: value.map(AttributeValue::plain) }
+    }
 }
 
 impl AppendEvent {
@@ -223,19 +251,35 @@ fn body(
             EventBody::HookReceived { hook: id()?, token: data.token.map(HookToken::new) }
         }
         EventType::HookDisposed => EventBody::HookDisposed { hook: id()? },
-        EventType::HookConflict => {
-            return Err(WorldError::invalid("only the World itself writes hook_conflict"));
+        EventType::HookConflict | EventType::Noop => {
+            return Err(WorldError::invalid(format!("only the World itself writes {event_type}")));
         }
         EventType::WaitCreated => EventBody::WaitCreated {
             wait: id()?,
             resume_at_ms: time(data.resume_at, "a resumeAt")? as i64,
         },
         EventType::WaitCompleted => EventBody::WaitCompleted { wait: id()? },
+        EventType::AttrSet => {
+            let by_workflow = data.writer.is_some_and(|writer| writer.r#type == "workflow");
+            EventBody::AttrSet {
+                id: correlation_id.filter(|_| by_workflow).map(CorrelationId::new),
+                changes: AttributeChanges {
+                    changes: data.changes.into_iter().map(AttributeChange::from).collect(),
+                    allow_reserved: data.allow_reserved_attributes,
+                },
+            }
+        }
     })
 }
 
 fn creation(data: EventData) -> Option<RunCreation> {
+    let set = |(key, value)| ChangeRequest { key, value: Some(value) }.into();
     Some(RunCreation {
+        attributes: AttributeChanges {
+            changes: data.attributes.into_iter().map(set).collect(),
+            allow_reserved: data.allow_reserved_attributes,
+        },
+        encryption_public_key: data.encryption_public_key,
         deployment_id: data.deployment_id?,
         workflow_name: data.workflow_name?,
         execution_context: data.execution_context.map(|raw| Box::<str>::from(raw).into_string()),

@@ -53,30 +53,36 @@ impl ImportedEvent {
             }
         };
         let created_at_ms = self.created_at_ms as i64;
-        let fact = match self.event.event_type == EventType::HookConflict.as_str() {
-            true => conflict(self.event, payload)?,
-            false => PastFact::Asked(self.event.into_event(payload)?),
+        let fact = match EventType::parse(&self.event.event_type) {
+            Some(by_world @ (EventType::HookConflict | EventType::Noop)) => {
+                PastFact::ByWorld(by_world, entry(by_world, self.event, payload)?)
+            }
+            _ => PastFact::Asked(self.event.into_event(payload)?),
         };
         Ok(PastEvent { created_at_ms, fact })
     }
 }
 
-fn conflict(
+/// The content of an event that the other World wrote by itself.
+fn entry(
+    event_type: EventType,
     event: AppendEvent,
     payload: Option<Vec<u8>>,
-) -> std::result::Result<PastFact, WorldError> {
-    let hook = event.correlation_id.filter(|id| !id.is_empty());
-    let hook = hook.ok_or_else(|| WorldError::invalid("hook_conflict needs a correlationId"))?;
+) -> std::result::Result<Entry, WorldError> {
+    let correlation_id = event.correlation_id.filter(|id| !id.is_empty());
+    if event_type == EventType::HookConflict && correlation_id.is_none() {
+        return Err(WorldError::invalid("hook_conflict needs a correlationId"));
+    }
     let payload = match (event.payload_format, payload) {
         (Some(format), Some(bytes)) => Some(format.payload(bytes)?),
         _ => None,
     };
-    Ok(PastFact::HookConflict(Entry {
-        correlation_id: Some(CorrelationId::new(hook)),
+    Ok(Entry {
+        correlation_id: correlation_id.map(CorrelationId::new),
         spec_version: event.spec_version.unwrap_or(SPEC_VERSION_DEFAULT),
         data: event.event_data.map(|raw| Box::<str>::from(raw).into_string()),
         payload,
-    }))
+    })
 }
 
 #[napi]

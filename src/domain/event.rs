@@ -1,11 +1,12 @@
 //! Events: the facts of a run's log, the closed list of `@workflow/world`.
 
+use super::attributes::AttributeChanges;
 use super::fence::Fence;
 use super::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::CodeMismatch;
 
-/// The sixteen event types.
+/// The event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the SDK documents these names
 pub enum EventType {
@@ -25,11 +26,14 @@ pub enum EventType {
     HookConflict,
     WaitCreated,
     WaitCompleted,
+    AttrSet,
+    /// Fills a position whose writer died. This World never writes it, but may import it.
+    Noop,
 }
 
 impl EventType {
     /// Every event type.
-    pub const ALL: [EventType; 16] = [
+    pub const ALL: [EventType; 18] = [
         EventType::RunCreated,
         EventType::RunStarted,
         EventType::RunCompleted,
@@ -46,6 +50,8 @@ impl EventType {
         EventType::HookConflict,
         EventType::WaitCreated,
         EventType::WaitCompleted,
+        EventType::AttrSet,
+        EventType::Noop,
     ];
 
     /// The events that arrive from outside a run's replays and that a replay must see. The engine
@@ -73,6 +79,8 @@ impl EventType {
             EventType::HookConflict => "hook_conflict",
             EventType::WaitCreated => "wait_created",
             EventType::WaitCompleted => "wait_completed",
+            EventType::AttrSet => "attr_set",
+            EventType::Noop => "noop",
         }
     }
 
@@ -96,10 +104,14 @@ pub struct RunCreation {
     pub wakes: bool,
     /// See [`super::run::Run::encryption_key_id`].
     pub encryption_key_id: Option<String>,
+    /// See [`super::run::Run::attributes`].
+    pub attributes: AttributeChanges,
+    /// See [`super::run::Run::encryption_public_key`].
+    pub encryption_public_key: Option<String>,
 }
 
-/// The parts of a requested event that the rules read. `hook_conflict` is absent, because only the
-/// engine writes it.
+/// The parts of a requested event that the rules read. `hook_conflict` and `noop` are absent, because
+/// only Worlds write them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // the variants are the event types, the fields are the SDK's
 pub enum EventBody {
@@ -151,6 +163,11 @@ pub enum EventBody {
     WaitCompleted {
         wait: CorrelationId,
     },
+    AttrSet {
+        /// The name of the change, if workflow code makes it. A step's change has none.
+        id: Option<CorrelationId>,
+        changes: AttributeChanges,
+    },
 }
 
 impl EventBody {
@@ -172,10 +189,11 @@ impl EventBody {
             EventBody::HookDisposed { .. } => EventType::HookDisposed,
             EventBody::WaitCreated { .. } => EventType::WaitCreated,
             EventBody::WaitCompleted { .. } => EventType::WaitCompleted,
+            EventBody::AttrSet { .. } => EventType::AttrSet,
         }
     }
 
-    /// The step, hook or wait that the event is about.
+    /// The step, hook, wait or change of attributes that the event is about.
     pub fn correlation_id(&self) -> Option<&CorrelationId> {
         match self {
             EventBody::RunCreated(_)
@@ -193,6 +211,7 @@ impl EventBody {
             | EventBody::HookDisposed { hook: id }
             | EventBody::WaitCreated { wait: id, .. }
             | EventBody::WaitCompleted { wait: id } => Some(id),
+            EventBody::AttrSet { id, .. } => id.as_ref(),
         }
     }
 }

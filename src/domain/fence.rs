@@ -38,7 +38,9 @@ impl EventType {
             | EventType::HookDisposed
             | EventType::HookConflict
             | EventType::WaitCreated
-            | EventType::WaitCompleted => true,
+            | EventType::WaitCompleted
+            | EventType::AttrSet
+            | EventType::Noop => true,
         }
     }
 }

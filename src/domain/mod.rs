@@ -4,6 +4,7 @@
 //! [`transition::Stamp`]. The contract is the Workflow SDK's (`@workflow/world` 4.5.0). Start at
 //! [`transition`] for the rules and at [`event`] for the closed list of events.
 
+pub mod attributes;
 pub mod change;
 pub mod event;
 pub mod fence;

@@ -75,4 +75,8 @@ pub enum Refusal {
     WaitExists(CorrelationId),
     #[error("wait \"{0}\" is completed already")]
     WaitCompleted(CorrelationId),
+    #[error("{0}")]
+    AttributesUnacceptable(String),
+    #[error("the change of attributes \"{0}\" is made already")]
+    AttributesSet(CorrelationId),
 }

@@ -1,5 +1,6 @@
 //! A run: one execution of a workflow.
 
+use super::attributes::Attributes;
 use super::id::{Position, RunId};
 use super::payload::StructuredError;
 use super::spec::SpecVersion;
@@ -69,6 +70,10 @@ pub struct Run {
     pub execution_context: Option<String>,
     /// The master key from which the run's own key is derived; `None` if its values are not encrypted.
     pub encryption_key_id: Option<String>,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// The public key to which the SDK seals values for the run, in base64.
+    pub encryption_public_key: Option<String>,
     /// The event that carries the arguments.
     pub input_position: Option<Position>,
     /// The event that carries the return value.

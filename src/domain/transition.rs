@@ -5,6 +5,7 @@
 //! observed behaviour of its runtime). Where two lines of the SDK differ, [`super::spec`] knows it. Each
 //! entity has its own file.
 
+mod attributes;
 mod hook;
 pub mod replay;
 mod run;
@@ -41,6 +42,8 @@ pub struct Needs {
     pub token: Option<HookToken>,
     /// A wait of the run.
     pub wait: Option<CorrelationId>,
+    /// A change of attributes that may have been made.
+    pub attributes_set: Option<CorrelationId>,
     /// A lease that may have been lost.
     pub lease: Option<Fence>,
     /// Whether other workers are alive, or have replayed the run.
@@ -62,6 +65,8 @@ pub struct Seen {
     pub token_holder: Option<Hook>,
     /// See [`Needs`].
     pub wait: Option<Wait>,
+    /// Whether the requested change of attributes has been made.
+    pub attributes_are_set: bool,
     /// Whether the requested lease still exists.
     pub lease_holds: bool,
     /// Whether other workers than the delivering one are alive, or have replayed the run.
@@ -149,6 +154,7 @@ pub fn needs(request: &EventRequest) -> Needs {
         EventBody::WaitCreated { wait, .. } | EventBody::WaitCompleted { wait } => {
             needs.wait = Some(wait.clone());
         }
+        EventBody::AttrSet { id, .. } => needs.attributes_set.clone_from(id),
     }
     needs
 }
@@ -209,6 +215,7 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
                     wait::create(&mut log, wait, resume_at_ms)?;
                 }
                 EventBody::WaitCompleted { wait } => wait::complete(&mut log, wait, stamp.now_ms)?,
+                EventBody::AttrSet { changes, .. } => attributes::set(&mut log, &changes)?,
                 EventBody::RunCreated(_) | EventBody::RunStarted(_) => {
                     unreachable!("handled above")
                 }
@@ -247,6 +254,7 @@ struct Log {
     hook: Option<Hook>,
     token_holder: Option<Hook>,
     wait: Option<Wait>,
+    attributes_are_set: bool,
     /// The position and time of the next event.
     next: Tail,
     event_type: EventType,
@@ -287,6 +295,7 @@ impl Log {
             hook: seen.hook,
             token_holder: seen.token_holder,
             wait: seen.wait,
+            attributes_are_set: seen.attributes_are_set,
             next,
             event_type: request.body.event_type(),
             correlation_id: request.body.correlation_id().cloned(),

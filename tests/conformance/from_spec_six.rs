@@ -1,11 +1,13 @@
 //! The rules of runs from spec version 6 on, where they differ from older runs.
 
-use hookline::domain::event::{EventBody, EventRequest, EventType};
+use hookline::domain::event::{EventBody, EventRequest, EventType, RunCreation};
 use hookline::domain::id::MessageId;
+use hookline::domain::page::PageRequest;
 use hookline::domain::payload::StructuredError;
 use hookline::domain::run::RunStatus;
 use hookline::domain::step::StepStatus;
 use hookline::error::ErrorKind;
+use hookline::store::EventQuery;
 
 use crate::kit::rows::*;
 use crate::kit::{World, settled};
@@ -18,6 +20,9 @@ run_by_every_store!(
     a_failed_run_keeps_the_bytes_of_its_error_and_its_code,
     a_failed_step_keeps_the_bytes_of_its_last_error,
     the_end_of_a_step_wakes_nobody,
+    attributes_are_read_back_with_and_without_data,
+    a_change_of_attributes_is_made_once,
+    the_changes_under_a_name_are_listed_by_it,
 );
 
 fn event_ids_are_positions(world: &World) {
@@ -124,4 +129,53 @@ fn the_end_of_a_step_wakes_nobody(world: &World) {
     }
     world.does(1, hook_created("h", "token"));
     assert!(world.does(1, hook_received("h", None)).wake_up.is_some());
+}
+
+fn attributes_are_read_back_with_and_without_data(world: &World) {
+    let attributes = changes(&[("$retention", Some("default")), ("a", Some("1"))], true);
+    let creation = RunCreation { attributes, ..creation() };
+    let created = request(1, EventBody::RunCreated(creation));
+    world.tries(EventRequest { spec_version: 8, ..created }).expect("the run is created");
+    let reply = world.does(1, attr_set(None, &[("a", None), ("b", Some("ü"))]));
+    let answered = reply.run.expect("the run is answered").run.attributes;
+    let expected = [("$retention", "default"), ("b", "ü")];
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    assert_eq!(answered, expected);
+    for resolve_data in [true, false] {
+        let read = settled(|done| world.store.run(run_id(1), resolve_data, done));
+        assert_eq!(read.expect("it exists").run.attributes, expected);
+    }
+    let by_id = settled(|done| world.store.run_by_id(&run_id(1)).settle(done));
+    assert_eq!(by_id.expect("it exists").attributes, expected);
+}
+
+fn a_change_of_attributes_is_made_once(world: &World) {
+    assert_eq!(world.refuses(1, attr_set(None, &[])).kind, ErrorKind::RunNotFound);
+    world.start_run_of(1, 8);
+    let refused = world.refuses(1, attr_set(Some("a1"), &[("$a", Some("1"))]));
+    assert_eq!((refused.kind, &refused.details["status"]), (ErrorKind::Invalid, &400.into()));
+    world.does(1, attr_set(Some("a1"), &[("a", Some("1"))]));
+    let again = world.refuses(1, attr_set(Some("a1"), &[("a", Some("2"))]));
+    assert_eq!(again.kind, ErrorKind::EntityConflict);
+    world.start_run_of(2, 8);
+    world.does(2, attr_set(Some("a1"), &[("a", Some("1"))]));
+    // A value that fills the limit fits, however it is stored.
+    world.does(1, attr_set(None, &[("long", Some(&"x".repeat(256)))]));
+    world.does(1, EventBody::RunCompleted);
+    let late = world.refuses(1, attr_set(None, &[("$a", Some("1"))]));
+    assert_eq!(late.kind, ErrorKind::EntityConflict);
+}
+
+fn the_changes_under_a_name_are_listed_by_it(world: &World) {
+    world.start_run_of(1, 8);
+    let data = Some(r#"{"changes":[{"key":"a","value":"1"}],"writer":{"type":"workflow"}}"#.into());
+    let body = attr_set(Some("a1"), &[("a", Some("1"))]);
+    world.tries(EventRequest { data, payload: None, ..request(1, body) }).expect("it is set");
+    let query = EventQuery {
+        run_id: Some(run_id(1)),
+        correlation_id: Some(id("a1")),
+        page: PageRequest::first(10),
+        resolve_data: true,
+    };
+    assert_eq!(world.events(&query).expect("it is read").items, world.log(1)[2..]);
 }

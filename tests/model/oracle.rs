@@ -4,7 +4,7 @@
 //! which status allows which event, which events are then logged, which run is woken, and the kind of
 //! each refusal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hookline::error::ErrorKind::{self, *};
 
@@ -33,6 +33,8 @@ struct Run {
     hooks: HashMap<u8, (u8, bool)>,
     /// The time at which it elapses, and whether it is completed.
     waits: HashMap<u8, (i64, bool)>,
+    /// The names under which attributes were set.
+    changes: HashSet<u8>,
 }
 
 /// The expected effects of an allowed event.
@@ -198,6 +200,12 @@ impl Run {
                 }
                 Some(_) => Err(EntityConflict),
             },
+            Ask::SetAttribute(..) if ended => Err(EntityConflict),
+            Ask::SetAttribute(_, 2) => Err(Invalid),
+            Ask::SetAttribute(Some(named), _) if !self.changes.insert(*named) => {
+                Err(EntityConflict)
+            }
+            Ask::SetAttribute(..) => logs(&["attr_set"]),
             Ask::CompleteWait(_) if ended => Err(EntityConflict),
             Ask::CompleteWait(wait) => match self.waits.get_mut(wait) {
                 None => Err(NotFound),

@@ -60,6 +60,8 @@ pub enum Ask {
     DisposeHook(u8),
     CreateWait(u8),
     CompleteWait(u8),
+    /// Sets one of a few attributes; workflow code names the change by this number.
+    SetAttribute(Option<u8>, u8),
 }
 
 /// Scripts of up to this many moves. Each begins with a created and started run, so that a short script
@@ -120,11 +122,18 @@ fn asks() -> impl Strategy<Value = Ask> {
         3 => number().prop_map(Ask::DisposeHook),
         3 => number().prop_map(Ask::CreateWait),
         3 => number().prop_map(Ask::CompleteWait),
+        4 => (prop::option::of(number()), number())
+            .prop_map(|(named, key)| Ask::SetAttribute(named, key)),
     ]
 }
 
 fn name(kind: &str, number: u8) -> String {
     format!("{kind}_{number}")
+}
+
+/// The third key is reserved.
+fn name_of_key(number: u8) -> String {
+    if number == 2 { "$reserved".into() } else { name("key", number) }
 }
 
 /// The text of a script's token.
@@ -173,6 +182,10 @@ impl Act {
             Ask::DisposeHook(number) => rows::hook_disposed(&hook(number)),
             Ask::CreateWait(number) => rows::wait_created(&wait(number), now_ms + WAIT_MS),
             Ask::CompleteWait(number) => rows::wait_completed(&wait(number)),
+            Ask::SetAttribute(named, key) => {
+                let name = named.map(|number| name("attr", number));
+                rows::attr_set(name.as_deref(), &[(&name_of_key(*key), Some("value"))])
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ const FIELD_TYPES = [
   ['token', 'string'],
   ['isWebhook', 'boolean'],
   ['ownerMessageId', 'string'],
+  ['encryptionPublicKey', 'string'],
+  ['allowReservedAttributes', 'boolean'],
 ] as const;
 
 /** The names by which workflow code knows the points in time. */

@@ -32,8 +32,9 @@ pub struct PastEvent {
 pub enum PastFact {
     /// An event that a caller requested.
     Asked(EventRequest),
-    /// Another hook held the token. This is the only event that a World writes by itself.
-    HookConflict(Entry),
+    /// An event that a World writes by itself: another hook held the token, or the position was
+    /// abandoned.
+    ByWorld(EventType, Entry),
 }
 
 /// The content of an event in a log.
@@ -53,7 +54,7 @@ impl PastFact {
     fn event_type(&self) -> EventType {
         match self {
             PastFact::Asked(request) => request.body.event_type(),
-            PastFact::HookConflict(_) => EventType::HookConflict,
+            PastFact::ByWorld(event_type, _) => *event_type,
         }
     }
 
@@ -65,7 +66,7 @@ impl PastFact {
                 data: request.data.clone(),
                 payload: request.payload.clone(),
             },
-            PastFact::HookConflict(entry) => entry.clone(),
+            PastFact::ByWorld(_, entry) => entry.clone(),
         }
     }
 }
@@ -80,6 +81,7 @@ fn came_second(refusal: &Refusal) -> bool {
             | Refusal::StepEnded { .. }
             | Refusal::HookDisposed(_)
             | Refusal::WaitCompleted(_)
+            | Refusal::AttributesSet(_)
             | Refusal::TooEarly { .. }
     )
 }
@@ -187,8 +189,8 @@ impl Rows {
                 let request = EventRequest { run_id: Some(run_id.clone()), ..request };
                 decide(self.seen(&request), request, stamp)
             }
-            PastFact::HookConflict(entry) => {
-                self.keep(run_id, EventType::HookConflict, entry, stamp.now_ms)
+            PastFact::ByWorld(event_type, entry) => {
+                self.keep(run_id, event_type, entry, stamp.now_ms)
             }
         }
     }
@@ -208,6 +210,7 @@ impl Rows {
             hook: None,
             token_holder: None,
             wait: None,
+            attributes_are_set: false,
             next: self.next(now_ms),
             event_type,
             correlation_id: entry.correlation_id,
@@ -238,7 +241,15 @@ impl Rows {
             hook: needs.hook.and_then(|id| self.hooks.get(&id).cloned()),
             token_holder: None,
             wait: needs.wait.and_then(|id| self.waits.get(&id).cloned()),
+            attributes_are_set: needs.attributes_set.is_some_and(|id| self.has_set(&id)),
         }
+    }
+
+    fn has_set(&self, id: &CorrelationId) -> bool {
+        let is_of = |event: &Event| {
+            event.event_type == EventType::AttrSet && event.correlation_id.as_ref() == Some(id)
+        };
+        self.events.iter().any(is_of)
     }
 
     fn tail(&self) -> Option<Tail> {
@@ -344,18 +355,36 @@ mod tests {
         log.push(past(2, EventBody::RunStarted(None)));
         log.push(PastEvent {
             created_at_ms: NOW_MS + 3,
-            fact: PastFact::HookConflict(Entry {
-                correlation_id: Some(id("h")),
-                spec_version: 3,
-                data: Some("{}".into()),
-                payload: None,
-            }),
+            fact: PastFact::ByWorld(
+                EventType::HookConflict,
+                Entry {
+                    correlation_id: Some(id("h")),
+                    spec_version: 3,
+                    data: Some("{}".into()),
+                    payload: None,
+                },
+            ),
         });
         let replayed =
             replay(&run_id(1), log, test_environment().as_deref()).expect("it is replayed");
         let types: Vec<_> = replayed.events.iter().map(|event| event.event_type).collect();
         assert_eq!(types[2..], [EventType::HookConflict]);
         assert!(replayed.hooks.is_empty());
+    }
+
+    #[test]
+    fn a_filled_position_is_kept_and_changes_nothing() {
+        let mut log = begun();
+        let filler = Entry { correlation_id: None, spec_version: 7, data: None, payload: None };
+        log.push(PastEvent {
+            created_at_ms: NOW_MS + 2,
+            fact: PastFact::ByWorld(EventType::Noop, filler),
+        });
+        log.push(past(3, attr_set(Some("a"), &[("key", Some("value"))])));
+        let replayed = replay(&run_id(1), log, None).expect("it is replayed");
+        let types: Vec<_> = replayed.events.iter().map(|event| event.event_type).collect();
+        assert_eq!(types[2..], [EventType::Noop, EventType::AttrSet]);
+        assert_eq!(replayed.run.attributes.len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The life of a run: created, started, ended once.
 
 use super::{Decision, Entity, Log, Seen, Stamp};
+use crate::domain::attributes::Attributes;
 use crate::domain::change::Change;
 use crate::domain::event::{EventRequest, EventType, RunCreation};
 use crate::domain::id::RunId;
@@ -24,7 +25,7 @@ pub(super) fn create(
     }
     let run_id = request.run_id.clone().unwrap_or_else(|| stamp.fresh_run_id.clone());
     let wakes = creation.wakes;
-    let run = pending_run(run_id, creation, request.spec_version, stamp.now_ms);
+    let run = pending_run(run_id, creation, request.spec_version, stamp.now_ms)?;
     let mut log = Log::new(run, seen, request, stamp)?;
     log.change(Change::InsertRun(log.run.clone()));
     log.append();
@@ -35,8 +36,13 @@ pub(super) fn create(
     Ok(log.into_decision())
 }
 
-fn pending_run(run_id: RunId, creation: RunCreation, spec_version: u32, now_ms: i64) -> Run {
-    Run {
+fn pending_run(
+    run_id: RunId,
+    creation: RunCreation,
+    spec_version: u32,
+    now_ms: i64,
+) -> Result<Run, Refusal> {
+    Ok(Run {
         run_id,
         status: RunStatus::Pending,
         deployment_id: creation.deployment_id,
@@ -44,6 +50,8 @@ fn pending_run(run_id: RunId, creation: RunCreation, spec_version: u32, now_ms: 
         spec_version,
         execution_context: creation.execution_context,
         encryption_key_id: creation.encryption_key_id,
+        attributes: creation.attributes.merged_into(&Attributes::new())?,
+        encryption_public_key: creation.encryption_public_key,
         // The creating event is the first of the log.
         input_position: Some(1),
         output_position: None,
@@ -54,7 +62,7 @@ fn pending_run(run_id: RunId, creation: RunCreation, spec_version: u32, now_ms: 
         updated_at_ms: now_ms,
         started_at_ms: None,
         completed_at_ms: None,
-    }
+    })
 }
 
 /// Starts a run. Every replay begins with this event, but only the first one is logged. Creates the run
@@ -71,7 +79,7 @@ pub(super) fn start(
     let run = match (existing, creation) {
         (Some(run), _) => run,
         (None, Some(creation)) if request.payload.is_some() => {
-            pending_run(run_id, creation, request.spec_version, stamp.now_ms)
+            pending_run(run_id, creation, request.spec_version, stamp.now_ms)?
         }
         (None, _) => return Err(Refusal::RunNotFound(run_id)),
     };

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
 use crate::domain::change::Change;
-use crate::domain::event::{Event, EventBody, EventRequest, RunCreation};
+use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
@@ -179,6 +180,11 @@ impl Rows {
         seen.step = key(&needs.step).and_then(|key| self.steps.get(&key)).cloned();
         seen.hook = key(&needs.hook).and_then(|key| self.hooks.get(&key)).cloned();
         seen.wait = key(&needs.wait).and_then(|key| self.waits.get(&key)).cloned();
+        let sets = |event: &Event| {
+            event.event_type == EventType::AttrSet && event.correlation_id == needs.attributes_set
+        };
+        seen.attributes_are_set = needs.attributes_set.is_some()
+            && self.logs.get(run_id).is_some_and(|log| log.iter().any(sets));
         seen
     }
 
@@ -264,6 +270,8 @@ pub fn creation() -> RunCreation {
         execution_context: None,
         wakes: false,
         encryption_key_id: None,
+        attributes: AttributeChanges::default(),
+        encryption_public_key: None,
     }
 }
 
@@ -344,6 +352,19 @@ pub fn wait_created(wait: &str, resume_at_ms: i64) -> EventBody {
 
 pub fn wait_completed(wait: &str) -> EventBody {
     EventBody::WaitCompleted { wait: id(wait) }
+}
+
+/// Changes of attributes, without a value to remove one.
+pub fn changes(pairs: &[(&str, Option<&str>)], allow_reserved: bool) -> AttributeChanges {
+    let change = |(key, value): &(&str, Option<&str>)| AttributeChange {
+        key: (*key).to_owned(),
+        value: value.map(AttributeValue::plain),
+    };
+    AttributeChanges { changes: pairs.iter().map(change).collect(), allow_reserved }
+}
+
+pub fn attr_set(name: Option<&str>, pairs: &[(&str, Option<&str>)]) -> EventBody {
+    EventBody::AttrSet { id: name.map(id), changes: changes(pairs, false) }
 }
 
 /// The three events that end a run.

@@ -20,6 +20,7 @@ fn events_of_an_existing_run() -> Vec<EventBody> {
         hook_disposed("h"),
         wait_created("w", NOW_MS),
         wait_completed("w"),
+        attr_set(Some("a"), &[("key", Some("value"))]),
     ]);
     bodies
 }
@@ -77,6 +78,9 @@ fn an_event_reads_the_rows_it_names_and_no_others() {
     assert_eq!(needs(&hook_disposed("h")), of_hook("h"));
     assert_eq!(needs(&wait_created("w", 1)), of_wait("w"));
     assert_eq!(needs(&wait_completed("w")), of_wait("w"));
+    let named = Needs { attributes_set: Some(id("a")), ..Needs::default() };
+    assert_eq!(needs(&attr_set(Some("a"), &[])), named);
+    assert_eq!(needs(&attr_set(None, &[])), nothing);
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn a_legacy_run_knows_no_other_event() {
     let mut bodies = events_of_an_existing_run();
     bodies.push(EventBody::RunStarted(None));
     bodies.retain(|body| !known.contains(&body.event_type()));
-    assert_eq!(bodies.len(), 11);
+    assert_eq!(bodies.len(), 12);
     for body in bodies {
         let event_type = body.event_type().as_str();
         let refusal = with_legacy_run(RunStatus::Running).refuses(body);

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::TokensAtRest;
 use crate::crypto::{DeliverySecret, KeyRing, SealedKind, Seals, TokenSeal, is_encrypted_by_sdk};
+use crate::domain::attributes::{
+    AttributeChange, AttributeChanges, AttributeValue, Attributes, RETENTION,
+};
 use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreation};
 use crate::domain::id::{HookToken, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
@@ -52,12 +55,17 @@ impl AtRest {
         })
     }
 
-    /// Seals a `hook_conflict` that another World has logged.
+    /// Seals an event that another World has logged by itself.
     ///
     /// # Errors
     /// As [`AtRest::seal_event`].
-    pub(super) fn seal_conflict(&self, run_id: &RunId, entry: Entry) -> Result<Entry, WorldError> {
-        let data = entry.data.map(|data| self.seal_json(run_id, EventType::HookConflict, data));
+    pub(super) fn seal_entry(
+        &self,
+        run_id: &RunId,
+        event_type: EventType,
+        entry: Entry,
+    ) -> Result<Entry, WorldError> {
+        let data = entry.data.map(|data| self.seal_json(run_id, event_type, data));
         Ok(Entry {
             data: data.transpose()?,
             payload: entry.payload.map(|payload| self.seal_payload(run_id, payload)),
@@ -85,6 +93,7 @@ impl AtRest {
             let key = self.ring.key_of_input(run_id, input)?;
             Ok::<_, WorldError>(RunCreation {
                 encryption_key_id: Some(key.id().to_owned()),
+                attributes: self.seal_attributes(run_id, creation.attributes),
                 ..creation
             })
         };
@@ -105,8 +114,36 @@ impl AtRest {
             EventBody::HookReceived { hook, token } => {
                 EventBody::HookReceived { hook, token: token.map(|token| self.seal_token(token)) }
             }
+            EventBody::AttrSet { id, changes } => {
+                EventBody::AttrSet { id, changes: self.seal_attributes(run_id, changes) }
+            }
             other => other,
         })
+    }
+
+    /// Keys stay plain, because the rules count and merge by them, and so does the value that the
+    /// rules read.
+    fn seal_attributes(&self, run_id: &RunId, changes: AttributeChanges) -> AttributeChanges {
+        let seal = |change: AttributeChange| match change {
+            AttributeChange { key, value: Some(value) } if key != RETENTION => {
+                let text = self.seals.seal_text(run_id.as_str(), &value.text);
+                AttributeChange { key, value: Some(AttributeValue { text, ..value }) }
+            }
+            other => other,
+        };
+        AttributeChanges { changes: changes.changes.into_iter().map(seal).collect(), ..changes }
+    }
+
+    fn open_attributes(
+        &self,
+        run_id: &RunId,
+        attributes: Attributes,
+    ) -> Result<Attributes, WorldError> {
+        let open = |(key, text): (String, String)| {
+            let opened = self.seals.open_text(run_id.as_str(), &text)?;
+            Ok((key, opened.unwrap_or(text)))
+        };
+        attributes.into_iter().map(open).collect()
     }
 
     /// The only secret in a hook's events is its token. The rest stays readable for the inner store.
@@ -243,7 +280,8 @@ impl AtRest {
 
     pub(super) fn open_run(&self, run: Run) -> Result<Run, WorldError> {
         let error = self.open_error(&run.run_id, run.error)?;
-        Ok(Run { error, ..run })
+        let attributes = self.open_attributes(&run.run_id, run.attributes)?;
+        Ok(Run { error, attributes, ..run })
     }
 
     pub(super) fn open_run_view(&self, view: RunView) -> Result<RunView, WorldError> {

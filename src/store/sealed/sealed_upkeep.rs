@@ -39,8 +39,9 @@ impl Upkeep for SealedStore {
                 PastFact::Asked(request) => {
                     PastFact::Asked(self.at_rest.seal_event(&run_id, request)?)
                 }
-                PastFact::HookConflict(entry) => {
-                    PastFact::HookConflict(self.at_rest.seal_conflict(&run_id, entry)?)
+                PastFact::ByWorld(event_type, entry) => {
+                    let entry = self.at_rest.seal_entry(&run_id, event_type, entry)?;
+                    PastFact::ByWorld(event_type, entry)
                 }
             };
             Ok(PastEvent { fact, ..event })

@@ -1,4 +1,4 @@
-//! The events of one step, hook or wait.
+//! The events of one step, hook, wait or change of attributes.
 //!
 //! A log has no index on them, so that a resume does not pay for one. Only the event that creates an
 //! entity is indexed. From there on, a part of the log is scanned.
@@ -20,7 +20,8 @@ const LOOKED_THROUGH_MAX: Position = 10_000;
 macro_rules! opens_an_entity {
     () => {
         "(event_type = 'step_created' OR event_type = 'hook_created' \
-           OR event_type = 'hook_conflict' OR event_type = 'wait_created')"
+           OR event_type = 'hook_conflict' OR event_type = 'wait_created' \
+           OR event_type = 'attr_set')"
     };
 }
 

@@ -263,6 +263,17 @@ pub(super) fn hook_created(
     Ok(event)
 }
 
+/// Whether a run has an `attr_set` with this name.
+pub(super) fn has_set_attributes(
+    connection: &Connection,
+    run_id: &RunId,
+    id: &CorrelationId,
+) -> Result<bool> {
+    const HAS_SET: &str = "SELECT EXISTS (SELECT 1 FROM events INDEXED BY events_opening_entities \
+         WHERE correlation_id = ? AND run_id = ? AND event_type = 'attr_set')";
+    connection.prepare_cached(HAS_SET)?.query_row([id.as_str(), run_id.as_str()], |row| row.get(0))
+}
+
 /// Events of one run, of all runs with a correlation id, or of one run with a correlation id.
 pub(super) fn list(
     connection: &Connection,

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
 use super::rows::error_text;
+use crate::domain::attributes::Attributes;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, SortOrder};
 use crate::domain::run::{Run, RunStatus};
@@ -48,6 +49,10 @@ macro_rules! run_columns {
             $of,
             "encryption_key_id, ",
             $of,
+            "attributes, ",
+            $of,
+            "encryption_public_key, ",
+            $of,
             "checksum"
         )
     };
@@ -55,7 +60,7 @@ macro_rules! run_columns {
 pub(super) use run_columns;
 
 const COLUMNS: &str = run_columns!("");
-static RUNS: Table = Table { name: "runs", columns: 16, key: &[0] };
+static RUNS: Table = Table { name: "runs", columns: 18, key: &[0] };
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)
@@ -81,9 +86,16 @@ pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
         started_at_ms: columns.take()?,
         completed_at_ms: columns.take()?,
         encryption_key_id: columns.take()?,
+        attributes: columns.json::<Attributes>()?.unwrap_or_default(),
+        encryption_public_key: columns.take()?,
     };
     columns.end()?;
     Ok(run)
+}
+
+fn attributes_text(attributes: &Attributes) -> Option<String> {
+    // Serialising a map of strings cannot fail.
+    (!attributes.is_empty()).then(|| serde_json::to_string(attributes).unwrap_or_default())
 }
 
 /// Runs a statement whose parameters are [`COLUMNS`].
@@ -105,6 +117,8 @@ fn write(connection: &Connection, sql: &str, run: &Run) -> Result<()> {
         run.started_at_ms,
         run.completed_at_ms,
         run.encryption_key_id,
+        attributes_text(&run.attributes),
+        run.encryption_public_key,
     ];
     RUNS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
@@ -129,7 +143,7 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO runs (",
         run_columns!(""),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     write(connection, INSERT, run)
 }
@@ -137,7 +151,7 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
 pub(super) fn update(connection: &Connection, run: &Run) -> Result<()> {
     const UPDATE: &str = "UPDATE runs SET status = ?2, output_position = ?8, error = ?9, \
          error_position = ?10, error_code = ?11, updated_at_ms = ?13, started_at_ms = ?14, \
-         completed_at_ms = ?15, checksum = ?17 \
+         completed_at_ms = ?15, attributes = ?17, checksum = ?19 \
          WHERE run_id = ?1";
     write(connection, UPDATE, run)
 }

@@ -55,6 +55,10 @@ impl Rows for Connection {
         Ok(waits::by_id(self, run_id, wait_id)?)
     }
 
+    fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {
+        Ok(events::has_set_attributes(self, run_id, id)?)
+    }
+
     fn pending_waits(&self, run_id: &RunId) -> Outcome<Vec<Wait>> {
         Ok(waits::pending(self, run_id)?)
     }
