@@ -16,7 +16,8 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use hookline::clock::{Clock, SystemClock};
-use hookline::domain::event::{EventBody, EventRequest, RunCreation};
+use hookline::domain::attributes::AttributeChanges;
+use hookline::domain::event::{EventBody, EventRequest, Report, RunCreation};
 use hookline::domain::id::{CorrelationId, HookToken, RunId};
 use hookline::domain::message::Delivery;
 use hookline::domain::page::{PageRequest, SortOrder};
@@ -90,6 +91,8 @@ fn creation(number: u64, wakes: bool) -> EventBody {
         execution_context: Some(r#"{"workflowCoreVersion":"4.8.9"}"#.into()),
         wakes,
         encryption_key_id: None,
+        attributes: AttributeChanges::default(),
+        encryption_public_key: None,
     })
 }
 
@@ -111,6 +114,7 @@ fn request(number: u64, body: EventBody) -> EventRequest {
         payload: Some(Payload::Bytes(vec![b'x'; 100])),
         fence: None,
         code_mismatch: None,
+        report: Report::default(),
     }
 }
 

@@ -301,10 +301,10 @@ fn is_false(value: &bool) -> bool {
 
 pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
     Reply::document(|block| {
-        let preloaded = reply.events.map(|page| page_record(page, block, event_record));
-        let (events, cursor) = match preloaded {
-            Some(page) => (Some(page.data), page.cursor),
-            None => (None, None),
+        let part = reply.events.map(|page| page_record(page, block, event_record));
+        let (events, cursor, has_more) = match part {
+            Some(page) => (Some(page.data), page.cursor, Some(page.has_more)),
+            None => (None, None, None),
         };
         EventReplyRecord {
             step_created: reply.step_created,
@@ -313,9 +313,9 @@ pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
             step: reply.step.map(|view| step_record(view, block)),
             hook: reply.hook.map(|view| hook_record(view, block)),
             wait: reply.wait.map(wait_record),
-            has_more: events.as_ref().map(|_| false),
             events,
             cursor,
+            has_more,
         }
     })
 }

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
-use crate::domain::event::{EventBody, EventRequest, EventType, RunCreation};
+use crate::domain::event::{EventBody, EventRequest, EventType, Report, RunCreation};
 use crate::domain::fence::Fence;
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, Position, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
 use crate::domain::payload::{Payload, StructuredError, unstorable_because};
 use crate::domain::queue::hold::CodeMismatch;
@@ -46,6 +46,10 @@ pub struct AppendEvent {
     pub(super) payload_format: Option<PayloadFormat>,
     fence: Option<FenceRequest>,
     code_mismatch: Option<CodeMismatchRequest>,
+    event_count: Option<f64>,
+    since_cursor: Option<String>,
+    #[serde(default)]
+    skip_preload: bool,
 }
 
 /// See [`CodeMismatch`].
@@ -178,6 +182,11 @@ impl AppendEvent {
             None => EventData::default(),
         };
         let correlation_id = self.correlation_id.filter(|id| !id.is_empty());
+        let report = Report {
+            since: self.since_cursor.as_deref().and_then(|cursor| place_in(&self.run_id, cursor)),
+            held: self.event_count.map(|count| count as i64),
+            skips_log: self.skip_preload,
+        };
         let body = body(&self.event_type, correlation_id, fields, payload.as_ref())?;
         Ok(EventRequest {
             run_id: self.run_id.filter(|id| !id.is_empty()).map(RunId::new),
@@ -189,8 +198,17 @@ impl AppendEvent {
             code_mismatch: self.code_mismatch.map(|CodeMismatchRequest { code_loaded_at_ms }| {
                 CodeMismatch { code_loaded_at_ms }
             }),
+            report,
         })
     }
+}
+
+/// The position in the log of this run at which a reader's cursor is. What a caller has seen is only
+/// a hint, so a foreign cursor is none.
+fn place_in(run_id: &Option<String>, cursor: &str) -> Option<Position> {
+    let page = PageRequest { after: Some(cursor.to_owned()), ..PageRequest::first(1) };
+    let place = page.after_event().ok().flatten()?;
+    (run_id.as_deref() == Some(place.run_id.as_str())).then_some(place.position)
 }
 
 fn missing(event_type: &str, field: &str) -> WorldError {
@@ -364,6 +382,7 @@ impl ResumeHook {
             payload: Some(payload),
             fence: None,
             code_mismatch: None,
+            report: Report::default(),
         })
     }
 }

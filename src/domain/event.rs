@@ -216,6 +216,18 @@ impl EventBody {
     }
 }
 
+/// The part of the log that a caller wants with the answer to its event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Everything after this position, the caller's own event too.
+    pub since: Option<Position>,
+    /// The events that the caller did not know: it holds this many, and its own event comes after more.
+    /// Not answered if `since` is given.
+    pub held: Option<Position>,
+    /// Whether a start is answered without the log.
+    pub skips_log: bool,
+}
+
 /// A request to append one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRequest {
@@ -234,6 +246,8 @@ pub struct EventRequest {
     /// Set if the event would fail a run or start a step only because the code of the delivering
     /// process does not fit.
     pub code_mismatch: Option<CodeMismatch>,
+    /// The part of the log that the caller wants to know.
+    pub report: Report,
 }
 
 impl EventRequest {

@@ -33,6 +33,12 @@ impl SpecVersion {
         self.0 >= OVERLAPPING
     }
 
+    /// Whether a replay that starts takes the log page by page. Otherwise it takes the whole log or
+    /// nothing.
+    pub fn reads_log_in_pages(self) -> bool {
+        self.0 >= OVERLAPPING
+    }
+
     /// Whether the SDK expects attributes of every run, even if there are none.
     pub fn has_attributes(self) -> bool {
         self.0 >= OVERLAPPING

@@ -19,7 +19,7 @@ mod wait;
 pub use wait::completions_of_waits;
 
 use super::change::Change;
-use super::event::{Event, EventBody, EventRequest, EventType};
+use super::event::{Event, EventBody, EventRequest, EventType, Report};
 use super::fence::Fence;
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
@@ -102,10 +102,39 @@ pub struct Decision {
     pub event: Option<Event>,
     /// The entity for the reply.
     pub entity: Entity,
-    /// Whether the caller is about to replay and wants the log in the reply.
-    pub preload_events: bool,
+    /// The part of the log that the reply carries.
+    pub log: Option<LogPart>,
     /// Whether the event has also created its step.
     pub step_created: bool,
+}
+
+/// A part of a run's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogPart {
+    /// All of it; nothing if it is longer than a page.
+    Whole,
+    /// The first page after a position.
+    After(Position),
+    /// The first page between two positions.
+    Between {
+        /// The position before the first event.
+        after: Position,
+        /// The position after the last event.
+        before: Position,
+    },
+}
+
+/// The part of the log that the caller wants, once it is known where its event is.
+fn reported(report: Report, at_start: Option<LogPart>, event: Option<&Event>) -> Option<LogPart> {
+    match (report, event) {
+        (Report { since: Some(after), .. }, Some(_)) => Some(LogPart::After(after)),
+        (Report { skips_log: true, .. }, _) if at_start.is_some() => None,
+        _ if at_start.is_some() => at_start,
+        (Report { held: Some(after @ 1..), .. }, Some(event)) if after + 1 < event.position => {
+            Some(LogPart::Between { after, before: event.position })
+        }
+        _ => None,
+    }
 }
 
 /// Names the entity of a reply.
@@ -180,6 +209,12 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
         return Err(Refusal::LeaseLost);
     }
     refuse_code_mismatch(&seen, &request)?;
+    let report = request.report;
+    let decision = decide_event(seen, request, stamp)?;
+    Ok(Decision { log: reported(report, decision.log, decision.event.as_ref()), ..decision })
+}
+
+fn decide_event(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decision, Refusal> {
     match request.body.clone() {
         EventBody::RunCreated(creation) => run::create(seen, request, creation, stamp),
         EventBody::RunStarted(creation) => run::start(seen, request, creation, stamp),

@@ -87,7 +87,7 @@ pub struct EventReply {
     pub hook: Option<HookView>,
     /// The wait that it changed.
     pub wait: Option<Wait>,
-    /// The whole log, for a caller that is about to replay; absent when it is longer than a page.
+    /// The part of the log that the caller wanted to know.
     pub events: Option<Page<Event>>,
     /// The wake-up that the event wrote or was absorbed by.
     pub wake_up: Option<MessageId>,

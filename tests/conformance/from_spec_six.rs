@@ -1,8 +1,8 @@
 //! The rules of runs from spec version 6 on, where they differ from older runs.
 
-use hookline::domain::event::{EventBody, EventRequest, EventType, RunCreation};
+use hookline::domain::event::{EventBody, EventRequest, EventType, Report, RunCreation};
 use hookline::domain::id::MessageId;
-use hookline::domain::page::PageRequest;
+use hookline::domain::page::{EventPlace, LIMIT_MAX, PageRequest};
 use hookline::domain::payload::StructuredError;
 use hookline::domain::run::RunStatus;
 use hookline::domain::step::StepStatus;
@@ -20,6 +20,9 @@ run_by_every_store!(
     a_failed_run_keeps_the_bytes_of_its_error_and_its_code,
     a_failed_step_keeps_the_bytes_of_its_last_error,
     the_end_of_a_step_wakes_nobody,
+    a_start_answers_with_the_first_page_of_the_log,
+    an_event_answers_with_what_its_writer_has_not_seen,
+    a_conflict_of_tokens_answers_with_what_its_writer_has_not_seen,
     attributes_are_read_back_with_and_without_data,
     a_change_of_attributes_is_made_once,
     the_changes_under_a_name_are_listed_by_it,
@@ -178,4 +181,57 @@ fn the_changes_under_a_name_are_listed_by_it(world: &World) {
         resolve_data: true,
     };
     assert_eq!(world.events(&query).expect("it is read").items, world.log(1)[2..]);
+}
+
+fn a_start_answers_with_the_first_page_of_the_log(world: &World) {
+    world.start_run_of(1, 8);
+    world.does(1, hook_created("h", "token"));
+    for _ in 3..=LIMIT_MAX {
+        world.does(1, hook_received("h", None));
+    }
+    let reply = world.does(1, EventBody::RunStarted(None));
+    assert!(reply.run.is_some() && reply.event.is_none());
+    let first = reply.events.expect("the log is answered");
+    assert_eq!((first.items.len(), first.has_more), (LIMIT_MAX, true));
+    let query = EventQuery {
+        run_id: Some(run_id(1)),
+        correlation_id: None,
+        page: PageRequest { after: first.cursor, ..PageRequest::first(10) },
+        resolve_data: true,
+    };
+    let rest = world.events(&query).expect("it is read");
+    assert_eq!((rest.items.len(), rest.has_more), (1, false));
+    let report = Report { skips_log: true, ..Report::default() };
+    let without = EventRequest { report, ..request(1, EventBody::RunStarted(None)) };
+    assert_eq!(world.tries(without).expect("it runs").events, None);
+}
+
+fn an_event_answers_with_what_its_writer_has_not_seen(world: &World) {
+    world.start_run_of(1, 8);
+    world.does(1, hook_created("h", "token"));
+    world.does(1, hook_received("h", None));
+    let tell = |step: &str, since, held| {
+        let report = Report { since, held, skips_log: false };
+        let reply = world.tries(EventRequest { report, ..request(1, step_created(step)) });
+        reply.expect("it is logged").events
+    };
+    let skipped = tell("a", None, Some(2)).expect("it has skipped two events");
+    assert_eq!(skipped.items, world.log(1)[2..4]);
+    assert_eq!((skipped.cursor, skipped.has_more), (None, false));
+    assert_eq!(tell("b", None, Some(5)), None);
+    let since = tell("c", Some(5), Some(1)).expect("it wants everything");
+    assert_eq!(since.items, world.log(1)[5..]);
+    let key = EventPlace { run_id: run_id(1), position: 7 }.key();
+    assert_eq!((since.cursor, since.has_more), (Some(key), false));
+}
+
+fn a_conflict_of_tokens_answers_with_what_its_writer_has_not_seen(world: &World) {
+    world.start_run_of(1, 8);
+    world.start_run_of(2, 8);
+    world.does(1, hook_created("h", "token"));
+    let report = Report { since: Some(2), held: Some(2), skips_log: false };
+    let reply = world.tries(EventRequest { report, ..request(2, hook_created("h", "token")) });
+    let reply = reply.expect("a conflict is logged");
+    assert_eq!(reply.event.expect("it is logged").event_type, EventType::HookConflict);
+    assert_eq!(reply.events.expect("it is reported").items, world.log(2)[2..]);
 }

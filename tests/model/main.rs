@@ -215,7 +215,7 @@ fn agrees(world: &World, script: &[Move]) -> Result<(), TestCaseError> {
             world.at(model.rows.now_ms - NOW_MS);
             continue;
         };
-        let preloads = outcome.as_ref().is_ok_and(|decision| decision.preload_events);
+        let preloads = outcome.as_ref().is_ok_and(|decision| decision.log.is_some());
         let wakes = outcome.as_ref().is_ok_and(|decision| {
             let is_wake_up =
                 |change: &_| matches!(change, hookline::domain::change::Change::Enqueue(_));

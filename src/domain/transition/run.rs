@@ -1,6 +1,6 @@
 //! The life of a run: created, started, ended once.
 
-use super::{Decision, Entity, Log, Seen, Stamp};
+use super::{Decision, Entity, Log, LogPart, Seen, Stamp};
 use crate::domain::attributes::Attributes;
 use crate::domain::change::Change;
 use crate::domain::event::{EventRequest, EventType, RunCreation};
@@ -88,7 +88,10 @@ pub(super) fn start(
         let event_type = EventType::RunStarted.as_str();
         return Err(Refusal::RunTooOld { run_id: log.run.run_id, event_type });
     }
-    log.decision.preload_events = true;
+    log.decision.log = Some(match log.run.spec().reads_log_in_pages() {
+        true => LogPart::After(0),
+        false => LogPart::Whole,
+    });
     log.answer(Entity::Run);
     match log.run.status {
         RunStatus::Running => return Ok(log.into_decision()),
@@ -168,7 +171,7 @@ mod tests {
     use crate::domain::refusal::Refusal;
     use crate::domain::run::RunStatus;
     use crate::domain::spec::{SPEC_VERSION_DEFAULT, SPEC_VERSION_MAX};
-    use crate::domain::transition::Entity;
+    use crate::domain::transition::{Entity, LogPart};
 
     fn run_created() -> EventBody {
         EventBody::RunCreated(creation())
@@ -192,7 +195,7 @@ mod tests {
         let mut rows = Rows::default();
         let decision = rows.does(run_created());
         assert_eq!(decision.entity, Entity::Run(run_id(1)));
-        assert!(!decision.preload_events);
+        assert_eq!(decision.log, None);
         let run = rows.run();
         assert_eq!((run.status, run.input_position), (RunStatus::Pending, Some(1)));
         assert_eq!((run.created_at_ms, run.updated_at_ms), (NOW_MS, NOW_MS));
@@ -279,7 +282,7 @@ mod tests {
             ..request(1, EventBody::RunStarted(Some(creation())))
         };
         let decision = rows.append(request).expect("the rules allow it");
-        assert!(decision.preload_events);
+        assert_eq!(decision.log, Some(LogPart::Whole));
         assert_eq!(decision.entity, Entity::Run(run_id(1)));
         let run = rows.run();
         assert_eq!((run.status, run.started_at_ms), (RunStatus::Running, Some(NOW_MS + 10)));
@@ -299,7 +302,7 @@ mod tests {
             assert_eq!(decision.changes, []);
             assert_eq!(decision.event, None);
             assert_eq!(decision.entity, Entity::Run(run_id(1)));
-            assert!(decision.preload_events);
+            assert_eq!(decision.log, Some(LogPart::Whole));
             assert_eq!(rows, before);
         }
     }
@@ -334,7 +337,7 @@ mod tests {
             ..request(1, EventBody::RunStarted(Some(creation())))
         };
         let decision = rows.append(request).expect("the rules allow it");
-        assert!(decision.preload_events);
+        assert_eq!(decision.log, Some(LogPart::Whole));
         assert_eq!(decision.event.as_ref().map(|event| event.position), Some(2));
         assert_eq!(rows.log(), ["run_created", "run_started"]);
         let log = &rows.logs[&run_id(1)];

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
 use crate::domain::change::Change;
-use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreation};
+use crate::domain::event::{Event, EventBody, EventRequest, EventType, Report, RunCreation};
 use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
@@ -302,6 +302,7 @@ pub fn request(run: u64, body: EventBody) -> EventRequest {
         payload,
         fence: None,
         code_mismatch: None,
+        report: Report::default(),
     }
 }
 

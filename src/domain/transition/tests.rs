@@ -104,6 +104,35 @@ fn an_event_keeps_what_the_caller_gave_it() {
 }
 
 #[test]
+fn a_report_says_what_the_caller_has_not_seen() {
+    let logged = |report: Report| {
+        let mut rows = Rows::with_running_run_of(8);
+        rows.does(step_created("another"));
+        let request = EventRequest { report, ..request(1, step_created("own")) };
+        rows.append(request).expect("the rules allow it").log
+    };
+    let of = |since, held| logged(Report { since, held, skips_log: false });
+    assert_eq!(of(None, None), None);
+    assert_eq!(of(None, Some(2)), Some(LogPart::Between { after: 2, before: 4 }));
+    assert_eq!(of(None, Some(3)), None, "it has seen all");
+    assert_eq!(of(None, Some(9)), None, "it cannot have seen so much");
+    assert_eq!(of(None, Some(0)), None);
+    assert_eq!(of(Some(2), Some(2)), Some(LogPart::After(2)));
+    assert_eq!(of(Some(3), None), Some(LogPart::After(3)), "its own event");
+}
+
+#[test]
+fn a_start_is_answered_with_the_log_unless_the_caller_does_without() {
+    for (spec_version, log) in [(3, LogPart::Whole), (6, LogPart::After(0))] {
+        let mut rows = Rows::with_running_run_of(spec_version);
+        assert_eq!(rows.does(EventBody::RunStarted(None)).log, Some(log));
+        let report = Report { skips_log: true, ..Report::default() };
+        let request = EventRequest { report, ..request(1, EventBody::RunStarted(None)) };
+        assert_eq!(rows.append(request).expect("the rules allow it").log, None);
+    }
+}
+
+#[test]
 fn positions_count_from_one_without_gaps_over_refusals() {
     let mut rows = Rows::with_running_run();
     rows.does(step_created("a"));

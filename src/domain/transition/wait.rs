@@ -2,7 +2,7 @@
 
 use super::{Entity, Log};
 use crate::domain::change::Change;
-use crate::domain::event::{EventBody, EventRequest};
+use crate::domain::event::{EventBody, EventRequest, Report};
 use crate::domain::id::CorrelationId;
 use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
@@ -23,6 +23,7 @@ pub fn completions_of_waits(
         payload: None,
         fence: None,
         code_mismatch: None,
+        report: Report::default(),
     };
     pending.into_iter().filter(wanted).map(completion).collect()
 }

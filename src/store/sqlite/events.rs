@@ -12,7 +12,7 @@ use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
 use crate::domain::run::Run;
-use crate::domain::transition::Tail;
+use crate::domain::transition::{LogPart, Tail};
 use crate::error::WorldError;
 use crate::store::EventQuery;
 
@@ -356,18 +356,32 @@ pub(super) fn key(event: &Event) -> String {
     EventPlace { run_id: event.run_id.clone(), position: event.position }.key()
 }
 
-/// The whole log of a run, or `None` if it is longer than `limit`.
-pub(super) fn whole_log(
+/// A part of a run's log, at most `limit` events. `None` for a whole log that is longer.
+pub(super) fn log_part(
     connection: &Connection,
     run_id: &RunId,
+    part: LogPart,
     limit: usize,
 ) -> std::result::Result<Option<Page<Event>>, WorldError> {
-    let query = EventQuery {
-        run_id: Some(run_id.clone()),
-        correlation_id: None,
-        page: PageRequest::first(limit),
-        resolve_data: true,
+    let page = |after: Position, limit: usize| {
+        let place = EventPlace { run_id: run_id.clone(), position: after };
+        let after = (after > 0).then(|| place.key());
+        let query = EventQuery {
+            run_id: Some(run_id.clone()),
+            correlation_id: None,
+            page: PageRequest { after, ..PageRequest::first(limit) },
+            resolve_data: true,
+        };
+        list(connection, &query)
     };
-    let page = list(connection, &query)?;
-    Ok((!page.has_more).then_some(page))
+    Ok(match part {
+        LogPart::Whole => Some(page(0, limit)?).filter(|page| !page.has_more),
+        LogPart::After(after) => Some(page(after, limit)?),
+        LogPart::Between { after, before } => {
+            let wanted = usize::try_from(before - after - 1).unwrap_or(usize::MAX);
+            let part = page(after, wanted.clamp(1, limit))?;
+            // It is no page of a list: nobody continues behind it.
+            Some(Page { cursor: None, has_more: wanted > limit, ..part })
+        }
+    })
 }

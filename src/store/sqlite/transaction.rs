@@ -18,7 +18,7 @@ use crate::domain::queue::settle::Back;
 use crate::domain::resume_key::KeyedResume;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
-use crate::domain::transition::Tail;
+use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
 use crate::store::transaction::{Arrival, LeasedRow, Rows, StoppedRow, Transaction};
@@ -79,8 +79,8 @@ impl Rows for Connection {
         Ok(hooks::view(self, hook, true)?)
     }
 
-    fn whole_log(&self, run_id: &RunId) -> Outcome<Option<Page<Event>>> {
-        events::whole_log(self, run_id, LIMIT_MAX)
+    fn log_part(&self, run_id: &RunId, part: LogPart) -> Outcome<Option<Page<Event>>> {
+        events::log_part(self, run_id, part, LIMIT_MAX)
     }
 
     fn insert_run(&self, run: &Run) -> Outcome<()> {

@@ -5,7 +5,9 @@ use crate::domain::change::Change;
 use crate::domain::event::EventRequest;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::WakeUp;
-use crate::domain::transition::{self, Decision, Entity, Needs, Seen, Stamp, completions_of_waits};
+use crate::domain::transition::{
+    self, Decision, Entity, LogPart, Needs, Seen, Stamp, completions_of_waits,
+};
 use crate::entropy::Entropy;
 use crate::error::WorldError;
 use crate::store::EventReply;
@@ -34,9 +36,10 @@ pub fn answer_unchanged(
 ) -> Result<Option<EventReply>, WorldError> {
     let needs = transition::needs(&request);
     let seen = load(rows, request.run_id.as_ref(), &needs)?;
+    let run_id = request.run_id.clone();
     match transition::decide(seen, request, stamp) {
-        Ok(Decision { changes, entity, preload_events, .. }) if changes.is_empty() => {
-            Ok(Some(answer(rows, entity, preload_events)?))
+        Ok(Decision { changes, entity, log, .. }) if changes.is_empty() => {
+            Ok(Some(answer(rows, run_id.as_ref(), entity, log)?))
         }
         _ => Ok(None),
     }
@@ -51,15 +54,17 @@ impl<R: Rows> Transaction<'_, R> {
         if needs.other_workers {
             seen.has_other_workers = self.has_other_workers(&request)?;
         }
+        let named = request.run_id.clone();
         let decision = transition::decide(seen, request, &stamp)?;
         let mut wake_up = None;
-        let Decision { changes, event, entity, preload_events, step_created } = decision;
+        let Decision { changes, event, entity, log, step_created } = decision;
         for change in changes {
             if let Some(message_id) = self.write(change)? {
                 wake_up = Some(message_id);
             }
         }
-        let reply = answer(self.rows, entity, preload_events)?;
+        let run_id = event.as_ref().map(|event| &event.run_id).or(named.as_ref());
+        let reply = answer(self.rows, run_id, entity, log)?;
         Ok(EventReply { event, step_created, wake_up, ..reply })
     }
 
@@ -164,20 +169,21 @@ fn load(rows: &impl Rows, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen,
     Ok(seen)
 }
 
-/// The entity as the transaction left it, with its payloads.
+/// The entity as the transaction left it, with its payloads, and the part of the log.
 fn answer(
     rows: &impl Rows,
+    run_id: Option<&RunId>,
     entity: Entity,
-    preload_events: bool,
+    log: Option<LogPart>,
 ) -> Result<EventReply, WorldError> {
     let mut reply = EventReply::default();
+    if let (Some(run_id), Some(part)) = (run_id, log) {
+        reply.events = rows.log_part(run_id, part)?;
+    }
     match entity {
         Entity::Nothing => {}
         Entity::Run(run_id) => {
             reply.run = rows.run(&run_id)?.map(|run| rows.run_view(run)).transpose()?;
-            if preload_events {
-                reply.events = rows.whole_log(&run_id)?;
-            }
         }
         Entity::Step(run_id, step_id) => {
             let step = rows.step(&run_id, &step_id)?;

@@ -13,7 +13,7 @@ use crate::domain::queue::settle::{Back, Delivered};
 use crate::domain::resume_key::KeyedResume;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
-use crate::domain::transition::Tail;
+use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
 use crate::store::{HookView, RunView, StepView};
@@ -84,8 +84,8 @@ pub trait Rows {
     fn run_view(&self, run: Run) -> Result<RunView, WorldError>;
     fn step_view(&self, step: Step) -> Result<StepView, WorldError>;
     fn hook_view(&self, hook: Hook) -> Result<HookView, WorldError>;
-    /// The whole log of a run with payloads; `None` when it is longer than a page.
-    fn whole_log(&self, run_id: &RunId) -> Result<Option<Page<Event>>, WorldError>;
+    /// A part of a run's log with payloads; `None` for a whole log that is longer than a page.
+    fn log_part(&self, run_id: &RunId, part: LogPart) -> Result<Option<Page<Event>>, WorldError>;
 
     fn insert_run(&self, run: &Run) -> Result<(), WorldError>;
     fn update_run(&self, run: &Run) -> Result<(), WorldError>;
