@@ -410,7 +410,8 @@ export interface Page<T> {
 /** Filters of `runs.list`. */
 export interface ListRunsOptions extends ReadOptions, PageRequest {
   workflowName?: string;
-  status?: RunStatus;
+  /** A status, or several of which a run may have any. */
+  status?: RunStatus | RunStatus[];
 }
 
 /** Filters of `steps.list`. */
@@ -439,6 +440,16 @@ export interface CreateEventOptions extends ReadOptions {
   requestId?: string;
   stateUpdatedAt?: number;
   occurredAt?: Date;
+  /** How many events of the log the caller holds. The answer has those that came between. */
+  eventCount?: number;
+  /** The cursor of the log as the caller knows it. The answer has everything after it. */
+  sinceCursor?: string;
+  /** Whether `run_started` is answered without the log. */
+  skipPreload?: boolean;
+  /** Names a resume, on `hook_received`. A resume with the same name happens once. */
+  resumeId?: string;
+  /** A digest of the payload of the resume. */
+  resumePayloadDigest?: string;
 }
 
 /** The status of a run. */

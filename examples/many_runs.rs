@@ -115,6 +115,7 @@ fn request(number: u64, body: EventBody) -> EventRequest {
         fence: None,
         code_mismatch: None,
         report: Report::default(),
+        resume: None,
     }
 }
 
@@ -131,7 +132,7 @@ fn log_of(number: u64) -> Vec<PastEvent> {
     bodies.extend(rest.iter().cloned());
     let past = |body| PastEvent {
         created_at_ms: FIRST_MS + number as i64,
-        fact: PastFact::Asked(request(number, body)),
+        fact: PastFact::Asked(Box::new(request(number, body))),
     };
     bodies.into_iter().map(past).collect()
 }
@@ -168,7 +169,7 @@ fn read(file: &str) -> Result<(), Failure> {
         ("beside two filtered runs.list", |store| {
             let query = RunQuery {
                 workflow_name: Some("workflow//./workflows/w17//w".into()),
-                status: Some(RunStatus::Cancelled),
+                statuses: Some(vec![RunStatus::Cancelled]),
                 page: PageRequest { order: SortOrder::Descending, ..PageRequest::first(100) },
                 resolve_data: false,
             };
@@ -177,7 +178,7 @@ fn read(file: &str) -> Result<(), Failure> {
         ("beside two lists of nothing", |store| {
             let query = RunQuery {
                 workflow_name: Some("workflow//./workflows/w1//w".into()),
-                status: Some(RunStatus::Cancelled),
+                statuses: Some(vec![RunStatus::Cancelled]),
                 page: PageRequest { order: SortOrder::Descending, ..PageRequest::first(100) },
                 resolve_data: false,
             };

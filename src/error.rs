@@ -244,7 +244,8 @@ impl From<Refusal> for WorldError {
             | Refusal::TokenHeld { .. }
             | Refusal::WaitExists(_)
             | Refusal::WaitCompleted(_)
-            | Refusal::AttributesSet(_) => of(ErrorKind::EntityConflict),
+            | Refusal::AttributesSet(_)
+            | Refusal::ResumeIdReused => of(ErrorKind::EntityConflict),
             Refusal::LeaseLost => of(ErrorKind::LeaseLost),
             Refusal::CodeMismatch(_) => of(ErrorKind::CodeMismatch),
             Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),

@@ -44,7 +44,7 @@ fn import_waiting_run(store: &SqliteStore, run: u64, token: &str) -> Result<(), 
         [EventBody::RunCreated(creation()), EventBody::RunStarted(None), hook_created("h", token)];
     let past = |body| PastEvent {
         created_at_ms: NOW_MS - 1000,
-        fact: PastFact::Asked(request(run, body)),
+        fact: PastFact::Asked(Box::new(request(run, body))),
     };
     settled(|done| store.import_run(run_id(run), bodies.map(past).to_vec(), done))
 }

@@ -47,6 +47,9 @@ CREATE TABLE events (
   created_at_ms INTEGER NOT NULL,
   spec_version INTEGER NOT NULL,
   data TEXT,
+  -- On hook_received: the caller's name of the resume, and a digest of its payload.
+  resume_id TEXT,
+  resume_digest TEXT,
   -- 1: bytes of the SDK's serialiser; 2: JSON text.
   payload_format INTEGER CHECK (payload_format IN (1, 2)),
   -- Lets the rest of the row be checked without reading the payload.
@@ -67,6 +70,9 @@ CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
   WHERE event_type = 'step_created' OR event_type = 'hook_created'
     OR event_type = 'hook_conflict' OR event_type = 'wait_created'
     OR event_type = 'attr_set';
+
+-- A resume happens once.
+CREATE UNIQUE INDEX events_by_resume ON events (run_id, resume_id) WHERE resume_id IS NOT NULL;
 
 -- Payloads and chunks that are too long for their row. The row holds the number. They are appended
 -- here; within the rows they would split the pages of a run or a stream again and again.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use napi::{Env, Result};
 use napi_derive::napi;
 
+use super::event_requests;
 use super::promise::{self, JsValue};
 use super::replies::{self, Reply};
 use super::requests;
@@ -27,7 +28,7 @@ impl NativeWorld {
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn start_run(&self, env: Env, request: String, payload: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
-            let event = requests::start_run(&request, payload.to_vec())?;
+            let event = event_requests::start_run(&request, payload.to_vec())?;
             Ok(move |done: Completion<Reply>| {
                 engine.start_run(event, then(done, |_| Ok(Reply::void())));
             })

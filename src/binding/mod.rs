@@ -5,6 +5,7 @@
 //! addon's realm, and under Jest fail every `instanceof`.
 
 mod api;
+mod event_requests;
 mod handler;
 mod place;
 mod promise;

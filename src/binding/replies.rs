@@ -160,6 +160,8 @@ struct EventRecord {
     spec_version: u32,
     event_data: Option<StoredJson>,
     payload: Option<PayloadRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume_id: Option<String>,
 }
 
 /// Stored JSON. Text that is not JSON fails the reply.
@@ -257,6 +259,7 @@ fn event_record(event: Event, block: &mut Block) -> EventRecord {
         spec_version: event.spec_version,
         event_data: event.data.map(StoredJson),
         payload: block.payload(event.payload),
+        resume_id: event.resume.map(|resume| resume.id),
     }
 }
 

@@ -1,18 +1,16 @@
 //! Requests: converts JSON text from TypeScript into the engine's types.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
-use crate::domain::event::{EventBody, EventRequest, EventType, Report, RunCreation};
+use crate::domain::event::{EventBody, EventRequest, Report};
 use crate::domain::fence::Fence;
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, Position, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, SortOrder};
-use crate::domain::payload::{Payload, StructuredError, unstorable_because};
-use crate::domain::queue::hold::CodeMismatch;
+use crate::domain::payload::{Payload, unstorable_because};
 use crate::domain::resume_key::{ResumeDigests, ResumeKey, WINDOW_MS_MAX};
 use crate::domain::run::RunStatus;
 use crate::domain::spec::SPEC_VERSION_DEFAULT;
@@ -33,30 +31,6 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, WorldError> {
         )),
         _ => WorldError::invalid("the request is not JSON"),
     })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AppendEvent {
-    run_id: Option<String>,
-    pub(super) event_type: String,
-    pub(super) correlation_id: Option<String>,
-    pub(super) spec_version: Option<u32>,
-    pub(super) event_data: Option<Box<RawValue>>,
-    pub(super) payload_format: Option<PayloadFormat>,
-    fence: Option<FenceRequest>,
-    code_mismatch: Option<CodeMismatchRequest>,
-    event_count: Option<f64>,
-    since_cursor: Option<String>,
-    #[serde(default)]
-    skip_preload: bool,
-}
-
-/// See [`CodeMismatch`].
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CodeMismatchRequest {
-    code_loaded_at_ms: i64,
 }
 
 /// What JavaScript knows of the app's address.
@@ -83,14 +57,14 @@ impl App {
 /// The delivery that a write belongs to.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct FenceRequest {
+pub(super) struct FenceRequest {
     message_id: String,
     lease_token: String,
 }
 
 impl FenceRequest {
     /// A malformed id names no message, so it holds no lease.
-    fn into_fence(self) -> Fence {
+    pub(super) fn into_fence(self) -> Fence {
         let none = MessageId::from_number(0);
         Fence {
             message_id: MessageId::parse(&self.message_id).unwrap_or(none),
@@ -126,196 +100,6 @@ impl PayloadFormat {
     }
 }
 
-/// The fields of `eventData` that the rules read. The rest is kept unchanged.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct EventData {
-    deployment_id: Option<String>,
-    workflow_name: Option<String>,
-    execution_context: Option<Box<RawValue>>,
-    step_name: Option<String>,
-    stack: Option<String>,
-    error_code: Option<String>,
-    retry_after: Option<f64>,
-    resume_at: Option<f64>,
-    token: Option<String>,
-    is_webhook: Option<bool>,
-    owner_message_id: Option<String>,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-    #[serde(default)]
-    allow_reserved_attributes: bool,
-    encryption_public_key: Option<String>,
-    #[serde(default)]
-    changes: Vec<ChangeRequest>,
-    writer: Option<Writer>,
-}
-
-/// One change of `attr_set`; without a value it removes the attribute.
-#[derive(Deserialize)]
-struct ChangeRequest {
-    key: String,
-    value: Option<String>,
-}
-
-/// Who writes an `attr_set`.
-#[derive(Deserialize)]
-struct Writer {
-    r#type: String,
-}
-
-impl From<ChangeRequest> for AttributeChange {
-    fn from(ChangeRequest { key, value }: ChangeRequest) -> Self {
-        Self { key, value: value.map(AttributeValue::plain) }
-    }
-}
-
-impl AppendEvent {
-    pub fn into_event(self, payload: Option<Vec<u8>>) -> Result<EventRequest, WorldError> {
-        let payload = match (self.payload_format, payload) {
-            (Some(format), Some(bytes)) => Some(format.payload(bytes)?),
-            _ => None,
-        };
-        let data = self.event_data.map(|raw| Box::<str>::from(raw).into_string());
-        let fields: EventData = match &data {
-            Some(text) => parse(text)?,
-            None => EventData::default(),
-        };
-        let correlation_id = self.correlation_id.filter(|id| !id.is_empty());
-        let report = Report {
-            since: self.since_cursor.as_deref().and_then(|cursor| place_in(&self.run_id, cursor)),
-            held: self.event_count.map(|count| count as i64),
-            skips_log: self.skip_preload,
-        };
-        let body = body(&self.event_type, correlation_id, fields, payload.as_ref())?;
-        Ok(EventRequest {
-            run_id: self.run_id.filter(|id| !id.is_empty()).map(RunId::new),
-            body,
-            spec_version: self.spec_version.unwrap_or(SPEC_VERSION_DEFAULT),
-            data,
-            payload,
-            fence: self.fence.map(FenceRequest::into_fence),
-            code_mismatch: self.code_mismatch.map(|CodeMismatchRequest { code_loaded_at_ms }| {
-                CodeMismatch { code_loaded_at_ms }
-            }),
-            report,
-        })
-    }
-}
-
-/// The position in the log of this run at which a reader's cursor is. What a caller has seen is only
-/// a hint, so a foreign cursor is none.
-fn place_in(run_id: &Option<String>, cursor: &str) -> Option<Position> {
-    let page = PageRequest { after: Some(cursor.to_owned()), ..PageRequest::first(1) };
-    let place = page.after_event().ok().flatten()?;
-    (run_id.as_deref() == Some(place.run_id.as_str())).then_some(place.position)
-}
-
-fn missing(event_type: &str, field: &str) -> WorldError {
-    WorldError::invalid(format!("{event_type} needs {field}"))
-}
-
-fn body(
-    event_type: &str,
-    correlation_id: Option<String>,
-    data: EventData,
-    payload: Option<&Payload>,
-) -> Result<EventBody, WorldError> {
-    let id = || {
-        let id = correlation_id.clone().ok_or_else(|| missing(event_type, "a correlationId"));
-        id.map(CorrelationId::new)
-    };
-    let time = |at_ms: Option<f64>, field| at_ms.ok_or_else(|| missing(event_type, field));
-    let parsed = EventType::parse(event_type).ok_or_else(|| {
-        WorldError::invalid(format!("\"{event_type}\" is not an event type of this World"))
-    })?;
-    Ok(match parsed {
-        EventType::RunCreated => EventBody::RunCreated(
-            creation(data)
-                .ok_or_else(|| missing(event_type, "a deploymentId and a workflowName"))?,
-        ),
-        EventType::RunStarted => EventBody::RunStarted(creation(data)),
-        EventType::RunCompleted => EventBody::RunCompleted,
-        EventType::RunFailed => {
-            EventBody::RunFailed(structured_error(payload, None, data.error_code))
-        }
-        EventType::RunCancelled => EventBody::RunCancelled,
-        EventType::StepCreated => EventBody::StepCreated {
-            step: id()?,
-            step_name: data.step_name.ok_or_else(|| missing(event_type, "a stepName"))?,
-        },
-        EventType::StepStarted => EventBody::StepStarted {
-            step: id()?,
-            // A message of another queue can have no live delivery here.
-            owner: data.owner_message_id.as_deref().and_then(MessageId::parse),
-            creates: data.step_name.filter(|_| payload.is_some()),
-        },
-        EventType::StepCompleted => EventBody::StepCompleted { step: id()? },
-        EventType::StepFailed => EventBody::StepFailed {
-            step: id()?,
-            error: structured_error(payload, data.stack, None),
-        },
-        EventType::StepRetrying => EventBody::StepRetrying {
-            step: id()?,
-            error: structured_error(payload, data.stack, None),
-            retry_after_ms: data.retry_after.map(|at_ms| at_ms as i64),
-        },
-        EventType::HookCreated => EventBody::HookCreated {
-            hook: id()?,
-            token: HookToken::new(data.token.ok_or_else(|| missing(event_type, "a token"))?),
-            is_webhook: data.is_webhook.unwrap_or(false),
-        },
-        EventType::HookReceived => {
-            EventBody::HookReceived { hook: id()?, token: data.token.map(HookToken::new) }
-        }
-        EventType::HookDisposed => EventBody::HookDisposed { hook: id()? },
-        EventType::HookConflict | EventType::Noop => {
-            return Err(WorldError::invalid(format!("only the World itself writes {event_type}")));
-        }
-        EventType::WaitCreated => EventBody::WaitCreated {
-            wait: id()?,
-            resume_at_ms: time(data.resume_at, "a resumeAt")? as i64,
-        },
-        EventType::WaitCompleted => EventBody::WaitCompleted { wait: id()? },
-        EventType::AttrSet => {
-            let by_workflow = data.writer.is_some_and(|writer| writer.r#type == "workflow");
-            EventBody::AttrSet {
-                id: correlation_id.filter(|_| by_workflow).map(CorrelationId::new),
-                changes: AttributeChanges {
-                    changes: data.changes.into_iter().map(AttributeChange::from).collect(),
-                    allow_reserved: data.allow_reserved_attributes,
-                },
-            }
-        }
-    })
-}
-
-fn creation(data: EventData) -> Option<RunCreation> {
-    let set = |(key, value)| ChangeRequest { key, value: Some(value) }.into();
-    Some(RunCreation {
-        attributes: AttributeChanges {
-            changes: data.attributes.into_iter().map(set).collect(),
-            allow_reserved: data.allow_reserved_attributes,
-        },
-        encryption_public_key: data.encryption_public_key,
-        deployment_id: data.deployment_id?,
-        workflow_name: data.workflow_name?,
-        execution_context: data.execution_context.map(|raw| Box::<str>::from(raw).into_string()),
-        wakes: false,
-        encryption_key_id: None,
-    })
-}
-
-/// A run that is created together with its first wake-up.
-pub fn start_run(request: &str, payload: Vec<u8>) -> Result<EventRequest, WorldError> {
-    let request: AppendEvent = parse(request)?;
-    let mut event = request.into_event(Some(payload))?;
-    if let EventBody::RunCreated(creation) = &mut event.body {
-        creation.wakes = true;
-    }
-    Ok(event)
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WakeUpRun {
@@ -329,26 +113,6 @@ impl WakeUpRun {
         let only = self.correlation_ids.filter(|ids| !ids.is_empty());
         let only = only.map(|ids| ids.into_iter().map(CorrelationId::new).collect());
         (RunId::new(self.run_id), only)
-    }
-}
-
-/// The error of a run or a step: a text, or an object with a message. The stack is in the object or
-/// beside it.
-fn structured_error(
-    payload: Option<&Payload>,
-    stack_beside: Option<String>,
-    code: Option<String>,
-) -> StructuredError {
-    let value: serde_json::Value = match payload {
-        Some(Payload::Json(text)) => serde_json::from_str(text).unwrap_or_default(),
-        _ => serde_json::Value::Null,
-    };
-    let text = |name: &str| value.get(name).and_then(|v| v.as_str()).map(str::to_owned);
-    let message = value.as_str().map(str::to_owned).or_else(|| text("message"));
-    StructuredError {
-        message: message.unwrap_or_else(|| "Unknown error".into()),
-        stack: stack_beside.or_else(|| text("stack")),
-        code,
     }
 }
 
@@ -383,6 +147,7 @@ impl ResumeHook {
             fence: None,
             code_mismatch: None,
             report: Report::default(),
+            resume: None,
         })
     }
 }
@@ -472,12 +237,20 @@ pub struct ListQuery {
     pub run_id: Option<String>,
     correlation_id: Option<String>,
     workflow_name: Option<String>,
-    status: Option<String>,
+    status: Option<Statuses>,
     limit: Option<f64>,
     cursor: Option<String>,
     sort_order: Option<String>,
     #[serde(default = "yes")]
     pub resolve_data: bool,
+}
+
+/// One status, or several of which a run may have any.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Statuses {
+    One(String),
+    Any(Vec<String>),
 }
 
 fn yes() -> bool {
@@ -507,15 +280,18 @@ impl ListQuery {
     }
 
     pub fn runs(&self) -> Result<RunQuery, WorldError> {
-        let status = match self.status.as_deref() {
+        let read = |word: &String| {
+            RunStatus::parse(word)
+                .ok_or_else(|| WorldError::invalid(format!("\"{word}\" is not a status of a run")))
+        };
+        let statuses = match &self.status {
             None => None,
-            Some(word) => Some(RunStatus::parse(word).ok_or_else(|| {
-                WorldError::invalid(format!("\"{word}\" is not a status of a run"))
-            })?),
+            Some(Statuses::One(word)) => Some(vec![read(word)?]),
+            Some(Statuses::Any(words)) => Some(words.iter().map(read).collect::<Result<_, _>>()?),
         };
         Ok(RunQuery {
             workflow_name: self.workflow_name.clone(),
-            status,
+            statuses,
             page: self.page(SortOrder::Descending)?,
             resolve_data: self.resolve_data,
         })

@@ -7,9 +7,10 @@ use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::event_requests::AppendEvent;
 use super::promise::JsValue;
 use super::replies::{self, Reply};
-use super::requests::{self, AppendEvent};
+use super::requests;
 use super::world::{NativeWorld, then};
 use crate::domain::event::EventType;
 use crate::domain::id::{CorrelationId, RunId};
@@ -57,7 +58,7 @@ impl ImportedEvent {
             Some(by_world @ (EventType::HookConflict | EventType::Noop)) => {
                 PastFact::ByWorld(by_world, entry(by_world, self.event, payload)?)
             }
-            _ => PastFact::Asked(self.event.into_event(payload)?),
+            _ => PastFact::Asked(Box::new(self.event.into_event(payload)?)),
         };
         Ok(PastEvent { created_at_ms, fact })
     }
@@ -82,6 +83,7 @@ fn entry(
         spec_version: event.spec_version.unwrap_or(SPEC_VERSION_DEFAULT),
         data: event.event_data.map(|raw| Box::<str>::from(raw).into_string()),
         payload,
+        resume: None,
     })
 }
 

@@ -7,6 +7,7 @@ use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
 use napi::{Env, Result};
 use napi_derive::napi;
 
+use super::event_requests::AppendEvent;
 use super::handler::{JsHandler, fault_listener};
 use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
@@ -190,7 +191,7 @@ impl NativeWorld {
         payload: Option<&[u8]>,
     ) -> Result<JsValue> {
         self.promise(env, |engine| {
-            let request: requests::AppendEvent = requests::parse(&request)?;
+            let request: AppendEvent = requests::parse(&request)?;
             let event = request.into_event(payload.map(<[u8]>::to_vec))?;
             Ok(move |done: Completion<Reply>| {
                 engine.append_event(event, then(done, replies::event_reply));

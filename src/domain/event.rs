@@ -228,6 +228,25 @@ pub struct Report {
     pub skips_log: bool,
 }
 
+/// Names one resume of a run, so that its repetition is recognised, for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeMark {
+    /// The name, drawn by the caller.
+    pub id: String,
+    /// A digest of the payload; `None` if the caller gives none.
+    pub payload_digest: Option<String>,
+}
+
+impl ResumeMark {
+    /// Whether another resume with the same name may be the same one.
+    pub fn repeats(&self, earlier: &Self) -> bool {
+        match (&self.payload_digest, &earlier.payload_digest) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
 /// A request to append one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRequest {
@@ -248,6 +267,8 @@ pub struct EventRequest {
     pub code_mismatch: Option<CodeMismatch>,
     /// The part of the log that the caller wants to know.
     pub report: Report,
+    /// The name of the resume, on `hook_received`.
+    pub resume: Option<ResumeMark>,
 }
 
 impl EventRequest {
@@ -285,6 +306,8 @@ pub struct Event {
     pub data: Option<String>,
     /// The value it carries; absent when the reader did not ask for it.
     pub payload: Option<Payload>,
+    /// The name of the resume that it is.
+    pub resume: Option<ResumeMark>,
 }
 
 impl Event {

@@ -53,6 +53,10 @@ pub enum Refusal {
     TokenHeld { hook_id: CorrelationId, holder: RunId },
     #[error("this idempotency key has been used for another payload: use a fresh key for it")]
     ResumeKeyReused,
+    #[error(
+        "this resume id has been used for another hook or payload: draw a fresh id for each resume"
+    )]
+    ResumeIdReused,
     #[error("only a resume has an idempotency key")]
     NotAResume,
     #[error("the cursor is not from this list; start without a cursor")]

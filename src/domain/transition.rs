@@ -19,7 +19,7 @@ mod wait;
 pub use wait::completions_of_waits;
 
 use super::change::Change;
-use super::event::{Event, EventBody, EventRequest, EventType, Report};
+use super::event::{Event, EventBody, EventRequest, EventType, Report, ResumeMark};
 use super::fence::Fence;
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
@@ -44,6 +44,8 @@ pub struct Needs {
     pub wait: Option<CorrelationId>,
     /// A change of attributes that may have been made.
     pub attributes_set: Option<CorrelationId>,
+    /// The name of a resume that may have been done.
+    pub resume: Option<String>,
     /// A lease that may have been lost.
     pub lease: Option<Fence>,
     /// Whether other workers are alive, or have replayed the run.
@@ -67,6 +69,8 @@ pub struct Seen {
     pub wait: Option<Wait>,
     /// Whether the requested change of attributes has been made.
     pub attributes_are_set: bool,
+    /// The event of the requested resume, without its payload.
+    pub earlier_resume: Option<Event>,
     /// Whether the requested lease still exists.
     pub lease_holds: bool,
     /// Whether other workers than the delivering one are alive, or have replayed the run.
@@ -178,6 +182,7 @@ pub fn needs(request: &EventRequest) -> Needs {
         EventBody::HookReceived { hook, token } => {
             needs.hook = Some(hook.clone());
             needs.token.clone_from(token);
+            needs.resume = request.resume.as_ref().map(|resume| resume.id.clone());
         }
         EventBody::HookDisposed { hook } => needs.hook = Some(hook.clone()),
         EventBody::WaitCreated { wait, .. } | EventBody::WaitCompleted { wait } => {
@@ -290,6 +295,7 @@ struct Log {
     token_holder: Option<Hook>,
     wait: Option<Wait>,
     attributes_are_set: bool,
+    earlier_resume: Option<Event>,
     /// The position and time of the next event.
     next: Tail,
     event_type: EventType,
@@ -297,6 +303,7 @@ struct Log {
     spec_version: u32,
     data: Option<String>,
     payload: Option<Payload>,
+    resume: Option<ResumeMark>,
     decision: Decision,
 }
 
@@ -331,12 +338,14 @@ impl Log {
             token_holder: seen.token_holder,
             wait: seen.wait,
             attributes_are_set: seen.attributes_are_set,
+            earlier_resume: seen.earlier_resume,
             next,
             event_type: request.body.event_type(),
             correlation_id: request.body.correlation_id().cloned(),
             spec_version: request.spec_version,
             data: request.data,
             payload: request.payload,
+            resume: request.resume,
             decision: Decision::default(),
         })
     }
@@ -394,6 +403,7 @@ impl Log {
             run_spec_version: self.run.spec_version,
             data,
             payload: None,
+            resume: self.resume.take(),
         };
         self.next.position += 1;
         self.decision.event = Some(event.clone());

@@ -98,8 +98,8 @@ pub struct EventReply {
 pub struct RunQuery {
     /// Only runs of this workflow.
     pub workflow_name: Option<String>,
-    /// Only runs in this status.
-    pub status: Option<RunStatus>,
+    /// Only runs in one of these statuses.
+    pub statuses: Option<Vec<RunStatus>>,
     /// Which part.
     pub page: PageRequest,
     /// Whether payloads are wanted.

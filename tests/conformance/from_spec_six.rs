@@ -23,6 +23,7 @@ run_by_every_store!(
     a_start_answers_with_the_first_page_of_the_log,
     an_event_answers_with_what_its_writer_has_not_seen,
     a_conflict_of_tokens_answers_with_what_its_writer_has_not_seen,
+    a_resume_with_an_id_happens_once,
     attributes_are_read_back_with_and_without_data,
     a_change_of_attributes_is_made_once,
     the_changes_under_a_name_are_listed_by_it,
@@ -234,4 +235,34 @@ fn a_conflict_of_tokens_answers_with_what_its_writer_has_not_seen(world: &World)
     let reply = reply.expect("a conflict is logged");
     assert_eq!(reply.event.expect("it is logged").event_type, EventType::HookConflict);
     assert_eq!(reply.events.expect("it is reported").items, world.log(2)[2..]);
+}
+
+fn a_resume_with_an_id_happens_once(world: &World) {
+    world.start_run_of(1, 8);
+    world.does(1, hook_created("h", "token"));
+    let resume = |id: &str, digest: &str| {
+        world.tries(EventRequest {
+            resume: Some(mark(id, Some(digest))),
+            ..request(1, hook_received("h", Some("token")))
+        })
+    };
+    let first = resume("r1", "digest").expect("it is logged");
+    assert!(first.wake_up.is_some());
+    let event = first.event.expect("it is logged");
+    let repeats = || {
+        let again = resume("r1", "digest").expect("it is done already");
+        let answered = again.event.expect("the first event is answered");
+        assert_eq!((answered.event_id(), again.wake_up), (event.event_id(), None));
+        let error = resume("r1", "another").expect_err("it is another payload");
+        assert_eq!(error.kind, ErrorKind::EntityConflict);
+    };
+    repeats();
+    resume("r2", "digest").expect("it is another resume");
+    world.does(1, hook_disposed("h"));
+    repeats();
+    world.does(1, EventBody::RunCompleted);
+    repeats();
+    let names: Vec<_> =
+        world.log(1).into_iter().filter_map(|event| event.resume).map(|mark| mark.id).collect();
+    assert_eq!(names, ["r1", "r2"]);
 }

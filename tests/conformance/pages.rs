@@ -97,11 +97,12 @@ fn hook_ids(
 fn run_ids(
     world: &World,
     workflow_name: Option<&str>,
-    status: Option<RunStatus>,
+    statuses: Option<&[RunStatus]>,
     page: PageRequest,
 ) -> Result<Page<String>, WorldError> {
+    let statuses = statuses.map(<[RunStatus]>::to_vec);
     let workflow_name = workflow_name.map(str::to_owned);
-    let query = RunQuery { workflow_name, status, page, resolve_data: true };
+    let query = RunQuery { workflow_name, statuses, page, resolve_data: true };
     let page = settled(|done| world.store.runs(query, done))?;
     let items = page.items.into_iter().map(|view| view.run.run_id.into_string()).collect();
     Ok(Page { items, cursor: page.cursor, has_more: page.has_more })
@@ -244,8 +245,8 @@ fn runs_are_filtered_by_workflow_and_status(world: &World) {
     world.does(1, EventBody::RunCompleted);
     world.does(2, EventBody::RunFailed(error("why")));
     world.does(6, EventBody::RunCancelled);
-    let listed = |workflow_name, status| {
-        let read = |page| run_ids(world, workflow_name, status, page);
+    let listed = |workflow_name, statuses: Option<&[RunStatus]>| {
+        let read = |page| run_ids(world, workflow_name, statuses, page);
         let all = read_all(1, SortOrder::Ascending, read);
         let mut downwards = read_all(2, SortOrder::Descending, read);
         downwards.reverse();
@@ -254,12 +255,18 @@ fn runs_are_filtered_by_workflow_and_status(world: &World) {
     };
     assert_eq!(listed(None, None), "123456");
     assert_eq!(listed(Some("even"), None), "246");
-    assert_eq!(listed(Some("odd"), Some(RunStatus::Pending)), "5");
-    assert_eq!(listed(None, Some(RunStatus::Pending)), "45");
-    assert_eq!(listed(None, Some(RunStatus::Running)), "3");
-    assert_eq!(listed(None, Some(RunStatus::Completed)), "1");
-    assert_eq!(listed(Some("even"), Some(RunStatus::Failed)), "2");
-    assert_eq!(listed(Some("even"), Some(RunStatus::Cancelled)), "6");
+    assert_eq!(listed(Some("odd"), Some(&[RunStatus::Pending])), "5");
+    assert_eq!(listed(None, Some(&[RunStatus::Pending])), "45");
+    assert_eq!(listed(None, Some(&[RunStatus::Running])), "3");
+    assert_eq!(listed(None, Some(&[RunStatus::Completed])), "1");
+    assert_eq!(listed(Some("even"), Some(&[RunStatus::Failed])), "2");
+    assert_eq!(listed(Some("even"), Some(&[RunStatus::Cancelled])), "6");
+    let ended = [RunStatus::Failed, RunStatus::Completed, RunStatus::Cancelled];
+    assert_eq!(listed(None, Some(&ended)), "126");
+    assert_eq!(listed(Some("even"), Some(&ended)), "26");
+    assert_eq!(listed(None, Some(&[RunStatus::Pending; 2])), "45");
+    assert_eq!(listed(None, Some(&RunStatus::ALL)), "123456");
+    assert_eq!(listed(None, Some(&[])), "");
     assert_eq!(listed(Some("eve"), None), "");
 }
 
@@ -377,7 +384,7 @@ fn payloads_are_left_out_of_lists_that_do_not_want_them(world: &World) {
     let page = || PageRequest::first(10);
     for resolve_data in [true, false] {
         let expected = |text| if resolve_data { payload(text) } else { None };
-        let query = RunQuery { workflow_name: None, status: None, page: page(), resolve_data };
+        let query = RunQuery { workflow_name: None, statuses: None, page: page(), resolve_data };
         let runs = settled(|done| world.store.runs(query, done)).expect("runs are read");
         assert_eq!(runs.items[0].input, expected("run_created"));
         let steps = settled(|done| world.store.steps(run_id(1), page(), resolve_data, done));

@@ -27,7 +27,7 @@ fn a_replay_is_answered_while_lists_keep_every_thread_of_theirs(world: &World) {
     for _ in 0..LISTS {
         let query = RunQuery {
             workflow_name: None,
-            status: None,
+            statuses: None,
             page: PageRequest::first(10),
             resolve_data: true,
         };

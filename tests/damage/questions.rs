@@ -53,7 +53,7 @@ fn read_questions() -> Vec<(String, Read)> {
             format!("runs, data {resolve_data}"),
             Box::new(move |store| {
                 let query =
-                    RunQuery { workflow_name: None, status: None, page: all(), resolve_data };
+                    RunQuery { workflow_name: None, statuses: None, page: all(), resolve_data };
                 rows(settled(|done| store.runs(query, done)))
             }),
         );

@@ -241,7 +241,7 @@ fn read(world: &World, counter: &Counter) {
     let ends = || settled(|done| store.run_ends(vec![run_id(1)], done));
     assert_eq!(counter.of("run_ends", ends).expect("they are read").len(), 1);
     let query =
-        RunQuery { workflow_name: None, status: None, page: page.clone(), resolve_data: true };
+        RunQuery { workflow_name: None, statuses: None, page: page.clone(), resolve_data: true };
     counter.of("runs", || settled(|done| store.runs(query, done))).expect("they are read");
     let step = || settled(|done| store.step(Some(run_id(1)), id("s"), true, done));
     counter.of("step", step).expect("it is there");
@@ -281,7 +281,10 @@ fn resume_key() -> ResumeKey {
 fn imported() -> Vec<hookline::domain::transition::replay::PastEvent> {
     use hookline::domain::transition::replay::{PastEvent, PastFact};
     let bodies = [EventBody::RunCreated(creation()), EventBody::RunStarted(None)];
-    let past = |body| PastEvent { created_at_ms: NOW_MS, fact: PastFact::Asked(request(9, body)) };
+    let past = |body| PastEvent {
+        created_at_ms: NOW_MS,
+        fact: PastFact::Asked(Box::new(request(9, body))),
+    };
     bodies.map(past).to_vec()
 }
 

@@ -49,6 +49,15 @@ export interface NativeWorld {
   /** Ends deliveries as `close` does, and leaves the database open. */
   drain(): Promise<NativeReply>;
 
+  /**
+   * Appends an event: `{ runId, eventType, correlationId, specVersion, eventData, payloadFormat }`,
+   * with the payload beside it. An error is an object, or bytes for runs from spec version 6 on.
+   * A `step_started` with a `stepName` and a payload also creates its step; then the reply has
+   * `stepCreated`. `resumeId` and `resumePayloadDigest` make a `hook_received` happen once.
+   * `sinceCursor`, or else `eventCount`, asks for the events that the caller lacks, and
+   * `skipPreload` forgoes the log that answers a `run_started`: the reply has that part of the log
+   * as `events`, `cursor` and `hasMore`.
+   */
   appendEvent(request: string, payload?: Uint8Array): Promise<NativeReply>;
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
   hookForResume(token: string): PointRead;

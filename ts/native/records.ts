@@ -129,12 +129,13 @@ export function toEvent(record: NativeRecord, bytes: Uint8Array, resolveData = t
     specVersion: record.specVersion,
   };
   if (correlationId !== null) event.correlationId = correlationId;
+  if (typeof record.resumeId === 'string') event.resumeId = record.resumeId;
   const data: Record<string, unknown> = { ...(eventData as object | null | undefined) };
   for (const field of DATE_FIELDS) {
     const ms = data[field];
     if (typeof ms === 'number') data[field] = new Date(ms);
   }
-  const value = payloadOf(record.payload as PayloadRef, bytes);
+  const value = resolveData ? payloadOf(record.payload as PayloadRef, bytes) : undefined;
   const payloadField = PAYLOAD_FIELDS[eventType as string];
   if (value !== undefined && payloadField) data[payloadField] = value;
   // If the caller gave `{}`, it is `{}` again. But an object that is only empty because the payload

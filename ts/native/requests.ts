@@ -1,5 +1,5 @@
 /** Requests to the addon: the arguments of a caller, checked and turned into texts and bytes. */
-import type { EventRequest, PageRequest, ReadOptions } from '../../index';
+import type { CreateEventOptions, EventRequest, PageRequest, ReadOptions } from '../../index';
 import { invalid } from './errors';
 import { encodeJson, isBytes } from './json';
 import { kindOf } from './kind';
@@ -49,6 +49,7 @@ interface EncodedEvent {
  *
  * @param fence - The delivery that appends it.
  * @param codeMismatch - Set if only the code of this process leads to the event.
+ * @param params - What the caller knows of the log, and the name of a resume.
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
  */
 export function encodeEvent(
@@ -56,6 +57,7 @@ export function encodeEvent(
   event: EventRequest,
   fence?: Fence,
   codeMismatch?: CodeMismatch,
+  params?: CreateEventOptions,
 ): EncodedEvent {
   if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
   const { eventType, correlationId, specVersion } = event;
@@ -79,8 +81,24 @@ export function encodeEvent(
     payloadFormat: payload?.format,
     fence,
     codeMismatch,
+    ...seenOrNamed(params),
   });
   return { request: request as string, payload: payload?.bytes };
+}
+
+/**
+ * The parameters that cross: which part of the log the caller knows, and the name of a resume. What
+ * it knows is only a hint, so a malformed hint is none.
+ */
+function seenOrNamed(params: CreateEventOptions | undefined) {
+  const { eventCount, sinceCursor, skipPreload, resumeId, resumePayloadDigest } = params ?? {};
+  return {
+    eventCount: Number.isSafeInteger(eventCount) ? eventCount : undefined,
+    sinceCursor: typeof sinceCursor === 'string' ? sinceCursor : undefined,
+    skipPreload: skipPreload === true || undefined,
+    resumeId: optionalText('resumeId', resumeId) || undefined,
+    resumePayloadDigest: optionalText('resumePayloadDigest', resumePayloadDigest) || undefined,
+  };
 }
 
 /** Checks the types of fields here, because the addon could not name the wrong field. */
@@ -170,4 +188,9 @@ export function text(name: string, value: unknown): string {
 
 export function optionalText(name: string, value: unknown): string | undefined {
   return value === undefined || value === null ? undefined : text(name, value);
+}
+
+/** A text, or a list of texts of which one has to apply. */
+export function optionalTexts(name: string, value: unknown): string | string[] | undefined {
+  return Array.isArray(value) ? value.map((one) => text(name, one)) : optionalText(name, value);
 }

@@ -25,7 +25,14 @@ import {
   toStep,
   toWait,
 } from '../native/records';
-import { encodeEvent, optionalText, paging, text, wantsData } from '../native/requests';
+import {
+  encodeEvent,
+  optionalText,
+  optionalTexts,
+  paging,
+  text,
+  wantsData,
+} from '../native/requests';
 import { presentLine } from '../setup/installed-sdk';
 
 type NativePage = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
@@ -67,7 +74,7 @@ function readsOf(engine: Engine) {
     },
     async page<T>(
       method: ListMethod,
-      filter: Record<string, string | undefined>,
+      filter: Record<string, string | string[] | undefined>,
       params: (ReadOptions & PageRequest) | undefined,
       convert: Convert<T>,
     ): Promise<Page<T>> {
@@ -101,10 +108,10 @@ function runs(engine: Engine, read: Reads) {
       await runEnd(engine, runId, { timeout: timeoutMs });
       return get(runId, data);
     },
-    async list(params?: ListParams<{ workflowName?: string; status?: string }>) {
+    async list(params?: ListParams<{ workflowName?: string; status?: string | string[] }>) {
       const filter = {
         workflowName: optionalText('workflowName', params?.workflowName),
-        status: optionalText('status', params?.status),
+        status: optionalTexts('status', params?.status),
       };
       return read.page('listRuns', filter, params, toRun);
     },
@@ -179,7 +186,8 @@ export function createEvent(engine: Engine) {
     params?: CreateEventOptions,
   ): Promise<EventResult> => {
     const mismatch = mismatchOf(engine, runId, event);
-    const { request, payload } = encodeEvent(runId, event, fenceOf(engine, runId), mismatch);
+    const fence = fenceOf(engine, runId);
+    const { request, payload } = encodeEvent(runId, event, fence, mismatch, params);
     const native = await engine.connect();
     const appended = settled<NativeRecord>(native.appendEvent(request, payload));
     const { json, bytes } = await (mismatch ? appended.catch(mismatch.explain) : appended);
@@ -252,7 +260,7 @@ function toEventResult(json: NativeRecord, bytes: Uint8Array, resolveData: boole
   if (wait) result.wait = toWait(wait);
   if (json.stepCreated === true) result.stepCreated = true;
   if (Array.isArray(json.events)) {
-    result.events = json.events.map((record: NativeRecord) => toEvent(record, bytes));
+    result.events = json.events.map((record: NativeRecord) => toEvent(record, bytes, resolveData));
     result.cursor = (json.cursor ?? null) as string | null;
     result.hasMore = json.hasMore === true;
   }

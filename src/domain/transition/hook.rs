@@ -2,7 +2,7 @@
 
 use super::{Entity, Log};
 use crate::domain::change::Change;
-use crate::domain::event::EventType;
+use crate::domain::event::{Event, EventType};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken};
 use crate::domain::refusal::Refusal;
@@ -62,12 +62,27 @@ pub(super) fn receive(
     hook_id: CorrelationId,
     token: Option<HookToken>,
 ) -> Result<(), Refusal> {
+    if let Some(earlier) = log.earlier_resume.take() {
+        return repeat(log, &hook_id, earlier);
+    }
     let hook = live_hook(log, hook_id)?;
     if token.is_some_and(|token| !token.names(&hook.token)) {
         return Err(Refusal::HookNotFound(hook.hook_id));
     }
     log.append();
     log.wake();
+    Ok(())
+}
+
+/// Answers the repetition of a resume with the event of the first one, even if the hook or the run has
+/// ended since.
+fn repeat(log: &mut Log, hook_id: &CorrelationId, earlier: Event) -> Result<(), Refusal> {
+    let is_of_hook = earlier.correlation_id.as_ref() == Some(hook_id);
+    let marks = log.resume.as_ref().zip(earlier.resume.as_ref());
+    if !is_of_hook || !marks.is_some_and(|(this, first)| this.repeats(first)) {
+        return Err(Refusal::ResumeIdReused);
+    }
+    log.decision.event = Some(earlier);
     Ok(())
 }
 
@@ -200,6 +215,40 @@ mod tests {
         assert_eq!(rows.log()[3..], ["hook_received"; 3]);
         assert_eq!(rows.logs[&run_id(1)][3].payload, payload("hook_received"));
         assert_eq!(rows.wake_ups, [run_id(1), run_id(1), run_id(1)]);
+    }
+
+    #[test]
+    fn a_repeated_resume_is_answered_with_its_first_event_also_after_all_has_ended() {
+        let resume = |digest: Option<&str>| EventRequest {
+            resume: Some(mark("r1", digest)),
+            ..request(1, hook_received("h", Some("secret")))
+        };
+        let mut rows = with_hook();
+        rows.does(hook_created("other", "other secret"));
+        let first = rows.append(resume(Some("digest"))).expect("the rules allow it");
+        let event = first.event.expect("it is logged");
+        assert_eq!(event.resume, Some(mark("r1", Some("digest"))));
+        let repeats = |rows: &mut Rows| {
+            let length = rows.log().len();
+            for digest in [Some("digest"), None] {
+                let again = rows.append(resume(digest)).expect("it is done already");
+                assert_eq!((again.event, again.changes.len()), (Some(event.clone()), 0));
+            }
+            assert_eq!(rows.append(resume(Some("another"))), Err(Refusal::ResumeIdReused));
+            let of_other = EventRequest {
+                resume: Some(mark("r1", Some("digest"))),
+                ..request(1, hook_received("other", None))
+            };
+            assert_eq!(rows.append(of_other), Err(Refusal::ResumeIdReused));
+            assert_eq!((rows.log().len(), rows.wake_ups.len()), (length, 1));
+        };
+        repeats(&mut rows);
+        rows.does(hook_disposed("h"));
+        repeats(&mut rows);
+        rows.does(EventBody::RunCompleted);
+        repeats(&mut rows);
+        let unknown = EventRequest { resume: Some(mark("r2", None)), ..resume(None) };
+        assert_eq!(rows.append(unknown), Err(not_found()));
     }
 
     #[test]

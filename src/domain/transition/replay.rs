@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{Decision, Log, Seen, Stamp, Tail, decide, needs};
 use crate::domain::change::Change;
-use crate::domain::event::{Event, EventRequest, EventType};
+use crate::domain::event::{Event, EventRequest, EventType, ResumeMark};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::message::WakeUp;
@@ -31,7 +31,7 @@ pub struct PastEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PastFact {
     /// An event that a caller requested.
-    Asked(EventRequest),
+    Asked(Box<EventRequest>),
     /// An event that a World writes by itself: another hook held the token, or the position was
     /// abandoned.
     ByWorld(EventType, Entry),
@@ -48,6 +48,8 @@ pub struct Entry {
     pub data: Option<String>,
     /// The value that it carries.
     pub payload: Option<Payload>,
+    /// The name of the resume that it is.
+    pub resume: Option<ResumeMark>,
 }
 
 impl PastFact {
@@ -65,6 +67,7 @@ impl PastFact {
                 spec_version: request.spec_version,
                 data: request.data.clone(),
                 payload: request.payload.clone(),
+                resume: request.resume.clone(),
             },
             PastFact::ByWorld(_, entry) => entry.clone(),
         }
@@ -186,7 +189,7 @@ impl Rows {
     fn decide(&self, run_id: &RunId, fact: PastFact, stamp: &Stamp) -> Result<Decision, Refusal> {
         match fact {
             PastFact::Asked(request) => {
-                let request = EventRequest { run_id: Some(run_id.clone()), ..request };
+                let request = EventRequest { run_id: Some(run_id.clone()), ..*request };
                 decide(self.seen(&request), request, stamp)
             }
             PastFact::ByWorld(event_type, entry) => {
@@ -211,12 +214,14 @@ impl Rows {
             token_holder: None,
             wait: None,
             attributes_are_set: false,
+            earlier_resume: None,
             next: self.next(now_ms),
             event_type,
             correlation_id: entry.correlation_id,
             spec_version: entry.spec_version,
             data: entry.data,
             payload: entry.payload,
+            resume: entry.resume,
             decision: Decision::default(),
         };
         log.append();
@@ -241,6 +246,8 @@ impl Rows {
             hook: needs.hook.and_then(|id| self.hooks.get(&id).cloned()),
             token_holder: None,
             wait: needs.wait.and_then(|id| self.waits.get(&id).cloned()),
+            // A repetition is not in the log.
+            earlier_resume: None,
             attributes_are_set: needs.attributes_set.is_some_and(|id| self.has_set(&id)),
         }
     }
@@ -317,7 +324,10 @@ mod tests {
     use crate::domain::run::RunStatus;
 
     fn past(since_ms: i64, body: EventBody) -> PastEvent {
-        PastEvent { created_at_ms: NOW_MS + since_ms, fact: PastFact::Asked(request(1, body)) }
+        PastEvent {
+            created_at_ms: NOW_MS + since_ms,
+            fact: PastFact::Asked(Box::new(request(1, body))),
+        }
     }
 
     fn begun() -> Vec<PastEvent> {
@@ -362,6 +372,7 @@ mod tests {
                     spec_version: 3,
                     data: Some("{}".into()),
                     payload: None,
+                    resume: None,
                 },
             ),
         });
@@ -375,7 +386,13 @@ mod tests {
     #[test]
     fn a_filled_position_is_kept_and_changes_nothing() {
         let mut log = begun();
-        let filler = Entry { correlation_id: None, spec_version: 7, data: None, payload: None };
+        let filler = Entry {
+            correlation_id: None,
+            spec_version: 7,
+            data: None,
+            payload: None,
+            resume: None,
+        };
         log.push(PastEvent {
             created_at_ms: NOW_MS + 2,
             fact: PastFact::ByWorld(EventType::Noop, filler),

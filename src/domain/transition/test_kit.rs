@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
 use crate::domain::change::Change;
-use crate::domain::event::{Event, EventBody, EventRequest, EventType, Report, RunCreation};
+use crate::domain::event::{
+    Event, EventBody, EventRequest, EventType, Report, ResumeMark, RunCreation,
+};
 use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
@@ -183,6 +185,14 @@ impl Rows {
         let sets = |event: &Event| {
             event.event_type == EventType::AttrSet && event.correlation_id == needs.attributes_set
         };
+        let is_resume = |event: &&Event| {
+            needs.resume.is_some()
+                && event.resume.as_ref().map(|resume| &resume.id) == needs.resume.as_ref()
+        };
+        let log = self.logs.get(run_id);
+        seen.earlier_resume = log
+            .and_then(|log| log.iter().find(is_resume))
+            .map(|event| Event { payload: None, ..event.clone() });
         seen.attributes_are_set = needs.attributes_set.is_some()
             && self.logs.get(run_id).is_some_and(|log| log.iter().any(sets));
         seen
@@ -303,6 +313,7 @@ pub fn request(run: u64, body: EventBody) -> EventRequest {
         fence: None,
         code_mismatch: None,
         report: Report::default(),
+        resume: None,
     }
 }
 
@@ -353,6 +364,11 @@ pub fn wait_created(wait: &str, resume_at_ms: i64) -> EventBody {
 
 pub fn wait_completed(wait: &str) -> EventBody {
     EventBody::WaitCompleted { wait: id(wait) }
+}
+
+/// The name of a resume.
+pub fn mark(id: &str, payload_digest: Option<&str>) -> ResumeMark {
+    ResumeMark { id: id.into(), payload_digest: payload_digest.map(str::to_owned) }
 }
 
 /// Changes of attributes, without a value to remove one.

@@ -24,6 +24,7 @@ pub fn completions_of_waits(
         fence: None,
         code_mismatch: None,
         report: Report::default(),
+        resume: None,
     };
     pending.into_iter().filter(wanted).map(completion).collect()
 }

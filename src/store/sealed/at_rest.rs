@@ -10,7 +10,7 @@ use crate::crypto::{DeliverySecret, KeyRing, SealedKind, Seals, TokenSeal, is_en
 use crate::domain::attributes::{
     AttributeChange, AttributeChanges, AttributeValue, Attributes, RETENTION,
 };
-use crate::domain::event::{Event, EventBody, EventRequest, EventType, RunCreation};
+use crate::domain::event::{Event, EventBody, EventRequest, EventType, ResumeMark, RunCreation};
 use crate::domain::id::{HookToken, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::payload::{Payload, StructuredError};
@@ -51,6 +51,7 @@ impl AtRest {
             run_id: Some(run_id.clone()),
             data: request.data.map(|data| self.seal_json(run_id, event_type, data)).transpose()?,
             payload: request.payload.map(|payload| self.seal_payload(run_id, payload)),
+            resume: request.resume.map(|resume| self.seal_resume(resume)),
             ..request
         })
     }
@@ -119,6 +120,12 @@ impl AtRest {
             }
             other => other,
         })
+    }
+
+    /// A reader of the file could guess a payload from a plain digest.
+    fn seal_resume(&self, resume: ResumeMark) -> ResumeMark {
+        let digest = resume.payload_digest.map(|digest| self.token_seal.keyed_digest(&digest));
+        ResumeMark { payload_digest: digest, ..resume }
     }
 
     /// Keys stay plain, because the rules count and merge by them, and so does the value that the

@@ -37,7 +37,7 @@ impl Upkeep for SealedStore {
         let seal = |event: PastEvent| {
             let fact = match event.fact {
                 PastFact::Asked(request) => {
-                    PastFact::Asked(self.at_rest.seal_event(&run_id, request)?)
+                    PastFact::Asked(Box::new(self.at_rest.seal_event(&run_id, *request)?))
                 }
                 PastFact::ByWorld(event_type, entry) => {
                     let entry = self.at_rest.seal_entry(&run_id, event_type, entry)?;

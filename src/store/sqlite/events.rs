@@ -7,7 +7,7 @@ use super::checksum::{self, Check, Table};
 use super::long_values::{self, Stored};
 use super::rows::{format_and_bytes, payload_of};
 use super::{entity_events, runs};
-use crate::domain::event::{Event, EventType};
+use crate::domain::event::{Event, EventType, ResumeMark};
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
@@ -20,7 +20,7 @@ use crate::store::EventQuery;
 macro_rules! columns {
     () => {
         "run_id, position, event_type, correlation_id, created_at_ms, spec_version, data, \
-         payload_format, payload_checksum, checksum"
+         resume_id, resume_digest, payload_format, payload_checksum, checksum"
     };
 }
 
@@ -44,7 +44,7 @@ macro_rules! payload_columns {
 }
 pub(super) use {columns as event_columns, payload_columns};
 
-pub(super) static EVENTS: Table = Table { name: "events", columns: 9, key: &[0, 1] };
+pub(super) static EVENTS: Table = Table { name: "events", columns: 11, key: &[0, 1] };
 /// The number of [`payload_columns`].
 pub(super) const PAYLOAD_COLUMNS: usize = 3;
 
@@ -52,7 +52,7 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO events (",
         columns!(),
-        ", payload, payload_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ", payload, payload_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     let (format, payload) = format_and_bytes(event.payload.as_ref());
     let checksum = format
@@ -66,6 +66,8 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
         event.created_at_ms,
         event.spec_version,
         event.data,
+        event.resume.as_ref().map(|resume| &resume.id),
+        event.resume.as_ref().and_then(|resume| resume.payload_digest.as_ref()),
         format,
         checksum,
     ];
@@ -88,7 +90,7 @@ pub(super) fn tail(connection: &Connection, run_id: &RunId) -> Result<Option<Tai
         let position = columns.take()?;
         columns.skip(2)?;
         let created_at_ms = columns.take()?;
-        columns.skip(4)?;
+        columns.skip(6)?;
         columns.end()?;
         Ok(Tail { position, created_at_ms })
     };
@@ -184,7 +186,7 @@ pub(super) fn select(resolve_data: bool) -> &'static str {
 }
 
 /// The index of the [`payload_columns`] after the [`columns`].
-const PAYLOAD_AT: usize = 10;
+const PAYLOAD_AT: usize = 12;
 
 /// Reads an event. The caller fills in its run's spec version.
 pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
@@ -199,7 +201,11 @@ pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
         data: columns.take()?,
         run_spec_version: 0,
         payload: None,
+        resume: None,
     };
+    let resume_id: Option<String> = columns.take()?;
+    let payload_digest: Option<String> = columns.take()?;
+    event.resume = resume_id.map(|id| ResumeMark { id, payload_digest });
     let format: Option<i64> = columns.take()?;
     columns.skip(1)?;
     columns.end()?;
@@ -258,6 +264,25 @@ pub(super) fn hook_created(
     let mut event = connection
         .prepare_cached(HOOK_CREATED)?
         .query_row([hook_id.as_str(), run_id.as_str()], |row| event_of(row, true))
+        .optional()?;
+    of_their_runs(connection, event.as_mut_slice())?;
+    Ok(event)
+}
+
+/// The event of a resume, without its payload.
+pub(super) fn by_resume(
+    connection: &Connection,
+    run_id: &RunId,
+    resume_id: &str,
+) -> Result<Option<Event>> {
+    const BY_RESUME: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events INDEXED BY events_by_resume WHERE run_id = ? AND resume_id = ?"
+    );
+    let mut event = connection
+        .prepare_cached(BY_RESUME)?
+        .query_row([run_id.as_str(), resume_id], |row| event_of(row, false))
         .optional()?;
     of_their_runs(connection, event.as_mut_slice())?;
     Ok(event)

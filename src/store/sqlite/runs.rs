@@ -213,37 +213,69 @@ pub(super) fn list(
     connection: &Connection,
     query: &RunQuery,
 ) -> std::result::Result<Page<RunView>, WorldError> {
-    let (comparison, direction, edge) = match query.page.order {
-        SortOrder::Ascending => (">", "ASC", ""),
+    let edge = match query.page.order {
+        SortOrder::Ascending => "",
         // Sorts after every id.
-        SortOrder::Descending => ("<", "DESC", "~"),
+        SortOrder::Descending => "~",
     };
     let after = query.page.after_run()?;
     let after = after.as_ref().map_or(edge, RunId::as_str);
-    let limit = (query.page.limit + 1) as i64;
-    let status = query.status.map(RunStatus::as_str);
     let snapshot = connection.unchecked_transaction()?;
-    let runs = match (&query.workflow_name, status) {
-        (None, Some(status)) => with_status(&snapshot, status, after, query)?,
-        (workflow_name, status) => {
-            let mut sql = format!("SELECT {COLUMNS} FROM runs WHERE run_id {comparison} ?");
-            let mut values: Vec<&dyn rusqlite::ToSql> = vec![&after];
-            if let Some(name) = workflow_name {
-                sql.push_str(" AND workflow_name = ?");
-                values.push(name);
-            }
-            if let Some(status) = &status {
-                sql.push_str(" AND status = ?");
-                values.push(status);
-            }
-            sql.push_str(&format!(" ORDER BY run_id {direction} LIMIT ?"));
-            values.push(&limit);
-            snapshot.prepare_cached(&sql)?.query_map(&values[..], run_of)?.collect::<Result<_>>()?
-        }
+    let runs = match &query.statuses {
+        None => in_order(&snapshot, None, after, query)?,
+        Some(statuses) => with_statuses(&snapshot, statuses, after, query)?,
     };
     let page = Page::from_lookahead(runs, query.page.limit, |run| run.run_id.as_str().to_owned());
     let views = page.items.into_iter().map(|run| view(&snapshot, run, query.resolve_data));
     Ok(Page { items: views.collect::<Result<_>>()?, cursor: page.cursor, has_more: page.has_more })
+}
+
+/// Runs of one workflow or of all, in any status or in one, one more than a page.
+fn in_order(
+    connection: &Connection,
+    status: Option<&str>,
+    after: &str,
+    query: &RunQuery,
+) -> Result<Vec<Run>> {
+    let (comparison, direction) = match query.page.order {
+        SortOrder::Ascending => (">", "ASC"),
+        SortOrder::Descending => ("<", "DESC"),
+    };
+    let limit = (query.page.limit + 1) as i64;
+    let mut sql = format!("SELECT {COLUMNS} FROM runs WHERE run_id {comparison} ?");
+    let mut values: Vec<&dyn rusqlite::ToSql> = vec![&after];
+    if let Some(name) = &query.workflow_name {
+        sql.push_str(" AND workflow_name = ?");
+        values.push(name);
+    }
+    if let Some(status) = &status {
+        sql.push_str(" AND status = ?");
+        values.push(status);
+    }
+    sql.push_str(&format!(" ORDER BY run_id {direction} LIMIT ?"));
+    values.push(&limit);
+    connection.prepare_cached(&sql)?.query_map(&values[..], run_of)?.collect()
+}
+
+/// Runs in any of these statuses, one more than a page. Each status is read by itself, along its index.
+fn with_statuses(
+    connection: &Connection,
+    statuses: &[RunStatus],
+    after: &str,
+    query: &RunQuery,
+) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for status in RunStatus::ALL.into_iter().filter(|status| statuses.contains(status)) {
+        runs.extend(match query.workflow_name {
+            None => with_status(connection, status.as_str(), after, query)?,
+            Some(_) => in_order(connection, Some(status.as_str()), after, query)?,
+        });
+    }
+    runs.sort_unstable_by(|a: &Run, b: &Run| match query.page.order {
+        SortOrder::Ascending => a.run_id.cmp(&b.run_id),
+        SortOrder::Descending => b.run_id.cmp(&a.run_id),
+    });
+    Ok(runs)
 }
 
 /// Runs of all workflows with a status, one more than a page. Their index is ordered by workflow. No

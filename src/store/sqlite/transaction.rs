@@ -55,6 +55,10 @@ impl Rows for Connection {
         Ok(waits::by_id(self, run_id, wait_id)?)
     }
 
+    fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
+        Ok(events::by_resume(self, run_id, resume_id)?)
+    }
+
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {
         Ok(events::has_set_attributes(self, run_id, id)?)
     }

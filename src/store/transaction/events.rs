@@ -163,6 +163,9 @@ fn load(rows: &impl Rows, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen,
     if let Some(wait) = &needs.wait {
         seen.wait = rows.wait(run_id, wait)?;
     }
+    if let Some(resume_id) = &needs.resume {
+        seen.earlier_resume = rows.resume(run_id, resume_id)?;
+    }
     if let Some(id) = &needs.attributes_set {
         seen.attributes_are_set = rows.has_set_attributes(run_id, id)?;
     }

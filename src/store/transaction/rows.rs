@@ -69,6 +69,8 @@ pub trait Rows {
     /// The hook that holds this token.
     fn live_hook(&self, token: &HookToken) -> Result<Option<Hook>, WorldError>;
     fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Result<Option<Wait>, WorldError>;
+    /// The event of a resume, without its payload.
+    fn resume(&self, run_id: &RunId, resume_id: &str) -> Result<Option<Event>, WorldError>;
     /// Whether the run has an `attr_set` with this name.
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Result<bool, WorldError>;
     /// The waits of a run that are not completed, in the order of its log.

@@ -216,7 +216,10 @@ fn the_person_who_runs_a_world_asks_everything() {
         hook_created("h", "token"),
         wait_created("w", NOW_MS + 1000),
     ];
-    let past = |body| PastEvent { created_at_ms: NOW_MS, fact: PastFact::Asked(request(2, body)) };
+    let past = |body| PastEvent {
+        created_at_ms: NOW_MS,
+        fact: PastFact::Asked(Box::new(request(2, body))),
+    };
     let log = bodies.map(past).to_vec();
     settled(|done| store.import_run(run_id(2), log, done)).expect("it is imported");
     let copy = world.path().with_extension("copy");
