@@ -62,7 +62,7 @@ describe('on a database that is in use', () => {
     });
     await world.queue(
       '__wkf_step_step//./orders//pay',
-      { workflowRunId: runId },
+      { workflowRunId: runId, stepId: 'step_1' },
       {
         idempotencyKey: 'step_1',
       },

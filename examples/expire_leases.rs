@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hookline::clock::{Clock, ManualClock, SystemClock};
+use hookline::domain::queue::offer::Offer;
 use hookline::store::{ClaimRequest, Store};
 
 /// Longer than a lease holds, and then longer than its owner may be silent.
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         clock.set(clock.now_ms() + step_ms);
         let request = ClaimRequest {
             limit: 1,
-            prefixes: vec!["no queue".into()],
+            offer: Offer { prefixes: vec!["no queue".into()], spec_versions: 0..=5, release: None },
             lease_owner: store.lease_owner().to_owned(),
             lease_ms: 1,
         };

@@ -22,6 +22,7 @@ use hookline::domain::id::{CorrelationId, HookToken, RunId};
 use hookline::domain::message::Delivery;
 use hookline::domain::page::{PageRequest, SortOrder};
 use hookline::domain::payload::{Payload, StructuredError};
+use hookline::domain::queue::offer::Offer;
 use hookline::domain::run::RunStatus;
 use hookline::domain::spec::SPEC_VERSION_DEFAULT;
 use hookline::domain::transition::replay::{PastEvent, PastFact};
@@ -59,6 +60,7 @@ fn open(file: &str) -> Result<Arc<SqliteStore>, WorldError> {
         location: Location::File(PathBuf::from(file)),
         full_durability: false,
         workflow_prefix: "__wkf_workflow_".into(),
+        release: None,
         environment: None,
         clock: Arc::new(SystemClock),
         host: Host::this(),
@@ -283,7 +285,11 @@ fn deliver(store: &SqliteStore, operations: u64) -> Result<(), Failure> {
     loop {
         let request = ClaimRequest {
             limit: 10,
-            prefixes: vec!["__wkf_workflow_".into(), "__wkf_step_".into()],
+            offer: Offer {
+                prefixes: vec!["__wkf_workflow_".into(), "__wkf_step_".into()],
+                spec_versions: 0..=5,
+                release: None,
+            },
             lease_owner: store.lease_owner().to_owned(),
             lease_ms: 30_000,
         };

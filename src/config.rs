@@ -2,12 +2,15 @@
 
 use std::env;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::crypto::KeyRing;
+use crate::domain::queue::offer::NO_RELEASE;
+use crate::domain::spec::SPEC_VERSION_MAX;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::sealed::TokensAtRest;
 use crate::store::sqlite::Location;
@@ -17,6 +20,8 @@ use crate::store::sqlite::place::Place;
 const CONCURRENCY_DEFAULT: usize = 100;
 /// Most deliveries in flight.
 const CONCURRENCY_MAX: usize = 10_000;
+/// Without a word of the SDK's line, a process takes the runs of every line.
+const SPEC_VERSIONS_DEFAULT: RangeInclusive<u32> = 0..=SPEC_VERSION_MAX;
 /// The default database, relative to the working directory.
 const PATH_DEFAULT: &str = ".workflow-data/hookline.db";
 
@@ -41,6 +46,10 @@ pub struct RawConfig {
     pub queue_namespace: Option<String>,
     /// The environment of every hook, for example `production`.
     pub environment: Option<String>,
+    /// The release of this process.
+    pub deployment_id: Option<String>,
+    /// The lowest and the highest spec version of the runs that the SDK of this process continues.
+    pub spec_versions: Option<(u32, u32)>,
     /// `local` or `any`.
     pub file_system: Option<String>,
     /// Lets a test skip time and make commits fail, only for `:memory:`. The number is the offset of
@@ -88,6 +97,10 @@ pub struct Config {
     pub workflow_prefix: String,
     /// The environment of new hooks: `NODE_ENV`, with `None` for `production`.
     pub environment: Option<String>,
+    /// The release of this process; `None` if none is set.
+    pub release: Option<String>,
+    /// The spec versions of the runs that the SDK of this process continues.
+    pub spec_versions: RangeInclusive<u32>,
     /// Whether the file may be on a file system that other hosts can reach.
     pub on_any_file_system: bool,
     /// Lets a test skip time and make commits fail. The number is the offset of its clock from the
@@ -176,6 +189,8 @@ impl Config {
             base_url: base_url(raw.base_url.as_deref())?,
             workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
             environment: raw.environment.clone().filter(|name| name != "production"),
+            release: release(raw.deployment_id.as_deref())?,
+            spec_versions: raw.spec_versions.map_or(SPEC_VERSIONS_DEFAULT, |(from, to)| from..=to),
         })
     }
 }
@@ -206,6 +221,7 @@ impl Config {
             ("WORKFLOW_HOOKLINE_DURABILITY", self.full_durability != other.full_durability),
             ("WORKFLOW_QUEUE_NAMESPACE", self.workflow_prefix != other.workflow_prefix),
             ("WORKFLOW_HOOKLINE_DELIVERY", self.delivery != other.delivery),
+            ("WORKFLOW_HOOKLINE_DEPLOYMENT_ID", self.release != other.release),
             ("WORKFLOW_HOOKLINE_TOKENS", self.tokens != other.tokens),
             ("WORKFLOW_HOOKLINE_ENCRYPTION_KEYS", self.encryption_keys != other.encryption_keys),
         ];
@@ -253,6 +269,25 @@ fn tokens(value: Option<&str>, has_keys: bool) -> Result<TokensAtRest, WorldErro
         )),
         _ => Ok(tokens),
     }
+}
+
+/// The longest id of a release.
+const RELEASE_LENGTH_MAX: usize = 100;
+
+/// Other texts would be hard to type and to show; `latest` and the id of runs without a release have a
+/// meaning of their own.
+fn release(value: Option<&str>) -> Result<Option<String>, WorldError> {
+    let Some(id) = value else { return Ok(None) };
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.@+:".contains(&b);
+    let is_good = id.len() <= RELEASE_LENGTH_MAX && id.bytes().all(is_plain);
+    if is_good && !["", "latest", NO_RELEASE].contains(&id) {
+        return Ok(Some(id.to_owned()));
+    }
+    let allowed = format!(
+        "at most {RELEASE_LENGTH_MAX} letters, digits and - _ . @ + :, and neither latest nor \
+         {NO_RELEASE}: an id of this build, such as its commit"
+    );
+    Err(bad("DEPLOYMENT_ID", id, &allowed))
 }
 
 fn concurrency(value: Option<&str>) -> Result<usize, WorldError> {
@@ -421,5 +456,18 @@ mod tests {
         assert!(with(|raw| raw.base_url = Some("ftp://x".into())).is_err());
         assert!(with(|raw| raw.base_url = Some("https://x".into())).is_ok());
         assert!(with(|raw| raw.queue_namespace = Some("A".into())).is_err());
+    }
+
+    #[test]
+    fn a_release_is_a_plain_word_that_means_nothing_else() {
+        let release =
+            |id: &str| with(|raw| raw.deployment_id = Some(id.into())).map(|config| config.release);
+        assert_eq!(release("web@1.2.3+abc"), Ok(Some("web@1.2.3+abc".into())));
+        assert_eq!(with(|_| {}).unwrap().release, None);
+        let too_long = "a".repeat(RELEASE_LENGTH_MAX + 1);
+        for wrong in ["", "latest", NO_RELEASE, "a b", "a/b", "ü", &too_long] {
+            let error = release(wrong).unwrap_err();
+            assert!(error.message.contains("WORKFLOW_HOOKLINE_DEPLOYMENT_ID"), "{}", error.message);
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::fence::Fence;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose};
+use crate::domain::queue::offer::Demand;
 use crate::domain::resume_key::ResumeKey;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -24,9 +25,10 @@ use crate::queue::admission::Admissions;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::http::AppAddress;
+use crate::queue::own_server;
 use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
+use crate::queue::purpose::{self, Content};
 use crate::queue::wake_credits::WakeCredits;
-use crate::queue::{own_server, purpose};
 use crate::sharing::Sharing;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::sealed::{self, SealedStore};
@@ -94,6 +96,8 @@ pub struct EnqueueRequest {
     pub headers: Option<HashMap<String, String>>,
     /// From now.
     pub delay_ms: i64,
+    /// The release that is to deliver it, where it has no run that says so.
+    pub deployment_id: Option<String>,
     /// See [`NewMessage::fence`].
     pub fence: Option<Fence>,
 }
@@ -352,13 +356,13 @@ impl Engine {
 
     /// Puts a message into the queue. Settles with the id of the message that will be delivered.
     pub fn enqueue(&self, request: EnqueueRequest, done: Completion<MessageId>) {
-        let purpose = match purpose::of(&request.queue_name, &request.body) {
-            Ok(purpose) => purpose,
+        let Content { purpose, demand } = match purpose::of(&request.queue_name, &request.body) {
+            Ok(content) => content,
             Err(error) => return done.settle(Err(error)),
         };
-        let plain = request.delay_ms == 0 && request.idempotency_key.is_none();
+        // Line 5 gives the wake-up of a resume a key, so that it may repeat the call.
         if let Purpose::WakeUp(run_id) = &purpose
-            && plain
+            && request.delay_ms == 0
             && let Some(written) = self.wake_credits.take(run_id, self.clock.now_ms())
         {
             return done.settle(Ok(written));
@@ -369,6 +373,10 @@ impl Engine {
             body: request.body,
             idempotency_key: request.idempotency_key,
             headers: request.headers.map(|headers| serde_json::json!(headers).to_string()),
+            demand: Demand {
+                deployment_id: request.deployment_id.unwrap_or(demand.deployment_id),
+                ..demand
+            },
             fence: request.fence,
         };
         self.store.enqueue(message, request.delay_ms, done);
@@ -402,6 +410,8 @@ impl Engine {
             app: (mode != DeliveryMode::Direct).then(|| options.address(app)),
             direct: mode != DeliveryMode::Http,
             http_prefixes: vec![self.config.workflow_prefix.clone(), step_prefix],
+            spec_versions: self.config.spec_versions.clone(),
+            release: self.config.release.clone(),
             concurrency: options.concurrency,
             clock: Arc::clone(&self.clock),
             pulse: Arc::clone(&self.pulse),
@@ -529,6 +539,7 @@ fn open_store(
         location: config.location.clone(),
         full_durability: config.full_durability,
         workflow_prefix: config.workflow_prefix.clone(),
+        release: config.release.clone(),
         environment: config.environment.clone(),
         clock: Arc::clone(clock),
         host: Host::this(),

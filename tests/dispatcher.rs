@@ -90,6 +90,8 @@ impl Delivered {
             app: None,
             direct: true,
             http_prefixes: Vec::new(),
+            spec_versions: 0..=u32::MAX,
+            release: None,
             concurrency,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             pulse: Arc::clone(&pulse),

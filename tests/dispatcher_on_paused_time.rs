@@ -27,7 +27,7 @@ use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
 use tokio::time::advance;
 
 use kit::rows::creation;
-use kit::{LEASE_MS, PATIENCE, WORKFLOW_PREFIX, World, open_file, settled, wake_up};
+use kit::{LEASE_MS, PATIENCE, WORKFLOW_PREFIX, World, offer, open_file, settled, wake_up};
 
 /// The interval at which the dispatcher extends leases. A lease lasts three times as long.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
@@ -122,6 +122,8 @@ impl Delivered {
             handlers,
             direct: app.is_none(),
             http_prefixes: app.iter().map(|_| WORKFLOW_PREFIX.into()).collect(),
+            spec_versions: 0..=u32::MAX,
+            release: None,
             app,
             concurrency,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -243,7 +245,7 @@ fn the_lease_of_a_process_that_has_ended_is_freed_at_the_next_look() {
         // Whichever was first, the dispatcher gets news of the message.
         let request = ClaimRequest {
             limit: 1,
-            prefixes: vec![WORKFLOW_PREFIX.into()],
+            offer: offer(&[WORKFLOW_PREFIX]),
             lease_owner: other.lease_owner().to_owned(),
             lease_ms: LEASE_MS,
         };
@@ -476,6 +478,8 @@ fn first_claim_of(world: &World) -> (Dispatcher, Result<(), WorldError>) {
         app: None,
         direct: true,
         http_prefixes: Vec::new(),
+        spec_versions: 0..=u32::MAX,
+        release: None,
         concurrency: 10,
         clock: world.clock.clone(),
         pulse: Arc::default(),

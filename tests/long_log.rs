@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use kit::rows::*;
-use kit::{LEASE_MS, PATIENCE, STEP_PREFIX, options, settled, step_message};
+use kit::{LEASE_MS, PATIENCE, STEP_PREFIX, offer, options, settled, step_message};
 
 const MIB: i64 = 1024 * 1024;
 /// The longest log after a restart: it keeps its length at the restart, or it has given its space back.
@@ -159,7 +159,7 @@ fn a_database_whose_messages_are_done_gives_their_pages_back_without_traffic() {
     place.until("the messages are in the database file", |_| length() > 30 * MIB);
     let request = ClaimRequest {
         limit: MESSAGES,
-        prefixes: vec![STEP_PREFIX.into()],
+        offer: offer(&[STEP_PREFIX]),
         lease_owner: place.store.lease_owner().to_owned(),
         lease_ms: LEASE_MS,
     };

@@ -23,7 +23,7 @@ use hookline::store::{Completion, Outcome, Store};
 use tempfile::TempDir;
 
 use kit::rows::{NOW_MS, creation, hook_created, hook_disposed, id, request, run_id};
-use kit::{STEP_PREFIX, key_ring, open_file, open_sealed, settled, step_message};
+use kit::{STEP_PREFIX, key_ring, offer, open_file, open_sealed, settled, step_message};
 
 /// One database on disk that is opened repeatedly.
 struct Place {
@@ -122,7 +122,7 @@ fn write_everything(store: &dyn Store) {
 fn kit_claim(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
     let claim = hookline::store::ClaimRequest {
         limit: 10,
-        prefixes: vec![STEP_PREFIX.into()],
+        offer: offer(&[STEP_PREFIX]),
         lease_owner: store.lease_owner().into(),
         lease_ms: 1000,
     };

@@ -21,7 +21,7 @@ use hookline::store::sqlite::{Location, SqliteStore};
 use hookline::store::{Completion, Store};
 
 use kit::rows::{NOW_MS, hook_created, hook_received, request, run_id};
-use kit::{PATIENCE, World, open_file, options, settled, step_message};
+use kit::{PATIENCE, World, offer, open_file, options, settled, step_message};
 
 /// Names the database, and what to do with it, in the environment of a child process.
 const CHILD_DATABASE: &str = "HOOKLINE_TEST_CHILD_DATABASE";
@@ -144,7 +144,7 @@ fn faults_of(world: &World) -> Vec<(&'static str, WorldError)> {
     world.clock.set(world.clock_ms() + 1000);
     let request = hookline::store::ClaimRequest {
         limit: 1,
-        prefixes: vec![kit::STEP_PREFIX.into()],
+        offer: offer(&[kit::STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: kit::LEASE_MS,
     };
@@ -260,7 +260,7 @@ fn a_link_to_a_file_that_is_not_there_yet_names_the_file() {
     let store = open_file(&folder.path().join("second.db"), &clock).expect("it opens");
     let claim = hookline::store::ClaimRequest {
         limit: 1,
-        prefixes: vec![kit::STEP_PREFIX.into()],
+        offer: offer(&[kit::STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: kit::LEASE_MS,
     };

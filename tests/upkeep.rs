@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
-use hookline::domain::message::NewMessage;
+use hookline::domain::message::{NewMessage, Purpose};
 use hookline::domain::transition::replay::{PastEvent, PastFact};
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::sqlite::{Location, SqliteStore};
@@ -72,23 +72,24 @@ fn who_awaits_a_hook_is_told_when_it_is_imported() {
 }
 
 #[test]
-fn the_outlook_names_the_messages_of_open_steps_live_and_dead_and_reads_no_others() {
+fn the_outlook_names_the_messages_of_steps_live_and_dead_and_reads_no_others() {
     let Place { folder, store } = place();
     append(&store, 1, EventBody::RunCreated(creation()));
     append(&store, 1, EventBody::RunStarted(None));
     for step in ["live", "dead"] {
         append(&store, 1, step_created(step));
     }
-    for key in ["live", "dead", "other"] {
-        let message = NewMessage { idempotency_key: Some(key.into()), ..step_message("of a step") };
+    for (run, step) in [(1, "live"), (1, "dead"), (2, "other")] {
+        let purpose = Purpose::Step { run_id: run_id(run), step_id: id(step) };
+        let message = NewMessage { purpose, ..step_message("of a step") };
         settled(|done| store.enqueue(message, 0, done)).expect("it is enqueued");
     }
     let connection = rusqlite::Connection::open(folder.path().join("world.db")).expect("it opens");
-    let bury = "UPDATE messages SET dead_at_ms = 1 WHERE idempotency_key = 'dead'";
+    let bury = "UPDATE messages SET dead_at_ms = 1 WHERE step_id LIKE '%dead%'";
     connection.execute(bury, []).expect("the table is changed");
     let outlook = settled(|done| store.outlook(run_id(1), done)).expect("it is read");
-    let keys: Vec<_> = outlook.messages.iter().map(|m| m.idempotency_key.as_deref()).collect();
-    assert_eq!(keys, [Some("live"), Some("dead")]);
+    let steps: Vec<_> = outlook.messages.into_iter().map(|message| message.step_id).collect();
+    assert_eq!(steps, [Some(id("live")), Some(id("dead"))]);
 }
 
 #[test]

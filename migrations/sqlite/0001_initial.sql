@@ -176,8 +176,14 @@ CREATE INDEX waits_open ON waits (run_id, resume_at_ms) WHERE completed_at_ms IS
 CREATE TABLE messages (
   message_id INTEGER PRIMARY KEY,
   queue_name TEXT NOT NULL,
-  -- The run that a delivery replays; NULL for steps and health checks.
+  -- Its run; NULL for health checks.
   run_id TEXT,
+  -- The step that it executes. A message of a run without a step replays the run.
+  step_id TEXT,
+  -- What the process that takes it must offer: src/domain/queue/offer.rs. Empty: any release.
+  deployment_id TEXT NOT NULL,
+  -- Of its run. 0: not known.
+  spec_version INTEGER NOT NULL,
   -- 1: the message replays the run and carries nothing else, so pending ones coalesce.
   is_wake_up INTEGER NOT NULL CHECK (is_wake_up IN (0, 1)),
   body BLOB NOT NULL,
@@ -204,16 +210,21 @@ CREATE TABLE messages (
   CHECK ((lease_owner IS NULL) = (lease_expires_at_ms IS NULL)),
   CHECK (lease_owner IS NULL OR (dead_at_ms IS NULL AND held_at_ms IS NULL)),
   CHECK (held_at_ms IS NULL OR (dead_at_ms IS NULL AND refused_by IS NOT NULL)),
-  CHECK (is_wake_up = 0 OR run_id IS NOT NULL)
+  CHECK (step_id IS NULL OR run_id IS NOT NULL),
+  CHECK (is_wake_up = 0 OR (run_id IS NOT NULL AND step_id IS NULL))
 ) STRICT;
--- claim: each queue by itself, so that a claim does not read messages of queues that it does not serve.
-CREATE INDEX messages_due ON messages (queue_name, available_at_ms, message_id)
+-- claim: what needs the same by itself, so that a claim does not read messages that it may not take.
+CREATE INDEX messages_due
+  ON messages (queue_name, deployment_id, spec_version, available_at_ms, message_id)
   WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL;
--- At most one leased replay of a run.
+-- At most one leased replay of a run of line 4.
 CREATE UNIQUE INDEX messages_one_replay ON messages (run_id)
-  WHERE lease_token IS NOT NULL AND run_id IS NOT NULL;
+  WHERE lease_token IS NOT NULL AND run_id IS NOT NULL AND step_id IS NULL AND spec_version < 6;
+-- claim: the deliveries of a run of line 5, which may overlap.
+CREATE INDEX messages_overlapping ON messages (run_id)
+  WHERE lease_token IS NOT NULL AND run_id IS NOT NULL AND spec_version >= 6;
 -- Coalescing, the end of a run, the search for forgotten runs.
-CREATE INDEX messages_by_run ON messages (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX messages_by_run ON messages (run_id, step_id) WHERE run_id IS NOT NULL;
 -- While the first message with a key is queued, a second one with that key is the first one.
 CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (idempotency_key)
   WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NULL;
@@ -226,9 +237,6 @@ CREATE INDEX messages_held ON messages (message_id) WHERE held_at_ms IS NOT NULL
 -- Messages that wait for a worker which has not refused them.
 CREATE INDEX messages_passed_on ON messages (message_id)
   WHERE refused_by IS NOT NULL AND held_at_ms IS NULL;
--- The dead message of a step.
-CREATE INDEX messages_dead_by_key ON messages (idempotency_key)
-  WHERE idempotency_key IS NOT NULL AND dead_at_ms IS NOT NULL;
 
 -- The queue's time: the latest time that any process on the database has seen. It never goes back, even
 -- if the host's clock does. One row.
@@ -252,6 +260,13 @@ CREATE TABLE delivery_secret (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   secret BLOB NOT NULL CHECK (length(secret) = 32)
 ) STRICT;
+
+-- The deployment ids that are releases: a process has had this id, or a process that has one has started
+-- a run for it. Any other id of a run is no release.
+CREATE TABLE releases (
+  release_id TEXT NOT NULL PRIMARY KEY,
+  first_seen_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Streams do not depend on runs: a health check writes one under a run id that never existed.
 CREATE TABLE streams (

@@ -336,6 +336,7 @@ pub struct Enqueue {
     delay_seconds: Option<f64>,
     idempotency_key: Option<String>,
     headers: Option<HashMap<String, String>>,
+    deployment_id: Option<String>,
     fence: Option<FenceRequest>,
 }
 
@@ -352,6 +353,7 @@ impl Enqueue {
             idempotency_key: self.idempotency_key,
             headers: self.headers.filter(|headers| !headers.is_empty()),
             delay_ms: (delay_seconds * 1000.0) as i64,
+            deployment_id: self.deployment_id.filter(|id| !id.is_empty()),
             fence: self.fence.map(FenceRequest::into_fence),
         })
     }

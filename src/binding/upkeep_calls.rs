@@ -155,6 +155,7 @@ fn message(message: &QueuedMessage) -> Value {
     json!({
         "messageId": message.message_id.to_string(),
         "queueName": message.queue_name,
+        "stepId": message.step_id.as_ref().map(CorrelationId::as_str),
         "idempotencyKey": message.idempotency_key,
         "attempt": message.attempt,
         "createdAtMs": message.created_at_ms,

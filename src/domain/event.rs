@@ -54,12 +54,6 @@ impl EventType {
         EventType::Noop,
     ];
 
-    /// The events that arrive from outside a run's replays and that a replay must see. The engine
-    /// writes each of them together with a wake-up. Events that a replay writes itself are not in this
-    /// list.
-    pub const WAKING: [EventType; 3] =
-        [EventType::StepCompleted, EventType::StepFailed, EventType::HookReceived];
-
     /// The SDK's name of the type.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,8 @@
 //! Messages: what the queue stores and delivers.
 
 use super::fence::Fence;
-use super::id::{LeaseToken, MessageId, RunId};
+use super::id::{CorrelationId, LeaseToken, MessageId, RunId};
+use super::queue::offer::Demand;
 use super::run::Run;
 
 /// The handler of the SDK that a queue name belongs to.
@@ -37,7 +38,7 @@ impl QueueKind {
 }
 
 /// What a message does to its run when it is delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Replays the run and carries nothing else. Pending messages of this kind coalesce.
     WakeUp(RunId),
@@ -46,24 +47,42 @@ pub enum Purpose {
     Start(RunId),
     /// Replays the run and carries other content, so it is never absorbed.
     Replay(RunId),
-    /// Replays nothing: a step, a health check.
+    /// Executes a step of the run, on line 5 also from the queue of replays. Whatever its handler does
+    /// afterwards, it is no replay: it absorbs nothing and waits for nothing.
+    Step {
+        /// The run.
+        run_id: RunId,
+        /// The step.
+        step_id: CorrelationId,
+    },
+    /// Replays nothing: a health check.
+    #[default]
     Other,
 }
 
 impl Purpose {
-    /// The run that the message replays. Only one replay of a run is delivered at a time.
-    pub fn replayed_run(&self) -> Option<&RunId> {
+    /// The run that the message belongs to.
+    pub fn run(&self) -> Option<&RunId> {
         match self {
             Purpose::WakeUp(run_id) | Purpose::Start(run_id) | Purpose::Replay(run_id) => {
                 Some(run_id)
             }
+            Purpose::Step { run_id, .. } => Some(run_id),
             Purpose::Other => None,
+        }
+    }
+
+    /// The step that the message executes.
+    pub fn step(&self) -> Option<&CorrelationId> {
+        match self {
+            Purpose::Step { step_id, .. } => Some(step_id),
+            _ => None,
         }
     }
 }
 
 /// A message on its way into the queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewMessage {
     /// The queue, which selects the handler.
     pub queue_name: String,
@@ -75,6 +94,8 @@ pub struct NewMessage {
     pub idempotency_key: Option<String>,
     /// JSON object of the caller's own headers, for delivery over HTTP.
     pub headers: Option<String>,
+    /// What it says itself of the process that it needs; see [`Demand::of_message`].
+    pub demand: Demand,
     /// The delivery that enqueues it; `None` if the message needs no lease.
     pub fence: Option<Fence>,
 }
@@ -110,7 +131,7 @@ pub struct Lease {
     pub message_id: MessageId,
     /// The queue, which selects the handler.
     pub queue_name: String,
-    /// The run that its delivery replays; `None` for a step or a health check.
+    /// The run that this delivery alone may replay; `None` where others may overlap it.
     pub run_id: Option<RunId>,
     /// Counts from 1.
     pub attempt: i64,
@@ -127,6 +148,8 @@ pub struct WakeUp {
     pub workflow_name: String,
     /// JSON object of the run. Its `traceCarrier`, if any, links the delivery to the run's trace.
     pub execution_context: Option<String>,
+    /// What the run needs of the process that is woken.
+    pub demand: Demand,
 }
 
 impl WakeUp {
@@ -136,6 +159,7 @@ impl WakeUp {
             run_id: run.run_id.clone(),
             workflow_name: run.workflow_name.clone(),
             execution_context: run.execution_context.clone(),
+            demand: Demand::of(run),
         }
     }
 
@@ -145,9 +169,8 @@ impl WakeUp {
             queue_name: format!("{workflow_prefix}{}", self.workflow_name),
             body: self.body(),
             purpose: Purpose::WakeUp(self.run_id),
-            idempotency_key: None,
-            headers: None,
-            fence: None,
+            demand: self.demand,
+            ..NewMessage::default()
         }
     }
 

@@ -50,6 +50,18 @@ impl SpecVersion {
         self.0 >= OVERLAPPING
     }
 
+    /// Whether a delivery may replay a run while others execute its steps. The protocol guards the log
+    /// against that. Before, a replay needs the log for itself.
+    pub fn replays_overlap(self) -> bool {
+        self.0 >= OVERLAPPING
+    }
+
+    /// Whether a message stays the same when its handler asks for it again: its attempts go on counting,
+    /// and it joins no other. The SDK then recognises by the message that it continues its own work.
+    pub fn messages_stay(self) -> bool {
+        self.0 >= OVERLAPPING
+    }
+
     /// Whether the end of a step must wake its run. Otherwise the delivery that executed the step
     /// continues the run.
     pub fn step_end_wakes(self) -> bool {
@@ -73,10 +85,12 @@ mod tests {
         for version in [6, 7, 8].map(SpecVersion) {
             assert!(version.ids_are_positions() && version.errors_are_bytes());
             assert!(!version.step_end_wakes() && !version.is_legacy());
+            assert!(version.replays_overlap() && version.messages_stay());
         }
         for version in [1, 2, 3].map(SpecVersion) {
             assert!(!version.ids_are_positions() && !version.errors_are_bytes());
             assert!(version.step_end_wakes());
+            assert!(!version.replays_overlap() && !version.messages_stay());
         }
         assert!(SpecVersion(1).is_legacy() && !SpecVersion(2).is_legacy());
     }

@@ -2,6 +2,7 @@
 //!
 //! Commits, the next due time and deliveries that end wake the thread.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -33,6 +34,10 @@ pub struct Delivering {
     pub direct: bool,
     /// Queue name prefixes that are delivered over HTTP.
     pub http_prefixes: Vec<String>,
+    /// The spec versions of the runs that the SDK of this process continues.
+    pub spec_versions: RangeInclusive<u32>,
+    /// The release of this process, if it has one.
+    pub release: Option<String>,
     /// Most deliveries in flight.
     pub concurrency: usize,
     /// The host's time.

@@ -27,6 +27,7 @@ use super::settling::Settling;
 use super::showing::Showing;
 use crate::domain::message::{Delivery, QueueKind};
 use crate::domain::queue::lease::{EXTEND_EVERY_MS, LEASE_MS};
+use crate::domain::queue::offer::Offer;
 use crate::entropy;
 use crate::error::WorldError;
 use crate::store::{ClaimRequest, Claimed, Completion, Outcome};
@@ -166,14 +167,14 @@ impl Work {
     /// even if nothing can be delivered yet: it shows that this process can claim and that it lives.
     async fn claim(self: &Rc<Self>) -> Result<Claim, WorldError> {
         let free = self.delivering.concurrency.saturating_sub(self.in_flight.len());
-        let prefixes = self.prefixes();
-        let limit = if prefixes.is_empty() { 0 } else { free.min(CLAIM_MAX) };
+        let offer = self.offer();
+        let limit = if offer.prefixes.is_empty() { 0 } else { free.min(CLAIM_MAX) };
         if limit == 0 && self.has_claimed.get() {
             return Ok(Claim::NothingDue);
         }
         self.leases.extend_if_late();
         let lease_owner = self.delivering.store.lease_owner().to_owned();
-        let request = ClaimRequest { limit, prefixes, lease_owner, lease_ms: LEASE_MS };
+        let request = ClaimRequest { limit, offer, lease_owner, lease_ms: LEASE_MS };
         let claimed = ask(|done| self.delivering.store.claim(request, done)).await;
         let claimed = self.delivering.noted(Duty::Claim, claimed);
         let Claimed { deliveries, next_due_at_ms, now_ms } = claimed?;
@@ -198,8 +199,8 @@ impl Work {
         }
     }
 
-    /// Queue names that can be delivered now.
-    fn prefixes(&self) -> Vec<String> {
+    /// What this process can deliver now.
+    fn offer(&self) -> Offer {
         let mut prefixes = Vec::new();
         if self.delivering.direct {
             prefixes = self.delivering.handlers.prefixes();
@@ -207,7 +208,8 @@ impl Work {
         if self.app.as_ref().is_some_and(|app| app.answers()) {
             prefixes.extend(self.delivering.http_prefixes.iter().cloned());
         }
-        prefixes
+        let Delivering { spec_versions, release, .. } = &*self.delivering;
+        Offer { prefixes, spec_versions: spec_versions.clone(), release: release.clone() }
     }
 
     async fn deliver(self: Rc<Self>, delivery: Delivery) {

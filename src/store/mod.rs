@@ -23,13 +23,15 @@ pub use crate::domain::queue::settle::Outcome;
 
 use crate::crypto::DeliverySecret;
 #[cfg(doc)]
-use crate::domain::event::EventType;
+use crate::domain::queue::forgotten::is_forgotten;
+
 use crate::domain::event::{Event, EventRequest};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::payload::Payload;
+use crate::domain::queue::offer::Offer;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::step::Step;
@@ -124,8 +126,8 @@ pub struct EventQuery {
 pub struct ClaimRequest {
     /// At most this many messages.
     pub limit: usize,
-    /// Only queue names that begin with one of these.
-    pub prefixes: Vec<String>,
+    /// Only messages that this covers.
+    pub offer: Offer,
     /// Who claims.
     pub lease_owner: String,
     /// How long the lease holds unless it is extended.
@@ -385,9 +387,9 @@ pub trait Store: Send + Sync + 'static {
     /// deliveries go on ending so waits; see [`crate::domain::queue::back_off::after_death_ms`].
     fn free_dead_leases(&self, done: Completion<usize>);
     /// Wakes runs that have something to do and no message that would make them do it: one that was
-    /// created and never enqueued, one whose wait is over, one whose log has grown since its last
-    /// replay was claimed by an event of [`EventType::WAKING`]. Looks at no more than `limit` active
-    /// runs behind `after`. A run that waits for what has not come is left alone, and so is one whose
+    /// created and never enqueued, one whose wait is over, one whose log has an event that its last
+    /// replay may not have seen; see [`is_forgotten`]. Looks at no more than `limit` active runs behind
+    /// `after`. A run that waits for what has not come is left alone, and so is one whose
     /// message was given up.
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>);
     /// How much there is to do.

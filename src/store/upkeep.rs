@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::id::{MessageId, RunId};
+use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::transition::replay::PastEvent;
 use crate::domain::wait::Wait;
 use crate::store::Completion;
@@ -15,7 +15,9 @@ pub struct QueuedMessage {
     pub message_id: MessageId,
     /// The queue, which selects the handler.
     pub queue_name: String,
-    /// The step that it executes, or another key with which it was enqueued.
+    /// The step that it executes, if any.
+    pub step_id: Option<CorrelationId>,
+    /// The key with which it was enqueued.
     pub idempotency_key: Option<String>,
     /// The number of its deliveries.
     pub attempt: i64,

@@ -8,7 +8,7 @@ use hookline::domain::message::Delivery;
 use hookline::store::{ClaimRequest, Outcome, Store};
 
 use crate::kit::rows::*;
-use crate::kit::{LEASE_MS, STEP_PREFIX, World, settled, step_message, wake_up};
+use crate::kit::{LEASE_MS, STEP_PREFIX, World, offer, settled, step_message, wake_up};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -106,7 +106,7 @@ fn a_message_that_sleeps_for_months_is_due_to_the_second(world: &World) {
 fn claimed_by(store: &dyn Store) -> Vec<Delivery> {
     let request = ClaimRequest {
         limit: 10,
-        prefixes: vec![STEP_PREFIX.into()],
+        offer: offer(&[STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: LEASE_MS,
     };

@@ -4,7 +4,7 @@
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::fence::Fence;
-use hookline::domain::message::{Delivery, NewMessage};
+use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::page::PageRequest;
 use hookline::domain::queue::hold::CodeMismatch;
 use hookline::error::ErrorKind;
@@ -123,8 +123,8 @@ fn the_end_of_a_run_deletes_its_held_messages(world: &World) {
         idempotency_key: Some("of another run".into()),
         ..step_message("a")
     });
-    let key = request(1, step_created("s")).body.correlation_id().map(|id| id.as_str().to_owned());
-    world.enqueue(NewMessage { idempotency_key: key, ..step_message("s") });
+    let purpose = Purpose::Step { run_id: run_id(1), step_id: id("s") };
+    world.enqueue(NewMessage { purpose, ..step_message("s") });
     for delivery in world.claim(2) {
         assert!(world.settle(&delivery, refuse()));
     }

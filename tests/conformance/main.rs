@@ -50,6 +50,8 @@ mod from_spec_six;
 mod held;
 mod hooks;
 mod listeners;
+mod offers;
+mod overlapping;
 mod owners;
 mod pages;
 mod reads;

@@ -11,7 +11,7 @@ use hookline::store::{ClaimRequest, Store};
 
 use crate::kit::rows::*;
 use crate::kit::{
-    LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, news_of, settled,
+    LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, news_of, offer, settled,
     step_message, wake_up,
 };
 
@@ -35,7 +35,7 @@ fn neighbour(world: &World) -> Arc<dyn Store> {
 pub fn claim_all(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
     let request = ClaimRequest {
         limit: 100,
-        prefixes: vec![STEP_PREFIX.into()],
+        offer: offer(&[STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: LEASE_MS,
     };
@@ -64,7 +64,7 @@ fn a_resume_does_not_shorten_the_wait_of_a_run_that_kills_its_processes(world: &
         let neighbour = neighbour(world);
         let request = ClaimRequest {
             limit: 100,
-            prefixes: vec![WORKFLOW_PREFIX.into()],
+            offer: offer(&[WORKFLOW_PREFIX]),
             lease_owner: neighbour.lease_owner().to_owned(),
             lease_ms: LEASE_MS,
         };
@@ -97,7 +97,7 @@ fn a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits(world:
         let neighbour = neighbour(world);
         let request = ClaimRequest {
             limit: 1,
-            prefixes: vec![STEP_PREFIX.into()],
+            offer: offer(&[STEP_PREFIX]),
             lease_owner: neighbour.lease_owner().to_owned(),
             lease_ms: LEASE_MS,
         };
@@ -278,7 +278,7 @@ fn a_reopened_database_is_as_it_was_left(world: &World) {
     let deliveries = settled(|done| {
         let request = ClaimRequest {
             limit: 10,
-            prefixes: vec!["__wkf_".into()],
+            offer: offer(&["__wkf_"]),
             lease_owner: again.lease_owner().to_owned(),
             lease_ms: LEASE_MS,
         };

@@ -16,7 +16,7 @@ use hookline::store::{
 };
 
 use crate::kit::rows::NOW_MS;
-use crate::kit::{LEASE_MS, STEP_PREFIX, WORKFLOW_PREFIX, open_file, options, settled};
+use crate::kit::{LEASE_MS, STEP_PREFIX, WORKFLOW_PREFIX, offer, open_file, options, settled};
 use crate::story::{RUNS, named, resume_key, runs, stream, token};
 
 /// The rows of an answer in order, each as its debug text, or the error.
@@ -198,7 +198,7 @@ fn ask_run(
 fn claim(store: &SqliteStore) -> Result<Vec<String>, WorldError> {
     let request = ClaimRequest {
         limit: 1000,
-        prefixes: vec![WORKFLOW_PREFIX.into(), STEP_PREFIX.into()],
+        offer: offer(&[WORKFLOW_PREFIX, STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: LEASE_MS,
     };

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
 use hookline::domain::id::{CorrelationId, HookToken, RunId};
-use hookline::domain::message::NewMessage;
+use hookline::domain::message::{NewMessage, Purpose};
 use hookline::domain::payload::Payload;
 use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::store::sqlite::SqliteStore;
 use hookline::store::{ClaimRequest, Outcome, Store};
 
 use crate::kit::rows::*;
-use crate::kit::{LEASE_MS, STEP_PREFIX, open_file, settled, step_message};
+use crate::kit::{LEASE_MS, STEP_PREFIX, offer, open_file, settled, step_message};
 
 /// Runs of the story; the first three have ended.
 pub const RUNS: u64 = 24;
@@ -94,7 +94,8 @@ fn one_run(store: &SqliteStore, run: u64) {
     }
     let idempotency_key = Some(named("again", run).into_string());
     let headers = Some(r#"{"x-tenant":"a"}"#.into());
-    let message = NewMessage { idempotency_key, headers, ..step_message("of a step") };
+    let purpose = Purpose::Step { run_id: run_id(run), step_id: named("again", run) };
+    let message = NewMessage { purpose, idempotency_key, headers, ..step_message("of a step") };
     settled(|done| store.enqueue(message, 0, done)).expect("it is enqueued");
 }
 
@@ -102,7 +103,7 @@ fn one_run(store: &SqliteStore, run: u64) {
 fn give_up_some(store: &SqliteStore) {
     let request = ClaimRequest {
         limit: 3,
-        prefixes: vec![STEP_PREFIX.into()],
+        offer: offer(&[STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: LEASE_MS,
     };

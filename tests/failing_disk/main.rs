@@ -25,7 +25,7 @@ use hookline::store::{ClaimRequest, Completion, Outcome, Store};
 
 use disk::Disk;
 use kit::rows::*;
-use kit::{STEP_PREFIX, WORKFLOW_PREFIX, open_file, settled, step_message};
+use kit::{STEP_PREFIX, WORKFLOW_PREFIX, offer, open_file, settled, step_message};
 
 /// Names the folder of the database for the process that plays the app.
 const APP: &str = "FAILING_DISK_APP";
@@ -90,7 +90,7 @@ fn deliver(store: &dyn Store) {
 fn any_message(store: &dyn Store) -> ClaimRequest {
     ClaimRequest {
         limit: 10,
-        prefixes: vec![WORKFLOW_PREFIX.into(), STEP_PREFIX.into()],
+        offer: offer(&[WORKFLOW_PREFIX, STEP_PREFIX]),
         lease_owner: store.lease_owner().to_owned(),
         lease_ms: 30_000,
     }

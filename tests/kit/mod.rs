@@ -19,6 +19,7 @@ use hookline::domain::event::{Event, EventBody, EventRequest};
 use hookline::domain::id::{LeaseToken, MessageId, RunId};
 use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::page::{LIMIT_MAX, Page, PageRequest};
+use hookline::domain::queue::offer::Offer;
 use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
@@ -65,6 +66,7 @@ pub fn options(location: Location, clock: &Arc<ManualClock>) -> SqliteOptions {
         location,
         full_durability: true,
         workflow_prefix: WORKFLOW_PREFIX.into(),
+        release: None,
         environment: test_environment(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         host: Host::this(),
@@ -260,7 +262,7 @@ impl World {
     pub fn claimed_of(&self, limit: usize, prefixes: &[&str]) -> Claimed {
         let request = ClaimRequest {
             limit,
-            prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+            offer: offer(prefixes),
             lease_owner: self.store.lease_owner().to_owned(),
             lease_ms: LEASE_MS,
         };
@@ -335,9 +337,7 @@ pub fn wake_up(run: u64) -> NewMessage {
         queue_name: WORKFLOW_QUEUE.into(),
         body: format!(r#"{{"runId":"{run_id}"}}"#).into_bytes(),
         purpose: Purpose::WakeUp(run_id),
-        idempotency_key: None,
-        headers: None,
-        fence: None,
+        ..NewMessage::default()
     }
 }
 
@@ -356,12 +356,15 @@ pub fn start_message(run: u64) -> NewMessage {
 pub fn step_message(content: &str) -> NewMessage {
     NewMessage {
         queue_name: format!("{STEP_PREFIX}step//a"),
-        purpose: Purpose::Other,
         body: content.into(),
-        idempotency_key: None,
-        headers: None,
-        fence: None,
+        ..NewMessage::default()
     }
+}
+
+/// The offer of a process without a release, which has the SDK of every line, for these queues.
+pub fn offer(prefixes: &[&str]) -> Offer {
+    let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+    Offer { prefixes, spec_versions: 0..=u32::MAX, release: None }
 }
 
 /// The bodies of deliveries, as text.

@@ -108,9 +108,9 @@ function nextOf(messages: QueuedMessage[], hooks: number, stall: Stall | undefin
 }
 
 function nextOfMessage(message: QueuedMessage, stall: Stall | undefined): Next {
-  const { messageId, idempotencyKey, availableAtMs, leaseExpiresAtMs, attempt } = message;
+  const { messageId, stepId, availableAtMs, leaseExpiresAtMs, attempt } = message;
   const { deadAtMs, heldAtMs } = message;
-  const name = `${idempotencyKey === null ? 'a replay' : 'a step'} (${messageId})`;
+  const name = `${stepId === null ? 'a replay' : 'a step'} (${messageId})`;
   if (deadAtMs !== null) {
     const redrive = `given up after ${attempt} attempts; hookline redrive ${messageId} tries again`;
     return { what: `${name}: ${redrive}`, at: new Date(deadAtMs) };

@@ -15,7 +15,8 @@ export interface OpenWait {
 export interface QueuedMessage {
   messageId: string;
   queueName: string;
-  idempotencyKey: string | null;
+  /** The step that it executes; null for a replay. */
+  stepId: string | null;
   attempt: number;
   createdAtMs: number;
   availableAtMs: number;

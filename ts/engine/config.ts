@@ -18,6 +18,7 @@ export interface NativeConfig {
   baseUrl?: string;
   queueNamespace?: string;
   environment?: string;
+  deploymentId?: string;
   fileSystem?: string;
   encryptionKeys?: string;
   tokens?: string;
@@ -51,6 +52,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
     // Each hook stores this as the environment in which it was made.
     environment: setting(undefined, 'NODE_ENV'),
+    deploymentId: setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID'),
     fileSystem: setting(options.fileSystem, 'WORKFLOW_HOOKLINE_FILE_SYSTEM'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),

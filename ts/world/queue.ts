@@ -6,7 +6,7 @@ import type { Engine } from '../engine/engine';
 import { type QueueHandler, registerHandler } from '../engine/handlers';
 import { settled } from '../native/binding';
 import { invalid } from '../native/errors';
-import { type Fence, storableJson } from '../native/requests';
+import { type Fence, optionalText, storableJson } from '../native/requests';
 import { presentLine } from '../setup/installed-sdk';
 import { givenWorld } from '../setup/target-world';
 import { answerDelivery } from './http-delivery';
@@ -63,6 +63,7 @@ function encodeRequest(
     delaySeconds,
     idempotencyKey,
     headers,
+    deploymentId: optionalText('deploymentId', options.deploymentId),
     fence,
   }) as string;
 }

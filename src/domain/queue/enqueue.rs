@@ -1,9 +1,11 @@
 //! How a message enters the queue.
 
+use super::offer::Demand;
 use super::{Waiting, sleeping};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose, WakeUp};
 use crate::domain::run::Run;
+use crate::domain::spec::SpecVersion;
 
 /// The rows that [`place`] reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub enum Placement {
 pub fn absorbing_run(message: &NewMessage) -> Option<&RunId> {
     match &message.purpose {
         Purpose::WakeUp(run_id) => Some(run_id),
-        Purpose::Start(_) | Purpose::Replay(_) | Purpose::Other => None,
+        Purpose::Start(_) | Purpose::Replay(_) | Purpose::Step { .. } | Purpose::Other => None,
     }
 }
 
@@ -45,6 +47,10 @@ pub fn absorbing_run(message: &NewMessage) -> Option<&RunId> {
 /// wake-up joins the run's other sleeping wake-up. The earlier time wins: an early wake-up costs one
 /// replay, but a late one delays the run. A held message absorbs every wake-up of its run, because a
 /// replay would be refused again.
+///
+/// Where deliveries of a run overlap, the handler of an earlier delivery of a waiting message may still
+/// run, and then the next delivery joins it. What it has read by now may be older than the new event, so
+/// the message absorbs nothing.
 pub fn place(
     message: &NewMessage,
     available_at_ms: i64,
@@ -61,7 +67,11 @@ pub fn place(
         return Placement::Absorbed(held.message_id);
     }
     if available_at_ms <= now_ms {
-        let due = queued.waiting.iter().filter(|waiting| waiting.available_at_ms <= now_ms);
+        let overlaps = SpecVersion(message.demand.spec_version).replays_overlap();
+        let is_due = |waiting: &&Waiting| {
+            waiting.available_at_ms <= now_ms && !(overlaps && waiting.attempt > 0)
+        };
+        let due = queued.waiting.iter().filter(is_due);
         let due = due.min_by_key(|waiting| (waiting.available_at_ms, waiting.message_id));
         return due.map_or(Placement::Added, |due| Placement::Absorbed(due.message_id));
     }
@@ -71,19 +81,13 @@ pub fn place(
     })
 }
 
-/// The run whose existence decides whether a start message is only a wake-up.
-pub fn started_run(message: &NewMessage) -> Option<&RunId> {
-    match &message.purpose {
-        Purpose::Start(run_id) => Some(run_id),
-        Purpose::WakeUp(_) | Purpose::Replay(_) | Purpose::Other => None,
-    }
-}
-
-/// Turns the start message of a run that exists into a wake-up. The end of a run deletes its sleeping
-/// wake-ups. A start message that is still asleep would stay in the queue until its time.
-pub fn only_wakes(message: NewMessage, run: Option<&Run>) -> NewMessage {
-    match (started_run(&message), run) {
-        (Some(_), Some(run)) => {
+/// Makes a message of a run that exists what it is for that run: it needs what the run needs, and a start
+/// message is only a wake-up. The end of a run deletes its sleeping wake-ups; a start message that is
+/// still asleep would stay in the queue until its time.
+pub fn of_run(message: NewMessage, run: Option<&Run>) -> NewMessage {
+    let message = NewMessage { demand: Demand::of_message(&message, run), ..message };
+    match (&message.purpose, run) {
+        (Purpose::Start(_), Some(run)) => {
             let wake_up = WakeUp::of(run);
             let body = wake_up.body();
             NewMessage { purpose: Purpose::WakeUp(wake_up.run_id), body, ..message }
@@ -98,17 +102,23 @@ mod tests {
 
     use super::super::test_kit::{NOW_MS, any_waiting, waiting};
     use super::*;
-    use crate::domain::transition::test_kit::{Rows, run_id};
+    use crate::domain::transition::test_kit::{Rows, id, run_id};
 
     fn message(purpose: Purpose) -> NewMessage {
         NewMessage {
             queue_name: "__wkf_workflow_a".into(),
             purpose,
             body: b"{}".to_vec(),
-            idempotency_key: None,
-            headers: None,
-            fence: None,
+            ..NewMessage::default()
         }
+    }
+
+    fn step() -> Purpose {
+        Purpose::Step { run_id: run_id(1), step_id: id("s") }
+    }
+
+    fn replay() -> Purpose {
+        Purpose::Replay(run_id(1))
     }
 
     fn wake_up() -> NewMessage {
@@ -124,7 +134,7 @@ mod tests {
     fn a_second_message_with_a_key_is_the_first_one() {
         let first = MessageId::from_number(7);
         let queued = Queued { with_key: Some(first), waiting: Vec::new() };
-        for purpose in [Purpose::Other, Purpose::WakeUp(run_id(1)), Purpose::Replay(run_id(1))] {
+        for purpose in [Purpose::Other, step(), Purpose::WakeUp(run_id(1)), replay()] {
             let placement = place(&message(purpose), NOW_MS, NOW_MS, &queued);
             assert_eq!(placement, Placement::Absorbed(first));
         }
@@ -155,7 +165,7 @@ mod tests {
     #[test]
     fn what_carries_more_than_a_wake_up_is_always_added() {
         let others = [waiting(1, true, 0), waiting(2, true, 5)];
-        for purpose in [Purpose::Other, Purpose::Start(run_id(1)), Purpose::Replay(run_id(1))] {
+        for purpose in [Purpose::Other, step(), Purpose::Start(run_id(1)), replay()] {
             assert_eq!(placed(&message(purpose.clone()), 0, &others), Placement::Added);
             assert_eq!(placed(&message(purpose), 5, &others), Placement::Added);
         }
@@ -164,13 +174,30 @@ mod tests {
     #[test]
     fn a_start_message_only_wakes_a_run_that_exists() {
         let rows = Rows::with_running_run();
+        let run = rows.run();
         let start = message(Purpose::Start(run_id(1)));
-        assert_eq!(only_wakes(start.clone(), None), start);
-        let waking = only_wakes(start, rows.runs.get(&run_id(1)));
-        assert_eq!(waking.purpose, Purpose::WakeUp(run_id(1)));
-        assert_eq!(waking.body, WakeUp::of(&rows.runs[&run_id(1)]).body());
-        let replay = message(Purpose::Replay(run_id(1)));
-        assert_eq!(only_wakes(replay.clone(), rows.runs.get(&run_id(1))), replay);
+        assert_eq!(of_run(start.clone(), None), start);
+        let waking = of_run(start, Some(run));
+        let wake_up = WakeUp::of(run).into_message("__wkf_workflow_");
+        assert_eq!(waking, NewMessage { queue_name: "__wkf_workflow_a".into(), ..wake_up });
+        let replay = message(replay());
+        let of_run = of_run(replay.clone(), Some(run));
+        assert_eq!(of_run, NewMessage { demand: Demand::of(run), ..replay });
+    }
+
+    #[test]
+    fn a_wake_up_of_a_run_whose_deliveries_overlap_is_absorbed_only_by_what_was_never_delivered() {
+        let of_line_5 =
+            NewMessage { demand: Demand { spec_version: 6, ..Demand::default() }, ..wake_up() };
+        let fresh = Waiting { attempt: 0, ..waiting(2, true, 0) };
+        let delivered = waiting(1, true, -5);
+        assert_eq!(placed(&of_line_5, 0, std::slice::from_ref(&delivered)), Placement::Added);
+        let absorbed = Placement::Absorbed(fresh.message_id);
+        assert_eq!(placed(&of_line_5, 0, &[delivered.clone(), fresh]), absorbed);
+        assert_eq!(
+            placed(&wake_up(), 0, std::slice::from_ref(&delivered)),
+            Placement::Absorbed(delivered.message_id)
+        );
     }
 
     proptest! {

@@ -9,6 +9,7 @@ pub mod enqueue;
 pub mod forgotten;
 pub mod hold;
 pub mod lease;
+pub mod offer;
 pub mod redrive;
 pub mod settle;
 

@@ -2,6 +2,7 @@
 
 use super::{Waiting, sleeping};
 use crate::domain::id::MessageId;
+use crate::domain::spec::SpecVersion;
 
 /// The delay before the next delivery of a message that this process was unable to deliver, in
 /// milliseconds.
@@ -54,6 +55,8 @@ pub struct Delivered {
     pub is_wake_up: bool,
     /// The number of its deliveries, including this one.
     pub attempt: i64,
+    /// The spec version of its run; 0 if it is not known.
+    pub spec_version: u32,
 }
 
 /// The effect on the message.
@@ -98,16 +101,24 @@ pub struct Back {
 /// A run has only one sleeping wake-up. If a delivered wake-up goes to sleep again, because its run
 /// waits or its handler failed, it joins the other one. The earlier time and the higher number of
 /// attempts win.
+///
+/// On line 5 a message stays what it is. A step names the message whose delivery executes it, and only the
+/// next delivery of that message executes it again at once. So the message keeps its id, and its attempts
+/// go on counting when its handler asks for it again.
 pub fn settle(
     outcome: Outcome,
     message: &Delivered,
     waiting: &[Waiting],
     now_ms: i64,
 ) -> Settlement {
+    let line = SpecVersion(message.spec_version);
     let (delay_ms, attempt, error) = match outcome {
         Outcome::Ack => return Settlement::Gone,
         Outcome::Dead { error } => return Settlement::Dead { error },
         Outcome::Refuse { error } => return Settlement::Refused { error },
+        Outcome::Reschedule { delay_ms } if line.messages_stay() => {
+            (delay_ms, message.attempt, None)
+        }
         // The handler succeeded, so the next delivery counts as the first.
         Outcome::Reschedule { delay_ms } => (delay_ms, 0, None),
         Outcome::Release { delay_ms, error, reached: true } => {
@@ -118,8 +129,8 @@ pub fn settle(
         }
     };
     let back = Back { available_at_ms: now_ms.saturating_add(delay_ms), attempt, error };
-    let joined =
-        sleeping(waiting, now_ms).filter(|_| message.is_wake_up && back.available_at_ms > now_ms);
+    let joins = message.is_wake_up && !line.messages_stay() && back.available_at_ms > now_ms;
+    let joined = sleeping(waiting, now_ms).filter(|_| joins);
     match joined {
         None => Settlement::Back(back),
         Some(other) => Settlement::Joined {
@@ -140,8 +151,8 @@ mod tests {
     use super::super::test_kit::{NOW_MS, any_waiting, waiting};
     use super::*;
 
-    const WAKE_UP: Delivered = Delivered { is_wake_up: true, attempt: 3 };
-    const REPLAY: Delivered = Delivered { is_wake_up: false, attempt: 3 };
+    const WAKE_UP: Delivered = Delivered { is_wake_up: true, attempt: 3, spec_version: 3 };
+    const REPLAY: Delivered = Delivered { is_wake_up: false, attempt: 3, spec_version: 3 };
 
     fn failed(delay_ms: i64, reached: bool) -> Outcome {
         Outcome::Release { delay_ms, error: "e".into(), reached }
@@ -187,6 +198,20 @@ mod tests {
         assert_eq!(alone, Settlement::Back(back(20, 3, Some("e"))));
         let replay = settle(failed(20, true), &REPLAY, &asleep, NOW_MS);
         assert_eq!(replay, Settlement::Back(back(20, 3, Some("e"))));
+    }
+
+    #[test]
+    fn a_message_of_line_5_keeps_its_id_and_counts_every_delivery() {
+        let of_line_5 = Delivered { spec_version: 6, ..WAKE_UP };
+        let asleep = [waiting(2, true, 10)];
+        for (outcome, kept) in [
+            (failed(20, true), back(20, 3, Some("e"))),
+            (failed(20, false), back(20, 2, Some("e"))),
+            (Outcome::Reschedule { delay_ms: 20 }, back(20, 3, None)),
+            (Outcome::Reschedule { delay_ms: 0 }, back(0, 3, None)),
+        ] {
+            assert_eq!(settle(outcome, &of_line_5, &asleep, NOW_MS), Settlement::Back(kept));
+        }
     }
 
     proptest! {

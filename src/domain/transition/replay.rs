@@ -302,11 +302,7 @@ impl Rows {
 
     fn into_run(self) -> Option<ReplayedRun> {
         let run = self.run?;
-        let wake_up = (!run.status.is_terminal()).then(|| WakeUp {
-            run_id: run.run_id.clone(),
-            workflow_name: run.workflow_name.clone(),
-            execution_context: run.execution_context.clone(),
-        });
+        let wake_up = (!run.status.is_terminal()).then(|| WakeUp::of(&run));
         let mut steps: Vec<Step> = self.steps.into_values().collect();
         steps.sort_by_key(|step| step.created_position);
         let mut hooks: Vec<Hook> = self.hooks.into_values().collect();

@@ -337,7 +337,7 @@ impl AtRest {
     pub(super) fn seal_message(&self, message: NewMessage) -> NewMessage {
         match message.purpose {
             Purpose::WakeUp(_) => message,
-            Purpose::Start(_) | Purpose::Replay(_) | Purpose::Other => {
+            Purpose::Start(_) | Purpose::Replay(_) | Purpose::Step { .. } | Purpose::Other => {
                 let body = self.seals.seal(QUEUE, SealedKind::Bytes, &message.body);
                 NewMessage { body, ..message }
             }

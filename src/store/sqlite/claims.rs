@@ -1,18 +1,24 @@
 //! Table `messages`: claims and their leases.
 
+use std::collections::HashSet;
+
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, Row, Rows, params};
 
-use super::due::Due;
+use super::due::{Due, Lane};
 use super::leases::free;
 use super::messages::{
     MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id, names_of,
 };
 use super::queue_time::QueueTime;
+use super::{releases, steps};
 use crate::clock::Clock;
-use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::Delivery;
-use crate::domain::queue::claim::{Claimable, Claiming};
+use crate::domain::queue::claim::{Claimable, Claiming, UnderWay};
+use crate::domain::queue::offer::Offer;
 use crate::domain::queue::settle::UNABLE_DELAY_MS;
+use crate::domain::spec::SpecVersion;
 use crate::store::{ClaimRequest, Claimed};
 
 /// Evidence that the owner of a lease is silent: the leases that this process has seen, and a monotonic
@@ -23,7 +29,7 @@ pub(super) struct Observed<'a> {
     pub(super) clock: &'a dyn Clock,
 }
 
-/// Leases due messages, the longest due first. Only one replay of a run is leased at a time.
+/// Leases due messages that the worker offers to take, the longest due first.
 pub(super) fn claim(
     connection: &Connection,
     request: &ClaimRequest,
@@ -34,9 +40,9 @@ pub(super) fn claim(
     const CLAIMABLE: &str = concat!(
         "SELECT ",
         message_columns!(""),
-        ", attempt, EXISTS (SELECT 1 FROM messages AS leased \
-           WHERE leased.run_id = m.run_id AND leased.lease_token IS NOT NULL), \
-         refused_by FROM messages AS m WHERE message_id = ?"
+        ", attempt, refused_by, m.step_id IS NULL AND EXISTS (SELECT 1 FROM messages AS leased \
+           WHERE leased.run_id = m.run_id AND leased.step_id IS NULL \
+           AND leased.lease_token IS NOT NULL) FROM messages AS m WHERE message_id = ?"
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
          lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
@@ -45,7 +51,17 @@ pub(super) fn claim(
          ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0), \
          replayed_by = CASE ifnull(replayed_by, ?2) WHEN ?2 THEN ?2 ELSE '' END WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
-    let mut due = Due::of(connection, &request.prefixes, now_ms)?;
+    let Offer { prefixes, release, .. } = &request.offer;
+    let releases = match release {
+        None => releases::ids(connection)?,
+        // Nobody else has to tell releases from other ids.
+        Some(release) => {
+            releases::note(connection, release, now_ms)?;
+            HashSet::new()
+        }
+    };
+    let takes = |lane: &Lane| request.offer.covers(&lane.demand, &releases);
+    let mut due = Due::of(connection, prefixes, takes, now_ms)?;
     let mut claiming = Claiming::default();
     let mut deliveries = Vec::new();
     let mut claimable = connection.prepare_cached(CLAIMABLE)?;
@@ -57,14 +73,15 @@ pub(super) fn claim(
         let message = claimable.query_row([message_id.number()], |row| {
             due_of(row, &request.lease_owner, lease_token())
         })?;
-        let DueMessage::Sound { claimable, delivery } = message else {
+        let DueMessage::Sound { mut claimable, delivery } = message else {
             put_off(connection, message_id, now_ms)?;
             continue;
         };
+        add_overlapping(connection, &mut claimable)?;
         if !claiming.takes(&claimable) {
             continue;
         }
-        if let Some(run_id) = claimable.run_id {
+        if let Some(run_id) = claimable.run_id.filter(|_| !claimable.is_step) {
             sees_log.execute([run_id.as_str(), &request.lease_owner])?;
         }
         lease.execute(params![
@@ -96,12 +113,40 @@ fn due_of(row: &Row<'_>, worker: &str, lease_token: LeaseToken) -> Result<DueMes
     }
     let mut delivery = delivery_of(row, lease_token)?;
     delivery.attempt += 1;
+    let another_replay = UnderWay { is_step: false, executes_step: false };
+    let is_replayed: bool = row.get(MESSAGE_COLUMNS + 2)?;
     let claimable = Claimable {
         run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
-        is_run_leased: row.get(MESSAGE_COLUMNS + 1)?,
-        is_refused: names_of(row.get(MESSAGE_COLUMNS + 2)?).iter().any(|name| name == worker),
+        is_step: row.get_ref(3)? != ValueRef::Null,
+        spec_version: row.get(5)?,
+        under_way: if is_replayed { vec![another_replay] } else { Vec::new() },
+        is_refused: names_of(row.get(MESSAGE_COLUMNS + 1)?).iter().any(|name| name == worker),
     };
     Ok(DueMessage::Sound { claimable, delivery })
+}
+
+/// Adds to a replay what each delivery of its run is doing, if that matters: only where deliveries of a
+/// run may overlap.
+fn add_overlapping(connection: &Connection, message: &mut Claimable) -> Result<()> {
+    const UNDER_WAY: &str = "SELECT message_id, step_id FROM messages \
+         INDEXED BY messages_overlapping \
+         WHERE run_id = ? AND lease_token IS NOT NULL AND spec_version >= 6";
+    let Some(run_id) = message.run_id.as_ref().filter(|_| !message.is_step) else { return Ok(()) };
+    if !SpecVersion(message.spec_version).replays_overlap() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(UNDER_WAY)?;
+    let mut rows = statement.query([run_id.as_str()])?;
+    message.under_way.clear();
+    while let Some(row) = rows.next()? {
+        let step_id = row.get::<_, Option<String>>(1)?.map(CorrelationId::new);
+        let executes_step = match &step_id {
+            Some(step_id) => steps::is_running(connection, run_id, step_id)?,
+            None => steps::has_running_of(connection, run_id, message_id(row)?)?,
+        };
+        message.under_way.push(UnderWay { is_step: step_id.is_some(), executes_step });
+    }
+    Ok(())
 }
 
 /// Postpones a damaged message, so that it does not delay the others.

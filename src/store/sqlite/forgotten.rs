@@ -1,13 +1,42 @@
 //! The search for forgotten runs: loads the rows for [`crate::domain::queue::forgotten`].
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::rows::decode;
-use crate::domain::event::EventType;
 use crate::domain::id::RunId;
 use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
 use crate::store::ActivePlace;
+
+/// The facts about a run `r`. The first parameter is the time.
+macro_rules! prospects {
+    () => {
+        "r.status, r.spec_version, \
+         EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id AND m.step_id IS NULL), \
+         EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id AND m.step_id IS NOT NULL), \
+         EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
+           AND e.position > r.replayed_position AND e.event_type = 'hook_received'), \
+         EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
+           AND e.position > r.replayed_position \
+           AND e.event_type IN ('step_completed', 'step_failed')), \
+         EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
+           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?1)"
+    };
+}
+/// The number of `prospects!()`.
+const PROSPECTS_COLUMNS: usize = 7;
+
+fn prospects_of(row: &Row<'_>) -> Result<Prospects> {
+    Ok(Prospects {
+        status: decode(row, 0, RunStatus::parse)?,
+        spec_version: row.get(1)?,
+        has_replay: row.get(2)?,
+        has_step: row.get(3)?,
+        has_unseen_resume: row.get(4)?,
+        has_unseen_step_end: row.get(5)?,
+        has_overdue_wait: row.get(6)?,
+    })
+}
 
 /// The result of one search step: runs that seem forgotten, and the place where the next step begins.
 pub(super) struct Found {
@@ -26,45 +55,33 @@ pub(super) fn find(
     limit: usize,
     now_ms: i64,
 ) -> Result<Found> {
-    const ACTIVE: &str = "SELECT r.run_id, r.workflow_name, r.status, \
-         EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id), \
-         EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
-           AND e.position > r.replayed_position AND e.event_type IN (?5, ?6, ?7)), \
-         EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
-           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?8) \
-         FROM runs AS r WHERE (r.status, r.workflow_name, r.run_id) > (?1, ?2, ?3) \
-         ORDER BY r.status, r.workflow_name, r.run_id LIMIT ?4";
+    const ACTIVE: &str = concat!(
+        "SELECT ",
+        prospects!(),
+        ", r.run_id, r.workflow_name FROM runs AS r \
+         WHERE (r.status, r.workflow_name, r.run_id) > (?2, ?3, ?4) \
+         ORDER BY r.status, r.workflow_name, r.run_id LIMIT ?5"
+    );
     let (status, workflow_name, run_id) = match after {
         Some(at) => (at.status, at.workflow_name.as_str(), at.run_id.as_str()),
         None => (RunStatus::Pending, "", ""),
     };
-    let [step_completed, step_failed, hook_received] = EventType::WAKING.map(EventType::as_str);
     let mut statement = connection.prepare_cached(ACTIVE)?;
-    let mut rows = statement.query(params![
-        status.as_str(),
-        workflow_name,
-        run_id,
-        limit as i64,
-        step_completed,
-        step_failed,
-        hook_received,
-        now_ms
-    ])?;
+    let mut rows =
+        statement.query(params![now_ms, status.as_str(), workflow_name, run_id, limit as i64])?;
     let mut found = Found { runs: Vec::new(), next: None };
     let mut seen = 0;
     while let Some(row) = rows.next()? {
-        let run_id = RunId::new(row.get::<_, String>(0)?);
-        let prospects = Prospects {
-            status: decode(row, 2, RunStatus::parse)?,
-            has_message: row.get(3)?,
-            has_unseen_event: row.get(4)?,
-            has_overdue_wait: row.get(5)?,
-        };
+        let prospects = prospects_of(row)?;
+        let run_id = RunId::new(row.get::<_, String>(PROSPECTS_COLUMNS)?);
         if is_forgotten(&prospects) {
             found.runs.push(run_id.clone());
         }
-        found.next =
-            Some(ActivePlace { status: prospects.status, workflow_name: row.get(1)?, run_id });
+        found.next = Some(ActivePlace {
+            status: prospects.status,
+            workflow_name: row.get(PROSPECTS_COLUMNS + 1)?,
+            run_id,
+        });
         seen += 1;
     }
     if seen < limit {
@@ -79,26 +96,9 @@ pub(super) fn prospects(
     run_id: &RunId,
     now_ms: i64,
 ) -> Result<Option<Prospects>> {
-    const PROSPECTS: &str = "SELECT r.status, \
-         EXISTS (SELECT 1 FROM messages AS m WHERE m.run_id = r.run_id), \
-         EXISTS (SELECT 1 FROM events AS e WHERE e.run_id = r.run_id \
-           AND e.position > r.replayed_position AND e.event_type IN (?3, ?4, ?5)), \
-         EXISTS (SELECT 1 FROM waits AS w WHERE w.run_id = r.run_id \
-           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= ?2) \
-         FROM runs AS r WHERE r.run_id = ?1";
-    let [step_completed, step_failed, hook_received] = EventType::WAKING.map(EventType::as_str);
+    const PROSPECTS: &str = concat!("SELECT ", prospects!(), " FROM runs AS r WHERE r.run_id = ?2");
     connection
         .prepare_cached(PROSPECTS)?
-        .query_row(
-            params![run_id.as_str(), now_ms, step_completed, step_failed, hook_received],
-            |row| {
-                Ok(Prospects {
-                    status: decode(row, 0, RunStatus::parse)?,
-                    has_message: row.get(1)?,
-                    has_unseen_event: row.get(2)?,
-                    has_overdue_wait: row.get(3)?,
-                })
-            },
-        )
+        .query_row(params![now_ms, run_id.as_str()], prospects_of)
         .optional()
 }

@@ -17,11 +17,12 @@ fn has_lease(connection: &Connection, lease: &Fence) -> Result<bool> {
 }
 
 /// Whether the writes of a delivery are still valid. They are if the delivery has its lease, or if it
-/// is a step that no other delivery has been given since: its result is as good. A replay needs its
-/// lease, because another message may replay its run meanwhile.
+/// is a step that no other delivery has been given since: its result is as good. A replay of line 4 needs
+/// its lease, because another message may replay its run meanwhile; on line 5 it may do so anyway.
 pub(super) fn lease_holds(connection: &Connection, fence: &Fence) -> Result<bool> {
     const HOLDS: &str = "SELECT 1 FROM messages WHERE message_id = ?1 AND (lease_token = ?2 \
-         OR (freed_lease_token = ?2 AND run_id IS NULL AND dead_at_ms IS NULL))";
+         OR (freed_lease_token = ?2 AND dead_at_ms IS NULL \
+           AND (run_id IS NULL OR step_id IS NOT NULL OR spec_version >= 6)))";
     connection
         .prepare_cached(HOLDS)?
         .exists(params![fence.message_id.number(), fence.lease_token.expose()])
@@ -33,7 +34,8 @@ pub(super) fn lease(
     message_id: MessageId,
     now_ms: i64,
 ) -> Result<Option<Lease>> {
-    const LEASE: &str = "SELECT queue_name, run_id, attempt, lease_token FROM messages \
+    const LEASE: &str = "SELECT queue_name, \
+         CASE WHEN step_id IS NULL AND spec_version < 6 THEN run_id END, attempt, lease_token FROM messages \
          WHERE message_id = ? AND lease_expires_at_ms > ?";
     connection
         .prepare_cached(LEASE)?

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table};
-use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::queue::Waiting;
 use crate::domain::queue::hold::Refused;
@@ -22,6 +22,12 @@ macro_rules! message_columns {
             $of,
             "run_id, ",
             $of,
+            "step_id, ",
+            $of,
+            "deployment_id, ",
+            $of,
+            "spec_version, ",
+            $of,
             "is_wake_up, ",
             $of,
             "body, ",
@@ -38,9 +44,9 @@ macro_rules! message_columns {
 }
 pub(super) use message_columns;
 
-pub(super) static MESSAGES: Table = Table { name: "messages", columns: 8, key: &[0] };
+pub(super) static MESSAGES: Table = Table { name: "messages", columns: 11, key: &[0] };
 /// The number of [`message_columns`]. The columns that its deliveries change follow them.
-pub(super) const MESSAGE_COLUMNS: usize = 9;
+pub(super) const MESSAGE_COLUMNS: usize = 12;
 
 /// Checks every message.
 pub(super) const CHECK: Check = Check {
@@ -57,8 +63,8 @@ pub(super) fn delivery_of(row: &Row<'_>, lease_token: LeaseToken) -> Result<Deli
     Ok(Delivery {
         message_id: message_id(row)?,
         queue_name: row.get(1)?,
-        body: row.get(4)?,
-        headers: row.get(5)?,
+        body: row.get(7)?,
+        headers: row.get(8)?,
         attempt: row.get(MESSAGE_COLUMNS)?,
         lease_token,
     })
@@ -76,8 +82,8 @@ pub(super) fn waiting(
     queue_name: &str,
 ) -> Result<Vec<Waiting>> {
     const WAITING: &str = "SELECT message_id, is_wake_up, available_at_ms, attempt, \
-         held_at_ms IS NOT NULL FROM messages INDEXED BY messages_by_run WHERE run_id = ? AND queue_name = ? \
-         AND lease_token IS NULL AND dead_at_ms IS NULL";
+         held_at_ms IS NOT NULL FROM messages INDEXED BY messages_by_run \
+         WHERE run_id = ? AND step_id IS NULL AND queue_name = ? AND lease_token IS NULL AND dead_at_ms IS NULL";
     let waiting_of = |row: &Row<'_>| {
         Ok(Waiting {
             message_id: message_id(row)?,
@@ -104,7 +110,7 @@ pub(super) fn insert(
     const INSERT: &str = concat!(
         "INSERT INTO messages (",
         message_columns!(""),
-        ", available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ", available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     let newest: Option<i64> = connection.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?;
     let after_newest = newest.map(|newest| MessageId::from_number(newest + 1));
@@ -112,7 +118,10 @@ pub(super) fn insert(
     let columns = params![
         id.number(),
         message.queue_name,
-        message.purpose.replayed_run().map(RunId::as_str),
+        message.purpose.run().map(RunId::as_str),
+        message.purpose.step().map(CorrelationId::as_str),
+        message.demand.deployment_id,
+        message.demand.spec_version,
         matches!(message.purpose, Purpose::WakeUp(_)),
         message.body,
         message.headers,
@@ -130,41 +139,53 @@ pub(super) fn move_to(connection: &Connection, id: MessageId, available_at_ms: i
     Ok(())
 }
 
-pub(super) fn make_wake_ups(connection: &Connection, run_id: &RunId, body: &[u8]) -> Result<()> {
-    const CARRYING_MORE: &str = concat!(
+pub(super) fn make_wake_ups(connection: &Connection, run: &RunId, to: &NewMessage) -> Result<()> {
+    const REPLAYS: &str = concat!(
         "SELECT ",
         message_columns!(""),
-        " FROM messages WHERE run_id = ? AND NOT is_wake_up"
+        " FROM messages WHERE run_id = ? AND step_id IS NULL"
     );
-    const MAKE_WAKE_UP: &str =
-        "UPDATE messages SET is_wake_up = ?4, body = ?5, checksum = ?9 WHERE message_id = ?1";
+    const MAKE_WAKE_UP: &str = "UPDATE messages SET deployment_id = ?5, spec_version = ?6, \
+         is_wake_up = ?7, body = ?8, checksum = ?12 WHERE message_id = ?1";
     let mut update = connection.prepare_cached(MAKE_WAKE_UP)?;
-    let mut select = connection.prepare_cached(CARRYING_MORE)?;
-    let rows = select.query_map([run_id.as_str()], |row| {
+    let mut select = connection.prepare_cached(REPLAYS)?;
+    let rows = select.query_map([run.as_str()], |row| {
         MESSAGES.verify(row, 0)?;
         let (queue_name, headers, key): (String, Option<String>, Option<String>) =
-            (row.get(1)?, row.get(5)?, row.get(6)?);
-        Ok((message_id(row)?, queue_name, headers, key, row.get::<_, i64>(7)?))
+            (row.get(1)?, row.get(8)?, row.get(9)?);
+        Ok((message_id(row)?, queue_name, headers, key, row.get::<_, i64>(10)?))
     })?;
     for row in rows.collect::<Result<Vec<_>>>()? {
         let (id, queue_name, headers, key, created_at_ms) = row;
-        let run_id = run_id.as_str();
-        let columns =
-            params![id.number(), queue_name, run_id, true, body, headers, key, created_at_ms];
+        let no_step: Option<&str> = None;
+        let columns = params![
+            id.number(),
+            queue_name,
+            run.as_str(),
+            no_step,
+            to.demand.deployment_id,
+            to.demand.spec_version,
+            true,
+            to.body,
+            headers,
+            key,
+            created_at_ms
+        ];
         MESSAGES.write(&mut update, columns, &[])?;
     }
     Ok(())
 }
 
+pub(super) fn has_waiting_replay(connection: &Connection, run_id: &RunId) -> Result<bool> {
+    const WAITS: &str = "SELECT 1 FROM messages INDEXED BY messages_by_run \
+         WHERE run_id = ? AND step_id IS NULL AND lease_token IS NULL AND dead_at_ms IS NULL";
+    connection.prepare_cached(WAITS)?.exists([run_id.as_str()])
+}
+
 pub(super) fn delete_wake_ups(connection: &Connection, run_id: &RunId) -> Result<()> {
     const DELETE_WAKE_UPS: &str = "DELETE FROM messages WHERE run_id = ? \
          AND ((is_wake_up AND lease_token IS NULL) OR held_at_ms IS NOT NULL)";
-    const DELETE_HELD_STEPS: &str = "DELETE FROM messages WHERE message_id IN (\
-         SELECT message_id FROM messages AS m INDEXED BY messages_held \
-         WHERE held_at_ms IS NOT NULL AND EXISTS (SELECT 1 FROM steps AS s \
-           WHERE s.run_id = ? AND s.step_id = m.idempotency_key))";
     connection.prepare_cached(DELETE_WAKE_UPS)?.execute([run_id.as_str()])?;
-    connection.prepare_cached(DELETE_HELD_STEPS)?.execute([run_id.as_str()])?;
     Ok(())
 }
 
@@ -179,15 +200,20 @@ pub(super) fn leased(
     id: MessageId,
     lease_token: &LeaseToken,
 ) -> Result<Option<LeasedRow>> {
-    const LEASED: &str = "SELECT is_wake_up, attempt, queue_name, run_id, lease_owner, refused_by FROM messages \
+    const LEASED: &str = "SELECT is_wake_up, attempt, spec_version, queue_name, \
+         CASE WHEN step_id IS NULL THEN run_id END, lease_owner, refused_by FROM messages \
          WHERE message_id = ? AND lease_token = ?";
     let leased_of = |row: &Row<'_>| {
         Ok(LeasedRow {
-            delivered: Delivered { is_wake_up: row.get(0)?, attempt: row.get(1)? },
-            queue_name: row.get(2)?,
-            run_id: row.get::<_, Option<String>>(3)?.map(RunId::new),
-            lease_owner: row.get(4)?,
-            refused_by: names_of(row.get(5)?),
+            delivered: Delivered {
+                is_wake_up: row.get(0)?,
+                attempt: row.get(1)?,
+                spec_version: row.get(2)?,
+            },
+            queue_name: row.get(3)?,
+            run_id: row.get::<_, Option<String>>(4)?.map(RunId::new),
+            lease_owner: row.get(5)?,
+            refused_by: names_of(row.get(6)?),
         })
     };
     connection

@@ -39,6 +39,7 @@ pub mod place;
 mod presence;
 mod queue_time;
 mod reader;
+mod releases;
 mod resolve;
 mod resume_keys;
 mod rows;
@@ -110,6 +111,8 @@ pub struct SqliteOptions {
     pub full_durability: bool,
     /// Begins the queue names of flow messages.
     pub workflow_prefix: String,
+    /// The release of this process, if it has one.
+    pub release: Option<String>,
     /// Where new hooks are made: `NODE_ENV`, with `None` for `production`.
     pub environment: Option<String>,
     /// The time.

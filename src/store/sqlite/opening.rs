@@ -20,6 +20,7 @@ use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
 use super::{
     HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, delivery_secret, fault, migrate,
+    releases,
 };
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -67,6 +68,9 @@ fn connect_to_write(
     connect::enable_wal(&mut connection, location)?;
     agree_on_queue_names(&connection, &options.workflow_prefix)?;
     delivery_secret::keep(&connection)?;
+    if let Some(release) = &options.release {
+        releases::note(&connection, release, options.clock.now_ms())?;
+    }
     connect::widen_cache(&connection)?;
     connect::undo_in_memory(&connection)?;
     Ok(connection)
@@ -190,6 +194,7 @@ impl SqliteStore {
             entropy: Arc::clone(&entropy),
             environment: options.environment.clone(),
             workflow_prefix: options.workflow_prefix,
+            release: options.release,
             full_durability: options.full_durability,
             synced: None,
             listeners: Arc::clone(&listeners),

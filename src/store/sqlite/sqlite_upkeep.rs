@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rusqlite::{Connection, Result, Row, params};
 
 use super::messages::{self, MESSAGE_COLUMNS, MESSAGES, message_columns};
-use super::{Location, SqliteStore, backup, examination, fault, owners, steps, waits};
-use crate::domain::id::{MessageId, RunId};
+use super::{Location, SqliteStore, backup, examination, fault, owners, waits};
+use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::transition::replay::{PastEvent, Unreplayable, replay};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
@@ -69,39 +69,28 @@ fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
     ))
 }
 
-/// The message of a step is found by its key, which the SDK makes the step's id. Each part has an
-/// index of its own; with OR between them SQLite would read the whole queue.
+/// The messages of a run and of its steps, the next first.
 fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>> {
     const OF_RUN: &str = concat!(
         "SELECT ",
         message_columns!(""),
         ", attempt, available_at_ms, lease_expires_at_ms, last_error, dead_at_ms, \
          held_at_ms FROM messages \
-         WHERE message_id IN (\
-           SELECT message_id FROM messages WHERE run_id = ?1 \
-           UNION ALL SELECT m.message_id FROM steps AS s JOIN messages AS m \
-             ON m.idempotency_key = s.step_id AND m.dead_at_ms IS NULL \
-             WHERE s.run_id = ?1 AND s.status IN ('pending', 'running') \
-           UNION ALL SELECT message_id FROM messages WHERE dead_at_ms IS NOT NULL \
-             AND idempotency_key IN (SELECT step_id FROM steps WHERE run_id = ?1 \
-               AND status IN ('pending', 'running'))) \
-         ORDER BY available_at_ms, message_id"
+         WHERE run_id = ?1 ORDER BY available_at_ms, message_id"
     );
-    let open_steps = steps::open_ids(connection, run_id)?;
     let message_of = |row: &Row<'_>| {
         MESSAGES.verify(row, 0)?;
-        let replayed: Option<String> = row.get(2)?;
-        let idempotency_key: Option<String> = row.get(6)?;
-        let is_of_step = idempotency_key.as_ref().is_some_and(|key| open_steps.contains(key));
+        let of_run: Option<String> = row.get(2)?;
         // A damaged index leads to another one.
-        if replayed.as_deref() != Some(run_id.as_str()) && !is_of_step {
+        if of_run.as_deref() != Some(run_id.as_str()) {
             return Err(MESSAGES.damage(row, 0));
         }
         Ok(QueuedMessage {
             message_id: MessageId::from_number(row.get(0)?),
             queue_name: row.get(1)?,
-            idempotency_key,
-            created_at_ms: row.get(7)?,
+            step_id: row.get::<_, Option<String>>(3)?.map(CorrelationId::new),
+            idempotency_key: row.get(9)?,
+            created_at_ms: row.get(10)?,
             attempt: row.get(MESSAGE_COLUMNS)?,
             available_at_ms: row.get(MESSAGE_COLUMNS + 1)?,
             lease_expires_at_ms: row.get(MESSAGE_COLUMNS + 2)?,

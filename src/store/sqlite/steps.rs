@@ -1,7 +1,5 @@
 //! Table `steps`.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table, damage};
@@ -157,15 +155,26 @@ fn by_id_in_any_run(connection: &Connection, step_id: &CorrelationId) -> Result<
     }
 }
 
-/// The ids of a run's steps that have not ended.
-pub(super) fn open_ids(connection: &Connection, run_id: &RunId) -> Result<HashSet<String>> {
-    const OPEN: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM steps WHERE run_id = ? AND status IN ('pending', 'running')"
-    );
-    let id_of = |row: &Row<'_>| Ok(step_in(row, run_id)?.step_id.into_string());
-    connection.prepare_cached(OPEN)?.query_map([run_id.as_str()], id_of)?.collect()
+/// Whether a step of a run is running.
+pub(super) fn is_running(
+    connection: &Connection,
+    run_id: &RunId,
+    step_id: &CorrelationId,
+) -> Result<bool> {
+    const IS_RUNNING: &str =
+        "SELECT 1 FROM steps WHERE step_id = ? AND run_id = ? AND status = 'running'";
+    connection.prepare_cached(IS_RUNNING)?.exists([step_id.as_str(), run_id.as_str()])
+}
+
+/// Whether a step of a run is running that the delivery of this message executes.
+pub(super) fn has_running_of(
+    connection: &Connection,
+    run_id: &RunId,
+    owner: MessageId,
+) -> Result<bool> {
+    const OWNS: &str = "SELECT 1 FROM steps INDEXED BY steps_owned \
+         WHERE run_id = ? AND owner_message_id = ? AND status = 'running'";
+    connection.prepare_cached(OWNS)?.exists(params![run_id.as_str(), owner.number()])
 }
 
 /// The step with its error, and with its other payloads if `resolve_data` is set.

@@ -27,9 +27,9 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
         view.prepare_cached(RUNS)?.query_row(params![status, COUNTED_MAX], |row| row.get(0))
     };
     let (mut due, mut sleeping, mut first_due_at_ms) = (0, 0, i64::MAX);
-    for (queue, (first_at_ms, _)) in due::queues(&view, &[String::new()])? {
-        due += due::count(&view, &queue, (i64::MIN, now_ms), COUNTED_MAX - due)?;
-        sleeping += due::count(&view, &queue, (now_ms, i64::MAX), COUNTED_MAX - sleeping)?;
+    for (lane, (first_at_ms, _)) in due::lanes(&view, &[String::new()])? {
+        due += due::count(&view, &lane, (i64::MIN, now_ms), COUNTED_MAX - due)?;
+        sleeping += due::count(&view, &lane, (now_ms, i64::MAX), COUNTED_MAX - sleeping)?;
         first_due_at_ms = first_due_at_ms.min(first_at_ms);
     }
     Ok(QueueDepth {
@@ -85,7 +85,7 @@ fn stopped_of(row: &Row<'_>) -> Result<StoppedMessage> {
         run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
         attempt: row.get(MESSAGE_COLUMNS)?,
         error: row.get(MESSAGE_COLUMNS + 1)?,
-        created_at_ms: row.get(7)?,
+        created_at_ms: row.get(10)?,
         stopped_at_ms: row.get(MESSAGE_COLUMNS + 2)?,
     })
 }

@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    events, forgotten, hooks, leases, messages, queue_time, resume_keys, runs, steps, waits,
+    events, forgotten, hooks, leases, messages, queue_time, releases, resume_keys, runs, steps,
+    waits,
 };
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
@@ -159,8 +160,12 @@ impl Rows for Connection {
         Ok(messages::move_to(self, id, available_at_ms)?)
     }
 
-    fn make_wake_ups(&self, run_id: &RunId, body: &[u8]) -> Outcome<()> {
-        Ok(messages::make_wake_ups(self, run_id, body)?)
+    fn make_wake_ups(&self, run_id: &RunId, to: &NewMessage) -> Outcome<()> {
+        Ok(messages::make_wake_ups(self, run_id, to)?)
+    }
+
+    fn has_waiting_replay(&self, run_id: &RunId) -> Outcome<bool> {
+        Ok(messages::has_waiting_replay(self, run_id)?)
     }
 
     fn delete_wake_ups(&self, run_id: &RunId) -> Outcome<()> {
@@ -229,6 +234,10 @@ impl Rows for Connection {
 
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
         Ok(messages::revive(self, id, available_at_ms)?)
+    }
+
+    fn note_release(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
+        Ok(releases::note(self, release_id, now_ms)?)
     }
 
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Outcome<Option<Prospects>> {

@@ -52,6 +52,7 @@ pub(super) struct WriterState {
     pub(super) entropy: Arc<Entropy>,
     pub(super) environment: Option<String>,
     pub(super) workflow_prefix: String,
+    pub(super) release: Option<String>,
     /// Whether commits that carry events are synced to the disk.
     pub(super) full_durability: bool,
     /// How the connection commits now; `None` when that is not known.
@@ -351,6 +352,7 @@ impl WriterState {
                 entropy: &self.entropy,
                 environment: self.environment.as_deref(),
                 workflow_prefix: &self.workflow_prefix,
+                release: self.release.as_deref(),
                 living_workers: &|| self.owners.living(),
                 news: &mut own_news,
             };
@@ -442,6 +444,7 @@ mod tests {
             entropy: Arc::default(),
             environment: None,
             workflow_prefix: String::new(),
+            release: None,
             full_durability,
             synced: None,
             listeners: Arc::default(),

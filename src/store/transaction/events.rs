@@ -115,8 +115,14 @@ impl<R: Rows> Transaction<'_, R> {
                 }
             }
             Change::AppendEvent(event) => rows.insert_event(&event)?,
-            Change::InsertStep(step) => rows.insert_step(&step)?,
-            Change::UpdateStep(step) => rows.update_step(&step)?,
+            Change::InsertStep(step) => {
+                rows.insert_step(&step)?;
+                self.step_changed(&step)?;
+            }
+            Change::UpdateStep(step) => {
+                rows.update_step(&step)?;
+                self.step_changed(&step)?;
+            }
             Change::InsertHook(hook) => {
                 rows.insert_hook(&hook)?;
                 self.news.hooks.push(hook.token);

@@ -38,6 +38,8 @@ pub struct Transaction<'a, R> {
     pub environment: Option<&'a str>,
     /// Begins the queue names of flow messages.
     pub workflow_prefix: &'a str,
+    /// The release of this process, if it has one.
+    pub release: Option<&'a str>,
     /// Lists the names of the living workers. It reads more than rows, and few operations need it.
     pub living_workers: &'a dyn Fn() -> Result<Vec<String>, WorldError>,
     /// What the commit will make visible.

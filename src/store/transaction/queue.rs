@@ -8,11 +8,13 @@ use crate::domain::queue::Waiting;
 use crate::domain::queue::back_off::{after_death_ms, attempts_of_run};
 use crate::domain::queue::enqueue::{self, Placement, Queued};
 use crate::domain::queue::forgotten::is_forgotten;
-use crate::domain::queue::hold;
 use crate::domain::queue::redrive::{Redrive, redrive};
 use crate::domain::queue::settle::{Back, Outcome, Settlement, settle};
+use crate::domain::queue::{hold, offer};
 use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
+use crate::domain::spec::SpecVersion;
+use crate::domain::step::{Step, StepStatus};
 use crate::entropy::fraction;
 use crate::error::WorldError;
 
@@ -24,11 +26,11 @@ impl<R: Rows> Transaction<'_, R> {
         {
             return Err(Refusal::LeaseLost.into());
         }
-        let run = match enqueue::started_run(&message) {
+        let run = match message.purpose.run() {
             Some(run_id) => self.rows.run(run_id)?,
             None => None,
         };
-        self.place(&enqueue::only_wakes(message, run.as_ref()), delay_ms)
+        self.place(&enqueue::of_run(message, run.as_ref()), delay_ms)
     }
 
     /// Wakes a run now.
@@ -61,10 +63,24 @@ impl<R: Rows> Transaction<'_, R> {
         }
     }
 
-    /// A run has been made: what was to start it only wakes it now. The SDK writes no other message of
-    /// a run before the run is there.
+    /// A run has been made: what was to start it only wakes it now, and needs what the run needs. The SDK
+    /// writes no other message of a run before the run is there.
     pub(super) fn run_made(&mut self, run: &Run) -> Result<(), WorldError> {
-        self.rows.make_wake_ups(&run.run_id, &WakeUp::of(run).body())
+        if offer::names_release(&run.deployment_id, self.release) {
+            self.rows.note_release(&run.deployment_id, self.now.ms)?;
+        }
+        let wake_up = WakeUp::of(run).into_message(self.workflow_prefix);
+        self.rows.make_wake_ups(&run.run_id, &wake_up)
+    }
+
+    /// A step has changed. If it has begun, waiting replays of its run may be claimable now.
+    pub(super) fn step_changed(&mut self, step: &Step) -> Result<(), WorldError> {
+        // The spec version of a step is that of an event, which is of the same line as the run.
+        let overlaps = SpecVersion(step.spec_version).replays_overlap();
+        if overlaps && step.status == StepStatus::Running && !self.news.queue {
+            self.news.queue = self.rows.has_waiting_replay(&step.run_id)?;
+        }
+        Ok(())
     }
 
     /// See [`Store::settle_delivery`](crate::store::Store::settle_delivery).

@@ -120,8 +120,10 @@ pub trait Rows {
     /// Returns the id that it got.
     fn insert_message(&self, message: &NewMessage, at: Arrival) -> Result<MessageId, WorldError>;
     fn move_message(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
-    /// Makes every message of a run a wake-up with this body, leased ones too.
-    fn make_wake_ups(&self, run_id: &RunId, body: &[u8]) -> Result<(), WorldError>;
+    /// Makes every replay of a run a wake-up with the body and the demand of this one, leased ones too.
+    fn make_wake_ups(&self, run_id: &RunId, to: &NewMessage) -> Result<(), WorldError>;
+    /// Whether the queue holds a replay of a run that nobody has the lease of.
+    fn has_waiting_replay(&self, run_id: &RunId) -> Result<bool, WorldError>;
     /// Deletes the wake-ups of a run that nobody has the lease of, and its held messages.
     fn delete_wake_ups(&self, run_id: &RunId) -> Result<(), WorldError>;
     fn delete_message(&self, id: MessageId) -> Result<(), WorldError>;
@@ -160,5 +162,7 @@ pub trait Rows {
     fn stopped(&self, id: MessageId) -> Result<Option<StoppedRow>, WorldError>;
     /// A dead or held message waits again, with no attempts counted.
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
+    /// Notes that a deployment id is a release.
+    fn note_release(&self, release_id: &str, now_ms: i64) -> Result<(), WorldError>;
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Result<Option<Prospects>, WorldError>;
 }

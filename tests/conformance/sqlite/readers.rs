@@ -12,7 +12,7 @@ use hookline::store::{ClaimRequest, Outcome, Store};
 use rusqlite::Connection;
 
 use crate::kit::rows::*;
-use crate::kit::{PATIENCE, World, news_of, options, settled, step_message};
+use crate::kit::{PATIENCE, World, news_of, offer, options, settled, step_message};
 
 fn reader_at(path: &std::path::Path, clock: &Arc<ManualClock>) -> Result<SqliteStore, WorldError> {
     SqliteStore::open_to_read(options(Location::File(path.to_owned()), clock))
@@ -63,7 +63,7 @@ fn a_reader_refuses_every_write_and_changes_nothing() {
     let event = request(1, hook_received("h", None));
     let claim = ClaimRequest {
         limit: 1,
-        prefixes: vec!["__".into()],
+        offer: offer(&["__"]),
         lease_owner: reader.lease_owner().to_owned(),
         lease_ms: 1000,
     };

@@ -1,11 +1,14 @@
 //! What is in the tables, and what a damaged table does.
 
+use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::message::{NewMessage, Purpose};
+use hookline::store::Outcome;
 use rusqlite::Connection;
 
 use crate::api::{WINDOW_MS, key, resume, with_a_hook};
 use crate::forgotten::{replay_with, search};
-use crate::kit::World;
 use crate::kit::rows::*;
+use crate::kit::{World, wake_up};
 
 #[test]
 fn keys_whose_window_is_over_leave_the_table_with_the_keyed_resumes_that_follow() {
@@ -49,4 +52,31 @@ fn an_event_whose_wake_up_was_lost_wakes_its_run() {
     lose_messages(&world);
     assert_eq!(search(&world), 3);
     assert_eq!(world.claim(10).len(), 3);
+}
+
+#[test]
+fn on_line_5_only_a_resume_is_seen_by_nobody_and_a_step_message_sees_no_log() {
+    let world = World::on_file();
+    let of_line_5 = |run: u64, body: EventBody| {
+        let request = EventRequest { spec_version: 8, ..request(run, body) };
+        world.tries(request).expect("the rules allow it");
+    };
+    for run in 1..=4 {
+        of_line_5(run, EventBody::RunCreated(creation()));
+        of_line_5(run, EventBody::RunStarted(None));
+        of_line_5(run, hook_created("h", &format!("token {run}")));
+        of_line_5(run, step_created("s"));
+        of_line_5(run, step_started("s"));
+        replay_with(&world, run, []);
+    }
+    of_line_5(1, hook_received("h", None));
+    of_line_5(2, step_completed("s"));
+    of_line_5(3, step_failed("s"));
+    lose_messages(&world);
+    let purpose = Purpose::Step { run_id: run_id(1), step_id: id("s") };
+    let step = NewMessage { purpose, ..wake_up(1) };
+    world.enqueue(step);
+    assert_eq!(search(&world), 0, "the delivery of the step goes on with its run");
+    assert!(world.settle(&world.claim_one(), Outcome::Ack));
+    assert_eq!(search(&world), 1);
 }
