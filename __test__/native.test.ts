@@ -36,6 +36,7 @@ test('an addon that is not there is an error that says so, and is looked for aga
   expect(() => loadBinding()).toThrow(
     expect.objectContaining({ name: 'WorkflowWorldError', code: 'NO_ADDON' }),
   );
+  expect(loadBinding).toThrow(/bundled, .*externalDependencies: \["hookline"\]/);
   spy.mockReturnValue(ROOT);
   expect(loadBinding().NativeWorld).toEqual(expect.any(Function));
 });

@@ -2,7 +2,7 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { createWorld, type Hook, type World, type WorldOptions } from 'hookline';
 
@@ -31,9 +31,10 @@ export function loadModule<T>(path: string, fileName = join(ROOT, path)): T {
     'exports',
     'require',
     '__filename',
+    '__dirname',
     outputFiles[0]?.text ?? '',
   );
-  evaluate(module, module.exports, require, fileName);
+  evaluate(module, module.exports, require, fileName, dirname(fileName));
   return module.exports as T;
 }
 

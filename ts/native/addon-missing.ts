@@ -15,19 +15,28 @@ export const PREBUILT: readonly string[] = [
 const BUILD =
   'With Rust installed, it can be built here: node node_modules/hookline/scripts/build-from-source.mjs';
 
+/** The code is in a server's bundle, and the package itself is not where the server runs. */
+const BUNDLED =
+  'The code of hookline was bundled, and the package is not where the server runs. Keep it out of the bundle, so that it is copied with the server (eve: build: { externalDependencies: ["hookline"] }; Next.js: withHookline), or run `npm install hookline` in the working directory of the server.';
+
 /** The error for an addon that could not be loaded, with code `NO_ADDON`. */
 export function addonMissing(cause: unknown): Error {
   const platform = platformName();
   const reasons = typeof cause === 'string' ? [cause] : reasonsOf(cause);
   // A binary that is there and that the system refuses, as for a libc that is too old.
   const refusals = typeof cause === 'string' ? [] : reasons.filter((it) => !ABSENT.test(it));
-  const advice = refusals.length > 0 ? BUILD : `${installation(platform)} ${BUILD}`;
   const because = (refusals.length > 0 ? refusals : reasons).join('; ');
+  const advice = adviceFor(because, refusals.length > 0, platform);
   return toError({
     code: 'NO_ADDON',
     message: `The native addon of hookline could not be loaded on ${platform} (Node ${process.version}): ${because}. ${advice}`,
     details: {},
   });
+}
+
+function adviceFor(reason: string, isRefused: boolean, platform: string): string {
+  if (isRefused) return BUILD;
+  return reason.includes("'hookline/binding'") ? BUNDLED : `${installation(platform)} ${BUILD}`;
 }
 
 function installation(platform: string): string {

@@ -219,25 +219,27 @@ export function loadBinding(): NativeBinding {
   return binding;
 }
 
-// Both specifiers are joined at run time, so that no bundler sees them. A bundler that saw them
-// would try to parse the binary, and the build of an app without `serverExternalPackages` would
-// fail.
-const BESIDE = ['..', 'native', 'binding.js'].join('/');
-const BY_NAME = ['hookline', 'binding'].join('/');
-
 /** The ordinary case; `undefined` when this code has been bundled away from its package. */
 function besideThisFile(): NativeBinding | undefined {
   let load: NodeJS.Require;
+  let path: string;
   try {
     load = createRequire(__filename);
-    load.resolve(BESIDE);
+    // In these words, because programs that copy the files of a server into an image (nft, in
+    // Nitro, eve and Next.js) read them and take the file along, with the platform's package. No
+    // bundler follows them: it would try to parse the binary, and the build would fail.
+    path = join(__dirname, '..', 'native', 'binding.js');
+    load.resolve(path);
   } catch {
     // In a bundle the file name is a made-up path. Only a missing file ends up here: an addon that
     // is there and does not load must report why.
     return undefined;
   }
-  return load(BESIDE) as NativeBinding;
+  return load(path) as NativeBinding;
 }
+
+// Joined at run time, so that no bundler follows it.
+const BY_NAME = ['hookline', 'binding'].join('/');
 
 function fromWorkingDirectory(): NativeBinding {
   return createRequire(join(process.cwd(), 'index.js'))(BY_NAME) as NativeBinding;
