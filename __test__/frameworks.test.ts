@@ -6,11 +6,14 @@ import { ROOT } from './support';
 interface Framework {
   title: string;
   folders?: string[];
+  tested?: Record<string, string>;
 }
 
-const { FRAMEWORKS } = require('../integration/frameworks.mjs') as {
+const { FRAMEWORKS, SDK } = require('../integration/frameworks.mjs') as {
   FRAMEWORKS: Record<string, Framework>;
+  SDK: string;
 };
+const { NODES } = require('../integration/apps.mjs') as { NODES: string[] };
 const MATRIX = join(ROOT, 'integration', 'matrix');
 const [introduction = '', ...parts] = readFileSync(
   join(ROOT, 'docs', 'frameworks.md'),
@@ -54,7 +57,17 @@ test.each(titles)('what is shown for %s is what is run', (title) => {
   }
 });
 
-test('every framework has a row in the table', () => {
-  const rows = [...introduction.matchAll(/^\| \[(.+?)\]\(#/gm)].map(([, title]) => title);
-  expect(rows.sort()).toEqual([...titles].sort());
+test('every framework has a row in the table, with the versions that the matrix installs', () => {
+  const rows = [...introduction.matchAll(/^\| \[(.+?)\]\(#.*\| (.+) \|$/gm)];
+  const cells = rows.map(([, title, cell = '']) => [title, cell.replace(/, with .*/, '')]);
+  const installed = titles.map((title) => [title, versionsOf(title).join(', ')]);
+  expect(cells.sort()).toEqual(installed.sort());
+  expect(introduction).toContain(`tested with SDK ${SDK}`);
 });
+
+/** The versions of a framework that the matrix installs, in order. */
+function versionsOf(title: string): string[] {
+  const entries = Object.values(FRAMEWORKS).filter((framework) => framework.title === title);
+  const versions = entries.flatMap(({ tested }) => (tested ? Object.values(tested) : NODES));
+  return versions.sort((one, other) => one.localeCompare(other, 'en', { numeric: true }));
+}

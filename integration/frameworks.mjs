@@ -6,6 +6,9 @@ const VITE = ['node_modules/vite/bin/vite.js'];
 const NITRO_CLI = ['node_modules/nitro/dist/cli/index.mjs'];
 const SERVER = ['.output/server/index.mjs'];
 
+/** The SDK of all apps. */
+export const SDK = '4.8.9';
+
 const LOST_STEPS = 'SDK 4.8.9 loses the steps that Nitro 2 builds, with its local World too';
 
 /** Apps that Nitro's own command builds. */
@@ -34,6 +37,8 @@ const nextjs = {
  * One entry for each framework.
  *
  * - `title`: its section of docs/frameworks.md.
+ * - `tested`: a package, and how its installed version begins. docs/frameworks.md has it in its table, and
+ *   the matrix asserts it. Without one, the versions are those of Node.
  * - `starter`: the starter, run with npx; `app` is the folder that it makes. Without one, the app begins
  *   with an empty package.
  * - `type`: of the empty package's modules, by default `module`.
@@ -49,6 +54,7 @@ const nextjs = {
 export const FRAMEWORKS = {
   'nextjs-16': {
     title: 'Next.js',
+    tested: { next: '16.4' },
     ...nextjs,
     starter: [
       'create-next-app@16.4.3',
@@ -62,6 +68,7 @@ export const FRAMEWORKS = {
   },
   'nextjs-15': {
     title: 'Next.js',
+    tested: { next: '15.5' },
     ...nextjs,
     starter: [
       'create-next-app@15.5.28',
@@ -72,9 +79,16 @@ export const FRAMEWORKS = {
       '--disable-git',
     ],
   },
-  nitro: { title: 'Nitro 3', ...byNitro, packages: [NITRO], elsewhere: true },
+  nitro: {
+    title: 'Nitro 3',
+    tested: { nitro: '3.0.260610-beta' },
+    ...byNitro,
+    packages: [NITRO],
+    elsewhere: true,
+  },
   'nitro-2': {
     title: 'Nitro 2',
+    tested: { nitropack: '2.13' },
     packages: ['nitropack@2.13.6', 'h3@1'],
     source: 'server',
     build: ['node_modules/nitropack/dist/cli/index.mjs', 'build'],
@@ -82,17 +96,35 @@ export const FRAMEWORKS = {
     dev: ['node_modules/nitropack/dist/cli/index.mjs', 'dev'],
     failsAlone: LOST_STEPS,
   },
-  hono: { title: 'Hono', ...byNitro, packages: [NITRO, 'hono@4.13.19'], elsewhere: true },
-  express: { title: 'Express', ...byNitro, packages: [NITRO, 'express@5.3.0'] },
-  fastify: { title: 'Fastify', ...byNitro, packages: [NITRO, 'fastify@5.12.8'] },
+  hono: {
+    title: 'Hono',
+    tested: { hono: '4.13' },
+    ...byNitro,
+    packages: [NITRO, 'hono@4.13.19'],
+    elsewhere: true,
+  },
+  express: {
+    title: 'Express',
+    tested: { express: '5.3' },
+    ...byNitro,
+    packages: [NITRO, 'express@5.3.0'],
+  },
+  fastify: {
+    title: 'Fastify',
+    tested: { fastify: '5.12' },
+    ...byNitro,
+    packages: [NITRO, 'fastify@5.12.8'],
+  },
   vite: {
     title: 'Vite',
+    tested: { vite: '8' },
     ...byVite,
     starter: ['create-vite@9.3.0', 'app', '--template', 'react-ts', '--no-interactive'],
     packages: [NITRO],
   },
   sveltekit: {
     title: 'SvelteKit',
+    tested: { '@sveltejs/kit': '2' },
     ...byVite,
     starter: [
       ...['sv@0.17.1', 'create', 'app', '--template', 'minimal', '--types', 'ts'],
@@ -105,6 +137,7 @@ export const FRAMEWORKS = {
   },
   astro: {
     title: 'Astro',
+    tested: { astro: '7.3' },
     packages: ['astro@7.3.5', '@astrojs/node@11.1.6'],
     source: 'src',
     node: '22',
@@ -115,6 +148,7 @@ export const FRAMEWORKS = {
   },
   nuxt: {
     title: 'Nuxt',
+    tested: { nuxt: '4.5' },
     packages: ['nuxt@4.5.2', 'h3@1'],
     source: 'server',
     node: '22',
@@ -125,18 +159,21 @@ export const FRAMEWORKS = {
   },
   'react-router-8': {
     title: 'React Router',
+    tested: { 'react-router': '8.4' },
     ...byVite,
     folders: ['react-router'],
     packages: reactRouter('8.4.0'),
   },
   'react-router-7': {
     title: 'React Router',
+    tested: { 'react-router': '7.18' },
     ...byVite,
     folders: ['react-router', 'react-router-7'],
     packages: reactRouter('7.18.4'),
   },
   'tanstack-start': {
     title: 'TanStack Start',
+    tested: { '@tanstack/react-start': '1' },
     ...byVite,
     starter: [
       ...['@tanstack/cli@0.71.0', 'create', 'app', '--package-manager', 'npm'],
@@ -147,6 +184,7 @@ export const FRAMEWORKS = {
   },
   nestjs: {
     title: 'NestJS',
+    tested: { '@nestjs/core': '12' },
     starter: [
       ...['@nestjs/cli@12.0.8', 'new', 'app', '--skip-git', '--skip-install'],
       ...['--package-manager', 'npm'],

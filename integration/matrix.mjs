@@ -14,6 +14,7 @@ import {
   program,
   Server,
 } from './apps.mjs';
+import { SDK } from './frameworks.mjs';
 
 const FILES = join(dirname(fileURLToPath(import.meta.url)), 'matrix');
 
@@ -47,10 +48,16 @@ export class MatrixApp {
     app.node = framework.node ? await nodeOf(framework.node) : process.execPath;
     app.folder = await newApp(name, framework, app.node);
     await app.withStartLine();
-    const packages = ['workflow@4', ...(framework.packages ?? [])];
+    const packages = [`workflow@${SDK}`, ...(framework.packages ?? [])];
     const install = manager === 'npm' ? npmInstall : pnpmInstall;
     await install(app.folder, packages, app.node);
     return app;
+  }
+
+  /** Which version of a package is installed. */
+  async versionOf(name) {
+    const manifest = join(this.folder, 'node_modules', name, 'package.json');
+    return JSON.parse(await readFile(manifest, 'utf8')).version;
   }
 
   /** The files of the matrix as they are. */

@@ -1,8 +1,9 @@
 // Every framework: a fresh app is built and served, killed while a run waits, and served again.
 
+import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { bun, deno, isFull, NODES, nodeOf } from './apps.mjs';
-import { FRAMEWORKS } from './frameworks.mjs';
+import { FRAMEWORKS, SDK } from './frameworks.mjs';
 import { MatrixApp } from './matrix.mjs';
 
 const only = process.env.HOOKLINE_VARIANT?.split(',').filter(Boolean) ?? [];
@@ -15,6 +16,13 @@ for (const [name, framework] of chosen) {
     let app;
     before(async () => {
       app = await MatrixApp.make(name, framework);
+    });
+
+    test('the versions are those of docs/frameworks.md', async () => {
+      for (const [name, version] of Object.entries({ workflow: SDK, ...framework.tested })) {
+        const installed = await app.versionOf(name);
+        assert.ok(`${installed}.`.startsWith(`${version}.`), `${name} ${installed}`);
+      }
     });
 
     describe('built, with the start line', () => {
