@@ -83,8 +83,8 @@ export interface CryptoKey {
 export function resumeHook<T = any>(
   tokenOrHook: string | Hook,
   payload: NonNullable<T>,
-  encryptionKeyOverride?: CryptoKey,
-): Promise<Hook>;
+  encryptionKeyOverride?: PayloadKey,
+): Promise<FoundHook>;
 /**
  * Resumes a hook with options of this package, above all for senders that repeat a request.
  *
@@ -104,7 +104,26 @@ export function resumeHook<T = any>(
   tokenOrHook: string | Hook,
   payload: NonNullable<T>,
   options: ResumeHookOptions,
-): Promise<Hook>;
+): Promise<FoundHook>;
+
+/** A hook, as the functions of this package show it. */
+export interface FoundHook extends Hook {
+  /**
+   * The metadata that the workflow gave the hook: with workflow 4 the value itself, and no such key
+   * without metadata; with workflow 5 a promise of it, which reads it at the first look. `await` works
+   * with both.
+   */
+  metadata: any;
+}
+
+/**
+ * A key that a payload is encrypted with: of Web Crypto, or the keys of a run as workflow 5 makes
+ * them.
+ */
+export type PayloadKey =
+  | CryptoKey
+  | { readonly recipientPublicKey: Uint8Array }
+  | { readonly aes: CryptoKey; readonly keyPair: object };
 
 /**
  * Options of {@link resumeHook}. They must be a plain object, because the argument may also be a
@@ -123,14 +142,14 @@ export interface ResumeHookOptions {
   /** Milliseconds for which the key is kept. Default: {@link IDEMPOTENCY_WINDOW_MS}. */
   idempotencyWindow?: number;
   /** The documented `encryptionKeyOverride`. */
-  encryptionKey?: CryptoKey;
+  encryptionKey?: PayloadKey;
 }
 
 /** For how many milliseconds an idempotency key is kept by default: seven days. */
 export const IDEMPOTENCY_WINDOW_MS: number;
 
 /**
- * Finds the live hook with a token, its metadata as a value.
+ * Finds the live hook with a token.
  *
  * @param token - The hook's token.
  * @returns A new object for every call.
@@ -139,7 +158,7 @@ export const IDEMPOTENCY_WINDOW_MS: number;
  * @throws `TypeError` when the token is not a string.
  * @throws {@link WorkflowWorldError} when the database cannot be used.
  */
-export function getHookByToken(token: string): Promise<Hook>;
+export function getHookByToken(token: string): Promise<FoundHook>;
 
 /**
  * Waits for a live hook with this token. Use it in code that starts a run and then resumes it.
@@ -160,7 +179,7 @@ export function getHookByToken(token: string): Promise<Hook>;
  * await resumeHook('invoice-42', { approved: true });
  * ```
  */
-export function waitForHook(token: string, options?: WaitForHookOptions): Promise<Hook>;
+export function waitForHook(token: string, options?: WaitForHookOptions): Promise<FoundHook>;
 
 /** Options of {@link waitForHook}. */
 export interface WaitForHookOptions {
@@ -238,6 +257,24 @@ export interface StartOptionsBase {
   world?: object;
   /** The spec version of the run. Default: the spec version of the World. */
   specVersion?: number;
+  /**
+   * Texts that the run shows beside its data: up to 64, with keys of up to 256 characters and values
+   * of up to 256 bytes. Needs workflow 5, as do the options below; workflow 4 ignores them.
+   */
+  attributes?: Record<string, string>;
+  /** Whether keys of `attributes` may begin with `$`, which is reserved for frameworks. */
+  allowReservedAttributes?: boolean;
+  /**
+   * `0` deletes the run's data as soon as it has ended; then `run.returnValue` mostly rejects with
+   * {@link RunExpiredError}. `'default'` is as without the option.
+   */
+  experimental_retention?: 0 | 'default';
+  /** The run that this run repeats, for those who look at it. */
+  replayedFromRunId?: string;
+  /** The namespace of the queue. Default: `WORKFLOW_QUEUE_NAMESPACE`. */
+  namespace?: string;
+  /** This World has no regions. */
+  region?: string;
 }
 
 /** Options that name a deployment. */
@@ -355,12 +392,20 @@ export class Run<TResult> {
   get readable(): WorkflowReadableStream;
   /** The values that the run writes to one of its streams, from a chunk on, as they arrive. */
   getReadable<R = any>(options?: WorkflowReadableStreamOptions): WorkflowReadableStream<R>;
+  /** A sink of the stream of the run's `getWritable()`: {@link getWritable} without options. */
+  get writable(): WritableStream;
+  /**
+   * A sink of values for one of the run's streams. Nothing is looked up before the first write.
+   * Closing it closes the stream for all; `releaseLock()` of a writer only writes what is pending.
+   * Needs workflow 5.
+   */
+  getWritable<W = any>(options?: WorkflowRunWritableStreamOptions): WritableStream<W>;
   /**
    * Cancels the run.
    *
    * @throws {@link EntityConflictError} when it has completed or failed already.
    */
-  cancel(): Promise<void>;
+  cancel(options?: CancelRunOptions): Promise<void>;
   /**
    * Ends pending `sleep()`s of the run, all of them or the named ones, and wakes the run, in one
    * transaction.
@@ -368,6 +413,47 @@ export class Run<TResult> {
    * @throws `Error` with the reason as its `cause`.
    */
   wakeUp(options?: StopSleepOptions): Promise<StopSleepResult>;
+}
+
+/** Functions that are called when a run has ended; see {@link registerLifecycleHooks}. */
+export interface WorkflowLifecycleHooks {
+  /** The run has completed. */
+  onRunCompleted?(ended: { workflowName: string; run: EndedRun }): void | Promise<void>;
+  /** The run has failed, after all its retries. */
+  onRunFailed?(ended: {
+    workflowName: string;
+    run: EndedRun;
+    /** A {@link WorkflowRunFailedError}. */
+    error: Error & { runId: string; errorCode?: string };
+  }): void | Promise<void>;
+}
+
+/** A run that has ended, as the SDK shows it. */
+export type EndedRun = Pick<Run<unknown>, keyof Run<unknown>>;
+
+/**
+ * Adds functions that the runtime of workflow 5 calls in the process that has written the end of a
+ * run; with workflow 4 nothing calls them. They can neither delay nor change the run, and are not
+ * repeated when their process dies.
+ *
+ * @returns A function that removes them.
+ */
+export function registerLifecycleHooks(hooks: WorkflowLifecycleHooks): () => void;
+
+/** Options of {@link Run.cancel}. */
+export interface CancelRunOptions {
+  /** Why, for those who look at the run: up to 512 characters. Workflow 4 ignores it. */
+  cancelReason?: string;
+}
+
+/** Which of a run's streams {@link Run.getWritable} writes to, and how. */
+export interface WorkflowRunWritableStreamOptions {
+  /** Promises of the writes are pushed to this list. */
+  ops?: Promise<any>[];
+  /** The global object whose classes are used. */
+  global?: Record<string, any>;
+  /** Default: the run's stream without a namespace. */
+  namespace?: string;
 }
 
 /** The sleeps that {@link Run.wakeUp} ends; without this option, all pending sleeps. */
@@ -523,6 +609,8 @@ export class WorkflowRunFailedError extends Error {
   runId: string;
   /** The error that the workflow threw, as an `Error` with its message, stack and code. */
   override cause: Error & { code?: string };
+  /** Why it failed, from a closed list; with workflow 5 only. */
+  errorCode?: string;
   constructor(runId: string, error: StructuredError);
   /** Whether a value is such an error, made by any copy of the class. */
   static is(value: unknown): value is WorkflowRunFailedError;

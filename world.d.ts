@@ -78,8 +78,10 @@ export interface WorldOptions {
 
 /** The interface that the Workflow SDK 4.x needs of a backend; see `@workflow/world`. */
 export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
-  /** The spec version of new runs. */
+  /** The spec version of new runs, for the line of the SDK that this process has. */
   specVersion: number;
+  /** What this World can do beyond what SDK 5.x needs. SDK 4.x does not ask. */
+  readonly capabilities: WorldCapabilities;
   /**
    * The AES-256 key of a run, for the SDK; `undefined` when its values are plain.
    *
@@ -124,7 +126,15 @@ export interface Storage {
      */
     waitForTerminalStatus(
       runId: string,
-      params?: ReadOptions & { timeoutMs?: number },
+      params: WaitOptions & { resolveData: 'none' },
+    ): Promise<RunWithoutData>;
+    waitForTerminalStatus(
+      runId: string,
+      params?: WaitOptions & { resolveData?: 'all' },
+    ): Promise<WorkflowRun>;
+    waitForTerminalStatus(
+      runId: string,
+      params?: WaitOptions,
     ): Promise<WorkflowRun | RunWithoutData>;
     list(params: ListRunsOptions & { resolveData: 'none' }): Promise<Page<RunWithoutData>>;
     list(params?: ListRunsOptions & { resolveData?: 'all' }): Promise<Page<WorkflowRun>>;
@@ -205,6 +215,12 @@ export interface Queue {
       meta: { attempt: number; queueName: string; messageId: any; requestId?: string },
     ) => Promise<void | { timeoutSeconds: number }>,
   ): (request: Request) => Promise<Response>;
+  /**
+   * Takes the handler of the app's route for the queues with this prefix: their messages are
+   * delivered within this process. For SDK 5.x, whose handler registers itself only at the first
+   * request to the route; a server that bundles this World calls it.
+   */
+  registerHandler(queueNamePrefix: string, handler: (request: Request) => Promise<Response>): void;
 }
 
 /** The state of the queue, for operators. The Workflow SDK itself does not use this. */
@@ -335,10 +351,44 @@ export interface StoppedMessage {
   createdAt: Date;
 }
 
-/** Streams: ordered bytes that a run produces, readable while they are written. */
+/** What a World can do, as SDK 5.x asks for it. */
+export interface WorldCapabilities {
+  /** A resume that carries an id happens once. */
+  hookResumeDedup?: boolean;
+  /** A message goes only to processes of the release of its run. */
+  deploymentAffinity?: boolean;
+}
+
+/** The streams of runs, as SDK 5.x calls them. */
+export interface RunStreams {
+  /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
+  write(runId: string, name: string, chunk: string | Uint8Array): Promise<void>;
+  /** Appends chunks together. */
+  writeMulti(runId: string, name: string, chunks: (string | Uint8Array)[]): Promise<void>;
+  /** Ends a stream: its readers end when they have read everything. */
+  close(runId: string, name: string): Promise<void>;
+  /** Reads from a chunk on, as {@link Streamer.readFromStream} does. */
+  get(runId: string, name: string, startIndex?: number): Promise<ReadableStream<Uint8Array>>;
+  /** The names of the streams that a run has written to. */
+  list(runId: string): Promise<string[]>;
+  /** A page of the present chunks; `limit` is 100 by default and at most 1000. */
+  getChunks(
+    runId: string,
+    name: string,
+    options?: { limit?: number; cursor?: string },
+  ): Promise<Page<{ index: number; data: Uint8Array }> & { done: boolean }>;
+  /** The index of the last chunk (-1 when there is none), and whether the stream is closed. */
+  getInfo(runId: string, name: string): Promise<{ tailIndex: number; done: boolean }>;
+}
+
+/**
+ * Streams: ordered bytes that a run produces, readable while they are written. SDK 4.x calls the
+ * methods of this interface, SDK 5.x those of `streams`.
+ */
 export interface Streamer {
   /** For how many milliseconds the SDK gathers chunks before a write. */
   streamFlushIntervalMs?: number;
+  streams: RunStreams;
   /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
   writeToStream(
     name: string,
@@ -394,6 +444,11 @@ export interface ReadOptions {
   resolveData?: 'none' | 'all';
 }
 
+/** How to wait for the end of a run; `timeoutMs` has no limit by default. */
+export interface WaitOptions extends ReadOptions {
+  timeoutMs?: number;
+}
+
 /** Selects a page of a list; `cursor` comes from the page before. */
 export interface PageRequest {
   pagination?: { limit?: number; cursor?: string; sortOrder?: 'asc' | 'desc' };
@@ -410,7 +465,7 @@ export interface Page<T> {
 /** Filters of `runs.list`. */
 export interface ListRunsOptions extends ReadOptions, PageRequest {
   workflowName?: string;
-  /** A status, or several of which a run may have any. */
+  /** A status, or several of which a run may have any; an empty list means none. */
   status?: RunStatus | RunStatus[];
 }
 
@@ -470,8 +525,8 @@ export interface RunBase {
   specVersion?: number;
   executionContext?: Record<string, any>;
   input?: SerializedData;
-  /** The run's attributes. Always there from spec version 6 on. */
-  attributes?: Record<string, string>;
+  /** The attributes of the run; a run of SDK 4.x has no such key. */
+  attributes: Record<string, string>;
   /** The SDK's public key of the run, in base64. */
   encryptionPublicKey?: string;
   /** The SDK's code of the run's error, from spec version 6 on. */
@@ -500,7 +555,8 @@ export type WorkflowRun =
   | (RunBase & {
       status: 'failed';
       output?: undefined;
-      error: StructuredError;
+      /** A {@link StructuredError}; of SDK 5.x the serialized value that was thrown. */
+      error: any;
       completedAt: Date;
     });
 
@@ -519,7 +575,8 @@ export interface Step {
   input?: SerializedData;
   output?: SerializedData;
   /** The latest error: of a retry, or of the final failure. */
-  error?: StructuredError;
+  /** A {@link StructuredError}; of SDK 5.x the serialized value that was thrown. */
+  error?: any;
   attempt: number;
   /** When the first attempt began. */
   startedAt?: Date;
@@ -558,8 +615,8 @@ export interface Hook {
   /**
    * The metadata that the workflow gave the hook.
    *
-   * `getHookByToken()` and `resumeHook()` with a token return the value itself; a hook read from
-   * the World (`world.hooks`) has the stored bytes. Without metadata the key is absent.
+   * A hook read from the World (`world.hooks`) has the stored bytes; without metadata the key is
+   * absent. `getHookByToken()` and the other functions return a `FoundHook`.
    */
   metadata?: any;
   /** When this hook was created. */
@@ -582,8 +639,19 @@ export interface Wait {
   specVersion?: number;
 }
 
-/** The result of `events.create`: the event, and the entity that it changed. */
-export interface EventResult {
+/** The result of `events.create`. */
+export type EventResult = EventOutcome &
+  (EventReport | { [Field in keyof EventReport]?: undefined });
+
+/** The log so far, complete or in part, if the World returns it with the event. */
+export interface EventReport {
+  events: Event[];
+  cursor: string | null;
+  hasMore: boolean;
+}
+
+/** The event, and the entity that it changed. */
+export interface EventOutcome {
   /** Absent for the few events that change an entity without being stored. */
   event?: Event;
   run?: WorkflowRun;
@@ -592,10 +660,6 @@ export interface EventResult {
   wait?: Wait;
   /** Whether the event has also created its step, for a caller who may then execute it. */
   stepCreated?: true;
-  /** The log so far, complete or in part, if the World returns it with the event. */
-  events?: Event[];
-  cursor?: string | null;
-  hasMore?: boolean;
   /** The most events that a run may have; set by `WORKFLOW_MAX_EVENTS`. */
   maxEvents?: number;
 }

@@ -30,6 +30,7 @@ const EXPORTS = [
   'createWorld',
   'getHookByToken',
   'getRun',
+  'registerLifecycleHooks',
   'resumeHook',
   'resumeWebhook',
   'runStep',

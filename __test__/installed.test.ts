@@ -121,7 +121,7 @@ test.each([
   ['startDelivery()', "await require('hookline').startDelivery();"],
   ['hookline/next in instrumentation', "await require('hookline/next').register();"],
 ])('%s says that the SDK is not supported, and ends the process', async (_what, code) => {
-  const app = newApp({ workflow: '5.0.0-beta.55' });
+  const app = newApp({ workflow: '6.0.0-beta.1' });
   const ended = await runNode(['-e', `(async () => { ${code} })()`], { cwd: app });
   expect(ended.code).toBe(1);
   expect(ended.stderr).toContain('works with 4.8.9 and later 4.x versions');
@@ -187,9 +187,9 @@ describe('with a version of `workflow` that is not supported', () => {
   ];
 
   test.each(CODES)('%s says which one is there, and which ones work', async (_what, code) => {
-    const app = newApp({ workflow: '5.0.0-beta.55' });
+    const app = newApp({ workflow: '6.0.0-beta.1' });
     const { message } = await errorOf(app, code);
-    expect(message).toContain('workflow 5.0.0-beta.55 in ');
+    expect(message).toContain('workflow 6.0.0-beta.1 in ');
     expect(message).toContain('works with 4.8.9 and later 4.x versions');
     expect(message).toContain('npm install workflow@4');
     expect(existsSync(join(app, '.workflow-data'))).toBe(false);
@@ -202,7 +202,7 @@ describe('with a version of `workflow` that is not supported', () => {
     ]);
   });
 
-  test.each(['0.1.0', '3.9.9', '4.0.1', '4.8.8', '5.0.0', '5.0.0-beta.1', '40.0.0'])(
+  test.each(['0.1.0', '3.9.9', '4.0.1', '4.8.8', '5.0.0-beta.54', '6.0.0', '40.0.0'])(
     '%s is refused',
     async (workflow) => {
       expect(await errorOf(newApp({ workflow }), RESUME)).toMatchObject({
@@ -212,7 +212,10 @@ describe('with a version of `workflow` that is not supported', () => {
     },
   );
 
-  test.each(['4.8.9', '4.8.10', '4.9.0', '4.10.0-beta.1'])('%s is not', async (workflow) => {
+  test.each([
+    ...['4.8.9', '4.8.10', '4.9.0', '4.10.0-beta.1'],
+    ...['5.0.0-beta.55', '5.0.0-beta.100', '5.0.0', '5.2.0'],
+  ])('%s is not', async (workflow) => {
     expect(await errorOf(newApp({ workflow }), RESUME)).toMatchObject({
       name: 'HookNotFoundError',
     });
@@ -220,7 +223,7 @@ describe('with a version of `workflow` that is not supported', () => {
 });
 
 describe('a version of `workflow` that is not supported, and that another app has,', () => {
-  const OTHER = '5.0.0-beta.55';
+  const OTHER = '6.0.0-beta.1';
   const REFUSED = { code: 'UNSUPPORTED_SDK' };
   const WORKS = { name: 'HookNotFoundError' };
 

@@ -1,5 +1,5 @@
 /** Which steps a process can run: those that the SDK has loaded there. */
-import { isLoadedHere } from '../ts/lines/4/loaded-steps';
+import { isLoadedHere } from '../ts/lines/4/queues';
 
 const STEPS = Symbol.for('@workflow/core//registeredSteps');
 const globals = globalThis as { [STEPS]?: Map<string, unknown> };

@@ -22,7 +22,9 @@ export function loadModule<T>(path: string, fileName = join(ROOT, path)): T {
     format: 'cjs',
     // The SDK does not export these. The build finds them by path, and they load only when a value
     // is serialized.
-    external: ['capabilities', 'flushable-stream', 'version'].map((it) => `@workflow/core/${it}`),
+    external: ['capabilities', 'flushable-stream', 'version']
+      .map((it) => `@workflow/core/${it}`)
+      .concat(join(ROOT, 'node_modules/workflow-5/*')),
     write: false,
   });
   const module = { exports: {} };

@@ -29,7 +29,8 @@ const WORKFLOW_TEXTS = [
  * them twice. An error is `instanceof` the class of `hookline`, whichever part made it.
  */
 const APART = {
-  sdk: { source: join(root, 'ts/lines/4/sdk'), path: './sdk-4.js' },
+  sdk4: { source: join(root, 'ts/lines/4/sdk'), path: './sdk-4.js' },
+  sdk5: { source: join(root, 'ts/lines/5/sdk'), path: './sdk-5.js' },
   index: { source: join(root, 'ts/index'), path: './index.js' },
   errors: { source: join(root, 'ts/native/errors'), path: './errors.js' },
   testing: { source: join(root, 'ts/testing/index'), path: './testing.js' },
@@ -59,27 +60,43 @@ function apart(...names) {
   };
 }
 
-/** Replaces what the serializer would drag along (other Worlds, the logger), and its pipe. */
-const sdkShims = {
-  name: 'sdk-shims',
-  setup({ onResolve }) {
-    const shim = (name) => ({ path: join(root, 'ts/lines/4/sdk', name) });
-    const inCore = (importer) => importer.startsWith(core);
-    onResolve({ filter: /\/runtime\/world\.js$|^\.\/world\.js$/ }, ({ importer }) =>
-      inCore(importer) ? shim('world.ts') : undefined,
-    );
-    onResolve({ filter: /\/logger\.js$/ }, ({ importer }) =>
-      inCore(importer) ? shim('logger.ts') : undefined,
-    );
-    onResolve({ filter: /\/flushable-stream\.js$/ }, ({ importer }) =>
-      inCore(importer) ? shim('flushable-stream.ts') : undefined,
-    );
-    const unexported = /^@workflow\/core\/(?:capabilities|flushable-stream|version)$/;
-    onResolve({ filter: unexported }, ({ path }) => ({
-      path: join(core, `${path.split('/').at(-1)}.js`),
-    }));
-  },
-};
+/**
+ * Replaces modules of an SDK's core: what the serializer would drag along (other Worlds, the logger),
+ * and its pipe. The keys are the ends of their paths.
+ */
+function sdkShims(core, shims) {
+  return {
+    name: 'sdk-shims',
+    setup({ onResolve }) {
+      for (const [module, shim] of Object.entries(shims)) {
+        const path = join(root, 'ts/lines', shim);
+        onResolve({ filter: new RegExp(`/${module}\\.js$`) }, ({ importer }) =>
+          importer.startsWith(core) ? { path } : undefined,
+        );
+      }
+      const unexported = /^@workflow\/core\/(?:capabilities|flushable-stream|version)$/;
+      onResolve({ filter: unexported }, ({ path }) => ({
+        path: join(core, `${path.split('/').at(-1)}.js`),
+      }));
+    },
+  };
+}
+
+const shimsOf4 = sdkShims(core, {
+  world: '4/sdk/world.ts',
+  logger: 'sdk/logger.ts',
+  'flushable-stream': '4/sdk/flushable-stream.ts',
+});
+
+/** `tsconfig.json` names the place too. */
+const core5 = join(root, 'node_modules/workflow-5/node_modules/@workflow/core/dist');
+const shimsOf5 = sdkShims(core5, {
+  'get-world-lazy': '5/sdk/world.ts',
+  logger: 'sdk/logger.ts',
+  telemetry: '5/sdk/telemetry.ts',
+  'resume-hook': '5/sdk/resume-hook.ts',
+  'flushable-stream': '5/sdk/flushable-stream.ts',
+});
 
 /**
  * Leaves out what a line does at work: `hookline/next` only asks which versions are supported, and is
@@ -223,16 +240,19 @@ function exportsOf(name) {
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 const inputs = [
-  ...(await bundle('ts/index.ts', 'index.js', [apart('sdk', 'errors')])),
+  ...(await bundle('ts/index.ts', 'index.js', [apart('sdk4', 'sdk5', 'errors')])),
   ...(await bundle('ts/native/errors.ts', 'errors.js', [noRegistration])),
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/no-node.ts', 'no-node.js', [noRegistration])),
   ...(await bundle('ts/setup/next.ts', 'next.js', [onlyVersions])),
   ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [])),
-  ...(await bundle('ts/lines/4/sdk/index.ts', 'sdk-4.js', [sdkShims, noRegistration])),
-  ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk', 'index', 'errors', 'init')])),
+  ...(await bundle('ts/lines/4/sdk/index.ts', 'sdk-4.js', [shimsOf4, noRegistration])),
+  ...(await bundle('ts/lines/5/sdk/index.ts', 'sdk-5.js', [shimsOf5, noRegistration])),
+  ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk4', 'sdk5', 'index', 'errors', 'init')])),
   ...(await bundle('ts/init/index.ts', 'init.js', [], { minify: true })),
-  ...(await bundle('ts/testing/index.ts', 'testing.js', [apart('sdk', 'index', 'errors')])),
+  ...(await bundle('ts/testing/index.ts', 'testing.js', [
+    apart('sdk4', 'sdk5', 'index', 'errors'),
+  ])),
   ...(await bundle('ts/runners/vitest.ts', 'vitest.js', [apart('index', 'errors', 'testing')])),
   ...(await bundle('ts/runners/jest.ts', 'jest.js', [apart('index', 'errors', 'testing')])),
   ...(await bundle('ts/runners/jest-transform.ts', 'jest-transform.js', [])),

@@ -5,6 +5,7 @@
 
 export * from './api/everywhere';
 export { getHookByToken, resumeHook } from './api/hooks';
+export { registerLifecycleHooks } from './api/lifecycle-hooks';
 export { getRun, Run } from './api/run';
 export { runStep } from './api/run-step';
 export { start } from './api/start';

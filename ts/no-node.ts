@@ -13,6 +13,7 @@ export const {
   createWorld,
   getHookByToken,
   getRun,
+  registerLifecycleHooks,
   resumeHook,
   resumeWebhook,
   Run,

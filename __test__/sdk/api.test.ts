@@ -12,246 +12,252 @@ interface Outcome {
 }
 
 const VIAS: Via[] = ['sdk', 'hookline'];
-let app: App;
 let serial = 0;
-
-beforeAll(async () => {
-  app = await startApp({ data: freshData() });
-}, 120_000);
 afterAll(cleanUp);
-
-const startVia = (via: Via, input: object) => app.ask<Outcome>('startVia', { via, ...input });
-const askRun = (via: Via, runId: string, ask: string, args?: unknown[]) =>
-  app.ask<Outcome>('askRun', { via, runId, ask, args });
-
-/** Starts a workflow through one side, and returns the run. */
-async function started(via: Via, input: object): Promise<string> {
-  const { runId, error } = await startVia(via, input);
-  expect(error).toBeUndefined();
-  return runId as string;
-}
-
-/** The results of both sides, without the ids of their runs. */
-async function both(ask: (via: Via) => Promise<[runId: string, outcome: Outcome]>) {
-  const outcomes = [];
-  for (const via of VIAS) {
-    const [runId, outcome] = await ask(via);
-    outcomes.push(JSON.parse(JSON.stringify(outcome).replaceAll(runId, 'RUN')) as Outcome);
-  }
-  const [bySdk, byUs] = outcomes;
-  expect(byUs).toEqual(bySdk);
-  return byUs as Outcome;
-}
 
 function freshToken(): string {
   serial += 1;
   return `api ${serial}`;
 }
 
-describe('start', () => {
-  test.each([
-    ['no arguments', 'echo', 'none'],
-    ['values of every kind', 'echo', 'rich'],
-    ['streams of bytes and of values', 'readArguments', 'streams'],
-  ])('passes %s on as the SDK does, with the same log', async (_what, workflow, named) => {
-    const logs: string[][] = [];
-    const outcome = await both(async (via) => {
-      const runId = await started(via, { workflow, named });
-      const result = await askRun('sdk', runId, 'returnValue');
-      logs.push(await app.eventTypes(runId));
-      return [runId, result];
-    });
-    expect(outcome.error).toBeUndefined();
-    expect(logs[1]).toEqual(logs[0]);
-  });
+describe.each(['workflow', 'workflow-5'] as const)('with the SDK %s', (sdk) => {
+  let app: App;
 
-  test.each([
-    ['nothing', { id: null }],
-    ['a function that is no workflow', { id: {} }],
-    ['a name that no queue can have', { id: { workflowId: 'a b' } }],
-    ['arguments that cannot be serialized', { workflow: 'echo', named: 'unserializable' }],
-    [
-      'a spec version from the future',
-      { workflow: 'echo', args: [], options: { specVersion: 99 } },
-    ],
-  ])('refuses %s with the error of the SDK', async (_what, input) => {
-    const outcome = await both(async (via) => ['-', await startVia(via, input)]);
-    expect(outcome.error).toBeDefined();
-  });
+  beforeAll(async () => {
+    app = await startApp({ data: freshData(), sdk });
+  }, 120_000);
+  afterAll(() => app?.stop());
 
-  test.each([
-    ['latest', { deploymentId: 'latest' }],
-    ['another deployment', { deploymentId: 'dpl_other' }],
-    ['no arguments but options', undefined],
-  ])('takes options: %s', async (_what, options) => {
-    const deployments = [];
+  const startVia = (via: Via, input: object) => app.ask<Outcome>('startVia', { via, ...input });
+  const askRun = (via: Via, runId: string, ask: string, args?: unknown[]) =>
+    app.ask<Outcome>('askRun', { via, runId, ask, args });
+
+  /** Starts a workflow through one side, and returns the run. */
+  async function started(via: Via, input: object): Promise<string> {
+    const { runId, error } = await startVia(via, input);
+    expect(error).toBeUndefined();
+    return runId as string;
+  }
+
+  /** The results of both sides, without the ids of their runs. */
+  async function both(ask: (via: Via) => Promise<[runId: string, outcome: Outcome]>) {
+    const outcomes = [];
     for (const via of VIAS) {
-      const args = options ? ['a'] : { deploymentId: 'dpl_other' };
-      const runId = await started(via, { workflow: 'echo', args, options });
-      const { deploymentId } = await app.ask<{ deploymentId: string }>('run', { runId });
-      deployments.push(deploymentId);
-      expect((await askRun('sdk', runId, 'returnValue')).error).toBeUndefined();
+      const [runId, outcome] = await ask(via);
+      outcomes.push(JSON.parse(JSON.stringify(outcome).replaceAll(runId, 'RUN')) as Outcome);
     }
-    expect(deployments[1]).toBe(deployments[0]);
-  });
+    const [bySdk, byUs] = outcomes;
+    expect(byUs).toEqual(bySdk);
+    return byUs as Outcome;
+  }
 
-  test('stamps the run as the SDK does', async () => {
-    const stamps = [];
-    for (const via of VIAS) {
-      const runId = await started(via, { workflow: 'echo', args: [1] });
-      const run = await app.ask<Record<string, unknown>>('run', { runId });
-      stamps.push({ version: run.specVersion, context: run.executionContext });
-    }
-    expect(stamps[1]).toEqual(stamps[0]);
-  });
-});
-
-describe('resumeHook and getHookByToken', () => {
-  const resumeVia = (via: Via, target: unknown, named = 'none') =>
-    app.ask<Outcome>('resumeVia', { via, target, named });
-
-  test('give the same hook, and the workflow the same payload, of every kind', async () => {
-    const logs: string[][] = [];
-    const outcome = await both(async (via) => {
-      const runId = await app.start('receive', 'fixed token');
-      await app.hooksReady('fixed token');
-      const found = await app.ask<Outcome>('lookUpVia', { via, token: 'fixed token' });
-      const resumed = await resumeVia(via, 'fixed token', 'rich');
-      expect(resumed).toEqual(found);
-      const value = await askRun('sdk', runId, 'returnValue');
-      logs.push(await app.eventTypes(runId));
-      return [runId, value];
-    });
-    expect(outcome.value).toContain('123n');
-    expect(logs[1]).toEqual(logs[0]);
-  });
-
-  test('fail alike: no such hook, no such run, a payload that cannot be serialized', async () => {
-    const token = freshToken();
-    const runId = await app.start('approval', token, 'invoice');
-    await app.hooksReady(token);
-    const nowhere = { runId: 'wrun_no', hookId: 'hook_no', token, specVersion: 3 };
-    const targets: [unknown, string][] = [
-      ['no such token', 'none'],
-      ['no such token', 'unserializable'],
-      [token, 'unserializable'],
-      [nowhere, 'none'],
-    ];
-    for (const [target, named] of targets) {
-      const outcome = await both(async (via) => ['-', await resumeVia(via, target, named)]);
-      expect(outcome.error).toBeDefined();
-    }
-    await both(async (via) => ['-', await app.ask('lookUpVia', { via, token: 'no such token' })]);
-    expect(await app.eventTypes(runId)).not.toContain('hook_received');
-  });
-});
-
-test('a step may start another workflow; a workflow is told that it may not', async () => {
-  const runId = await app.start('parent', 'word');
-  await expect(app.result(runId)).resolves.toEqual({
-    fromStep: ['word'],
-    inWorkflow: expect.stringContaining(
-      'getHookByToken() of hookline cannot run inside a workflow',
-    ),
-  });
-});
-
-describe('getRun', () => {
-  const GETTERS = ['exists', 'status', 'workflowName', 'createdAt', 'startedAt', 'completedAt'];
-
-  test('reads a run in each status as the SDK does', async () => {
-    const token = freshToken();
-    const waiting = await app.start('approval', token, 'invoice');
-    await app.hooksReady(token);
-    const completed = await started('sdk', { workflow: 'echo', args: [1] });
-    const failed = await started('sdk', { workflow: 'failing', args: ['no'] });
-    const cancelled = await app.start('approval', freshToken(), 'invoice');
-    await app.ask('cancel', { runId: cancelled });
-    await Promise.all([completed, failed].map((runId) => askRun('sdk', runId, 'returnValue')));
-    for (const runId of [waiting, completed, failed, cancelled, 'wrun_unknown']) {
-      for (const getter of GETTERS) {
-        const bySdk = await askRun('sdk', runId, getter);
-        expect([getter, await askRun('hookline', runId, getter)]).toEqual([getter, bySdk]);
-      }
-    }
-  });
-
-  test.each([
-    ['completed', 'echo', ['a', { b: 1 }]],
-    ['failed', 'failing', ['the reason']],
-  ])('gives the return value of a run that has %s', async (_status, workflow, args) => {
-    const outcome = await both(async (via) => {
-      const runId = await started(via, { workflow, args });
-      return [runId, await askRun(via, runId, 'returnValue')];
-    });
-    expect(outcome.error?.name).toBe(workflow === 'failing' ? 'WorkflowRunFailedError' : undefined);
-  });
-
-  test('rejects the return value of a cancelled run and of none, as the SDK does', async () => {
-    const cancelled = await both(async (via) => {
-      const runId = await app.start('approval', freshToken(), 'invoice');
-      const value = askRun(via, runId, 'returnValue');
-      expect((await askRun(via, runId, 'cancel', [])).error).toBeUndefined();
-      return [runId, await value];
-    });
-    expect(cancelled.error?.name).toBe('WorkflowRunCancelledError');
-    const unknown = await both(async (via) => ['-', await askRun(via, 'wrun_no', 'returnValue')]);
-    expect(unknown.error?.name).toBe('WorkflowRunNotFoundError');
-  });
-
-  test('cancels as the SDK does: once, again, too late, and what is not there', async () => {
-    const logs: string[][] = [];
-    for (const via of VIAS) {
-      const runId = await app.start('approval', freshToken(), 'invoice');
-      await askRun(via, runId, 'cancel', []);
-      await askRun(via, runId, 'cancel', []);
-      const types = await app.eventTypes(runId);
-      logs.push(types.filter((type) => type === 'run_cancelled'));
-    }
-    expect(logs[1]).toEqual(logs[0]);
-    const late = await both(async (via) => {
-      const runId = await started('sdk', { workflow: 'echo', args: [] });
-      await askRun('sdk', runId, 'returnValue');
-      return [runId, await askRun(via, runId, 'cancel', [])];
-    });
-    expect(late.error?.name).toBe('EntityConflictError');
-    await both(async (via) => ['-', await askRun(via, 'wrun_no', 'cancel', [])]);
-  });
-
-  test('wakes a sleeping run as the SDK does, all sleeps or the named ones', async () => {
-    const logs: string[][] = [];
-    const outcome = await both(async (via) => {
-      const runId = await app.start('sleeper', '1d');
-      await app.ask('eventSeen', { runId, type: 'wait_created', count: 2 });
-      const events = await app.ask<{ eventType: string; correlationId: string }[]>('events', {
-        runId,
+  describe('start', () => {
+    test.each([
+      ['no arguments', 'echo', 'none'],
+      ['values of every kind', 'echo', 'rich'],
+      ['streams of bytes and of values', 'readArguments', 'streams'],
+    ])('passes %s on as the SDK does, with the same log', async (_what, workflow, named) => {
+      const logs: string[][] = [];
+      const outcome = await both(async (via) => {
+        const runId = await started(via, { workflow, named });
+        const result = await askRun('sdk', runId, 'returnValue');
+        logs.push(await app.eventTypes(runId));
+        return [runId, result];
       });
-      const [first] = events.filter(({ eventType }) => eventType === 'wait_created');
-      const named = [{ correlationIds: [first?.correlationId] }];
-      expect((await askRun(via, runId, 'wakeUp', named)).value).toBe('{ stoppedCount: 1 }');
-      expect((await askRun(via, runId, 'wakeUp', named)).value).toBe('{ stoppedCount: 0 }');
-      const rest = await askRun(via, runId, 'wakeUp', []);
-      expect((await askRun(via, runId, 'returnValue')).value).toBe("'awake'");
-      expect((await askRun(via, runId, 'wakeUp', [])).value).toBe('{ stoppedCount: 0 }');
-      logs.push(await app.eventTypes(runId));
-      return [runId, rest];
+      expect(outcome.error).toBeUndefined();
+      expect(logs[1]).toEqual(logs[0]);
     });
-    expect(outcome.value).toBe('{ stoppedCount: 1 }');
-    expect(logs[1]).toEqual(logs[0]);
-    const missing = await both(async (via) => ['-', await askRun(via, 'wrun_no', 'wakeUp', [])]);
-    expect(missing.error?.message).toContain('Failed to wake up run wrun_no');
+
+    test.each([
+      ['nothing', { id: null }],
+      ['a function that is no workflow', { id: {} }],
+      ['a name that no queue can have', { id: { workflowId: 'a b' } }],
+      ['arguments that cannot be serialized', { workflow: 'echo', named: 'unserializable' }],
+      [
+        'a spec version from the future',
+        { workflow: 'echo', args: [], options: { specVersion: 99 } },
+      ],
+    ])('refuses %s with the error of the SDK', async (_what, input) => {
+      const outcome = await both(async (via) => ['-', await startVia(via, input)]);
+      expect(outcome.error).toBeDefined();
+    });
+
+    test.each([
+      ['latest', { deploymentId: 'latest' }],
+      ['another deployment', { deploymentId: 'dpl_other' }],
+      ['no arguments but options', undefined],
+    ])('takes options: %s', async (_what, options) => {
+      const deployments = [];
+      for (const via of VIAS) {
+        const args = options ? ['a'] : { deploymentId: 'dpl_other' };
+        const runId = await started(via, { workflow: 'echo', args, options });
+        const { deploymentId } = await app.ask<{ deploymentId: string }>('run', { runId });
+        deployments.push(deploymentId);
+        expect((await askRun('sdk', runId, 'returnValue')).error).toBeUndefined();
+      }
+      expect(deployments[1]).toBe(deployments[0]);
+    });
+
+    test('stamps the run as the SDK does', async () => {
+      const stamps = [];
+      for (const via of VIAS) {
+        const runId = await started(via, { workflow: 'echo', args: [1] });
+        const run = await app.ask<Record<string, unknown>>('run', { runId });
+        stamps.push({ version: run.specVersion, context: run.executionContext });
+      }
+      expect(stamps[1]).toEqual(stamps[0]);
+    });
   });
 
-  test('reads the stream of a run as the SDK does, from any index', async () => {
-    const runId = await app.start('speech', ['one', 'two', 'three']);
-    await askRun('sdk', runId, 'returnValue');
-    for (const options of [{}, { startIndex: 1 }, { startIndex: -1 }, { namespace: 'side' }]) {
-      const [bySdk, byUs] = [
-        await app.ask('readable', { via: 'sdk', runId, options }),
-        await app.ask('readable', { via: 'hookline', runId, options }),
+  describe('resumeHook and getHookByToken', () => {
+    const resumeVia = (via: Via, target: unknown, named = 'none') =>
+      app.ask<Outcome>('resumeVia', { via, target, named });
+
+    test('give the same hook, and the workflow the same payload, of every kind', async () => {
+      const logs: string[][] = [];
+      const outcome = await both(async (via) => {
+        const runId = await app.start('receive', 'fixed token');
+        await app.hooksReady('fixed token');
+        const found = await app.ask<Outcome>('lookUpVia', { via, token: 'fixed token' });
+        const resumed = await resumeVia(via, 'fixed token', 'rich');
+        expect(resumed).toEqual(found);
+        const value = await askRun('sdk', runId, 'returnValue');
+        logs.push(await app.eventTypes(runId));
+        return [runId, value];
+      });
+      expect(outcome.value).toContain('123n');
+      expect(logs[1]).toEqual(logs[0]);
+    });
+
+    test('fail alike: no such hook, no such run, a payload that cannot be serialized', async () => {
+      const token = freshToken();
+      const runId = await app.start('approval', token, 'invoice');
+      await app.hooksReady(token);
+      const nowhere = { runId: 'wrun_no', hookId: 'hook_no', token, specVersion: 3 };
+      const targets: [unknown, string][] = [
+        ['no such token', 'none'],
+        ['no such token', 'unserializable'],
+        [token, 'unserializable'],
+        [nowhere, 'none'],
       ];
-      expect(byUs).toEqual(bySdk);
-      expect(byUs).toHaveProperty('value');
-    }
+      for (const [target, named] of targets) {
+        const outcome = await both(async (via) => ['-', await resumeVia(via, target, named)]);
+        expect(outcome.error).toBeDefined();
+      }
+      await both(async (via) => ['-', await app.ask('lookUpVia', { via, token: 'no such token' })]);
+      expect(await app.eventTypes(runId)).not.toContain('hook_received');
+    });
+  });
+
+  test('a step may start another workflow; a workflow is told that it may not', async () => {
+    const runId = await app.start('parent', 'word');
+    await expect(app.result(runId)).resolves.toEqual({
+      fromStep: ['word'],
+      inWorkflow: expect.stringContaining(
+        'getHookByToken() of hookline cannot run inside a workflow',
+      ),
+    });
+  });
+
+  describe('getRun', () => {
+    const GETTERS = ['exists', 'status', 'workflowName', 'createdAt', 'startedAt', 'completedAt'];
+
+    test('reads a run in each status as the SDK does', async () => {
+      const token = freshToken();
+      const waiting = await app.start('approval', token, 'invoice');
+      await app.hooksReady(token);
+      const completed = await started('sdk', { workflow: 'echo', args: [1] });
+      const failed = await started('sdk', { workflow: 'failing', args: ['no'] });
+      const cancelled = await app.start('approval', freshToken(), 'invoice');
+      await app.ask('cancel', { runId: cancelled });
+      await Promise.all([completed, failed].map((runId) => askRun('sdk', runId, 'returnValue')));
+      for (const runId of [waiting, completed, failed, cancelled, 'wrun_unknown']) {
+        for (const getter of GETTERS) {
+          const bySdk = await askRun('sdk', runId, getter);
+          expect([getter, await askRun('hookline', runId, getter)]).toEqual([getter, bySdk]);
+        }
+      }
+    });
+
+    test.each([
+      ['completed', 'echo', ['a', { b: 1 }]],
+      ['failed', 'failing', ['the reason']],
+    ])('gives the return value of a run that has %s', async (_status, workflow, args) => {
+      const outcome = await both(async (via) => {
+        const runId = await started(via, { workflow, args });
+        return [runId, await askRun(via, runId, 'returnValue')];
+      });
+      expect(outcome.error?.name).toBe(
+        workflow === 'failing' ? 'WorkflowRunFailedError' : undefined,
+      );
+    });
+
+    test('rejects the return value of a cancelled run and of none, as the SDK does', async () => {
+      const cancelled = await both(async (via) => {
+        const runId = await app.start('approval', freshToken(), 'invoice');
+        const value = askRun(via, runId, 'returnValue');
+        expect((await askRun(via, runId, 'cancel', [])).error).toBeUndefined();
+        return [runId, await value];
+      });
+      expect(cancelled.error?.name).toBe('WorkflowRunCancelledError');
+      const unknown = await both(async (via) => ['-', await askRun(via, 'wrun_no', 'returnValue')]);
+      expect(unknown.error?.name).toBe('WorkflowRunNotFoundError');
+    });
+
+    test('cancels as the SDK does: once, again, too late, and what is not there', async () => {
+      const logs: string[][] = [];
+      for (const via of VIAS) {
+        const runId = await app.start('approval', freshToken(), 'invoice');
+        await askRun(via, runId, 'cancel', []);
+        await askRun(via, runId, 'cancel', []);
+        const types = await app.eventTypes(runId);
+        logs.push(types.filter((type) => type === 'run_cancelled'));
+      }
+      expect(logs[1]).toEqual(logs[0]);
+      const late = await both(async (via) => {
+        const runId = await started('sdk', { workflow: 'echo', args: [] });
+        await askRun('sdk', runId, 'returnValue');
+        return [runId, await askRun(via, runId, 'cancel', [])];
+      });
+      expect(late.error?.name).toBe('EntityConflictError');
+      await both(async (via) => ['-', await askRun(via, 'wrun_no', 'cancel', [])]);
+    });
+
+    test('wakes a sleeping run as the SDK does, all sleeps or the named ones', async () => {
+      const logs: string[][] = [];
+      const outcome = await both(async (via) => {
+        const runId = await app.start('sleeper', '1d');
+        await app.ask('eventSeen', { runId, type: 'wait_created', count: 2 });
+        const events = await app.ask<{ eventType: string; correlationId: string }[]>('events', {
+          runId,
+        });
+        const [first] = events.filter(({ eventType }) => eventType === 'wait_created');
+        const named = [{ correlationIds: [first?.correlationId] }];
+        expect((await askRun(via, runId, 'wakeUp', named)).value).toBe('{ stoppedCount: 1 }');
+        expect((await askRun(via, runId, 'wakeUp', named)).value).toBe('{ stoppedCount: 0 }');
+        const rest = await askRun(via, runId, 'wakeUp', []);
+        expect((await askRun(via, runId, 'returnValue')).value).toBe("'awake'");
+        expect((await askRun(via, runId, 'wakeUp', [])).value).toBe('{ stoppedCount: 0 }');
+        logs.push(await app.eventTypes(runId));
+        return [runId, rest];
+      });
+      expect(outcome.value).toBe('{ stoppedCount: 1 }');
+      expect(logs[1]).toEqual(logs[0]);
+      const missing = await both(async (via) => ['-', await askRun(via, 'wrun_no', 'wakeUp', [])]);
+      expect(missing.error?.message).toContain('Failed to wake up run wrun_no');
+    });
+
+    test('reads the stream of a run as the SDK does, from any index', async () => {
+      const runId = await app.start('speech', ['one', 'two', 'three']);
+      await askRun('sdk', runId, 'returnValue');
+      for (const options of [{}, { startIndex: 1 }, { startIndex: -1 }, { namespace: 'side' }]) {
+        const [bySdk, byUs] = [
+          await app.ask('readable', { via: 'sdk', runId, options }),
+          await app.ask('readable', { via: 'hookline', runId, options }),
+        ];
+        expect(byUs).toEqual(bySdk);
+        expect(byUs).toHaveProperty('value');
+      }
+    });
   });
 });

@@ -1,6 +1,7 @@
 /** Every overload, as a user's strict compiler sees it: without the SDK and without Node types. */
 import {
   type CryptoKey,
+  type FoundHook,
   getRun,
   type Hook,
   type Run,
@@ -69,7 +70,7 @@ export async function runs() {
 
 export async function resumes() {
   const payload = { approved: true, comment: 'fine' };
-  same<Awaited<ReturnType<typeof resumeHook<ApprovalPayload>>>, Hook>(true);
+  same<Awaited<ReturnType<typeof resumeHook<ApprovalPayload>>>, FoundHook>(true);
   await resumeHook<ApprovalPayload>('token', payload);
   await resumeHook<ApprovalPayload>(hook, payload, key);
   await resumeHook<ApprovalPayload>('token', payload, { idempotencyKey: 'delivery-1' });
@@ -88,7 +89,7 @@ export async function webhooks(request: Request, signal: AbortSignal) {
   await resumeWebhook('token', request);
   await resumeWebhook('token', request, { timeout: 30_000 });
   const found = await waitForHook('token', { timeout: 1000, signal });
-  same<typeof found, Hook>(true);
+  same<typeof found, FoundHook>(true);
   same<ReturnType<typeof runStep>, void>(true);
   // @ts-expect-error a request is no text
   await resumeWebhook('token', 'body');

@@ -3,6 +3,7 @@
  * the work on that World. So an import that was replaced by ours does no harm there.
  */
 import type {
+  CancelRunOptions,
   Hook,
   Run as PublicRun,
   ResumeHookOptions,
@@ -11,7 +12,9 @@ import type {
   StopSleepResult,
   WorkflowReadableStream,
   WorkflowReadableStreamOptions,
+  WorkflowRunWritableStreamOptions,
 } from '../../index';
+import { WorkflowRuntimeError } from '../native/errors';
 import { type SdkApi, sdkApi } from '../setup/sdk-api';
 import { needsHookline } from '../setup/target-world';
 
@@ -50,7 +53,9 @@ export async function startElsewhere(
 }
 
 /** The run as the SDK shows it. */
-type RunOfSdk<TResult> = InstanceType<typeof import('workflow/api').Run<TResult>>;
+type RunOfSdk<TResult> = Omit<PublicRun<TResult>, keyof Writables> & Partial<Writables>;
+/** What a run of SDK 4.x lacks. */
+type Writables = Pick<PublicRun<unknown>, 'writable' | 'getWritable'>;
 
 /** A run on another World. The SDK is loaded when the object is made, and looks nothing up. */
 export class SdkRun<TResult> implements PublicRun<TResult> {
@@ -123,8 +128,25 @@ export class SdkRun<TResult> implements PublicRun<TResult> {
     return Object.assign(stream, { getTailIndex });
   }
 
-  async cancel(): Promise<void> {
-    await (await this.#run).cancel();
+  get writable(): WritableStream {
+    return this.getWritable();
+  }
+
+  getWritable<W = unknown>(options?: WorkflowRunWritableStreamOptions): WritableStream<W> {
+    const opened = this.#run.then((run) => {
+      if (!run.getWritable) throw new WorkflowRuntimeError('run.getWritable() needs workflow 5.');
+      return run.getWritable<W>(options).getWriter();
+    });
+    opened.catch(() => undefined);
+    return new WritableStream<W>({
+      write: async (value) => (await opened).write(value),
+      close: async () => (await opened).close(),
+      abort: async (reason) => (await opened).abort(reason),
+    });
+  }
+
+  async cancel(options?: CancelRunOptions): Promise<void> {
+    await (await this.#run).cancel(options);
   }
 
   async wakeUp(options?: StopSleepOptions): Promise<StopSleepResult> {

@@ -1,5 +1,6 @@
 /** A run on a World of this package; a commit delivers the return value, without polling. */
 import type {
+  CancelRunOptions,
   Run as PublicRun,
   RunStatus,
   StopSleepOptions,
@@ -7,16 +8,17 @@ import type {
   WorkflowReadableStream,
   WorkflowReadableStreamOptions,
   WorkflowRun,
+  WorkflowRunWritableStreamOptions,
   World,
 } from '../../index';
 import { runEnd } from '../engine/awaiting';
 import type { Engine } from '../engine/engine';
+import { lineOfSpec } from '../lines/table';
 import { pointRead, settled } from '../native/binding';
 import {
   concise,
   invalid,
   WorkflowRunCancelledError,
-  WorkflowRunFailedError,
   WorkflowRunNotFoundError,
 } from '../native/errors';
 import { type NativeRecord, toRun } from '../native/records';
@@ -88,9 +90,23 @@ export class HooklineRun<TResult> implements PublicRun<TResult> {
     return Object.assign(stream as ReadableStream<R>, { getTailIndex });
   }
 
-  async cancel(): Promise<void> {
+  get writable(): WritableStream {
+    return this.getWritable();
+  }
+
+  getWritable<W = unknown>({ namespace, ...options }: WorkflowRunWritableStreamOptions = {}) {
+    const { runId } = this;
+    const name = streamName(runId, namespace);
+    const run = () => this.#world.runs.get(runId);
+    const { serializer } = presentLine();
+    const target = { runId, name, run, ...options };
+    return serializer.openWritable(target, this.#world) as WritableStream<W>;
+  }
+
+  async cancel({ cancelReason }: CancelRunOptions = {}): Promise<void> {
     const { specVersion } = presentLine();
-    const cancelled = { eventType: 'run_cancelled', specVersion } as const;
+    const eventData = cancelReason === undefined ? undefined : { cancelReason };
+    const cancelled = { eventType: 'run_cancelled', specVersion, eventData } as const;
     await this.#world.events.create(this.runId, cancelled);
   }
 
@@ -123,14 +139,17 @@ export class HooklineRun<TResult> implements PublicRun<TResult> {
   async #returnValue(): Promise<TResult> {
     const engine = this.#engine();
     const run = await whileExpecting(engine, runEnd(engine, this.runId));
-    if (run?.status === 'completed') {
-      const key = await encryptionKeyOf(this.#world, run);
-      const { serializer } = presentLine();
-      const value = serializer.hydrateReturnValue(run.output, this.runId, key, this.#world);
-      return (await value) as TResult;
+    if (!run || run.status === 'cancelled')
+      throw concise(new WorkflowRunCancelledError(this.runId));
+    const { serializer } = lineOfSpec(run.specVersion);
+    const expired = serializer.expiryOf(run);
+    if (expired) throw concise(expired);
+    const key = await encryptionKeyOf(this.#world, run);
+    if (run.status === 'failed') {
+      throw concise(await serializer.failureOf(run, key, this.#world));
     }
-    if (run?.status === 'failed') throw concise(new WorkflowRunFailedError(this.runId, run.error));
-    throw concise(new WorkflowRunCancelledError(this.runId));
+    const value = serializer.hydrateReturnValue(run.output, this.runId, key, this.#world);
+    return (await value) as TResult;
   }
 }
 

@@ -5,9 +5,11 @@
  * then one atomic operation that checks that the hook lives, appends `hook_received` and enqueues
  * the wake-up. Nothing is written before the payload has been serialized.
  */
-import type { CryptoKey, Hook, ResumeHookOptions, World } from '../../index';
+import type { Hook, PayloadKey, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
+import type { Line } from '../lines/line';
+import { lineOfSpec } from '../lines/table';
 import { type NativeWorld, pointRead, settled } from '../native/binding';
 import { concise, HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
@@ -56,7 +58,7 @@ export interface Target {
 export async function resumeHook(
   tokenOrHook: string | Hook,
   payload: unknown,
-  keyOrOptions?: CryptoKey | ResumeHookOptions,
+  keyOrOptions?: PayloadKey | ResumeHookOptions,
 ): Promise<Hook> {
   const engine = engineOf(processWorld());
   if (!engine) return resumeElsewhere(tokenOrHook, payload, optionsOf(keyOrOptions));
@@ -89,7 +91,7 @@ async function resume(
   engine: Engine,
   tokenOrHook: string | Hook,
   payload: unknown,
-  keyOrOptions: CryptoKey | ResumeHookOptions | undefined,
+  keyOrOptions: PayloadKey | ResumeHookOptions | undefined,
   span: ResumeSpan | undefined,
 ): Promise<Hook> {
   const options = optionsOf(keyOrOptions);
@@ -126,16 +128,14 @@ async function resumeByToken(
     if (earlier) return hydrated(earlier, engine);
     throw error;
   }
-  // Needed even if the caller gives a key, because the run's own key decrypts the metadata.
-  const key = await runKey(engine, target.hook.runId);
-  await hydrated(target.hook, engine, key);
-  return resumeTarget(place, target, payload, { encryptionKey: key, ...sending });
+  await hydrated(target.hook, engine);
+  return resumeTarget(place, target, payload, sending);
 }
 
 /** Options of sending a payload. */
 export interface Sending {
   /** Default: the run's own key. */
-  encryptionKey?: CryptoKey;
+  encryptionKey?: PayloadKey;
   /** Resumes only if no earlier resume had this key. */
   once?: ResumeKey;
   /** The span that learns about the resume. */
@@ -152,15 +152,16 @@ export async function resumeTarget(
 ): Promise<Hook> {
   span?.found(hook);
   const v1Compat = (hook.specVersion ?? 1) <= 1;
-  const key = encryptionKey ?? (await runKey(engine, hook.runId));
-  const value = await dehydrateFor({ hook, run }, payload, v1Compat, key, world);
+  const line = lineOfSpec(hook.specVersion);
+  const key = encryptionKey ?? (await runKey(engine, hook.runId, line));
+  const value = await dehydrateFor({ hook, run }, payload, { line, v1Compat, key, world });
   const encoded = encodePayload(value);
   const request = JSON.stringify({
     runId: hook.runId,
     hookId: hook.hookId,
     token: hook.token,
     payloadFormat: encoded?.format,
-    specVersion: presentLine().specVersion,
+    specVersion: line.specVersion,
     v1Compat,
     ...once,
   });
@@ -184,14 +185,14 @@ export async function findByToken(native: NativeWorld, token: string): Promise<T
   return { hook: toHook(json.hook, bytes), run: json.run };
 }
 
-/** Returns the same hook with its metadata as a value; `known` saves looking up the key. */
-export async function hydrated(hook: Hook, engine: Engine, known?: CryptoKey): Promise<Hook> {
-  if (hook.metadata !== undefined) {
-    const key = known ?? (await runKey(engine, hook.runId));
-    const { serializer } = presentLine();
-    hook.metadata = await serializer.hydrateMetadata(hook.metadata, hook.runId, key, currentWorld);
-  }
-  return hook;
+/** Returns the same hook, with its metadata as the SDK of this process shows it. */
+export function hydrated(hook: Hook, engine: Engine): Promise<Hook> {
+  const { metadata, runId } = hook;
+  return presentLine().showMetadata(hook, async () => {
+    const line = lineOfSpec(hook.specVersion);
+    const key = await runKey(engine, runId, line);
+    return line.serializer.hydrateMetadata(metadata, runId, key, currentWorld);
+  });
 }
 
 // For a hook object the hook itself is not looked up: the call returns the caller's object, and the
@@ -201,21 +202,27 @@ async function findRunOf(native: NativeWorld, hook: Hook): Promise<Target> {
   return { hook, run: json.run };
 }
 
+/** How a payload is written. */
+interface Writing {
+  line: Line;
+  v1Compat: boolean;
+  key: PayloadKey | undefined;
+  world: World | undefined;
+}
+
 async function dehydrateFor(
   { hook, run }: Target,
   payload: unknown,
-  v1Compat: boolean,
-  key: CryptoKey | undefined,
-  world: World | undefined,
+  { line, v1Compat, key, world }: Writing,
 ): Promise<unknown> {
   const uploads: Promise<unknown>[] = [];
+  const { runId, hookId, specVersion } = hook;
   try {
     const coreVersion = run.executionContext?.workflowCoreVersion;
-    const target = { runId: hook.runId, coreVersion, v1Compat, key };
-    const { serializer } = presentLine();
-    return await serializer.dehydratePayload(payload, target, uploads, currentWorld, world);
+    const target = { runId, coreVersion, specVersion, v1Compat, key };
+    return await line.serializer.dehydratePayload(payload, target, uploads, currentWorld, world);
   } finally {
-    flushInBackground(uploads, 'a hook payload', { runId: hook.runId, hookId: hook.hookId });
+    flushInBackground(uploads, 'a hook payload', { runId, hookId });
   }
 }
 
@@ -223,13 +230,15 @@ const OPTIONS = ['encryptionKey', 'idempotencyKey', 'idempotencyWindow'];
 
 /**
  * The third argument is the SDK's `encryptionKeyOverride`, or our options. Options are a plain
- * object, and a key of Web Crypto never is, in any realm.
+ * object, and a key of Web Crypto never is, in any realm; the SDK may have other keys.
  */
-function optionsOf(keyOrOptions: CryptoKey | ResumeHookOptions | undefined): ResumeHookOptions {
+function optionsOf(keyOrOptions: PayloadKey | ResumeHookOptions | undefined): ResumeHookOptions {
   if (keyOrOptions === undefined || keyOrOptions === null) return {};
   const prototype = Object.getPrototypeOf(keyOrOptions);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
-  if (!isPlain) return { encryptionKey: keyOrOptions as CryptoKey };
+  if (!isPlain || presentLine().serializer.isKey(keyOrOptions)) {
+    return { encryptionKey: keyOrOptions as PayloadKey };
+  }
   const unknown = Object.keys(keyOrOptions).find((name) => !OPTIONS.includes(name));
   if (unknown === undefined) return keyOrOptions as ResumeHookOptions;
   throw new TypeError(`resumeHook() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`);

@@ -9,6 +9,7 @@ export function refusals(why: string) {
     createWorld: refuse('createWorld'),
     getHookByToken: refuse('getHookByToken'),
     getRun: refuse('getRun'),
+    registerLifecycleHooks: refuse('registerLifecycleHooks'),
     resumeHook: refuse('resumeHook'),
     resumeWebhook: refuse('resumeWebhook'),
     runStep: refuse('runStep'),

@@ -1,11 +1,13 @@
 /** `getRun` and `Run`, as `workflow/api` documents them. */
 import type {
+  CancelRunOptions,
   Run as PublicRun,
   RunStatus,
   StopSleepOptions,
   StopSleepResult,
   WorkflowReadableStream,
   WorkflowReadableStreamOptions,
+  WorkflowRunWritableStreamOptions,
 } from '../../index';
 import { processWorld } from '../world/world';
 import { SdkRun } from './elsewhere';
@@ -58,8 +60,16 @@ export class Run<TResult> implements PublicRun<TResult> {
     return this.#run.getReadable(options);
   }
 
-  cancel(): Promise<void> {
-    return this.#run.cancel();
+  get writable(): WritableStream {
+    return this.#run.writable;
+  }
+
+  getWritable<W = unknown>(options?: WorkflowRunWritableStreamOptions): WritableStream<W> {
+    return this.#run.getWritable(options);
+  }
+
+  cancel(options?: CancelRunOptions): Promise<void> {
+    return this.#run.cancel(options);
   }
 
   wakeUp(options?: StopSleepOptions): Promise<StopSleepResult> {

@@ -2,13 +2,14 @@
  * `start`, as `workflow/api` documents it, in one commit: the run and the message that starts it
  * are both on disk when the promise resolves, and neither is when it rejects.
  */
-import type { CryptoKey, StartOptions, World } from '../../index';
+import type { StartOptions, World } from '../../index';
 import type { Engine } from '../engine/engine';
+import type { ArgumentsTarget } from '../lines/line';
+import { lineOfSpec } from '../lines/table';
 import { answerOf, settled } from '../native/binding';
-import { concise, WorkflowRuntimeError } from '../native/errors';
+import { concise, invalid } from '../native/errors';
 import { encodePayload, storableJson } from '../native/requests';
 import { messageOf, missingSdk, presentLine } from '../setup/installed-sdk';
-import { encryptionKeyOf } from '../world/keys';
 import { expectDelivery } from '../world/vigil';
 import { engineOf, processWorld } from '../world/world';
 import { flushInBackground, outlivingTheRequest } from './background';
@@ -69,12 +70,16 @@ async function begin(
   const native = await engine.connect();
   const { runId } = answerOf<{ runId: string }>(native.freshRunId()).json;
   const target = await deploymentOf(world, options.deploymentId);
-  const key = await encryptionKeyOf(world, runId, { ...options, deploymentId: target.id });
-  const line = presentLine();
-  const specVersion = options.specVersion ?? line.specVersion;
+  const specVersion = options.specVersion ?? presentLine().specVersion;
+  const { serializer } = lineOfSpec(specVersion);
+  checkNamespace(engine, options.namespace);
+  const creation = serializer.creationOf(options, specVersion);
+  const raw = await world.getEncryptionKeyForRun(runId, { ...options, deploymentId: target.id });
+  const encryptionPublicKey = raw && (await serializer.publicKeyOf(raw));
+  const key = raw && (await serializer.importKey(raw));
   const input = await serialized(
     args,
-    { runId, key, specVersion, framed: target.isCurrent },
+    { runId, key, specVersion, isOfThisSdk: target.isCurrent },
     world,
   );
   const payload = encodePayload(input);
@@ -88,9 +93,12 @@ async function begin(
       workflowName,
       executionContext: {
         traceCarrier: traceCarrier(),
-        workflowCoreVersion: line.serializer.coreVersion(),
+        workflowCoreVersion: serializer.coreVersion(),
         features: { encryption: key !== undefined },
+        ...creation.executionContext,
       },
+      encryptionPublicKey,
+      ...creation.eventData,
     },
   });
   await settled(native.startRun(request as string, payload?.bytes ?? new Uint8Array(0)));
@@ -108,9 +116,9 @@ function nameOf(workflow: Workflow): string {
     // Without the SDK's build, every workflow function is an ordinary function.
     const missing = missingSdk();
     throw concise(
-      new WorkflowRuntimeError(
+      presentLine().serializer.runtimeError(
         `'start' received an invalid workflow function. Ensure the Workflow SDK is configured correctly and the function includes a 'use workflow' directive.${missing ? ` ${messageOf(missing)}` : ''}`,
-        { slug: 'start-invalid-workflow-function' },
+        'start-invalid-workflow-function',
       ),
     );
   }
@@ -135,25 +143,24 @@ async function deploymentOf(world: World, asked: string | undefined) {
   return { id, isCurrent: id === current };
 }
 
-interface Target {
-  runId: string;
-  key: CryptoKey | undefined;
-  specVersion: number;
-  /**
-   * Byte streams are framed only for this deployment, because another may have an SDK that cannot
-   * read frames.
-   */
-  framed: boolean;
+/** The messages of a run are in the namespace of its World. */
+function checkNamespace(engine: Engine, asked: string | undefined): void {
+  const own = engine.config().queueNamespace;
+  if (asked === undefined || asked === (own ?? '')) return;
+  throw invalid(
+    `start() cannot use the namespace ${JSON.stringify(asked)}: this World has ${own ? JSON.stringify(own) : 'none'}. Set WORKFLOW_QUEUE_NAMESPACE.`,
+  );
 }
 
+type Target = Omit<ArgumentsTarget, 'v1Compat'>;
+
 async function serialized(args: unknown[], target: Target, world: World): Promise<unknown> {
-  const { runId, key, specVersion, framed } = target;
+  const { runId, specVersion } = target;
   const v1Compat = specVersion <= LEGACY_SPEC_VERSION;
   const uploads: Promise<unknown>[] = [];
   try {
-    const { serializer } = presentLine();
-    const target = { runId, key, v1Compat, framed };
-    return await serializer.dehydrateArguments(args, target, uploads, world);
+    const { serializer } = lineOfSpec(specVersion);
+    return await serializer.dehydrateArguments(args, { ...target, v1Compat }, uploads, world);
   } finally {
     flushInBackground(uploads, 'workflow arguments', { runId });
   }

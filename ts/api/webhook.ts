@@ -7,7 +7,8 @@ import { checkTimeout, runEnd } from '../engine/awaiting';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import { after } from '../engine/timer';
-import { concise, HookNotFoundError, TimeLimitError, WorkflowRuntimeError } from '../native/errors';
+import { concise, HookNotFoundError, TimeLimitError } from '../native/errors';
+import { presentLine } from '../setup/installed-sdk';
 import { createStreams } from '../world/streams';
 import { engineOf, processWorld, withStreams } from '../world/world';
 import { outlivingTheRequest } from './background';
@@ -46,8 +47,8 @@ export async function resumeWebhook(
   // This comes before any other use of the hook, because the caller must not learn that such a hook
   // exists.
   if (target.hook.isWebhook === false) throw concise(new HookNotFoundError(token));
-  await hydrated(target.hook, engine);
-  const respondWith = respondWithOf(target.hook);
+  const { metadata } = await hydrated(target.hook, engine);
+  const respondWith = respondWithOf(await metadata);
   if (respondWith !== 'manual') {
     await outlivingTheRequest(resumeFound({ engine, native }, target, request));
     return respondWith;
@@ -65,16 +66,17 @@ function resumeFound(place: Place, target: Target, request: Request, world?: Wor
 }
 
 /** How the webhook answers: with this response, or with the workflow's response (`manual`). */
-function respondWithOf({ metadata }: Hook): Response | 'manual' {
+function respondWithOf(metadata: unknown): Response | 'manual' {
   if (metadata === null || typeof metadata !== 'object' || !('respondWith' in metadata)) {
     return new Response(null, { status: 202 });
   }
   const { respondWith } = metadata as { respondWith: unknown };
   if (respondWith === 'manual' || respondWith instanceof Response) return respondWith;
   throw concise(
-    new WorkflowRuntimeError(`Invalid \`respondWith\` value: ${respondWith}`, {
-      slug: 'webhook-invalid-respond-with-value',
-    }),
+    presentLine().serializer.runtimeError(
+      `Invalid \`respondWith\` value: ${respondWith}`,
+      'webhook-invalid-respond-with-value',
+    ),
   );
 }
 
@@ -93,7 +95,7 @@ async function manualResponse(answer: ManualAnswer): Promise<Response> {
   // The response arrives on the only stream that this resume reads.
   let responseStream: string | undefined;
   const streams = createStreams(engine);
-  const noting = withStreams(world, {
+  const noting = withStreams(world, engine, {
     ...streams,
     get(runId, name, startIndex) {
       responseStream = name;
@@ -133,9 +135,10 @@ async function firstResponse(
     over.abort();
   }
   throw concise(
-    new WorkflowRuntimeError('Workflow run did not send a response', {
-      slug: 'webhook-response-not-sent',
-    }),
+    presentLine().serializer.runtimeError(
+      'Workflow run did not send a response',
+      'webhook-response-not-sent',
+    ),
   );
 }
 

@@ -3,22 +3,53 @@
  * line has a folder; `table.ts` lists them. The other rooms speak the neutral language of this file,
  * and know no line by its number.
  */
-import type { CryptoKey, EventRequest, World } from '../../index';
+import type {
+  CryptoKey,
+  EventRequest,
+  Hook,
+  PayloadKey,
+  StartOptions,
+  WorkflowRun,
+  World,
+} from '../../index';
 
 /** One line of the SDK. */
 export interface Line {
   /** The major version. */
   readonly major: number;
   /** The oldest supported version; later versions of the line are supported too. */
-  readonly oldest: readonly number[];
+  readonly oldest: string;
+  /** The spec versions of the runs that it executes, the oldest and the newest. */
+  readonly specVersions: readonly [oldest: number, newest: number];
   /** The spec version of the runs that it starts, and of the events that it writes. */
   readonly specVersion: number;
-  /** Whether an SDK of this line has left its marks in this process. */
+  /** Whether an SDK of this line, or of a later one, has left its marks in this process. */
   isLoaded(): boolean;
   /** What its SDK calls on a World, beyond what all lines call by the same names. */
-  worldParts(streams: Streams): object;
+  worldParts(parts: WorldParts): object;
+  /** How its SDK's own functions show a hook to a caller; `read` reads its metadata. */
+  showMetadata(hook: Hook, read: () => Promise<unknown>): Promise<Hook>;
   readonly serializer: Serializer;
   readonly delivery: DeliveryRules;
+}
+
+/** What a World has for the lines. */
+export interface WorldParts {
+  streams: Streams;
+  abilities(): Abilities;
+  /**
+   * Takes the handler of the app's route for the queues with this prefix, so that messages are
+   * delivered to it within the process.
+   */
+  registerRoute(prefix: string, route: (request: Request) => Promise<Response>): void;
+}
+
+/** What a World can do beyond what every line needs. */
+export interface Abilities {
+  /** A resume that carries an id happens once. */
+  resumesOnce: boolean;
+  /** A message goes only to processes of the release of its run. */
+  routesReleases: boolean;
 }
 
 /** The streams of a World: ordered bytes that a run produces. */
@@ -57,15 +88,28 @@ export interface DeliveryRules {
   prefixes(namespace: string | undefined): string[];
   /** The queue that a message goes to, for the name that the SDK gives. */
   queueFor(queueName: string, namespace: string | undefined): string;
-  /** Whether this process has loaded the code that a message needs. */
+  /** Whether this process has loaded the code that the messages of a queue need. */
   isLoadedHere(queueName: string): boolean;
-  /** Why the code does not fit a run; `undefined` when an event has any other cause. */
-  misfitOf(event: EventRequest): string | undefined;
-  /** Whether the next delivery would end with the same error of the runtime. */
-  isFinal(error: unknown, queueName: string): boolean;
+  /**
+   * Why the code does not fit a run; `undefined` when an event has any other cause.
+   * `keyOf` gives the key of the run.
+   */
+  misfitOf(event: EventRequest, runId: string, keyOf: KeyOf): Awaitable<string | undefined>;
+  /** Whether the next delivery of a message would end with the same error of the runtime. */
+  isFinal(error: unknown, message: unknown, queueName: string): boolean;
   /** The event that ends the run or the step of a message; `undefined` when there is none. */
-  endOf(error: Error, message: unknown, queueName: string): End | undefined;
+  endOf(
+    error: Error,
+    message: unknown,
+    queueName: string,
+    keyOf: KeyOf,
+  ): Awaitable<End | undefined>;
 }
+
+/** The key of a run, for the serializer of its line; `undefined` when its values are plain. */
+export type KeyOf = (runId: string) => Promise<CryptoKey | undefined>;
+
+type Awaitable<T> = T | Promise<T>;
 
 /** The end of a run, or of a step, by an error that will never pass. */
 export interface End {
@@ -85,10 +129,12 @@ export interface PayloadTarget {
    * version.
    */
   coreVersion: unknown;
+  /** The spec version of the run. */
+  specVersion: unknown;
   /** Whether the hook is of the first spec version, whose payloads are plain values. */
   v1Compat: boolean;
   /** Ignored when the run's SDK cannot decrypt. */
-  key: CryptoKey | undefined;
+  key: PayloadKey | undefined;
 }
 
 /** The run that the arguments are serialized for, before it is started. */
@@ -96,24 +142,41 @@ export interface ArgumentsTarget {
   runId: string;
   key: CryptoKey | undefined;
   v1Compat: boolean;
-  /** Whether byte streams within the arguments are framed. */
-  framed: boolean;
+  specVersion: number;
+  /** Whether the run's code is of this very SDK, so that it can decode what this SDK writes. */
+  isOfThisSdk: boolean;
 }
 
-/** Which stream of a run to read, and how. */
-export interface ReadableSource {
+/** A stream of a run. */
+export interface RunStream {
   runId: string;
   name: string;
-  /** Called when there is something to decrypt. */
-  key: () => Promise<CryptoKey | undefined>;
-  startIndex?: number;
   ops?: Promise<unknown>[];
   global?: Record<string, unknown>;
 }
 
+/** Which stream of a run to read, and how. */
+export interface ReadableSource extends RunStream {
+  /** Called when there is something to decrypt. */
+  key: () => Promise<CryptoKey | undefined>;
+  startIndex?: number;
+}
+
+/** Which stream of a run to write to, and how. */
+export interface WritableTarget extends RunStream {
+  /** Called at the first write. */
+  run: () => Promise<WorkflowRun>;
+}
+
+/** What the options of a start add to its run. */
+export interface Creation {
+  eventData?: object;
+  executionContext?: object;
+}
+
 /**
- * The serializer of the SDK. Uploads of streams within a value are pushed to `uploads`, even if
- * serialization then fails, so that the caller can always watch over them. A value that cannot be
+ * The serializer of the SDK. Uploads of streams that go on after the call are pushed to `uploads`,
+ * even if serialization then fails, so that the caller can always watch over them. A value that cannot be
  * serialized is the SDK's `WorkflowRuntimeError`, without the value.
  */
 export interface Serializer {
@@ -121,6 +184,10 @@ export interface Serializer {
   coreVersion(): string;
   /** Makes a run's key for the serializer from its 32 bytes. */
   importKey(raw: Uint8Array): Promise<CryptoKey>;
+  /** Whether a plain object is a key that the SDK has made. */
+  isKey(value: object): boolean;
+  /** The part of a run's key that other runs may know, as the run shows it. */
+  publicKeyOf(raw: Uint8Array): Promise<string | undefined>;
   /**
    * Serializes a hook payload for the run that will read it: bytes, or with `v1Compat` a plain
    * value. Streams go to `world`; the default is the current World.
@@ -158,6 +225,20 @@ export interface Serializer {
     key: CryptoKey | undefined,
     world: World,
   ): Promise<unknown>;
+  /** The error for a run whose data is gone; `undefined` when it is there. */
+  expiryOf(run: WorkflowRun): Error | undefined;
+  /** The error of a failed run, as its SDK throws it. */
+  failureOf(run: WorkflowRun, key: CryptoKey | undefined, world: World): Promise<Error>;
   /** A stream of the values that a run writes, as they arrive. */
   openReadable(source: ReadableSource, world: World): ReadableStream<unknown>;
+  /** A sink of values for a stream of a run; nothing is looked up before the first write. */
+  openWritable(target: WritableTarget, world: World): WritableStream<unknown>;
+  /**
+   * Checks the options of a start.
+   *
+   * @throws the SDK's error for bad options.
+   */
+  creationOf(options: StartOptions, specVersion: number): Creation;
+  /** An error of the SDK with the address of its explanation. */
+  runtimeError(message: string, slug: string): Error;
 }

@@ -7,6 +7,7 @@
 import type { Line } from '../lines/line';
 import {
   DEFAULT_LINE,
+  hasLoadedOther,
   INSTALL_SDK,
   lineOfVersion,
   loadedLine,
@@ -81,8 +82,7 @@ export function unsupportedSdk(ownFolder?: string): Shortcoming | undefined {
   const { unsupported: sdk } = readFolders(ownFolder);
   if (!sdk) return undefined;
   // The process has loaded another SDK, from another folder.
-  const loaded = loadedLine();
-  if (loaded && majorOf(sdk.version) !== loaded.major) return undefined;
+  if (hasLoadedOther(sdk.version)) return undefined;
   return {
     found: `workflow ${sdk.version} in ${sdk.folder} is not supported: this version of hookline works with ${SUPPORTED_SDK}`,
     fix: `Install one: ${INSTALL_SDK}`,
@@ -191,10 +191,6 @@ export function* upwards(folder: string): Generator<string> {
     yield at;
     below = at;
   }
-}
-
-function majorOf(version: string): number {
-  return Number(version.split('.')[0]);
 }
 
 /**

@@ -1,9 +1,10 @@
 /** The log of a World for tests, with payloads as values. */
 import type { CryptoKey, Event, World } from '../../index';
 import type { LoggedEvent, RecordedResume } from '../../testing';
+import type { Serializer } from '../lines/line';
+import { lineOfSpec } from '../lines/table';
 import { isBytes } from '../native/json';
 import { PAYLOAD_FIELDS } from '../native/records';
-import { presentLine } from '../setup/installed-sdk';
 import { encryptionKeyOf } from '../world/keys';
 import { everything } from '../world/pages';
 import { currentWorld } from '../world/world';
@@ -12,8 +13,10 @@ import { currentWorld } from '../world/world';
 export function createLogReader(world: World) {
   async function eventsOf(runId: string): Promise<LoggedEvent[]> {
     const events = await everything<Event>((page) => world.events.list({ runId, ...page }));
-    const key = await encryptionKeyOf(world, runId);
-    return Promise.all(events.map((event) => hydrated(event, key)));
+    const run = await world.runs.get(runId);
+    const key = await encryptionKeyOf(world, run);
+    const { serializer } = lineOfSpec(run.specVersion);
+    return Promise.all(events.map((event) => hydrated(event, key, serializer)));
   }
 
   /** All events: of one run in the order of its log, of all runs in the order of their time. */
@@ -46,11 +49,14 @@ export function createLogReader(world: World) {
   return { log, resumes };
 }
 
-async function hydrated(event: Event, key: CryptoKey | undefined): Promise<LoggedEvent> {
+async function hydrated(
+  event: Event,
+  key: CryptoKey | undefined,
+  serializer: Serializer,
+): Promise<LoggedEvent> {
   const field = PAYLOAD_FIELDS[event.eventType] ?? '';
   const data = (event as LoggedEvent).eventData;
   if (!isBytes(data?.[field])) return event as LoggedEvent;
-  const { serializer } = presentLine();
   const value = await serializer.hydrateMetadata(data[field], event.runId, key, currentWorld);
   return { ...event, eventData: { ...data, [field]: value } } as LoggedEvent;
 }

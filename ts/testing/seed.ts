@@ -8,9 +8,11 @@ import { currentWorld } from '../world/world';
 
 /** Serializes a value as the SDK does for such a run, and writes the streams within it. */
 async function stored(world: World, value: unknown, runId: string): Promise<unknown> {
-  const key = runId === '' ? undefined : await encryptionKeyOf(world, runId);
-  const { serializer } = presentLine();
-  const target = { runId, coreVersion: serializer.coreVersion(), v1Compat: false, key };
+  const { serializer, specVersion } = presentLine();
+  const run = runId === '' ? undefined : await world.runs.get(runId);
+  const key = run && (await encryptionKeyOf(world, run));
+  const coreVersion = serializer.coreVersion();
+  const target = { runId, coreVersion, specVersion, v1Compat: false, key };
   const uploads: Promise<unknown>[] = [];
   const bytes = await serializer.dehydratePayload(value, target, uploads, currentWorld);
   await Promise.all(uploads);

@@ -40,7 +40,7 @@ export function deliver(
         error: String(error),
         unable: isOfThisProcess(error),
         codeMismatch: isCodeMismatch(error),
-        refused: isRefusedForEver(error, queueName),
+        refused: isRefusedForEver(error),
       }),
     )
     .then((outcome) => native.settleDelivery(deliveryId, outcome))

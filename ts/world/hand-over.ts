@@ -14,6 +14,7 @@ import {
   WorkflowWorldError,
 } from '../native/errors';
 import { presentLine } from '../setup/installed-sdk';
+import { runKey } from './keys';
 import { createEvent } from './storage';
 
 /**
@@ -29,17 +30,29 @@ export async function handOver(
   try {
     return await handler(message, meta);
   } catch (error) {
-    if (!isRefusedForEver(error, meta.queueName)) throw error;
+    if (!isFinal(error, message, meta.queueName)) throw error;
     await endWith(engine, error as Error, message, meta.queueName);
     return undefined;
   }
 }
 
 /** Whether the next delivery of the message would end with the same error. */
-export function isRefusedForEver(error: unknown, queueName: string): boolean {
+function isFinal(error: unknown, message: unknown, queueName: string): boolean {
   // No World can store the value.
   if (WorkflowWorldError.is(error) && error.code === 'INVALID') return true;
-  return presentLine().delivery.isFinal(error, queueName);
+  return presentLine().delivery.isFinal(error, message, queueName);
+}
+
+const REFUSED = new WeakSet<object>();
+
+function refused(error: Error): Error {
+  REFUSED.add(error);
+  return error;
+}
+
+/** Whether a handler has failed for ever, and there is no run or step to end. */
+export function isRefusedForEver(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && REFUSED.has(error);
 }
 
 /**
@@ -68,8 +81,10 @@ async function endWith(
   message: unknown,
   queueName: string,
 ): Promise<void> {
-  const end = presentLine().delivery.endOf(error, message, queueName);
-  if (!end) throw error;
+  const line = presentLine();
+  const keyOf = (runId: string) => runKey(engine, runId, line);
+  const end = await line.delivery.endOf(error, message, queueName, keyOf);
+  if (!end) throw refused(error);
   try {
     await createEvent(engine)(end.runId, end.event, { resolveData: 'none' });
   } catch (cause) {
@@ -77,7 +92,7 @@ async function endWith(
     if (EntityConflictError.is(cause) || RunExpiredError.is(cause)) return;
     // Any other error may pass, so the next delivery writes the end. If the lease is lost, its new
     // owner writes the end.
-    throw hasNothingToEnd(cause) ? error : cause;
+    throw hasNothingToEnd(cause) ? refused(error) : cause;
   }
   console.error(`[hookline] ${said(end)}`);
 }

@@ -115,10 +115,10 @@ async function runAdmitted(
 /**
  * The status that tells the queue who gets the message next: any process, another process, or none.
  */
-function failureStatus(error: unknown, queueName: string): number {
+function failureStatus(error: unknown): number {
   if (isCodeMismatch(error)) return 421;
   if (isOfThisProcess(error)) return 503;
-  return isRefusedForEver(error, queueName) ? 422 : 500;
+  return isRefusedForEver(error) ? 422 : 500;
 }
 
 /** The header in which an answer proves itself; the queue accepts no answer without it. */
@@ -127,12 +127,12 @@ const HANDLED = 'x-hookline-handled';
 /** The answer to a request with this proof, for the outcome of its handler. */
 function handled(
   native: NativeWorld,
-  { proof, queueName }: ClaimedDelivery,
+  { proof }: ClaimedDelivery,
   { error, result }: HandlerOutcome,
 ): Response {
   const seconds = timeoutOf(result);
   const done = seconds === undefined ? { ok: true } : { timeoutSeconds: seconds };
-  const status = error === undefined ? 200 : failureStatus(error, queueName);
+  const status = error === undefined ? 200 : failureStatus(error);
   const body = JSON.stringify(error === undefined ? done : String(error));
   const answer = answerOf<{ proof: string }>(native.proveAnswer(proof, status, body)).json;
   const headers = { 'content-type': 'application/json', [HANDLED]: answer.proof };

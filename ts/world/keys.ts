@@ -1,10 +1,11 @@
 /** The encryption keys of runs, as the World derives them. */
 import type { CryptoKey, WorkflowRun, World } from '../../index';
 import type { Engine } from '../engine/engine';
+import type { Line } from '../lines/line';
+import { lineOfSpec } from '../lines/table';
 import { pointRead } from '../native/binding';
 import { invalid } from '../native/errors';
 import { copyBytes } from '../native/json';
-import { presentLine } from '../setup/installed-sdk';
 
 /** The part of a World by which the SDK encrypts. */
 export function createKeys(engine: Engine): Pick<World, 'getEncryptionKeyForRun'> {
@@ -26,21 +27,21 @@ async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | un
   return bytes.length > 0 ? copyBytes(bytes) : undefined;
 }
 
-/** The key of a run of this engine, for the serializer; `undefined` when its values are plain. */
-export async function runKey(engine: Engine, runId: string): Promise<CryptoKey | undefined> {
+/** The key of a run of this engine and line, for the serializer; `undefined` when its values are plain. */
+export async function runKey(
+  engine: Engine,
+  runId: string,
+  { serializer }: Line,
+): Promise<CryptoKey | undefined> {
   const raw = await rawRunKey(engine, runId);
-  return raw && presentLine().serializer.importKey(raw);
+  return raw && serializer.importKey(raw);
 }
 
-/** The key for a run that exists, or for one that is about to be started, named by its id. */
+/** The key of a run. */
 export async function encryptionKeyOf(
   world: World,
-  run: WorkflowRun | string,
-  context?: Record<string, unknown>,
+  run: WorkflowRun,
 ): Promise<CryptoKey | undefined> {
-  const raw =
-    typeof run === 'string'
-      ? await world.getEncryptionKeyForRun(run, context)
-      : await world.getEncryptionKeyForRun(run);
-  return raw && presentLine().serializer.importKey(raw);
+  const raw = await world.getEncryptionKeyForRun(run);
+  return raw && lineOfSpec(run.specVersion).serializer.importKey(raw);
 }

@@ -1,6 +1,8 @@
 /** Runs, steps, events and hooks: the World's `Storage`, one native call per method. */
 import type {
   CreateEventOptions,
+  EventOutcome,
+  EventReport,
   EventRequest,
   EventResult,
   Page,
@@ -34,6 +36,7 @@ import {
   wantsData,
 } from '../native/requests';
 import { presentLine } from '../setup/installed-sdk';
+import { runKey } from './keys';
 
 type NativePage = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
 
@@ -185,7 +188,7 @@ export function createEvent(engine: Engine) {
     event: EventRequest,
     params?: CreateEventOptions,
   ): Promise<EventResult> => {
-    const mismatch = mismatchOf(engine, runId, event);
+    const mismatch = await mismatchOf(engine, runId, event);
     const fence = fenceOf(engine, runId);
     const { request, payload } = encodeEvent(runId, event, fence, mismatch, params);
     const native = await engine.connect();
@@ -205,11 +208,13 @@ const STEP_MISSING = 'the step is not in the code';
  * Whether a delivery writes the event only because the code of this process does not fit the run.
  * If other code may fit, the store refuses the event, and other workers get the message.
  */
-function mismatchOf(engine: Engine, runId: string | null, event: EventRequest) {
+async function mismatchOf(engine: Engine, runId: string | null, event: EventRequest) {
   const code = codeOf(engine, runId);
-  if (!code) return undefined;
+  if (!code || runId === null) return undefined;
+  const line = presentLine();
+  const keyOf = (id: string) => runKey(engine, id, line);
   const lacksStep = code.lacksStep && event.eventType === 'step_started';
-  const misfit = lacksStep ? STEP_MISSING : presentLine().delivery.misfitOf(event);
+  const misfit = lacksStep ? STEP_MISSING : await line.delivery.misfitOf(event, runId, keyOf);
   if (!misfit) return undefined;
   if (engine.config().codeMismatch === 'fail') return undefined;
   const explain = (error: Error): never => {
@@ -244,7 +249,7 @@ function withPayload(
 }
 
 function toEventResult(json: NativeRecord, bytes: Uint8Array, resolveData: boolean): EventResult {
-  const result: EventResult = {};
+  const result: EventOutcome & Partial<EventReport> = {};
   const given = (name: string) => (json[name] ?? undefined) as NativeRecord | undefined;
   const { event, run, step, hook, wait } = Object.fromEntries(
     ['event', 'run', 'step', 'hook', 'wait'].map((name) => [name, given(name)]),
@@ -264,5 +269,5 @@ function toEventResult(json: NativeRecord, bytes: Uint8Array, resolveData: boole
     result.cursor = (json.cursor ?? null) as string | null;
     result.hasMore = json.hasMore === true;
   }
-  return result;
+  return result as EventResult;
 }

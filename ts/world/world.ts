@@ -1,10 +1,10 @@
 /** The World object: storage, queue and streams over one engine. */
-import type { Streamer, World, WorldOptions } from '../../index';
+import type { World, WorldOptions } from '../../index';
 import { engineKey, readConfig } from '../engine/config';
 import { createEngine } from '../engine/create-engine';
 import type { Engine } from '../engine/engine';
 import { type Given, readOptions } from '../engine/options';
-import type { Streams } from '../lines/line';
+import type { Streams, WorldParts } from '../lines/line';
 import { LINES } from '../lines/table';
 import { presentLine } from '../setup/installed-sdk';
 import {
@@ -19,11 +19,13 @@ import {
   setSdkWorld,
   worldOfTarget,
 } from '../setup/target-world';
+import { abilities } from './abilities';
 import { deliver } from './direct-delivery';
 import { beginAtFirstUse } from './first-use';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
+import { registerRoute } from './route-handler';
 import { createStorage } from './storage';
 import { createStreams } from './streams';
 import { createUpkeep } from './upkeep';
@@ -51,7 +53,7 @@ export function createWorld(options?: WorldOptions): World {
       if (isOfProcess(world, given)) beginAtFirstUse(engine, native);
     },
   });
-  const world: HooklineWorld = {
+  const world = withLines(partsOf(engine), {
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {
       refuseUnsupportedSdk();
@@ -61,25 +63,38 @@ export function createWorld(options?: WorldOptions): World {
     streamFlushIntervalMs: given.options.streamFlushIntervalMs ?? 0,
     ...createStorage(engine),
     ...createQueue(engine),
-    ...partsOfLines(createStreams(engine)),
     ...createKeys(engine),
     ...createUpkeep(engine),
     ...createInspection(engine),
     start: engine.start,
     close: engine.close,
     [OURS]: engine,
-  };
+  });
   return world;
 }
 
-/** What the SDK of any line calls: the names of the lines differ, so one World serves them all. */
-function partsOfLines(streams: Streams): Pick<World, keyof Streamer> {
-  return Object.assign({}, ...LINES.map((line) => line.worldParts(streams)));
+function partsOf(engine: Engine): WorldParts {
+  return {
+    streams: createStreams(engine),
+    abilities: () => abilities(),
+    registerRoute: (prefix, route) => registerRoute(engine, prefix, route),
+  };
 }
 
 /** The same World, with other streams behind its methods. */
-export function withStreams(world: World, streams: Streams): World {
-  return { ...world, ...partsOfLines(streams) };
+export function withStreams(world: World, engine: Engine, streams: Streams): World {
+  return withLines({ ...partsOf(engine), streams }, { ...world });
+}
+
+/**
+ * Adds what the SDK of each line calls: their names differ, so one World serves them all. An SDK may
+ * replace members of its World, so they are members of the object itself.
+ */
+function withLines(parts: WorldParts, world: object): HooklineWorld {
+  for (const line of LINES) {
+    Object.defineProperties(world, Object.getOwnPropertyDescriptors(line.worldParts(parts)));
+  }
+  return world as HooklineWorld;
 }
 
 /**

@@ -2,8 +2,7 @@
 import type { DeliveryRules } from '../line';
 import { misfitOf } from './code-mismatch';
 import { endOf, isFinal } from './endings';
-import { isLoadedHere } from './loaded-steps';
-import { prefixes, queueFor } from './queues';
+import { isLoadedHere, prefixes, queueFor } from './queues';
 import { expectStrayDivergence } from './stray-divergence';
 
 /** See `DeliveryRules`. */

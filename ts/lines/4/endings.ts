@@ -17,7 +17,7 @@ import { SPEC_VERSION } from './spec-version';
  * serialized. Where the runtime catches such an error, it also takes it as final. A step is
  * different: it may return another value the next time, and the runtime counts its attempts.
  */
-export function isFinal(error: unknown, queueName: string): boolean {
+export function isFinal(error: unknown, _message: unknown, queueName: string): boolean {
   return WorkflowRuntimeError.is(error) && !isStepQueue(queueName);
 }
 

@@ -1,4 +1,5 @@
 /** The names of line 4's queues: one for the replays of each workflow, and one for each step. */
+import { isLoaded } from '../loaded-steps';
 
 const STEP_QUEUE = /^__(?:[a-z][a-z0-9]*_)?wkf_step_/;
 const BARE_STEP_PREFIX = '__wkf_step_';
@@ -12,6 +13,18 @@ export function prefixes(namespace: string | undefined): string[] {
 /** Whether the messages of a queue execute a step. */
 export function isStepQueue(queueName: string): boolean {
   return STEP_QUEUE.test(queueName);
+}
+
+/** The queue of every step, also of a handler with other names than the SDK's. */
+const ANY_STEP_QUEUE = /_step_(.+)$/s;
+
+/**
+ * Whether the handler of a queue can run its messages in this process: not if the queue is of a step
+ * that is not loaded here.
+ */
+export function isLoadedHere(queueName: string): boolean {
+  const stepId = ANY_STEP_QUEUE.exec(queueName)?.[1];
+  return stepId === undefined || isLoaded(stepId);
 }
 
 /** The step of a step queue. */

@@ -1,6 +1,8 @@
 /** Line 4's serializer: the SDK's own, bundled. */
-import type { CryptoKey, World } from '../../../index';
+import type { CryptoKey, WorkflowRun, World } from '../../../index';
+import { WorkflowRunFailedError, WorkflowRuntimeError } from '../../native/errors';
 import type { ArgumentsTarget, PayloadTarget, ReadableSource, Serializer } from '../line';
+import { withoutPayload } from '../payload-errors';
 
 type Sdk = typeof import('./sdk');
 
@@ -32,16 +34,6 @@ async function dehydratePayload(
   return dehydrated.catch((error: unknown) => {
     throw withoutPayload(error);
   });
-}
-
-/** Removes the payload from the serializer's error, because callers log errors. */
-function withoutPayload(error: unknown): unknown {
-  const cause = (error as { cause?: { root?: unknown; value?: unknown } } | undefined)?.cause;
-  if (cause !== null && typeof cause === 'object') {
-    delete cause.root;
-    delete cause.value;
-  }
-  return error;
 }
 
 async function serializedForDigest(
@@ -99,7 +91,7 @@ async function hydrateMetadata(
 
 async function dehydrateArguments(
   args: unknown[],
-  { runId, key, v1Compat, framed }: ArgumentsTarget,
+  { runId, key, v1Compat, isOfThisSdk }: ArgumentsTarget,
   uploads: Promise<unknown>[],
   world: World,
 ): Promise<unknown> {
@@ -112,7 +104,8 @@ async function dehydrateArguments(
       uploads as Promise<void>[],
       globalThis as never,
       v1Compat,
-      framed,
+      // Another SDK may not read frames.
+      isOfThisSdk,
     ),
   );
   return dehydrated.catch((error: unknown) => {
@@ -157,14 +150,27 @@ function load(currentWorld?: () => World): Sdk {
   return loaded;
 }
 
+async function failureOf({ runId, error }: WorkflowRun): Promise<Error> {
+  return new WorkflowRunFailedError(runId, error as never);
+}
+
 /** What each function does: `Serializer`. */
 export const serializer: Serializer = {
   coreVersion,
   importKey,
+  isKey: () => false,
+  publicKeyOf: async () => undefined,
   dehydratePayload,
   serializedForDigest,
   hydrateMetadata,
   dehydrateArguments,
   hydrateReturnValue,
+  expiryOf: () => undefined,
+  failureOf,
   openReadable,
+  openWritable() {
+    throw new WorkflowRuntimeError('A run of workflow 4.x has no streams for other writers.');
+  },
+  creationOf: () => ({}),
+  runtimeError: (message, slug) => new WorkflowRuntimeError(message, { slug: slug as never }),
 };

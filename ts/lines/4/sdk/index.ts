@@ -7,6 +7,9 @@
  * serializer as CommonJS. Only `serializer.ts` may import this folder, and loads it at the
  * first use.
  */
+import { encodeWithFormatPrefix, SerializationFormat } from '@workflow/core/serialization';
+import { plainText } from '../../sdk/plain';
+
 export { getRunCapabilities } from '@workflow/core/capabilities';
 export { importKey } from '@workflow/core/encryption';
 export {
@@ -18,5 +21,12 @@ export {
   SerializationFormat,
 } from '@workflow/core/serialization';
 export { version } from '@workflow/core/version';
-export { dehydratePlain } from './plain';
 export { inWorld, useWorld } from './world';
+
+/** {@link plainText}, as bytes of the SDK. */
+export function dehydratePlain(value: unknown): Uint8Array | undefined {
+  const text = plainText(value);
+  if (text === undefined) return undefined;
+  const bytes = new TextEncoder().encode(text);
+  return encodeWithFormatPrefix(SerializationFormat.DEVALUE_V1, bytes) as Uint8Array;
+}

@@ -16,3 +16,6 @@ export const runtimeLogger: Record<'debug' | 'info' | 'warn' | 'error', Log> = {
   warn: (message) => console.warn(`[hookline] ${message}`),
   error: (message) => console.error(`[hookline] ${message}`),
 };
+
+/** The same, under a name that a module of line 5 imports. */
+export const eventsLogger = runtimeLogger;

@@ -1,5 +1,4 @@
-/** Serializes payloads of plain data, which need none of the SDK's reducers. */
-import { encodeWithFormatPrefix, SerializationFormat } from '@workflow/core/serialization';
+/** Serializes payloads of plain data, which need none of the reducers of any SDK. */
 import { stringify } from 'devalue';
 
 /** The SDK's own function serializes values that are deeper, or have more parts in all. */
@@ -7,23 +6,20 @@ const DEPTH_MAX = 16;
 const VALUES_MAX = 1000;
 
 /**
- * Makes the same bytes as the SDK's `dehydrateStepReturnValue` from a value of plain data, without
+ * Makes the same text as the SDK's `dehydrateStepReturnValue` from a value of plain data, without
  * asking some thirty reducers about each part, which is most of the cost of a small payload.
  *
  * Returns `undefined` when the value is, or holds, anything else; then call the SDK's own function.
  */
-export function dehydratePlain(value: unknown): Uint8Array | undefined {
-  let text: string;
+export function plainText(value: unknown): string | undefined {
   try {
     if (!isPlain(value, DEPTH_MAX, { left: VALUES_MAX })) return undefined;
-    text = stringify(value);
+    return stringify(value);
   } catch {
     // The cause is a forbidden key (`__proto__`, a symbol), or a getter that throws. The SDK's own
     // function reports that with its own error; the error here would hold the payload.
     return undefined;
   }
-  const bytes = new TextEncoder().encode(text);
-  return encodeWithFormatPrefix(SerializationFormat.DEVALUE_V1, bytes) as Uint8Array;
 }
 
 /** Whether a value is of primitives, arrays and ordinary objects of this realm. */

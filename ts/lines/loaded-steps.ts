@@ -6,20 +6,13 @@
 /** The SDK's table of steps by id, one for all bundles of a process (`@workflow/core`'s private.js). */
 const REGISTERED_STEPS = Symbol.for('@workflow/core//registeredSteps');
 
-/** The prefix of the queue of every step, behind the SDK's own names of queues. */
-const STEP_QUEUE = /_step_(.+)$/s;
-
 /** The ids of the SDK's steps; handlers of other makers have other names. */
 const STEP_ID = /^(?:step\/\/|__builtin)/;
 
-/**
- * Whether the handler of a queue can run its messages in this process: not if the queue is of a step
- * that is not loaded here.
- */
-export function isLoadedHere(queueName: string): boolean {
-  const stepId = STEP_QUEUE.exec(queueName)?.[1];
+/** Whether this process can run a step. */
+export function isLoaded(stepId: string): boolean {
   const steps = (globalThis as { [REGISTERED_STEPS]?: Map<string, unknown> })[REGISTERED_STEPS];
-  if (stepId === undefined || !steps || !STEP_ID.test(stepId) || steps.has(stepId)) return true;
+  if (!steps || !STEP_ID.test(stepId) || steps.has(stepId)) return true;
   const wanted = withoutRoot(stepId);
   for (const loaded of steps.keys()) {
     // A built-in step is registered under the path of its module.

@@ -1,0 +1,41 @@
+/**
+ * Compiled with SDK 5.x installed: our World is one of its Worlds, and our functions are its own.
+ */
+import type * as lifecycle from '@workflow/core-5/runtime/lifecycle-hooks.js';
+import type * as api from '@workflow/core-5/runtime.js';
+import type { Hook as SdkHook, World as SdkWorld } from '@workflow/world-5';
+import {
+  createWorld,
+  getHookByToken,
+  getRun,
+  type Hook,
+  type Run,
+  registerLifecycleHooks,
+  resumeHook,
+  resumeWebhook,
+  type StartOptions,
+  type StopSleepResult,
+  type start,
+  type WorkflowReadableStreamOptions,
+} from 'hookline';
+
+createWorld() satisfies SdkWorld;
+createWorld().streams satisfies Required<Pick<SdkWorld['streams'], 'writeMulti'>>;
+
+({}) as Hook satisfies SdkHook;
+({}) as SdkHook satisfies Hook;
+
+getHookByToken satisfies typeof api.getHookByToken;
+// Our payload is NonNullable, as the page documents it; the SDK's type allows null too.
+resumeHook<object> satisfies typeof api.resumeHook<object>;
+
+// The run functions accept the same arguments as the SDK's; each side has its own class of runs.
+null as unknown as Parameters<typeof api.start> satisfies Parameters<typeof start>;
+getRun satisfies (...args: Parameters<typeof api.getRun>) => { runId: string };
+registerLifecycleHooks satisfies typeof lifecycle.registerLifecycleHooks;
+resumeWebhook satisfies typeof api.resumeWebhook;
+({}) as Run<string> satisfies Pick<api.Run<string>, keyof api.Run<string>>;
+({}) as api.Run<string> satisfies Pick<Run<string>, keyof Run<string>>;
+({}) as api.StartOptions satisfies StartOptions;
+({}) as WorkflowReadableStreamOptions satisfies api.WorkflowReadableStreamOptions;
+({}) as api.StopSleepResult satisfies StopSleepResult;

@@ -1,0 +1,7 @@
+/** What this World can do beyond what every line of the SDK needs. */
+import type { Abilities } from '../lines/line';
+
+/** Asked at each use, because the environment may not be complete when a World is made. */
+export function abilities(): Abilities {
+  return { resumesOnce: false, routesReleases: false };
+}
