@@ -22,16 +22,22 @@ const ENV = Object.fromEntries(
   ),
 );
 
-/** A project in a folder of its own with this package installed in it. */
-function project(tests: string): string {
+/** The installed SDKs, and where the packages of each are. */
+const SDKS = { workflow: MODULES, 'workflow-5': join(MODULES, 'workflow-5', 'node_modules') };
+type Sdk = keyof typeof SDKS;
+
+/** A project in a folder of its own with this package and an SDK installed in it. */
+function project(tests: string, sdk: Sdk = 'workflow'): string {
   const folder = newFolder();
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, 'hookline'), { recursive: true });
   for (const name of readdirSync(MODULES)) {
-    if (!name.startsWith('.') && name !== 'hookline') {
+    if (!name.startsWith('.') && !['hookline', 'workflow', '@workflow'].includes(name)) {
       symlinkSync(join(MODULES, name), join(modules, name));
     }
   }
+  symlinkSync(join(MODULES, sdk), join(modules, 'workflow'));
+  symlinkSync(join(SDKS[sdk], '@workflow'), join(modules, '@workflow'));
   for (const part of ['dist', 'native', 'package.json']) {
     cpSync(join(ROOT, part), join(modules, 'hookline', part), { recursive: true });
   }
@@ -113,57 +119,60 @@ test(
   TEST_LIMIT_MS,
 );
 
-describe('whole workflows, compiled by the plugin', () => {
-  /** The app, and the helpers of its runner for the suite that all runners share. */
-  function app(runner: string): string {
-    const folder = project('workflows');
-    for (const suite of ['story', 'world']) {
-      const helpers = `export { testWorld, waitForHook, waitForSleep } from '${runner}';`;
-      writeFileSync(join(folder, suite, 'helpers.ts'), helpers);
+describe.each(['workflow', 'workflow-5'] as const)(
+  'whole workflows of %s, compiled by the plugin',
+  (sdk) => {
+    /** The app, and the helpers of its runner for the suite that all runners share. */
+    function app(runner: string): string {
+      const folder = project('workflows', sdk);
+      for (const suite of ['story', 'world']) {
+        const helpers = `export { testWorld, waitForHook, waitForSleep } from '${runner}';`;
+        writeFileSync(join(folder, suite, 'helpers.ts'), helpers);
+      }
+      return folder;
     }
-    return folder;
-  }
 
-  test.each([
-    ['forks', 18, []],
-    ['threads', 8, ['world']],
-    ['vmThreads', 8, ['world']],
-  ])(
-    'Vitest with %s',
-    async (pool, count, files) => {
-      const folder = app('hookline/vitest');
-      const { code, output } = await run(folder, [VITEST, 'run', '--pool', pool, ...files]);
-      const passed = new RegExp(`Tests .*${count} passed`).test(output);
-      expect({ code, passed, output }).toMatchObject({ code: 0, passed: true });
-    },
-    TEST_LIMIT_MS,
-  );
+    test.each([
+      ['forks', 18, []],
+      ['threads', 8, ['world']],
+      ['vmThreads', 8, ['world']],
+    ])(
+      'Vitest with %s',
+      async (pool, count, files) => {
+        const folder = app('hookline/vitest');
+        const { code, output } = await run(folder, [VITEST, 'run', '--pool', pool, ...files]);
+        const passed = new RegExp(`Tests .*${count} passed`).test(output);
+        expect({ code, passed, output }).toMatchObject({ code: 0, passed: true });
+      },
+      TEST_LIMIT_MS,
+    );
 
-  test(
-    'Vitest with a set-up of its own, as the SDK documents it',
-    async () => {
-      const { code, output } = await run(app('hookline/vitest'), [
-        ...[VITEST, 'run', '--config', 'manual/vitest.config.mjs', '--root', '.'],
-      ]);
-      expect({ code, passed: /Tests .*10 passed/.test(output), output }).toMatchObject({
-        code: 0,
-        passed: true,
-      });
-    },
-    TEST_LIMIT_MS,
-  );
+    test(
+      'Vitest with a set-up of its own, as the SDK documents it',
+      async () => {
+        const { code, output } = await run(app('hookline/vitest'), [
+          ...[VITEST, 'run', '--config', 'manual/vitest.config.mjs', '--root', '.'],
+        ]);
+        expect({ code, passed: /Tests .*10 passed/.test(output), output }).toMatchObject({
+          code: 0,
+          passed: true,
+        });
+      },
+      TEST_LIMIT_MS,
+    );
 
-  test(
-    'Jest',
-    async () => {
-      const folder = app('hookline/jest');
-      const { code, output } = await run(folder, [JEST, '--maxWorkers=2', '--detectOpenHandles']);
-      expect({ code, passed: /Tests: +18 passed, 18 total/.test(output), output }).toMatchObject({
-        code: 0,
-        passed: true,
-      });
-      expect(output).not.toMatch(/open handle|did not exit|force exited|JEST-01/i);
-    },
-    TEST_LIMIT_MS,
-  );
-});
+    test(
+      'Jest',
+      async () => {
+        const folder = app('hookline/jest');
+        const { code, output } = await run(folder, [JEST, '--maxWorkers=2', '--detectOpenHandles']);
+        expect({ code, passed: /Tests: +18 passed, 18 total/.test(output), output }).toMatchObject({
+          code: 0,
+          passed: true,
+        });
+        expect(output).not.toMatch(/open handle|did not exit|force exited|JEST-01/i);
+      },
+      TEST_LIMIT_MS,
+    );
+  },
+);

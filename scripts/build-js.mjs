@@ -99,8 +99,8 @@ const shimsOf5 = sdkShims(core5, {
 });
 
 /**
- * Leaves out what a line does at work: `hookline/next` only asks which versions are supported, and is
- * bundled for the edge runtime too, which has none of Node's modules.
+ * Leaves out what a line does at work, for parts that only ask which versions are supported.
+ * `hookline/next` is bundled for the edge runtime too, which has none of Node's modules.
  */
 const onlyVersions = {
   name: 'only-versions',
@@ -253,10 +253,17 @@ const inputs = [
   ...(await bundle('ts/testing/index.ts', 'testing.js', [
     apart('sdk4', 'sdk5', 'index', 'errors'),
   ])),
-  ...(await bundle('ts/runners/vitest.ts', 'vitest.js', [apart('index', 'errors', 'testing')])),
-  ...(await bundle('ts/runners/jest.ts', 'jest.js', [apart('index', 'errors', 'testing')])),
-  ...(await bundle('ts/runners/jest-transform.ts', 'jest-transform.js', [])),
+  ...(await bundle('ts/runners/vitest.ts', 'vitest.js', [
+    onlyVersions,
+    apart('index', 'errors', 'testing'),
+  ])),
+  ...(await bundle('ts/runners/jest.ts', 'jest.js', [
+    onlyVersions,
+    apart('index', 'errors', 'testing'),
+  ])),
+  ...(await bundle('ts/runners/jest-transform.ts', 'jest-transform.js', [onlyVersions])),
   ...(await bundle('ts/runners/jest-setup.ts', 'jest-setup.js', [
+    onlyVersions,
     apart('index', 'errors', 'testing'),
   ])),
   ...(await bundle('ts/runners/jest-global-setup.ts', 'jest-global-setup.js', [apart('jest')])),

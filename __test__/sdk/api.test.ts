@@ -109,6 +109,57 @@ describe.each(['workflow', 'workflow-5'] as const)('with the SDK %s', (sdk) => {
     });
   });
 
+  // Workflow 4 has none of these options.
+  const describeOf5 = sdk === 'workflow-5' ? describe : describe.skip;
+  const RUN = 'wrun_01M8JNXYKW93YZWRX32NV1ZP1W';
+  const LONG = 'x'.repeat(257);
+
+  describeOf5('start of workflow 5', () => {
+    test.each([
+      ['attributes', { attributes: { tenant: 'a', plan: 'b' } }],
+      [
+        'reserved attributes, if allowed',
+        { attributes: { $own: 'a' }, allowReservedAttributes: true },
+      ],
+      ['no retention', { experimental_retention: 0 }],
+      ['the default retention', { experimental_retention: 'default' }],
+      ['the run that it repeats', { replayedFromRunId: RUN }],
+    ])('takes %s as the SDK does', async (_what, options) => {
+      const stamps = [];
+      for (const via of VIAS) {
+        const runId = await started(via, { workflow: 'echo', args: [1], options });
+        const run = await app.ask<Record<string, unknown>>('run', { runId });
+        stamps.push({ attributes: run.attributes, context: run.executionContext });
+      }
+      expect(stamps[1]).toEqual(stamps[0]);
+    });
+
+    test.each([
+      ['a reserved attribute', { attributes: { $own: 'a' } }],
+      ['an attribute that is no text', { attributes: { n: 1 } }],
+      ['an attribute with a long name', { attributes: { [LONG]: 'a' } }],
+      ['an attribute with a long value', { attributes: { a: LONG } }],
+      ['another retention', { experimental_retention: 7 }],
+      ['a run that it cannot repeat', { replayedFromRunId: 'wrun_1' }],
+    ])('refuses %s with the error of the SDK', async (_what, options) => {
+      const input = { workflow: 'echo', args: [], options };
+      const outcome = await both(async (via) => ['-', await startVia(via, input)]);
+      expect(outcome.error).toBeDefined();
+    });
+
+    test('a run may be cancelled with a reason', async () => {
+      const logs: unknown[] = [];
+      for (const via of VIAS) {
+        const token = freshToken();
+        const runId = await app.start('approval', token, 'invoice');
+        await app.hooksReady(token);
+        await askRun(via, runId, 'cancel', [{ cancelReason: 'no longer needed' }]);
+        logs.push(await app.eventTypes(runId));
+      }
+      expect(logs[1]).toEqual(logs[0]);
+    });
+  });
+
   describe('resumeHook and getHookByToken', () => {
     const resumeVia = (via: Via, target: unknown, named = 'none') =>
       app.ask<Outcome>('resumeVia', { via, target, named });

@@ -6,7 +6,7 @@ import type { Engine } from '../engine/engine';
 import type { Place } from '../engine/place';
 import { unknownVariables } from '../engine/variables';
 import { createWorld } from '../index';
-import { INSTALL_SDK, SUPPORTED_SDK } from '../lines/table';
+import { INSTALL_SDK, lineOfVersion, SUPPORTED_SDK } from '../lines/table';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
 import { installed, isSupported, missingSdk, unsupportedSdk } from '../setup/installed-sdk';
@@ -270,6 +270,9 @@ function sdk(): Finding[] {
   const problem = missingSdk() ?? unsupportedSdk();
   if (problem) return [{ what, state: 'problem', ...problem }];
   const { version = '', folder } = installed('workflow') ?? {};
+  const line = lineOfVersion(version);
+  if (line) return [{ what, state: 'good', found: `${version}, line ${line.major}` }];
+  // A folder of a workspace has no version.
   if (isSupported(version)) return [{ what, state: 'good', found: version }];
   const found = `workflow ${version} in ${folder} may be another app's; hookline works with ${SUPPORTED_SDK}`;
   const fix = `If it is what this app imports: ${INSTALL_SDK}`;

@@ -25,6 +25,8 @@ export interface Line {
   readonly specVersion: number;
   /** Whether an SDK of this line, or of a later one, has left its marks in this process. */
   isLoaded(): boolean;
+  /** The mode of its compiler for code outside of workflows. */
+  readonly hostMode: string;
   /** What its SDK calls on a World, beyond what all lines call by the same names. */
   worldParts(parts: WorldParts): object;
   /** How its SDK's own functions show a hook to a caller; `read` reads its metadata. */

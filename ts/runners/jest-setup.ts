@@ -11,7 +11,7 @@ const { steps, workflows } = bundlesIn(provided.outDir, 'cjs');
 useCompiled(async () => {
   // Jest's own `require`: a test can mock what the steps import.
   require(steps);
-  require(workflows);
+  return require(workflows);
 });
 createTestWorld();
 

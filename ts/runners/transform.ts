@@ -3,7 +3,7 @@
  * has the id by which `start()` finds it.
  */
 import { relative, sep } from 'node:path';
-import { sdkPackages } from './sdk-packages';
+import { type SdkPackages, sdkPackages } from './sdk-packages';
 
 /** A transformed file. */
 export interface Transformed {
@@ -19,14 +19,14 @@ export async function createTransform(
   folder: string,
   isLeftOut: (file: string) => boolean = () => false,
 ): Promise<Transform> {
-  const { builders, swc, swcPlugin } = await sdkPackages(folder);
+  const { builders, swc, swcPlugin, line } = await sdkPackages(folder);
   const { decorators, legacyDecorator, decoratorMetadata } =
     await builders.getDecoratorOptionsForDirectory(folder);
   return (source, file) => {
     const path = file.split(sep).join('/');
     if (isLeftOut(file) || builders.isGeneratedWorkflowFile(path)) return undefined;
     const patterns = builders.detectWorkflowPatterns(source);
-    if (builders.isWorkflowSdkFile(path) && !patterns.hasDirective) return undefined;
+    if (!patterns.hasDirective && isOfSdk(builders, path)) return undefined;
     if (!builders.shouldTransformFile(path, patterns)) return undefined;
     const { moduleSpecifier } = builders.resolveModuleSpecifier(file, folder);
     const isTypeScript = /\.[cm]?tsx?$/.test(path);
@@ -39,7 +39,7 @@ export async function createTransform(
           ? { syntax: 'typescript', tsx: path.endsWith('x'), decorators }
           : { syntax: 'ecmascript', jsx: path.endsWith('x'), decorators },
         target: 'es2022',
-        experimental: { plugins: [[swcPlugin, { mode: 'client', moduleSpecifier }]] },
+        experimental: { plugins: [[swcPlugin, { mode: line.hostMode, moduleSpecifier }]] },
         transform: { react: { runtime: 'preserve' }, legacyDecorator, decoratorMetadata },
       },
       sourceMaps: true,
@@ -47,6 +47,11 @@ export async function createTransform(
     });
     return { code, map };
   };
+}
+
+/** Whether a file is of the SDK itself; the compiler of SDK 5.x finds that out by itself. */
+function isOfSdk({ isWorkflowSdkFile }: Partial<SdkPackages['builders']>, path: string): boolean {
+  return isWorkflowSdkFile?.(path) ?? false;
 }
 
 /** The path of a file from a folder, without the steps upwards, as the builder writes it. */

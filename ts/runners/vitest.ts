@@ -82,13 +82,13 @@ export async function buildWorkflowTests(options: WorkflowTestOptions = {}): Pro
 /** See `vitest.d.ts`. `load` imports a file; the plugin's own can mock what the file imports. */
 export async function setupWorkflowTests(
   options: WorkflowTestOptions = {},
-  load: (file: string) => Promise<unknown> = importFile,
+  load: (file: string) => Promise<object> = importFile,
 ): Promise<void> {
   const { outDir } = placesOf(options, process.cwd(), FOLDER);
   const { steps, workflows } = bundlesIn(outDir, 'esm');
   useCompiled(async () => {
     await load(steps);
-    await load(workflows);
+    return load(workflows);
   });
   createTestWorld();
 }

@@ -9,6 +9,7 @@ import type { World } from '../../index';
 import type { RecordedDelivery } from '../../testing';
 import { allHandlers, type QueueHandler } from '../engine/handlers';
 import { presentLine } from '../setup/installed-sdk';
+import { makeFirstRequest, type Route } from '../world/route-handler';
 import { loadCompiled } from './compiled';
 
 const HANDLERS = Symbol.for('hookline//test-handlers');
@@ -28,6 +29,7 @@ const recorders = new WeakSet<QueueHandler>();
 export function createCourier(world: World, isSeeded: (runId: unknown) => boolean) {
   const recorded: RecordedDelivery[] = [];
   const listening = new Set<string>();
+  const routes = new Map<string, Route>();
 
   const recorder = (prefix: string): QueueHandler => {
     const record: QueueHandler = async (message, { queueName, messageId, attempt }) => {
@@ -35,7 +37,7 @@ export function createCourier(world: World, isSeeded: (runId: unknown) => boolea
       const { runId, workflowRunId } = message as { runId?: unknown; workflowRunId?: unknown };
       if (isSeeded(runId ?? workflowRunId)) return;
       await loadCompiled();
-      const handler = handlerFor(prefix);
+      const handler = handlerFor(prefix) ?? (await firstHandlerOf(routes.get(prefix), prefix));
       if (!handler) return;
       return handler(message, { queueName, messageId, attempt });
     };
@@ -55,12 +57,22 @@ export function createCourier(world: World, isSeeded: (runId: unknown) => boolea
         world.createQueueHandler(prefix, recorder(prefix));
       }
     },
+    registerHandler(prefix: string, route: Route) {
+      routes.set(prefix, route);
+    },
     createQueueHandler(prefix: string, handler: QueueHandler) {
       handlers.set(prefix, handler);
       listening.add(prefix);
       return world.createQueueHandler(prefix, recorder(prefix));
     },
   };
+}
+
+/** The handler that a route registers at its first request. */
+async function firstHandlerOf(route: Route | undefined, prefix: string) {
+  if (!route) return undefined;
+  await makeFirstRequest(route);
+  return handlerFor(prefix);
 }
 
 /** The handler that the SDK registered for a prefix, with a World for tests or with another one. */

@@ -84,6 +84,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     ...base,
     start: deliver,
     createQueueHandler: courier.createQueueHandler,
+    registerHandler: courier.registerHandler,
     seedHook: seeder.seedHook,
     ...createLogReader(base),
     deliveries: courier.deliveries,

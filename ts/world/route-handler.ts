@@ -17,7 +17,7 @@ export function registerRoute(engine: Engine, prefix: string, route: Route): voi
   if (handlerFor(engine, prefix)) return;
   let asked: Promise<unknown> | undefined;
   const first: QueueHandler = async (message, meta) => {
-    asked ??= route(firstRequest()).catch((error) => {
+    asked ??= makeFirstRequest(route).catch((error) => {
       asked = undefined;
       throw error;
     });
@@ -29,7 +29,8 @@ export function registerRoute(engine: Engine, prefix: string, route: Route): voi
   registerHandler(engine, prefix, first);
 }
 
-/** A request that is no delivery: our own handler refuses it when it has been registered. */
-function firstRequest(): Request {
-  return new Request('http://localhost/.well-known/workflow/v1/flow', { method: 'POST' });
+/** Makes the SDK register the handler of a route, by a request that is no delivery. */
+export async function makeFirstRequest(route: Route): Promise<void> {
+  // Our own handler, which then gets it, refuses it.
+  await route(new Request('http://localhost/.well-known/workflow/v1/flow', { method: 'POST' }));
 }

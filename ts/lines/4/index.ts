@@ -18,6 +18,7 @@ export const line4: Line = {
   oldest: '4.8.9',
   specVersions: [1, 5],
   specVersion: SPEC_VERSION,
+  hostMode: 'client',
   isLoaded() {
     const globals = globalThis as { [SDK_HANDLERS_WORLD]?: unknown; [TEST_WORLD]?: unknown };
     return Boolean(globals[SDK_HANDLERS_WORLD]) && !globals[TEST_WORLD];

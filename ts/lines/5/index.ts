@@ -15,6 +15,7 @@ export const line5: Line = {
   oldest: '5.0.0-beta.55',
   specVersions: [6, 8],
   specVersion: SPEC_VERSION,
+  hostMode: 'step',
   isLoaded: () => GET_WORLD in globalThis,
   worldParts,
   showMetadata,

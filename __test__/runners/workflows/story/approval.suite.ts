@@ -16,7 +16,7 @@ describe.each([
     const run = await start(approval, [document]);
     const hook = await waitForHook(run, { token: token(document) });
     expect(hook.runId).toBe(run.runId);
-    expect((await getHookByToken(token(document))).metadata).toEqual({ document });
+    expect(await (await getHookByToken(token(document))).metadata).toEqual({ document });
     await resumeHook(token(document), { approved: true, by: 'Ada' });
     const sleepId = await waitForSleep(run);
     await getRun(run.runId).wakeUp({ correlationIds: [sleepId] });
