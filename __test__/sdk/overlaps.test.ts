@@ -14,7 +14,7 @@ const WAKE_EVERY_MS = 60;
 
 afterAll(cleanUp);
 
-describe.each(['workflow'] as const)('with the SDK %s', (sdk) => {
+describe.each(['workflow', 'workflow-5'] as const)('with the SDK %s', (sdk) => {
   let app: App;
   let folder: string;
   beforeAll(async () => {

@@ -6,6 +6,8 @@ import { afterAll, beforeEach, describe } from 'vitest';
 import './redirect.mjs';
 import { removeData, useBuilderOf, useFreshData, WORLDS } from '../environment.mjs';
 
+// The suite counts the requests to the server's route.
+process.env.WORKFLOW_HOOKLINE_DELIVERY = 'http';
 await useBuilderOf(import.meta.url, ['addition', 'hooks', 'null-byte', 'retriable-and-fatal']);
 beforeEach(useFreshData);
 afterAll(removeData);

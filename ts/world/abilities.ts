@@ -3,5 +3,5 @@ import type { Abilities } from '../lines/line';
 
 /** Asked at each use, because the environment may not be complete when a World is made. */
 export function abilities(): Abilities {
-  return { resumesOnce: false, routesReleases: false };
+  return { resumesOnce: true, routesReleases: false };
 }
