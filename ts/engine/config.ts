@@ -5,7 +5,6 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorldOptions } from '../../index';
-import { presentLine } from '../setup/installed-sdk';
 import { appFolderOf } from './build-folder';
 import type { Variable } from './variables';
 
@@ -20,8 +19,6 @@ export interface NativeConfig {
   queueNamespace?: string;
   environment?: string;
   deploymentId?: string;
-  /** The runs that the SDK of this process continues. */
-  specVersions: readonly [oldest: number, newest: number];
   fileSystem?: string;
   encryptionKeys?: string;
   tokens?: string;
@@ -56,7 +53,6 @@ export function readConfig(options: WorldOptions): NativeConfig {
     // Each hook stores this as the environment in which it was made.
     environment: setting(undefined, 'NODE_ENV'),
     deploymentId: setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID'),
-    specVersions: presentLine().specVersions,
     fileSystem: setting(options.fileSystem, 'WORKFLOW_HOOKLINE_FILE_SYSTEM'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),

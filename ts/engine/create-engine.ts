@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { toError } from '../native/errors';
+import { presentLine } from '../setup/installed-sdk';
 import { refuseUnsupportedSdk } from '../setup/target-world';
 import { appAddress } from './app-address';
 import { engineKey, type NativeConfig, readConfig } from './config';
@@ -201,7 +202,9 @@ export function createEngine({ options, fault }: Given, { deliver, warn, opened 
     // A reader may read the database with any version of the SDK.
     if (engine.config().role !== 'reader') refuseUnsupportedSdk();
     const { NativeWorld: World } = loadBinding();
-    const native = new World(JSON.stringify(engine.config()));
+    // The worker takes only runs that the SDK of this process can continue.
+    const { specVersions } = presentLine();
+    const native = new World(JSON.stringify({ ...engine.config(), specVersions }));
     await settled(native.open());
     place = joinTable(engine, native);
     warnOfPlace(engine.place());
