@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { upwards } from '../setup/installed-sdk';
+import { upwards } from '../setup/upwards';
 
 /** No project of anyone has a name like these. */
 const HIDDEN = ['.next', '.output', '.svelte-kit', '.vercel', '.nuxt'];

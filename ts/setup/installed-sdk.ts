@@ -14,6 +14,7 @@ import {
   SUPPORTED_SDK,
 } from '../lines/table';
 import { builtin } from '../native/node-version';
+import { upwards } from './upwards';
 
 /** What an installation lacks, and how to fix it; each is a sentence without its full stop. */
 export interface Shortcoming {
@@ -182,15 +183,6 @@ export function declares(manifest: Manifest, name: string): boolean {
   return [dependencies, devDependencies, optionalDependencies, peerDependencies].some(
     (names) => names && Object.hasOwn(names, name),
   );
-}
-
-/** A folder and those above it, the nearest first. */
-export function* upwards(folder: string): Generator<string> {
-  const { dirname } = builtin('node:path');
-  for (let at = folder, below = ''; at !== below; at = dirname(at)) {
-    yield at;
-    below = at;
-  }
 }
 
 /**

@@ -10,7 +10,8 @@ import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { World } from '../../index';
 import { toError } from '../native/errors';
-import { declares, messageOf, readManifest, unsupportedSdk, upwards } from './installed-sdk';
+import { declares, messageOf, readManifest, unsupportedSdk } from './installed-sdk';
+import { upwards } from './upwards';
 
 const PACKAGE = 'hookline';
 
