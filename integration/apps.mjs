@@ -53,7 +53,9 @@ export async function installApp(example, manager, alter = async () => {}) {
   await cp(join(here, '..', 'examples', example), app, {
     recursive: true,
     filter: (source) =>
-      !/[/\\](?:node_modules|\.next|\.nitro|\.output|\.well-known|\.workflow-data)$/.test(source),
+      !/[/\\](?:node_modules|\.eve|\.next|\.nitro|\.output|\.well-known|\.workflow-data)$/.test(
+        source,
+      ),
   });
   await alter(app);
   const manifest = JSON.parse(await readFile(join(app, 'package.json'), 'utf8'));
@@ -200,11 +202,11 @@ export class Server {
     return server;
   }
 
-  /** Waits until it answers. */
+  /** Waits until it answers; a development server that is not ready yet answers 503. */
   answers(path = '/') {
     const answers = () =>
       fetch(this.url + path).then(
-        () => true,
+        ({ status }) => status !== 503,
         () => false,
       );
     return this.until('an answer', answers, START_LIMIT_MS);

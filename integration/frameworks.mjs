@@ -11,6 +11,9 @@ export const SDK = '4.8.9';
 
 const LOST_STEPS = 'SDK 4.8.9 loses the steps that Nitro 2 builds, with its local World too';
 
+const LOST_PACKAGE =
+  'Nitro 2.13 leaves out jose, which Bun wants to load with SDK 4.8.9, with its local World too';
+
 /** Apps that Nitro's own command builds. */
 const byNitro = { build: [...NITRO_CLI, 'build'], start: SERVER, dev: [...NITRO_CLI, 'dev'] };
 /** Apps that Vite builds, with Nitro. */
@@ -43,11 +46,13 @@ const nextjs = {
  *   with an empty package.
  * - `type`: of the empty package's modules, by default `module`.
  * - `packages`: what npm installs beside `workflow` and `hookline`; options are npm's.
+ * - `pnpmPackages`: what pnpm must install besides.
  * - `folders`: of matrix/, by default the one named as the framework.
  * - `source`: where the approvals and the workflow are.
  * - `node`: the Node that it needs, if not any.
  * - `prepare`, `build`: commands of Node; `start`, `dev`: servers, where `$PORT` is the port.
  * - `failsAlone`: why the app cannot be built without the start line's module.
+ * - `failsOnBun`: why the built server does not start on Bun.
  * - `lineInDevelopment`: false, if the start line is for the built server only.
  * - `elsewhere`: whether another test runs an app of this framework in every run.
  */
@@ -95,6 +100,7 @@ export const FRAMEWORKS = {
     start: SERVER,
     dev: ['node_modules/nitropack/dist/cli/index.mjs', 'dev'],
     failsAlone: LOST_STEPS,
+    failsOnBun: LOST_PACKAGE,
   },
   hono: {
     title: 'Hono',
@@ -150,12 +156,15 @@ export const FRAMEWORKS = {
     title: 'Nuxt',
     tested: { nuxt: '4.5' },
     packages: ['nuxt@4.5.2', 'h3@1'],
+    // The SDK's module for Nuxt names it, and pnpm does not hoist it; with the local World too.
+    pnpmPackages: ['@workflow/nitro@4.1.15'],
     source: 'server',
     node: '22',
     build: ['node_modules/nuxt/bin/nuxt.mjs', 'build'],
     start: SERVER,
     dev: ['node_modules/nuxt/bin/nuxt.mjs', 'dev', '--port', '$PORT'],
     failsAlone: LOST_STEPS,
+    failsOnBun: LOST_PACKAGE,
   },
   'react-router-8': {
     title: 'React Router',

@@ -49,8 +49,11 @@ export class MatrixApp {
     app.folder = await newApp(name, framework, app.node);
     await app.withStartLine();
     const packages = [`workflow@${SDK}`, ...(framework.packages ?? [])];
-    const install = manager === 'npm' ? npmInstall : pnpmInstall;
-    await install(app.folder, packages, app.node);
+    if (manager === 'npm') await npmInstall(app.folder, packages, app.node);
+    else {
+      const all = [...packages, ...(framework.pnpmPackages ?? [])];
+      await pnpmInstall(app.folder, all, app.node);
+    }
     return app;
   }
 

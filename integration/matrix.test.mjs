@@ -38,7 +38,8 @@ for (const [name, framework] of chosen) {
         test(`so it does on Node ${version}`, async () =>
           app.goesOnByItself(start, await nodeOf(version)));
       }
-      test('so it does on Bun', async () => app.goesOnByItself(start, await bun()));
+      const onBun = { skip: framework.failsOnBun };
+      test('so it does on Bun', onBun, async () => app.goesOnByItself(start, await bun()));
       test('so it does on Deno', async () =>
         app.goesOnByItself(['run', '--allow-all', ...start], await deno()));
     });
