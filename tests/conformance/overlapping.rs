@@ -20,6 +20,7 @@ run_by_every_store!(
     a_replay_waits_again_when_the_step_has_ended,
     a_replay_waits_while_any_delivery_executes_no_step,
     a_step_message_always_runs_and_is_overlapped_while_its_step_runs,
+    a_step_message_that_goes_on_to_replay_is_overlapped_while_it_executes_another_step,
     step_messages_of_a_run_run_at_once,
     a_step_message_absorbs_no_wake_up_and_no_sleeping_one_joins_it,
     the_beginning_of_a_step_tells_the_queue_if_a_replay_waits,
@@ -126,6 +127,21 @@ fn a_step_message_always_runs_and_is_overlapped_while_its_step_runs(world: &Worl
     does(world, step_completed("s"));
     world.enqueue(wake_up(1));
     world.claims_nothing();
+}
+
+fn a_step_message_that_goes_on_to_replay_is_overlapped_while_it_executes_another_step(
+    world: &World,
+) {
+    start(world);
+    does(world, step_created("s"));
+    world.enqueue(step_message("s"));
+    let delivery = world.claim_one();
+    does(world, started("s"));
+    does(world, step_completed("s"));
+    let behind = world.enqueue(wake_up(1));
+    world.claims_nothing();
+    begins(world, "t", &delivery);
+    assert_eq!(world.claim_one().message_id, behind);
 }
 
 fn step_messages_of_a_run_run_at_once(world: &World) {

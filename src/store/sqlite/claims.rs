@@ -140,10 +140,10 @@ fn add_overlapping(connection: &Connection, message: &mut Claimable) -> Result<(
     message.under_way.clear();
     while let Some(row) = rows.next()? {
         let step_id = row.get::<_, Option<String>>(1)?.map(CorrelationId::new);
-        let executes_step = match &step_id {
-            Some(step_id) => steps::is_running(connection, run_id, step_id)?,
-            None => steps::has_running_of(connection, run_id, message_id(row)?)?,
-        };
+        let is_running = |step_id| steps::is_running(connection, run_id, step_id);
+        // After its step, the delivery of a step may replay and execute steps of its own.
+        let executes_step = step_id.as_ref().map(is_running).transpose()?.unwrap_or(false)
+            || steps::has_running_of(connection, run_id, message_id(row)?)?;
         message.under_way.push(UnderWay { is_step: step_id.is_some(), executes_step });
     }
     Ok(())
