@@ -7,7 +7,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { WorldOptions, WorldStats } from 'hookline';
-import { linesOf, until } from './crash/harness';
+import { linesOf, pauseBetweenWrites, until } from './crash/harness';
 import { cleanUp, newDatabase, ROOT, runNode } from './support';
 
 const CLI = join(ROOT, 'dist', 'cli.js');
@@ -225,7 +225,7 @@ describe('nothing is delivered, and everybody says why, when', () => {
     async () => {
       const url = newDatabase();
       const { child, pid } = await worker(url, { delivery: 'direct' }, 'hangs');
-      child.kill('SIGSTOP');
+      await pauseBetweenWrites(child);
       const part = new RegExp(`process ${pid} is paused: continue it with kill -CONT ${pid}`);
       expectSaid(await said(url), 'paused', part);
     },

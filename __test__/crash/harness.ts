@@ -1,7 +1,7 @@
 /** Kills processes at random moments, and reads the rest of their database. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { ROOT } from '../support';
@@ -195,6 +195,39 @@ export function linesOf(child: ChildProcess): string[] {
   });
   child.stderr?.on('data', (data: Buffer) => lines.push(`stderr ${data}`));
   return lines;
+}
+
+/**
+ * Pauses a process between two writes to its database. A process that is paused inside a write
+ * keeps SQLite's lock, and nobody else can write.
+ */
+export async function pauseBetweenWrites(child: ChildProcess): Promise<void> {
+  const stop = async () => {
+    child.kill('SIGSTOP');
+    await untilPaused(child);
+  };
+  await stop();
+  while (isWriting(child)) {
+    child.kill('SIGCONT');
+    await pause(1);
+    await stop();
+  }
+}
+
+/** Waits until a process is paused, by any signal. */
+export async function untilPaused({ pid }: ChildProcess): Promise<void> {
+  const state = () => execFileSync('ps', ['-o', 'stat=', '-p', String(pid)]).toString();
+  await until('the process is paused', PAUSE_LIMIT_MS, () => state().startsWith('T'));
+}
+
+const PAUSE_LIMIT_MS = 10_000;
+
+/** Whether a paused process has locked an SQLite database to write; `false` where no list of locks is. */
+function isWriting({ pid }: ChildProcess): boolean {
+  if (!existsSync('/proc/locks')) return false;
+  // SQLite's locks of a write-ahead log are the bytes from 120 to 127 of the shared-memory file.
+  const lock = new RegExp(`POSIX +ADVISORY +WRITE ${pid} \\S+ 12[0-7] `);
+  return lock.test(readFileSync('/proc/locks', 'utf8'));
 }
 
 /** Checks often until a condition is true. */

@@ -2,13 +2,13 @@
  * Runs fixture applications as child processes, for tests that need the whole SDK (an ES module).
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { until } from '../crash/harness';
+import { pauseBetweenWrites, untilPaused } from '../crash/harness';
 
 export type Via = 'sdk' | 'hookline';
 /** A package, or the path of a module. */
@@ -167,16 +167,14 @@ export class App {
     return this.child.pid as number;
   }
 
-  /** Pauses the process; resolves when it has stopped. */
+  /** Pauses the process between two writes; resolves when it has stopped. */
   async pause(): Promise<void> {
-    this.child.kill('SIGSTOP');
-    await this.paused();
+    await pauseBetweenWrites(this.child);
   }
 
   /** Waits until the process has stopped, by any signal. */
   async paused(): Promise<void> {
-    const state = () => execFileSync('ps', ['-o', 'stat=', '-p', String(this.pid)]).toString();
-    await until('the process stands still', STOP_LIMIT_MS, () => state().startsWith('T'));
+    await untilPaused(this.child);
   }
 
   /** Continues a paused process. */
