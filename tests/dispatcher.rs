@@ -326,3 +326,27 @@ fn a_stop_gives_an_ack_up_that_goes_on_failing() {
     assert_eq!(queued(&database), 1);
     assert_eq!(delivered.pulse.reading().leases_lost, 0);
 }
+
+#[test]
+fn a_delivery_that_ends_while_the_dispatcher_claims_is_still_known_when_it_is_idle() {
+    let delivered = Delivered::start(10);
+    for round in 1..=3_000 {
+        delivered.world.enqueue(step_message("step"));
+        let (_, done) = delivered.steps.recv_timeout(PATIENCE).expect("the step is handed over");
+        // The question makes the dispatcher claim, and the delivery ends meanwhile.
+        let (told, idle) = Completion::channel();
+        delivered.dispatcher.when_idle(told);
+        done.settle(Ok(Handled::Failed { error: "the printer is on fire".into() }));
+        let next_due_in_ms = idle.recv_timeout(PATIENCE).expect("it is told").expect("it claims");
+        let next_due_in_ms = next_due_in_ms.expect("the step sleeps until its next attempt");
+
+        delivered.world.at(delivered.world.clock_ms() - NOW_MS + next_due_in_ms);
+        let (told, idle) = Completion::channel();
+        delivered.dispatcher.when_idle(told);
+        let (step, done) = delivered.steps.recv_timeout(PATIENCE).expect("it comes again");
+        assert_eq!(step.attempt, 2, "in round {round}");
+        done.settle(Ok(Handled::Done));
+        assert_eq!(idle.recv_timeout(PATIENCE).expect("it is told"), Ok(None));
+    }
+    delivered.ends();
+}

@@ -111,7 +111,10 @@ impl Work {
         while !*stopped.borrow() {
             // Taken before the look, so that the look sees everything committed before they asked.
             let waiting_for_idle = self.signals.idle.take();
+            // What ends during the claim may have become due after the claim has looked.
+            let was_quiet = self.in_flight.is_empty();
             let claim = self.claim().await;
+            let is_quiet = was_quiet && self.in_flight.is_empty();
             if let Err(error) = &claim
                 && !error.may_pass()
                 && self.signals.first_claim.is(Err(error.clone()))
@@ -120,8 +123,8 @@ impl Work {
             }
             self.signals.first_claim.is(Ok(()));
             // Only now, because the first claim has shown this worker to those that may refuse again.
-            self.take_up_refused().await;
-            self.tell_idle(waiting_for_idle, &claim);
+            let is_quiet = !self.take_up_refused().await && is_quiet;
+            self.tell_idle(waiting_for_idle, is_quiet, &claim);
             let pause = match claim {
                 Ok(Claim::MoreMayWait) => continue,
                 Ok(Claim::NextDueIn(delay)) => delay.min(LOOK_EVERY),
@@ -138,8 +141,13 @@ impl Work {
 
     /// Settles the waiters for idleness, unless they must wait on. If the claim failed, settles them
     /// with its error.
-    fn tell_idle(&self, waiting: Vec<Completion<Option<i64>>>, claim: &Result<Claim, WorldError>) {
-        if !self.in_flight.is_empty() || matches!(claim, Ok(Claim::MoreMayWait)) {
+    fn tell_idle(
+        &self,
+        waiting: Vec<Completion<Option<i64>>>,
+        is_quiet: bool,
+        claim: &Result<Claim, WorldError>,
+    ) {
+        if !is_quiet || matches!(claim, Ok(Claim::MoreMayWait)) {
             return self.signals.idle.put_back(waiting);
         }
         let next_due_in_ms = match claim {
@@ -152,15 +160,18 @@ impl Work {
     }
 
     /// After this process has loaded code, takes up the messages that workers without it have refused.
-    async fn take_up_refused(&self) {
+    /// Returns whether there were any.
+    async fn take_up_refused(&self) -> bool {
         let loads = self.signals.loads.load(Ordering::Acquire);
         if self.taken_up_after.get() == loads {
-            return;
+            return false;
         }
         let taken_up = ask(|done| self.delivering.store.take_up_refused(done)).await;
-        if self.delivering.noted(Duty::Claim, taken_up).is_ok() {
+        let taken_up = self.delivering.noted(Duty::Claim, taken_up);
+        if taken_up.is_ok() {
             self.taken_up_after.set(loads);
         }
+        taken_up.is_ok_and(|count| count > 0)
     }
 
     /// Claims as many messages as may be in flight, and starts their delivery. The first claim is made
