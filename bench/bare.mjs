@@ -17,7 +17,7 @@ export async function buildBare() {
     .executable;
 }
 
-/** Starts the program on a file of its own; `tell(command)` resolves to what it answers. */
+/** Starts the program on its own file; `tell(command)` resolves to its answer. */
 export function startBare(program, path) {
   const child = spawn(program, [path], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

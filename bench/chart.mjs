@@ -69,7 +69,7 @@ const WORLDS = {
   ],
 };
 
-/** Hookline beside the same transaction in SQLite alone: what is left of the limit. */
+/** Hookline beside the same transaction in SQLite alone: its share of the limit. */
 const BARE = {
   file: join(here, 'bare.svg'),
   label: 'resumeHook beside the same transaction in SQLite alone',

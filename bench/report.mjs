@@ -1,4 +1,4 @@
-/** Numbers into a table: medians of the rounds, and ratios of what was measured side by side. */
+/** Turns numbers into a table: medians of the rounds, and ratios of numbers from the same round. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,7 +19,7 @@ export function spread(samples) {
   return { min: sorted[0], median, max: sorted.at(-1) };
 }
 
-/** All results of the rounds: per size what was measured, and every target with its ratio. */
+/** All results of the rounds: the measurements per size, and every target with its ratio. */
 export function evaluate(rounds, sizes) {
   const of = (size, name, field) => rounds.map((round) => round[size][name][field]);
   const ratios = (above, below) => spread(above.map((sample, i) => sample / below[i]));
@@ -97,7 +97,7 @@ export function evaluate(rounds, sizes) {
   return { measured, targets: targets.map(judged) };
 }
 
-/** A target with whether its median reaches it; what has no limit is no target. */
+/** Targets, each with whether its median reaches it. A number without a limit is no target. */
 export function judged(target) {
   const { median, most, least } = target;
   if (most !== undefined) return { ...target, reached: median <= most };

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** Starts a script of this folder; `tell(command, options)` resolves to what it answers. */
+/** Starts a script of this folder; `tell(command, options)` resolves to its answer. */
 export function startChild(script, args, execArgv = [], env = {}) {
   const child = fork(join(here, script), args, { execArgv, env: { ...process.env, ...env } });
   let waiting;

@@ -1,4 +1,4 @@
-/** `npm run bench`: see README.md here. Prints what it finds and never fails for a slow number. */
+/** `npm run bench`: see README.md here. Prints its results, and never fails because of a slow number. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -9,7 +9,7 @@ import {
 import { startRuns } from './load.mjs';
 import { obey } from './rpc.mjs';
 
-/** How long after the load what has not arrived is waited for. */
+/** How long after the load the script waits for late chunks. */
 const LATE_MS = 30_000;
 
 const [kind, place] = process.argv.slice(2);

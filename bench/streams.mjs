@@ -108,7 +108,7 @@ async function measureRound(ordered) {
   return round;
 }
 
-/** In a process of its own, on a place of its own: what an earlier load has left costs nothing here. */
+/** Runs in its own process, on its own place: the rests of an earlier load cost nothing here. */
 async function measure({ args, env, server: besides }, count) {
   const child = startChild('streams-child.mjs', args(), [], env);
   try {

@@ -1,4 +1,4 @@
-// Where a server process of the suite keeps its data, and what it runs. The suite gives its
+// The data folder and the program of a server process of the suite. The suite gives its
 // servers the environment of the test process.
 
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,5 +1,5 @@
 // The official suite, @workflow/world-testing, against Hookline and against the SDK's own local
-// world. README.md here tells what is adapted, and why.
+// world. README.md here lists the adaptations, with reasons.
 
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';

@@ -41,7 +41,7 @@ export async function startServer(folder, limitMs) {
   };
 }
 
-/** Collects what the server prints; resolves with its address when it prints that. */
+/** Collects the output of the server; resolves with its address once the server has printed it. */
 async function listening(child, output, gone, limitMs) {
   const ready = new Promise((resolve, reject) => {
     const look = (line) => {

@@ -45,7 +45,7 @@ const routes = {
   'POST /.well-known/workflow/v1/step': step.POST,
 };
 
-/** A token that nobody waits for is the caller's mistake; everything else is ours. */
+/** An unknown token is the caller's mistake. Every other error is ours. */
 function onError(error) {
   if (error instanceof Error && error.name === 'HookNotFoundError') {
     return Response.json({ error: 'Hook not found' }, { status: 404 });

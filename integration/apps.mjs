@@ -16,7 +16,7 @@ export const packages = Object.fromEntries(
   Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`]),
 );
 
-/** Whether everything is to be run, and not only what every change must pass. */
+/** Whether all tests run, and not only those that every change must pass. */
 export const isFull = process.env.HOOKLINE_FULL === '1';
 
 /** The pnpm that runs on every Node that is supported. */
@@ -33,7 +33,7 @@ export const NODES = ['20', '22', '24'];
 const OF_THE_MACHINE =
   /^(?:PATH|HOME|TMPDIR|npm_config_registry|(?:https?|no)_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_\w+)$/i;
 
-/** The environment of a user who has set nothing. */
+/** The environment of a user without any settings. */
 export function cleanEnvironment(more = {}) {
   const kept = Object.entries(process.env).filter(([name]) => OF_THE_MACHINE.test(name));
   return { ...Object.fromEntries(kept), NEXT_TELEMETRY_DISABLED: '1', ...more };
@@ -63,7 +63,7 @@ export async function installApp(example, manager, alter = async () => {}) {
   return app;
 }
 
-/** Installs what a manifest names, and this package. */
+/** Installs the dependencies of a manifest, and this package. */
 export async function installManifest(app, manager, manifest) {
   const { hookline, ...platforms } = packages;
   manifest.dependencies.hookline = hookline;

@@ -1,4 +1,4 @@
-// A real Chromium, and what a person does in the approval app.
+// A real Chromium, and the actions of a person in the approval app.
 
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
@@ -39,7 +39,7 @@ export async function ask(page, url, { title, amount = 420, requester = 'Grace' 
   return runId;
 }
 
-/** Opens what is pending, and returns the card of a run. */
+/** Opens the list of pending approvals, and returns the card of a run. */
 export async function cardOf(page, url, runId) {
   await page.goto(url);
   const card = page.locator(`[data-run="${runId}"]`);

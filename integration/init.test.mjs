@@ -1,4 +1,4 @@
-// `npx hookline init` on what the starters of frameworks make: built, started, killed and resumed,
+// `npx hookline init` on the apps of the frameworks' starters: built, started, killed and resumed,
 // with no other edit. A workflow and a route are added, as a user would.
 //
 //   node integration/run.mjs init                     the two cheapest

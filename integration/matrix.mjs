@@ -21,7 +21,7 @@ const FILES = join(dirname(fileURLToPath(import.meta.url)), 'matrix');
 /** How long a run may take that nothing holds up. */
 const PATIENCE_MS = 90_000;
 
-/** Looks at the app's database from beside it, as a script does; prints what it has waited for. */
+/** Looks at the app's database from a script beside the app; prints the awaited result. */
 const WATCH = `
   const { getRun, waitForHook } = require('hookline');
   const [what, id] = process.argv.slice(1);

@@ -35,7 +35,7 @@ const EVERY = ['npm', 'pnpm'].flatMap((manager) =>
 /** Each manager, bundler and mode at least once, in two builds. */
 const DEFAULT = ['npm turbopack dev', 'npm webpack start', 'pnpm turbopack standalone'];
 
-/** Each way to serve, and what is built for it, on another Node. */
+/** Each way to serve with its build, each on another Node. */
 const NODE_OF = { start: '20', standalone: '22', dev: '24' };
 
 const only = process.env.HOOKLINE_VARIANT?.split(',').filter(Boolean) ?? [];
@@ -175,7 +175,7 @@ function driven(appOf, { bundler, mode, env = {} }) {
     page = await openPage(browser);
   };
 
-  /** A test whose failure shows what the server has said. */
+  /** A test whose failure shows the output of the server. */
   const holds = (name, story) =>
     test(name, async () => {
       try {

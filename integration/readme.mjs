@@ -36,7 +36,7 @@ function commandsOf(code) {
   return commands;
 }
 
-/** Whether an output is what was promised, where `...` stands for anything. */
+/** Whether an output matches the expected one, in which `...` matches anything. */
 export function keeps(promised, output) {
   const parts = promised.split('...').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`, 's').test(output.trim());

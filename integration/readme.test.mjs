@@ -24,7 +24,7 @@ const FONTS = {
 /** The configuration in a `next.config.ts`. */
 const NEXT_CONFIG = /const nextConfig: NextConfig = \{.*?^\};/ms;
 
-/** A user in a folder, who types what the README says. */
+/** A user in a folder, who types the commands of the README. */
 class User {
   #port;
   #server;
@@ -61,7 +61,7 @@ class User {
     const run = () => program(this.folder, 'bash', args, undefined, FONTS);
     if (!promised) return run();
     const kept = async () => keeps(promised, await run());
-    // Only what looks may be typed twice.
+    // Only commands that change nothing may be typed twice.
     if (command.startsWith('npx hookline'))
       await this.#server.until(`${promised} of ${command}`, kept);
     else {

@@ -16,7 +16,7 @@ const tarball = (name) => {
   return resolve(folder, found);
 };
 
-/** A hook is made, resumed and gone, by require and by import; prints what was appended. */
+/** A hook is made, resumed and gone, by require and by import; prints the appended events. */
 const USE = `
   const { createWorld, getHookByToken } = require('hookline');
   const world = createWorld();

@@ -6,7 +6,7 @@ const { monotonicFactory } = require('ulid');
 
 const ulid = monotonicFactory();
 
-/** What an event does to its run, step or hook, and what it answers. */
+/** The effect of an event on its run, step or hook, and its answer. */
 const EFFECTS = {
   run_created: ({ run }) => ({ run }),
   run_started: ({ run }) => ({

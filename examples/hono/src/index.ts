@@ -24,7 +24,7 @@ app.post('/api/approvals/:token', async (c) => {
   return c.json({ runId });
 });
 
-/** How a run stands, and its result when it has one. */
+/** The status of a run, and its result if it has ended. */
 app.get('/api/runs/:runId', async (c) => {
   const run = getRun(c.req.param('runId'));
   const status = await run.status;

@@ -1,6 +1,6 @@
 import Link from 'next/link';
 
-/** For an unknown path, and for what is no longer there. */
+/** The page for an unknown path, and for an approval that no longer exists. */
 export default function NotFound() {
   return (
     <section>

@@ -47,12 +47,12 @@ export async function approval(request: ApprovalRequest): Promise<Outcome> {
     // before this workflow goes on, so it leads to the page that follows the run.
     respondWith: new Response(null, { status: 303, headers: { location } }),
   });
-  // Read by the page that lists what is pending. Without a `token` the hook gets a secret one.
+  // The page of pending approvals reads it. Without a `token` the hook gets a secret one.
   const hook = createHook<Decision>({ metadata: { ...request, link: link.token } });
   await report(`${request.requester} asks for ${euros(request.amount)}`);
 
   const { approved, by } = await Promise.race([hook, clicked(link)]);
-  // It is decided: nothing is pending any more, and nobody can decide again.
+  // The approval is decided. It is no longer pending, and nobody can decide again.
   hook.dispose();
   link.dispose();
   await report(`${approved ? 'Approved' : 'Rejected'} by ${by}`);

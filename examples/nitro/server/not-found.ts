@@ -1,4 +1,4 @@
-/** Answers 404 when nobody waits for the token; other errors stay errors. */
+/** Answers 404 if no run waits for the token. Other errors stay errors. */
 export async function orNotFound(answer: () => Promise<Response>): Promise<Response> {
   try {
     return await answer();

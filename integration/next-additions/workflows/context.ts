@@ -2,7 +2,7 @@ import { revalidatePath } from 'next/cache';
 import { cookies, headers } from 'next/headers';
 import { after } from 'next/server';
 
-/** Runs a step that needs what Next.js only has inside a request. */
+/** Runs a step that needs the request context of Next.js. */
 export async function context() {
   'use workflow';
   return inRequest();

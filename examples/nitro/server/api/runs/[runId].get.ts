@@ -1,7 +1,7 @@
 import { getRun } from 'hookline';
 import { defineHandler } from 'nitro/h3';
 
-/** How a run stands, and its result when it has one. */
+/** The status of a run, and its result if it has ended. */
 export default defineHandler(async (event) => {
   const run = getRun(event.context.params?.runId ?? '');
   const status = await run.status;
