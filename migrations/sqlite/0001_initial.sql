@@ -200,6 +200,8 @@ CREATE TABLE messages (
   freed_lease_token TEXT,
   -- Whether the delivery of this lease was admitted over HTTP. Each lease is admitted once.
   admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted IN (0, 1)),
+  -- The end of its run's log when it was claimed.
+  claimed_position INTEGER NOT NULL DEFAULT 0,
   last_error TEXT,
   dead_at_ms INTEGER,
   -- The workers that do not have the code which the message needs, with spaces between them.

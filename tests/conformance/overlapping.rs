@@ -1,5 +1,5 @@
 //! Deliveries of a run of line 5: steps always run, and a replay overlaps only deliveries that are
-//! executing a step.
+//! executing a step, or waiting for one.
 
 use std::sync::mpsc::RecvTimeoutError;
 
@@ -21,6 +21,9 @@ run_by_every_store!(
     a_replay_waits_while_any_delivery_executes_no_step,
     a_step_message_always_runs_and_is_overlapped_while_its_step_runs,
     a_step_message_that_goes_on_to_replay_is_overlapped_while_it_executes_another_step,
+    a_replay_waits_for_no_replay_that_waits_for_a_step_of_another_delivery,
+    a_replay_waits_for_no_step_message_that_waits_for_a_step_of_another_delivery,
+    a_replay_waits_for_a_replay_while_a_queued_step_runs,
     step_messages_of_a_run_run_at_once,
     a_step_message_absorbs_no_wake_up_and_no_sleeping_one_joins_it,
     the_beginning_of_a_step_tells_the_queue_if_a_replay_waits,
@@ -142,6 +145,65 @@ fn a_step_message_that_goes_on_to_replay_is_overlapped_while_it_executes_another
     world.claims_nothing();
     begins(world, "t", &delivery);
     assert_eq!(world.claim_one().message_id, behind);
+}
+
+/// Two deliveries that both go on with run 1, because their steps have ended together: a replay, and the
+/// delivery of a step.
+fn two_that_go_on(world: &World) -> [Delivery; 2] {
+    start(world);
+    world.enqueue(wake_up(1));
+    let replay = world.claim_one();
+    does(world, step_created("s"));
+    world.enqueue(step_message("s"));
+    let step = world.claim_one();
+    begins(world, "a", &replay);
+    does(world, started("s"));
+    does(world, step_completed("a"));
+    does(world, step_completed("s"));
+    [replay, step]
+}
+
+/// One of two deliveries begins the next step of run 1, so the other one waits for it.
+fn nobody_waits_but_for_replays(world: &World, begins_next: &Delivery) {
+    world.enqueue(wake_up(1));
+    world.claims_nothing();
+    begins(world, "next", begins_next);
+    for _ in 0..3 {
+        let heard = world.claim_one();
+        world.enqueue(wake_up(1));
+        world.claims_nothing();
+        assert!(world.settle(&heard, Outcome::Ack));
+    }
+    let heard = world.claim_one();
+    world.enqueue(wake_up(1));
+    begins(world, "heard", &heard);
+    world.claim_one();
+    does(world, step_completed("heard"));
+    does(world, step_completed("next"));
+    world.enqueue(wake_up(1));
+    world.claims_nothing();
+}
+
+fn a_replay_waits_for_no_replay_that_waits_for_a_step_of_another_delivery(world: &World) {
+    let [_, step] = two_that_go_on(world);
+    nobody_waits_but_for_replays(world, &step);
+}
+
+fn a_replay_waits_for_no_step_message_that_waits_for_a_step_of_another_delivery(world: &World) {
+    let [replay, _] = two_that_go_on(world);
+    nobody_waits_but_for_replays(world, &replay);
+}
+
+fn a_replay_waits_for_a_replay_while_a_queued_step_runs(world: &World) {
+    start(world);
+    world.enqueue(wake_up(1));
+    world.claim_one();
+    does(world, step_created("s"));
+    world.enqueue(step_message("s"));
+    world.claim_one();
+    does(world, started("s"));
+    world.enqueue(wake_up(1));
+    world.claims_nothing();
 }
 
 fn step_messages_of_a_run_run_at_once(world: &World) {

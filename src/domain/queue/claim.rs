@@ -3,11 +3,17 @@
 //! On line 4 of the SDK only one replay of a run is delivered at a time, so that no two replays write one
 //! log. On line 5 a delivery also executes steps, for as long as they take, and the run must hear of other
 //! events meanwhile. The protocol of line 5 keeps overlapping deliveries safe. Still, a delivery that
-//! would replay waits for every other one that is not executing a step: the two would do the same work.
+//! would replay waits for every other one that is replaying: the two would do the same work.
+//!
+//! The store does not see what the code of a delivery does, only which steps run. A delivery without a
+//! running step replays, with one exception. Two deliveries may go on with a run at once, when the steps
+//! that they executed ended together. Both then ask for the next step. One of them begins it, and the SDK
+//! lets the other one wait until this step ends. So nobody waits for a delivery while another one executes
+//! a step that it has begun since.
 
 use std::collections::HashSet;
 
-use crate::domain::id::RunId;
+use crate::domain::id::{Position, RunId};
 use crate::domain::spec::SpecVersion;
 
 /// A due message that is not leased.
@@ -30,8 +36,24 @@ pub struct Claimable {
 pub struct UnderWay {
     /// Whether its message executes a step, and is no replay.
     pub is_step: bool,
-    /// Whether a step of the run is running that this delivery executes.
-    pub executes_step: bool,
+    /// The end of the log when the delivery was claimed.
+    pub claimed_at: Position,
+    /// Where the latest running step was created that this delivery executes.
+    pub executes: Option<Position>,
+}
+
+impl UnderWay {
+    /// Where it has created the latest step that it executes, if it has created one.
+    fn began(&self) -> Option<Position> {
+        self.executes.filter(|created| *created > self.claimed_at)
+    }
+}
+
+/// Whether one of these deliveries of a run replays, and does not wait for a step of another one.
+fn any_replays(deliveries: &[UnderWay]) -> bool {
+    let latest = deliveries.iter().filter_map(UnderWay::began).max();
+    let awaits_latest = |delivery: &UnderWay| latest.is_some_and(|at| at > delivery.claimed_at);
+    deliveries.iter().any(|delivery| delivery.executes.is_none() && !awaits_latest(delivery))
 }
 
 /// Chooses from due messages in the order in which they became due: first come, first claimed.
@@ -56,7 +78,7 @@ impl Claiming {
                 true
             }
             Some(_) if !overlaps && under_way.iter().any(|other| !other.is_step) => false,
-            Some(_) if overlaps && under_way.iter().any(|other| !other.executes_step) => false,
+            Some(_) if overlaps && any_replays(under_way) => false,
             Some(run_id) => self.begun.insert(run_id.clone()),
         }
     }
@@ -66,10 +88,10 @@ impl Claiming {
 mod tests {
     use super::*;
 
-    const REPLAYING: UnderWay = UnderWay { is_step: false, executes_step: false };
-    const REPLAY_IN_STEP: UnderWay = UnderWay { is_step: false, executes_step: true };
-    const STEP: UnderWay = UnderWay { is_step: true, executes_step: true };
-    const STEP_THAT_REPLAYS: UnderWay = UnderWay { is_step: true, executes_step: false };
+    const REPLAYING: UnderWay = UnderWay { is_step: false, claimed_at: 1, executes: None };
+    const REPLAY_IN_STEP: UnderWay = UnderWay { executes: Some(3), ..REPLAYING };
+    const STEP: UnderWay = UnderWay { is_step: true, claimed_at: 2, executes: Some(2) };
+    const STEP_THAT_REPLAYS: UnderWay = UnderWay { executes: None, ..STEP };
 
     fn replay(number: u64, spec_version: u32, under_way: &[UnderWay]) -> Claimable {
         let run_id = Some(RunId::new(format!("wrun_{number}")));
@@ -105,9 +127,28 @@ mod tests {
             assert!(takes(&replay(1, spec_version, &[])));
             assert!(takes(&replay(1, spec_version, &[REPLAY_IN_STEP, STEP])));
             assert!(!takes(&replay(1, spec_version, &[REPLAYING])));
-            assert!(!takes(&replay(1, spec_version, &[REPLAY_IN_STEP, REPLAYING])));
             assert!(!takes(&replay(1, spec_version, &[STEP_THAT_REPLAYS, STEP])));
+            let later = UnderWay { claimed_at: 3, ..REPLAYING };
+            assert!(!takes(&replay(1, spec_version, &[REPLAY_IN_STEP, later])));
         }
+    }
+
+    #[test]
+    fn a_delivery_that_waits_for_a_step_which_another_one_has_begun_since_holds_up_nobody() {
+        let later = UnderWay { claimed_at: 3, ..REPLAYING };
+        let stuck = [REPLAYING, STEP_THAT_REPLAYS, REPLAYING, REPLAY_IN_STEP];
+        assert!(takes(&replay(1, 8, &stuck)));
+        assert!(!takes(&replay(1, 8, &[stuck.as_slice(), &[later]].concat())), "that one replays");
+        let once_later = UnderWay { claimed_at: 4, executes: Some(5), ..REPLAYING };
+        assert!(takes(&replay(1, 8, &[stuck.as_slice(), &[later, once_later]].concat())));
+    }
+
+    #[test]
+    fn a_step_that_its_delivery_has_not_created_ends_no_replay() {
+        let of_message = UnderWay { claimed_at: 9, executes: Some(9), ..STEP };
+        assert!(!takes(&replay(1, 8, &[REPLAYING, of_message])), "somebody else has queued it");
+        let recovers = UnderWay { claimed_at: 9, executes: Some(3), ..REPLAYING };
+        assert!(!takes(&replay(1, 8, &[REPLAYING, recovers])), "its process died in it");
     }
 
     #[test]

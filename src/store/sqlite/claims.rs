@@ -11,7 +11,7 @@ use super::messages::{
     MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id, names_of,
 };
 use super::queue_time::QueueTime;
-use super::{releases, steps};
+use super::{events, releases, steps};
 use crate::clock::Clock;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::Delivery;
@@ -45,10 +45,10 @@ pub(super) fn claim(
            AND leased.lease_token IS NOT NULL) FROM messages AS m WHERE message_id = ?"
     );
     const LEASE: &str = "UPDATE messages SET lease_owner = ?2, lease_token = ?3, \
-         lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1 WHERE message_id = ?1";
+         lease_expires_at_ms = ?4, freed_lease_token = NULL, admitted = 0, attempt = attempt + 1, \
+         claimed_position = ?5 WHERE message_id = ?1";
     // The replay reads the log after this, so it sees at least this much.
-    const SEES_LOG: &str = "UPDATE runs SET replayed_position = \
-         ifnull((SELECT max(position) FROM events WHERE run_id = ?1), 0), \
+    const SEES_LOG: &str = "UPDATE runs SET replayed_position = ?3, \
          replayed_by = CASE ifnull(replayed_by, ?2) WHEN ?2 THEN ?2 ELSE '' END WHERE run_id = ?1";
     free_expired(connection, now_ms, observed)?;
     let Offer { prefixes, release, .. } = &request.offer;
@@ -81,14 +81,17 @@ pub(super) fn claim(
         if !claiming.takes(&claimable) {
             continue;
         }
+        let end = claimable.run_id.as_ref().map(|run_id| events::end(connection, run_id));
+        let end = end.transpose()?.unwrap_or(0);
         if let Some(run_id) = claimable.run_id.filter(|_| !claimable.is_step) {
-            sees_log.execute([run_id.as_str(), &request.lease_owner])?;
+            sees_log.execute(params![run_id.as_str(), request.lease_owner, end])?;
         }
         lease.execute(params![
             delivery.message_id.number(),
             request.lease_owner,
             delivery.lease_token.expose(),
             now_ms + request.lease_ms,
+            end,
         ])?;
         observed.time.lease_seen(delivery.message_id, now_ms + request.lease_ms, observed.clock);
         deliveries.push(delivery);
@@ -113,7 +116,7 @@ fn due_of(row: &Row<'_>, worker: &str, lease_token: LeaseToken) -> Result<DueMes
     }
     let mut delivery = delivery_of(row, lease_token)?;
     delivery.attempt += 1;
-    let another_replay = UnderWay { is_step: false, executes_step: false };
+    let another_replay = UnderWay { is_step: false, claimed_at: 0, executes: None };
     let is_replayed: bool = row.get(MESSAGE_COLUMNS + 2)?;
     let claimable = Claimable {
         run_id: row.get::<_, Option<String>>(2)?.map(RunId::new),
@@ -128,7 +131,7 @@ fn due_of(row: &Row<'_>, worker: &str, lease_token: LeaseToken) -> Result<DueMes
 /// Adds to a replay what each delivery of its run is doing, if that matters: only where deliveries of a
 /// run may overlap.
 fn add_overlapping(connection: &Connection, message: &mut Claimable) -> Result<()> {
-    const UNDER_WAY: &str = "SELECT message_id, step_id FROM messages \
+    const UNDER_WAY: &str = "SELECT message_id, step_id, claimed_position FROM messages \
          INDEXED BY messages_overlapping \
          WHERE run_id = ? AND lease_token IS NOT NULL AND spec_version >= 6";
     let Some(run_id) = message.run_id.as_ref().filter(|_| !message.is_step) else { return Ok(()) };
@@ -140,11 +143,13 @@ fn add_overlapping(connection: &Connection, message: &mut Claimable) -> Result<(
     message.under_way.clear();
     while let Some(row) = rows.next()? {
         let step_id = row.get::<_, Option<String>>(1)?.map(CorrelationId::new);
-        let is_running = |step_id| steps::is_running(connection, run_id, step_id);
+        let own_step = |step_id| steps::running(connection, run_id, step_id);
         // After its step, the delivery of a step may replay and execute steps of its own.
-        let executes_step = step_id.as_ref().map(is_running).transpose()?.unwrap_or(false)
-            || steps::has_running_of(connection, run_id, message_id(row)?)?;
-        message.under_way.push(UnderWay { is_step: step_id.is_some(), executes_step });
+        let executes = step_id.as_ref().map(own_step).transpose()?.flatten();
+        let executes =
+            executes.max(steps::latest_running_of(connection, run_id, message_id(row)?)?);
+        let claimed_at = row.get(2)?;
+        message.under_way.push(UnderWay { is_step: step_id.is_some(), claimed_at, executes });
     }
     Ok(())
 }

@@ -77,6 +77,12 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
     Ok(())
 }
 
+/// The position of a run's last event; 0 if it has none.
+pub(super) fn end(connection: &Connection, run_id: &RunId) -> Result<Position> {
+    const END: &str = "SELECT ifnull(max(position), 0) FROM events WHERE run_id = ?";
+    connection.prepare_cached(END)?.query_row([run_id.as_str()], |row| row.get(0))
+}
+
 /// The end of the run's log.
 pub(super) fn tail(connection: &Connection, run_id: &RunId) -> Result<Option<Tail>> {
     const TAIL: &str = concat!(

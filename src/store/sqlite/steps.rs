@@ -155,26 +155,28 @@ fn by_id_in_any_run(connection: &Connection, step_id: &CorrelationId) -> Result<
     }
 }
 
-/// Whether a step of a run is running.
-pub(super) fn is_running(
+/// Where a step of a run was created, if it is running.
+pub(super) fn running(
     connection: &Connection,
     run_id: &RunId,
     step_id: &CorrelationId,
-) -> Result<bool> {
-    const IS_RUNNING: &str =
-        "SELECT 1 FROM steps WHERE step_id = ? AND run_id = ? AND status = 'running'";
-    connection.prepare_cached(IS_RUNNING)?.exists([step_id.as_str(), run_id.as_str()])
+) -> Result<Option<Position>> {
+    const RUNNING: &str = "SELECT created_position FROM steps \
+         WHERE step_id = ? AND run_id = ? AND status = 'running'";
+    let key = [step_id.as_str(), run_id.as_str()];
+    connection.prepare_cached(RUNNING)?.query_row(key, |row| row.get(0)).optional()
 }
 
-/// Whether a step of a run is running that the delivery of this message executes.
-pub(super) fn has_running_of(
+/// Where the latest running step of a run was created that the delivery of this message executes.
+pub(super) fn latest_running_of(
     connection: &Connection,
     run_id: &RunId,
     owner: MessageId,
-) -> Result<bool> {
-    const OWNS: &str = "SELECT 1 FROM steps INDEXED BY steps_owned \
+) -> Result<Option<Position>> {
+    const LATEST: &str = "SELECT max(created_position) FROM steps INDEXED BY steps_owned \
          WHERE run_id = ? AND owner_message_id = ? AND status = 'running'";
-    connection.prepare_cached(OWNS)?.exists(params![run_id.as_str(), owner.number()])
+    let key = params![run_id.as_str(), owner.number()];
+    connection.prepare_cached(LATEST)?.query_row(key, |row| row.get(0))
 }
 
 /// The step with its error, and with its other payloads if `resolve_data` is set.
