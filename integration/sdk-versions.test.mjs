@@ -1,4 +1,4 @@
-// The packed tarballs beside versions of the SDK that are not supported, as npm installs them.
+// The packed tarballs beside versions of the SDK, as npm and pnpm install them.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -8,8 +8,11 @@ import { newFolder, program } from './apps.mjs';
 
 const tarballs = Object.values(JSON.parse(process.env.HOOKLINE_PACKAGES));
 
-/** Old, and of the next line. */
-const VERSIONS = ['4.2.0', '5.0.0-beta.55'];
+/** Older than what each line of the SDK needs. */
+const UNSUPPORTED = ['4.2.0', '5.0.0-beta.53'];
+
+/** The first supported version of each line. */
+const SUPPORTED = ['4.8.9', '5.0.0-beta.55'];
 
 /** How an app meets its World: by the SDK's runtime, by the function that it calls, by its worker. */
 const USES = `
@@ -25,23 +28,45 @@ const USES = `
     }
   })();`;
 
-for (const version of VERSIONS) {
-  describe(`workflow ${version}`, () => {
-    const install = async (...options) => {
-      const app = await newFolder('sdk');
-      await writeFile(join(app, 'package.json'), '{ "private": true }');
-      const args = ['install', '--no-audit', '--no-fund', '--prefer-offline', ...options];
-      return { app, installed: program(app, 'npm', [...args, `workflow@${version}`, ...tarballs]) };
-    };
+async function newApp() {
+  const app = await newFolder('sdk');
+  await writeFile(join(app, 'package.json'), '{ "private": true }');
+  return app;
+}
 
+const npm = (app, version, ...options) => {
+  const args = ['install', '--no-audit', '--no-fund', '--prefer-offline', ...options];
+  return program(app, 'npm', [...args, `workflow@${version}`, ...tarballs]);
+};
+
+const specVersion = (app) => {
+  const script =
+    "import('workflow/runtime').then(async (it) => console.log((await it.getWorld()).specVersion))";
+  const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
+  return program(app, process.execPath, ['-e', script], undefined, env);
+};
+
+describe('supported versions of workflow', () => {
+  test('npm takes them, and each meets its World', async () => {
+    const app = await newApp();
+    for (const version of SUPPORTED) {
+      await npm(app, version);
+      assert.match(await specVersion(app), /^\d+\n$/, version);
+    }
+  });
+});
+
+for (const version of UNSUPPORTED) {
+  describe(`workflow ${version}`, () => {
     test('npm refuses it, and says what it wants', async () => {
-      const { installed } = await install();
-      await assert.rejects(installed, /ERESOLVE.*workflow@"\^4\.8\.9" from hookline/s);
+      const installed = npm(await newApp(), version);
+      const range = /ERESOLVE.*workflow@"\^4\.8\.9 \|\| \^5\.0\.0-beta\.55" from hookline/s;
+      await assert.rejects(installed, range);
     });
 
     test('forced, every use is refused by one error that says what to install', async () => {
-      const { app, installed } = await install('--force');
-      await installed;
+      const app = await newApp();
+      await npm(app, version, '--force');
       const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
       const output = await program(app, process.execPath, ['-e', USES], undefined, env);
       const answers = output
