@@ -224,13 +224,27 @@ export class Server {
     throw new Error(`${what} did not come\n${this.output}`);
   }
 
-  /** Ends it and its children at once, as a power cut would; resolves when it is gone. */
+  /** Ends it and all programs below it at once, as a power cut would; resolves when it is gone. */
   async kill(signal = 'SIGKILL') {
-    try {
-      process.kill(-this.#child.pid, signal);
-    } catch {
-      // It has ended by itself.
+    for (const group of await groupsOf(this.#child.pid)) {
+      try {
+        process.kill(-group, signal);
+      } catch {
+        // It has ended by itself.
+      }
     }
     return this.#ended;
   }
+}
+
+/** The process groups of a program and of all programs below it. A server may put its own in one. */
+async function groupsOf(root) {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,pgid=']);
+  const rows = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  const below = (parent) =>
+    rows.filter(([, ppid]) => ppid === parent).flatMap(([pid, , pgid]) => [pgid, ...below(pid)]);
+  return new Set([root, ...below(root)]);
 }

@@ -1,0 +1,7 @@
+import { defineAgent } from 'eve';
+import { mockModel } from 'eve/evals';
+
+export default defineAgent({
+  description: 'Knows the orders.',
+  model: mockModel('the clerk has heard it'),
+});

@@ -1,0 +1,190 @@
+// examples/eve-agent, installed and built as its users do, and driven over HTTP.
+
+import assert from 'node:assert/strict';
+import { cp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort, installApp, newFolder, nodeOf, program, Server } from './apps.mjs';
+
+const ADDITIONS = join(dirname(fileURLToPath(import.meta.url)), 'eve-additions');
+const EVE = join('node_modules', 'eve', 'bin', 'eve.js');
+const ADDRESS = ['--host', '127.0.0.1'];
+const ENVIRONMENT = { EVE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
+
+/** How an agent is served. */
+export const MODES = ['start', 'dev', 'alone'];
+
+/** Installs the example, with the tools and the model of the tests, and builds it. */
+export async function builtAgent() {
+  const folder = await installApp('eve-agent', 'npm', (app) =>
+    cp(ADDITIONS, app, { recursive: true }),
+  );
+  const node = await nodeOf('24');
+  await program(folder, node, [EVE, 'build'], undefined, ENVIRONMENT);
+  return { folder, node };
+}
+
+/** An agent that is served, killed and served again; every server has a port of its own. */
+export class EveAgent {
+  #servers = [];
+  #server;
+
+  /** Serves a built agent with an empty database. `alone`: the output without anything else. */
+  static async serve({ folder, node }, mode) {
+    const agent = new EveAgent();
+    agent.mode = mode;
+    agent.node = node;
+    agent.folder = mode === 'alone' ? await copyOfOutput(folder) : folder;
+    agent.signal = join(agent.folder, 'let-slow-end');
+    for (const path of [agent.signal, join(agent.folder, '.workflow-data')]) {
+      await rm(path, { recursive: true, force: true });
+    }
+    await agent.#start();
+    return agent;
+  }
+
+  async #start() {
+    const port = await freePort();
+    const args = {
+      start: [EVE, 'start', ...ADDRESS, '--port', `${port}`],
+      dev: [EVE, 'dev', '--no-ui', ...ADDRESS, '--port', `${port}`],
+      alone: [join('.output', 'server', 'index.mjs')],
+    }[this.mode];
+    const env = { ...ENVIRONMENT, HOST: '127.0.0.1', LET_SLOW_END: this.signal };
+    this.#server = Server.spawn(this.folder, args, { port, env, node: this.node });
+    this.#servers.push(this.#server);
+    this.#server.url = `http://127.0.0.1:${port}`;
+    await this.until('an answer', () =>
+      fetch(`${this.#server.url}/eve/v1/health`).then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    );
+  }
+
+  /** Kills the server and all its children at once, and starts the next one. */
+  async restart() {
+    await this.kill();
+    await this.#start();
+  }
+
+  kill(signal) {
+    return this.#server.kill(signal);
+  }
+
+  until(what, look) {
+    return this.#server.until(what, look);
+  }
+
+  /** What all servers have printed. */
+  get output() {
+    return this.#servers.map(({ output }) => output).join('\n--\n');
+  }
+
+  /** Waits until the servers have printed a text so many times. */
+  hasPrinted(text, times = 1) {
+    return this.until(`${text}, ${times} times`, () => this.printed(text) >= times);
+  }
+
+  /** How often the servers have printed a text. */
+  printed(text) {
+    return this.output.split(text).length - 1;
+  }
+
+  /** Lets the slow tool end. */
+  letSlowEnd() {
+    return writeFile(this.signal, '');
+  }
+
+  /** Starts a session with a message; returns it. */
+  async begin(message) {
+    const { status, body } = await this.post('session', { message });
+    assert.equal(status, 202, `${JSON.stringify(body)}\n${this.output}`);
+    return new Session(this, body.sessionId);
+  }
+
+  async post(path, body = {}) {
+    const response = await fetch(`${this.#server.url}/eve/v1/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: await response.json().catch(() => undefined) };
+  }
+
+  async get(path) {
+    const response = await fetch(`${this.#server.url}/eve/v1/${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+}
+
+/** One conversation. */
+export class Session {
+  constructor(agent, id) {
+    this.agent = agent;
+    this.id = id;
+  }
+
+  /** Its events so far; none when its history is gone. */
+  async history() {
+    const { status, text } = await this.agent.get(`session/${this.id}/stream?follow=false`);
+    if (status !== 200) return [];
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  }
+
+  async types() {
+    return (await this.history()).map(({ type }) => type);
+  }
+
+  /** The event of a type, the nth of them. */
+  event(type, nth = 1) {
+    return this.agent.until(`${type} ${nth} of ${this.id}`, async () =>
+      (await this.history()).filter((event) => event.type === type).at(nth - 1),
+    );
+  }
+
+  /** The agent's nth answer. */
+  answer(nth = 1) {
+    return this.agent.until(`answer ${nth} of ${this.id}`, async () => {
+      const ended = (await this.history()).filter(
+        ({ type, data }) => type === 'message.completed' && data.finishReason === 'stop',
+      );
+      return ended.at(nth - 1)?.data.message;
+    });
+  }
+
+  /** Sends a message, or the answers to requests; a session may not be ready for it at once. */
+  send(body) {
+    return this.agent.until(`${JSON.stringify(body)} is taken`, async () => {
+      const answer = await this.agent.post(`session/${this.id}`, body);
+      if (answer.status < 300) return answer;
+      assert.equal(answer.body?.code, 'session_not_ready', JSON.stringify(answer));
+    });
+  }
+
+  say(message) {
+    return this.send({ message });
+  }
+
+  /** Approves what the tool of a turn that waits has asked for. */
+  async approve() {
+    const [{ requestId }] = (await this.event('input.requested')).data.requests;
+    return this.send({ inputResponses: [{ requestId, optionId: 'approve' }] });
+  }
+
+  async command(name) {
+    const { status, body } = await this.agent.post(`session/${this.id}/${name}`);
+    assert.ok(status < 300, `${name}: ${status} ${JSON.stringify(body)}`);
+  }
+}
+
+/** The built output in a folder of its own, as an image holds it. */
+async function copyOfOutput(from) {
+  const folder = await newFolder('eve-alone');
+  const output = join(folder, '.output');
+  await cp(join(from, '.output'), output, { recursive: true, verbatimSymlinks: true });
+  return folder;
+}
