@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
 import { until } from './crash/harness';
@@ -433,16 +433,23 @@ describe('the doctor does not ask for the variable', () => {
 
   /** What it says of the World of the SDK, in a folder with these files, where hookline is installed. */
   async function chosen(files: Record<string, string>, env: Record<string, string> = {}) {
+    return (await findings(files, env)).get('World of the SDK');
+  }
+
+  async function findings(files: Record<string, string>, env: Record<string, string> = {}) {
     const folder = newFolder();
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(ROOT, join(folder, 'node_modules', 'hookline'), 'junction');
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    }
     const { stdout } = await runNode([CLI, '--url', newDatabase(), 'doctor', '--json'], {
       cwd: folder,
       env: { ...process.env, NODE_OPTIONS: '', ...EMPTY, ...env },
     });
-    const { findings } = JSON.parse(stdout);
-    return findings.find(({ what }: { what: string }) => what === 'World of the SDK');
+    const { findings } = JSON.parse(stdout) as { findings: { what: string; state: string }[] };
+    return new Map(findings.map((finding) => [finding.what, finding]));
   }
 
   test('where a file of variables, withHookline() or a script sets it', async () => {
@@ -456,6 +463,25 @@ describe('the doctor does not ask for the variable', () => {
     expect(await chosen({ 'package.json': JSON.stringify({ scripts }) })).toMatchObject(
       good('package.json'),
     );
+  });
+
+  test('nor for the SDK, in the folder of an agent on eve', async () => {
+    const eve = { 'node_modules/eve/package.json': JSON.stringify({ version: '0.80.1' }) };
+    const agent = "defineAgent({ experimental: { workflow: { world: 'hookline' } } });";
+    const said = await findings({ ...eve, 'agent/agent.ts': agent });
+    expect(said.get('Workflow SDK')).toMatchObject({
+      state: 'good',
+      found: 'that of eve 0.80.1',
+    });
+    expect(said.get('World of the SDK')).toMatchObject({
+      state: 'good',
+      found: 'hookline, by agent/agent.ts',
+    });
+    const local = await findings({ ...eve, 'agent/agent.ts': 'defineAgent({});' });
+    expect(local.get('World of the SDK')).toMatchObject({
+      state: 'warning',
+      fix: expect.stringContaining("world: 'hookline'"),
+    });
   });
 
   test('but where nothing sets it, or to another World', async () => {

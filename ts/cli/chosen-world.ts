@@ -24,13 +24,19 @@ export function chosenWorld(hasWorker: boolean): Finding {
   }
   if (chosen) return { what, state: 'good', found: `hookline, by ${chosen.by}` };
   if (hasWorker) return { what, state: 'good', found: 'hookline, as a living worker shows' };
+  if (installed('eve')) {
+    const found = 'no file agent/agent.ts of this folder names hookline';
+    return { what, state: 'warning', found, fix: NAME_IN_AGENT };
+  }
   const found = `${VARIABLE} is set neither here nor in a file of variables of this folder`;
   return { what, state: 'warning', found, fix: SET };
 }
 
 const SET = `Set ${VARIABLE}=hookline where the app runs; --env-file reads a file of variables.`;
+const NAME_IN_AGENT =
+  "Name it in the root agent: experimental: { workflow: { world: 'hookline' } }";
 
-/** The folder's own word: a file of variables, withHookline() in Next.js, a script. */
+/** The folder's own word: a file of variables, withHookline() in Next.js, an agent, a script. */
 function chosenByFile(): { name: string; by: string } | undefined {
   const files = readdirSync('.');
   for (const by of files.filter(
@@ -43,6 +49,9 @@ function chosenByFile(): { name: string; by: string } | undefined {
   if (config && /\bwithHookline\b/.test(text(config))) {
     return { name: 'hookline', by: `withHookline() in ${config}` };
   }
+  const agent = ['ts', 'js', 'mts', 'mjs'].map((extension) => `agent/agent.${extension}`);
+  const naming = agent.find((name) => /\bworld:\s*["']hookline["']/.test(text(name)));
+  if (naming) return { name: 'hookline', by: naming };
   const other = files.filter((name) =>
     /^(package\.json|Dockerfile|compose\.ya?ml|docker-compose\.ya?ml)$/.test(name),
   );

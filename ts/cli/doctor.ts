@@ -267,6 +267,10 @@ function permissions(path: string): Finding | undefined {
 
 function sdk(): Finding[] {
   const what = 'Workflow SDK';
+  const eve = installed('eve');
+  if (eve && !installed('workflow')) {
+    return [{ what, state: 'good', found: `that of eve ${eve.version}` }];
+  }
   const problem = missingSdk() ?? unsupportedSdk();
   if (problem) return [{ what, state: 'problem', ...problem }];
   const { version = '', folder } = installed('workflow') ?? {};
