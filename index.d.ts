@@ -265,7 +265,7 @@ export interface StartOptionsBase {
   /** Whether keys of `attributes` may begin with `$`, which is reserved for frameworks. */
   allowReservedAttributes?: boolean;
   /**
-   * `0` deletes the run's data as soon as it has ended; then `run.returnValue` mostly rejects with
+   * `0` deletes the run's data when it ends; then `run.returnValue` rejects with
    * {@link RunExpiredError}. `'default'` is as without the option.
    */
   experimental_retention?: 0 | 'default';

@@ -249,7 +249,7 @@ impl From<Refusal> for WorldError {
             Refusal::LeaseLost => of(ErrorKind::LeaseLost),
             Refusal::CodeMismatch(_) => of(ErrorKind::CodeMismatch),
             Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),
-            Refusal::RunExpired { .. } => of(ErrorKind::RunExpired),
+            Refusal::RunExpired { .. } | Refusal::ValuesDropped(_) => of(ErrorKind::RunExpired),
             Refusal::TooEarly { retry_after_s, .. } => {
                 of(ErrorKind::TooEarly).with("retryAfter", *retry_after_s)
             }

@@ -356,10 +356,11 @@ impl Engine {
 
     /// Puts a message into the queue. Settles with the id of the message that will be delivered.
     pub fn enqueue(&self, request: EnqueueRequest, done: Completion<MessageId>) {
-        let Content { purpose, demand } = match purpose::of(&request.queue_name, &request.body) {
-            Ok(content) => content,
-            Err(error) => return done.settle(Err(error)),
-        };
+        let Content { purpose, demand, keeping } =
+            match purpose::of(&request.queue_name, &request.body) {
+                Ok(content) => content,
+                Err(error) => return done.settle(Err(error)),
+            };
         // Line 5 gives the wake-up of a resume a key, so that it may repeat the call.
         if let Purpose::WakeUp(run_id) = &purpose
             && request.delay_ms == 0
@@ -377,6 +378,7 @@ impl Engine {
                 deployment_id: request.deployment_id.unwrap_or(demand.deployment_id),
                 ..demand
             },
+            keeping,
             fence: request.fence,
         };
         self.store.enqueue(message, request.delay_ms, done);

@@ -26,6 +26,8 @@ CREATE TABLE runs (
   updated_at_ms INTEGER NOT NULL,
   started_at_ms INTEGER,
   completed_at_ms INTEGER,
+  -- When its values were dropped.
+  expired_at_ms INTEGER CHECK (expired_at_ms IS NULL OR completed_at_ms IS NOT NULL),
   checksum INTEGER NOT NULL,
   -- The end of the log when the run's last replay was claimed: that replay has seen at least so much.
   replayed_position INTEGER NOT NULL DEFAULT 0,
@@ -75,11 +77,22 @@ CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
 CREATE UNIQUE INDEX events_by_resume ON events (run_id, resume_id) WHERE resume_id IS NOT NULL;
 
 -- Payloads and chunks that are too long for their row. The row holds the number. They are appended
--- here; within the rows they would split the pages of a run or a stream again and again.
+-- here; within the rows they would split the pages of a run or a stream again and again. Values that will
+-- be dropped are here too, however short they are: src/store/sqlite/long_values.rs.
 CREATE TABLE long_values (
   number INTEGER PRIMARY KEY,
+  -- Zeros before a value that will be dropped, so that the value is in pages of its own.
+  filler BLOB,
   bytes BLOB NOT NULL
 ) STRICT;
+
+-- How often values were dropped, and how many of these drops are also erased from the log. One row.
+CREATE TABLE erasures (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  asked INTEGER NOT NULL,
+  done INTEGER NOT NULL
+) STRICT;
+INSERT INTO erasures VALUES (1, 0, 0);
 
 -- Clustered in the order of creation, so that a list of a run's steps reads only its page.
 CREATE TABLE steps (
@@ -186,6 +199,8 @@ CREATE TABLE messages (
   spec_version INTEGER NOT NULL,
   -- 1: the message replays the run and carries nothing else, so pending ones coalesce.
   is_wake_up INTEGER NOT NULL CHECK (is_wake_up IN (0, 1)),
+  -- As in long_values.
+  filler BLOB,
   body BLOB NOT NULL,
   headers TEXT,
   idempotency_key TEXT,
@@ -278,6 +293,8 @@ CREATE TABLE streams (
   chunk_count INTEGER NOT NULL DEFAULT 0,
   created_at_ms INTEGER NOT NULL,
   closed_at_ms INTEGER,
+  -- 1: its chunks are dropped when the run ends.
+  drops_chunks INTEGER NOT NULL CHECK (drops_chunks IN (0, 1)),
   checksum INTEGER NOT NULL
 ) STRICT;
 -- listStreamsByRunId.

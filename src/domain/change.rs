@@ -4,6 +4,7 @@ use super::event::Event;
 use super::hook::Hook;
 use super::id::{CorrelationId, RunId};
 use super::message::WakeUp;
+use super::retention::Keeping;
 use super::run::Run;
 use super::step::Step;
 use super::wait::Wait;
@@ -15,8 +16,8 @@ pub enum Change {
     InsertRun(Run),
     /// The run as it is now.
     UpdateRun(Run),
-    /// One more event at the end of its run's log.
-    AppendEvent(Event),
+    /// One more event at the end of its run's log, and whether its payload will be dropped some day.
+    AppendEvent(Event, Keeping),
     /// A new step.
     InsertStep(Step),
     /// The step as it is now.
@@ -39,6 +40,9 @@ pub enum Change {
     /// The run has ended. Deletes its hooks (which frees their tokens), its waits and its sleeping
     /// wake-ups.
     FreeRun(RunId),
+    /// Drops every value of the run so that nobody can read it again, also not in the files: the payloads
+    /// of its events, the contents of its streams, which it closes, and its waiting messages.
+    DropValues(RunId),
     /// Enqueues a wake-up of the run in the same transaction (the outbox).
     Enqueue(WakeUp),
 }

@@ -309,4 +309,12 @@ impl Event {
     pub fn event_id(&self) -> String {
         super::id::event_id(self.run_spec_version, self.position, self.created_at_ms)
     }
+
+    /// Drops what it carries of the user's values: the payload, and the digest of one.
+    pub fn drop_values(&mut self) {
+        self.payload = None;
+        if let Some(resume) = &mut self.resume {
+            resume.payload_digest = None;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::fence::Fence;
 use super::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use super::queue::offer::Demand;
+use super::retention::Keeping;
 use super::run::Run;
 
 /// The handler of the SDK that a queue name belongs to.
@@ -96,6 +97,8 @@ pub struct NewMessage {
     pub headers: Option<String>,
     /// What it says itself of the process that it needs; see [`Demand::of_message`].
     pub demand: Demand,
+    /// How its body is stored.
+    pub keeping: Keeping,
     /// The delivery that enqueues it; `None` if the message needs no lease.
     pub fence: Option<Fence>,
 }

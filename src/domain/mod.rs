@@ -16,6 +16,7 @@ pub mod payload;
 pub mod queue;
 pub mod refusal;
 pub mod resume_key;
+pub mod retention;
 pub mod run;
 pub mod spec;
 pub mod step;

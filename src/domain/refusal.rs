@@ -25,6 +25,10 @@ pub enum Refusal {
     #[error("run \"{run_id}\" is {} already: nothing can be started in it", .status.as_str())]
     RunExpired { run_id: RunId, status: RunStatus },
     #[error(
+        "run \"{0}\" has ended, and its values were dropped, because it was started with retention 0: it gets no new streams"
+    )]
+    ValuesDropped(RunId),
+    #[error(
         "the run uses spec version {0}, but this hookline executes only versions 1 to 3 and 6 to {SPEC_VERSION_MAX}: \
          install a hookline that executes it"
     )]

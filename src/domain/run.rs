@@ -92,6 +92,8 @@ pub struct Run {
     pub started_at_ms: Option<i64>,
     /// When it ended.
     pub completed_at_ms: Option<i64>,
+    /// When its values were dropped, which is at its end; `None` if they are kept.
+    pub expired_at_ms: Option<i64>,
 }
 
 impl Run {

@@ -26,6 +26,7 @@ use super::id::{CorrelationId, HookToken, Position, RunId};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::may_other_code_fit;
 use super::refusal::Refusal;
+use super::retention::Keeping;
 use super::run::Run;
 use super::spec::SPEC_VERSION_DEFAULT;
 use super::step::Step;
@@ -229,9 +230,9 @@ fn decide_event(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Deci
                 return decide_legacy(log, &body);
             }
             match body {
-                EventBody::RunCompleted => run::complete(&mut log)?,
-                EventBody::RunFailed(error) => run::fail(&mut log, error)?,
-                EventBody::RunCancelled => run::cancel(&mut log)?,
+                EventBody::RunCompleted => run::complete(&mut log, stamp.now_ms)?,
+                EventBody::RunFailed(error) => run::fail(&mut log, error, stamp.now_ms)?,
+                EventBody::RunCancelled => run::cancel(&mut log, stamp.now_ms)?,
                 EventBody::StepCreated { step, step_name } => {
                     step::create(&mut log, step, step_name)?
                 }
@@ -407,7 +408,10 @@ impl Log {
         };
         self.next.position += 1;
         self.decision.event = Some(event.clone());
-        self.change(Change::AppendEvent(Event { payload, ..event }));
+        // A late event of a run whose values are dropped brings none back.
+        let payload = payload.filter(|_| self.run.expired_at_ms.is_none());
+        let keeping = Keeping::of(&self.run);
+        self.change(Change::AppendEvent(Event { payload, ..event }, keeping));
         position
     }
 

@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::message::{Purpose, QueueKind};
 use crate::domain::queue::offer::Demand;
+use crate::domain::retention::Keeping;
+use crate::domain::spec::SpecVersion;
 use crate::error::WorldError;
 
 /// Fields that add nothing to "replay this run".
@@ -21,6 +23,8 @@ pub struct Content {
     pub purpose: Purpose,
     /// What the run needs that it creates if it is missing; nothing for any other message.
     pub demand: Demand,
+    /// How the values of such a run are kept.
+    pub keeping: Keeping,
 }
 
 /// The part of a body that decides the purpose. Other values are skipped, at any depth.
@@ -70,9 +74,18 @@ impl<'de> Visitor<'de> for BodyVisitor {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct RunInput {
+struct RunInput<'a> {
     deployment_id: String,
     spec_version: u32,
+    #[serde(borrow)]
+    attributes: Option<&'a RawValue>,
+}
+
+impl RunInput<'_> {
+    fn keeping(&self) -> Keeping {
+        let parsed = self.attributes.and_then(|json| serde_json::from_str(json.get()).ok());
+        Keeping::by(SpecVersion(self.spec_version), &parsed.unwrap_or_default())
+    }
 }
 
 /// A text of the body; `None` for a value of another type.
@@ -92,16 +105,17 @@ impl Body<'_> {
         }
         // Without a run it replays nothing. Its handler reports the error in the body.
         let Some(run_id) = self.run_id.map(RunId::new) else { return Content::default() };
-        let started = self.run_input.map(|input| {
-            let input: RunInput = serde_json::from_str(input.get()).unwrap_or_default();
-            Demand { deployment_id: input.deployment_id, spec_version: input.spec_version }
-        });
+        let started: Option<RunInput<'_>> =
+            self.run_input.map(|input| serde_json::from_str(input.get()).unwrap_or_default());
         let purpose = match (&started, self.carries_more || self.step_id.is_some()) {
             (_, true) => Purpose::Replay(run_id),
             (Some(_), false) => Purpose::Start(run_id),
             (None, false) => Purpose::WakeUp(run_id),
         };
-        Content { purpose, demand: started.unwrap_or_default() }
+        let started = started.unwrap_or_default();
+        let keeping = started.keeping();
+        let RunInput { deployment_id, spec_version, .. } = started;
+        Content { purpose, demand: Demand { deployment_id, spec_version }, keeping }
     }
 }
 
@@ -190,6 +204,21 @@ mod tests {
         assert_eq!(demand(start), Demand { deployment_id: "a".into(), spec_version: 7 });
         for other in [r#"{"runId":"wrun_1","runInput":[]}"#, r#"{"runId":"wrun_1"}"#] {
             assert_eq!(demand(other), Demand::default());
+        }
+    }
+
+    #[test]
+    fn a_start_says_how_the_values_of_its_run_are_kept() {
+        let keeping = |run_input: &str| {
+            let body = format!(r#"{{"runId":"wrun_1","runInput":{run_input}}}"#);
+            of(FLOW, body.as_bytes()).unwrap().keeping
+        };
+        let private = r#"{"specVersion":7,"attributes":{"$retention":"0"}}"#;
+        assert_eq!(keeping(private), Keeping::Dropped);
+        for other in
+            [r#"{"specVersion":7,"attributes":{"$retention":"1"}}"#, r#"{"specVersion":7}"#]
+        {
+            assert_eq!(keeping(other), Keeping::Kept);
         }
     }
 

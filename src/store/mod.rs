@@ -275,17 +275,20 @@ pub struct CommitNews {
     pub hooks: Vec<HookToken>,
     /// Another process committed: anything may have changed.
     pub elsewhere: bool,
+    /// Values were dropped. The store has to erase them from its files.
+    pub dropped: bool,
 }
 
 impl CommitNews {
     /// Adds what another operation of the same commit makes visible.
     pub fn add(&mut self, other: Self) {
-        let Self { queue, streams, ended_runs, hooks, elsewhere } = other;
+        let Self { queue, streams, ended_runs, hooks, elsewhere, dropped } = other;
         self.queue |= queue;
         self.streams.extend(streams);
         self.ended_runs.extend(ended_runs);
         self.hooks.extend(hooks);
         self.elsewhere |= elsewhere;
+        self.dropped |= dropped;
     }
 }
 
@@ -421,9 +424,10 @@ pub trait Store: Send + Sync + 'static {
     /// Storage faults only.
     fn delivery_secret(&self) -> Result<DeliverySecret, WorldError>;
 
-    /// Appends chunks to a stream; a closed stream ignores them.
+    /// Appends chunks to a stream; a closed stream ignores them. `RunExpired` for a new stream of a run
+    /// whose values were dropped.
     fn write_stream(&self, name: String, run_id: RunId, chunks: Vec<Vec<u8>>, done: Completion<()>);
-    /// Closes a stream.
+    /// Closes a stream. `RunExpired` as above.
     fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>);
     /// What each of these reads finds now, in one read of the database.
     fn stream_slices(

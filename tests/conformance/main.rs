@@ -57,5 +57,6 @@ mod pages;
 mod reads;
 mod refusals;
 mod replays;
+mod retention;
 mod sqlite;
 mod streams;

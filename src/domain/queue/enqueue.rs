@@ -4,6 +4,7 @@ use super::offer::Demand;
 use super::{Waiting, sleeping};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose, WakeUp};
+use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::spec::SpecVersion;
 
@@ -89,8 +90,11 @@ pub fn of_run(message: NewMessage, run: Option<&Run>) -> NewMessage {
     match (&message.purpose, run) {
         (Purpose::Start(_), Some(run)) => {
             let wake_up = WakeUp::of(run);
-            let body = wake_up.body();
-            NewMessage { purpose: Purpose::WakeUp(wake_up.run_id), body, ..message }
+            let (purpose, body) = (Purpose::WakeUp(wake_up.run_id.clone()), wake_up.body());
+            NewMessage { purpose, body, keeping: Keeping::Kept, ..message }
+        }
+        (Purpose::Replay(_) | Purpose::Step { .. }, Some(run)) => {
+            NewMessage { keeping: Keeping::of(run), ..message }
         }
         _ => message,
     }
@@ -102,7 +106,8 @@ mod tests {
 
     use super::super::test_kit::{NOW_MS, any_waiting, waiting};
     use super::*;
-    use crate::domain::transition::test_kit::{Rows, id, run_id};
+    use crate::domain::event::EventBody;
+    use crate::domain::transition::test_kit::{Rows, changes, id, run_id};
 
     fn message(purpose: Purpose) -> NewMessage {
         NewMessage {
@@ -183,6 +188,24 @@ mod tests {
         let replay = message(replay());
         let of_run = of_run(replay.clone(), Some(run));
         assert_eq!(of_run, NewMessage { demand: Demand::of(run), ..replay });
+    }
+
+    #[test]
+    fn the_body_of_a_message_is_kept_as_the_values_of_its_run_and_a_wake_up_has_none() {
+        let mut rows = Rows::with_running_run_of(8);
+        rows.does(EventBody::AttrSet {
+            id: None,
+            changes: changes(&[("$retention", Some("0"))], true),
+        });
+        for purpose in [replay(), step()] {
+            let kept = of_run(message(purpose), Some(rows.run())).keeping;
+            assert_eq!(kept, Keeping::Dropped);
+        }
+        let start = NewMessage { keeping: Keeping::Dropped, ..message(Purpose::Start(run_id(1))) };
+        assert_eq!(of_run(start.clone(), None).keeping, Keeping::Dropped);
+        for waking in [start, wake_up()] {
+            assert_eq!(of_run(waking, Some(rows.run())).keeping, Keeping::Kept);
+        }
     }
 
     #[test]

@@ -276,7 +276,7 @@ impl Rows {
     fn write(&mut self, change: Change) {
         match change {
             Change::InsertRun(run) | Change::UpdateRun(run) => self.run = Some(run),
-            Change::AppendEvent(event) => self.events.push(event),
+            Change::AppendEvent(event, _) => self.events.push(event),
             Change::InsertStep(step) | Change::UpdateStep(step) => {
                 self.steps.insert(step.step_id.clone(), step);
             }
@@ -295,6 +295,7 @@ impl Rows {
                 self.hooks.clear();
                 self.waits.clear();
             }
+            Change::DropValues(_) => self.events.iter_mut().for_each(Event::drop_values),
             // The end of the log decides whether the run must be woken.
             Change::Enqueue(_) => {}
         }

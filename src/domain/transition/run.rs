@@ -7,6 +7,7 @@ use crate::domain::event::{EventRequest, EventType, RunCreation};
 use crate::domain::id::RunId;
 use crate::domain::payload::StructuredError;
 use crate::domain::refusal::Refusal;
+use crate::domain::retention::Keeping;
 use crate::domain::run::{Run, RunStatus};
 
 pub(super) fn create(
@@ -62,6 +63,7 @@ fn pending_run(
         updated_at_ms: now_ms,
         started_at_ms: None,
         completed_at_ms: None,
+        expired_at_ms: None,
     })
 }
 
@@ -112,15 +114,19 @@ pub(super) fn start(
     Ok(log.into_decision())
 }
 
-pub(super) fn complete(log: &mut Log) -> Result<(), Refusal> {
+/// `now_ms` is the clock's time, not the event's, because readers compare the time of expiry with their
+/// clocks. The next two likewise.
+pub(super) fn complete(log: &mut Log, now_ms: i64) -> Result<(), Refusal> {
     log.refuse_if_ended()?;
+    expire(log, now_ms);
     log.run.output_position = Some(log.append());
     end(log, RunStatus::Completed);
     Ok(())
 }
 
-pub(super) fn fail(log: &mut Log, error: StructuredError) -> Result<(), Refusal> {
+pub(super) fn fail(log: &mut Log, error: StructuredError, now_ms: i64) -> Result<(), Refusal> {
     log.refuse_if_ended()?;
+    expire(log, now_ms);
     let code = error.code.clone();
     let kept = log.append_error(error);
     log.run.error_code = code.filter(|_| kept.position.is_some());
@@ -130,13 +136,14 @@ pub(super) fn fail(log: &mut Log, error: StructuredError) -> Result<(), Refusal>
 }
 
 /// Cancels a run. A second cancellation is logged, as the contract asks, and changes nothing.
-pub(super) fn cancel(log: &mut Log) -> Result<(), Refusal> {
+pub(super) fn cancel(log: &mut Log, now_ms: i64) -> Result<(), Refusal> {
     if log.run.status == RunStatus::Cancelled {
         log.append();
         log.answer(Entity::Run);
         return Ok(());
     }
     log.refuse_if_ended()?;
+    expire(log, now_ms);
     log.append();
     end(log, RunStatus::Cancelled);
     Ok(())
@@ -151,6 +158,12 @@ pub(super) fn cancel_legacy(log: &mut Log) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Lets the values of the run expire if it wants so. This comes before the event of its end, whose own
+/// value is then not even written.
+fn expire(log: &mut Log, now_ms: i64) {
+    log.run.expired_at_ms = (Keeping::of(&log.run) == Keeping::Dropped).then_some(now_ms);
+}
+
 fn end(log: &mut Log, status: RunStatus) {
     let now_ms = log.now_ms();
     log.run.status = status;
@@ -158,6 +171,9 @@ fn end(log: &mut Log, status: RunStatus) {
     log.run.completed_at_ms = Some(now_ms);
     log.change(Change::UpdateRun(log.run.clone()));
     log.change(Change::FreeRun(log.run.run_id.clone()));
+    if log.run.expired_at_ms.is_some() {
+        log.change(Change::DropValues(log.run.run_id.clone()));
+    }
     log.answer(Entity::Run);
 }
 
@@ -169,6 +185,7 @@ mod tests {
     use crate::domain::id::{RUN_ID_AGE_MS_MAX, RUN_ID_AHEAD_MS_MAX, RunId};
     use crate::domain::payload::StructuredError;
     use crate::domain::refusal::Refusal;
+    use crate::domain::retention::Keeping;
     use crate::domain::run::RunStatus;
     use crate::domain::spec::{SPEC_VERSION_DEFAULT, SPEC_VERSION_MAX};
     use crate::domain::transition::{Entity, LogPart};
@@ -423,6 +440,85 @@ mod tests {
             let decision = rows.does_in(2, hook_created("h2", "token"));
             assert_eq!(decision.entity, Entity::Hook(run_id(2), id("h2")));
         }
+    }
+
+    /// Rows with a running run of a spec version that has this retention.
+    fn with_retention(spec_version: u32, retention: &str) -> Rows {
+        let mut rows = Rows { spec_version, ..Rows::default() };
+        let attributes = changes(&[("$retention", Some(retention))], true);
+        rows.does(EventBody::RunCreated(RunCreation { attributes, ..creation() }));
+        rows.does(EventBody::RunStarted(None));
+        rows
+    }
+
+    #[test]
+    fn a_run_with_retention_zero_loses_its_values_at_its_end_and_keeps_its_log() {
+        for ending in endings() {
+            let mut rows = with_retention(8, "0");
+            rows.does(step_created("s"));
+            rows.does(step_started("s"));
+            rows.does(hook_created("h", "token"));
+            let resume = EventRequest {
+                resume: Some(mark("r", Some("digest"))),
+                ..request(1, hook_received("h", None))
+            };
+            rows.append(resume).expect("the hook lives");
+            rows.now_ms += 10;
+            let decision = rows.does(ending);
+            assert!(decision.changes.contains(&Change::DropValues(run_id(1))));
+            // Its own value is not even written.
+            let appended = decision.changes.iter().find_map(|change| match change {
+                Change::AppendEvent(event, keeping) => Some((event, keeping)),
+                _ => None,
+            });
+            let (event, keeping) = appended.expect("the end is logged");
+            assert_eq!((&event.payload, keeping), (&None, &Keeping::Dropped));
+            assert_eq!(rows.run().expired_at_ms, Some(NOW_MS + 10));
+            assert_eq!(rows.log().len(), 7);
+            assert!(rows.logs[&run_id(1)].iter().all(|event| event.payload.is_none()));
+            let marks: Vec<_> =
+                rows.logs[&run_id(1)].iter().filter_map(|event| event.resume.clone()).collect();
+            assert_eq!(marks, [mark("r", None)]);
+            // What reports late brings nothing back.
+            rows.does(step_completed("s"));
+            assert_eq!(rows.logs[&run_id(1)][7].payload, None);
+        }
+    }
+
+    #[test]
+    fn only_retention_zero_of_an_sdk_with_attributes_drops_values() {
+        for (spec_version, retention) in [(8, "default"), (8, "1"), (3, "0")] {
+            let mut rows = with_retention(spec_version, retention);
+            let decision = rows.does(EventBody::RunCompleted);
+            assert!(!decision.changes.contains(&Change::DropValues(run_id(1))));
+            assert_eq!(rows.run().expired_at_ms, None);
+            assert_eq!(rows.logs[&run_id(1)][2].payload, payload("run_completed"));
+        }
+    }
+
+    #[test]
+    fn the_retention_at_the_end_counts() {
+        let changed = |from: &str, to: Option<&str>| {
+            let mut rows = with_retention(8, from);
+            let changes = changes(&[("$retention", to)], true);
+            rows.does(EventBody::AttrSet { id: None, changes });
+            rows.does(EventBody::RunCompleted);
+            rows.run().expired_at_ms
+        };
+        assert_eq!(changed("default", Some("0")), Some(NOW_MS));
+        assert_eq!(changed("0", None), None);
+    }
+
+    #[test]
+    fn values_expire_by_the_clock_and_not_by_the_time_of_the_log() {
+        let mut rows = with_retention(8, "0");
+        rows.now_ms += 60_000;
+        rows.does(step_created("s"));
+        // The clock is set back. The log's times stay ahead of it.
+        rows.now_ms = NOW_MS;
+        rows.does(EventBody::RunCompleted);
+        let run = rows.run();
+        assert_eq!((run.expired_at_ms, run.completed_at_ms), (Some(NOW_MS), Some(NOW_MS + 60_000)));
     }
 
     #[test]

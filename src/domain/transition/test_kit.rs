@@ -206,7 +206,7 @@ impl Rows {
             Change::UpdateRun(run) => {
                 assert!(self.runs.insert(run.run_id.clone(), run).is_some(), "the run exists");
             }
-            Change::AppendEvent(event) => {
+            Change::AppendEvent(event, _) => {
                 let log = self.logs.entry(event.run_id.clone()).or_default();
                 assert_eq!(event.position, log.len() as i64 + 1, "positions are dense");
                 log.push(event);
@@ -241,6 +241,10 @@ impl Rows {
             Change::FreeRun(run_id) => {
                 self.hooks.retain(|(run, _), _| *run != run_id);
                 self.waits.retain(|(run, _), _| *run != run_id);
+            }
+            Change::DropValues(run_id) => {
+                let log = self.logs.get_mut(&run_id).expect("the run has a log");
+                log.iter_mut().for_each(Event::drop_values);
             }
             Change::Enqueue(wake_up) => self.wake_ups.push(wake_up.run_id),
         }

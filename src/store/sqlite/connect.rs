@@ -262,6 +262,14 @@ pub(super) fn undo_in_memory(connection: &Connection) -> Result<(), WorldError> 
     Ok(())
 }
 
+/// Lets SQLite overwrite what it deletes. A value that was dropped is then not left in a free part of the
+/// file.
+pub(super) fn overwrite_what_is_deleted(connection: &Connection) -> Result<(), WorldError> {
+    // It answers with the new setting.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    Ok(())
+}
+
 /// Enlarges the cache of the connection that writes and makes most point reads. SQLite's default is 2
 /// MiB. About 100,000 hooks without metadata fit into this cache, so that looking one up reads no page
 /// again.

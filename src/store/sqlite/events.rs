@@ -1,7 +1,7 @@
 //! Table `events`: the log.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, ToSql, params};
 
 use super::checksum::{self, Check, Table};
 use super::long_values::{self, Stored};
@@ -11,6 +11,7 @@ use crate::domain::event::{Event, EventType, ResumeMark};
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
+use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::transition::{LogPart, Tail};
 use crate::error::WorldError;
@@ -48,7 +49,7 @@ pub(super) static EVENTS: Table = Table { name: "events", columns: 11, key: &[0,
 /// The number of [`payload_columns`].
 pub(super) const PAYLOAD_COLUMNS: usize = 3;
 
-pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
+pub(super) fn insert(connection: &Connection, event: &Event, keeping: Keeping) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO events (",
         columns!(),
@@ -58,6 +59,20 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
     let checksum = format
         .zip(payload)
         .map(|(format, payload)| payload_checksum(&event.run_id, event.position, format, payload));
+    let stored =
+        payload.map(|payload| long_values::store(connection, payload, keeping)).transpose()?;
+    let Stored { in_row, number } = stored.unwrap_or_default();
+    write(connection, INSERT, event, (format, checksum), params![in_row, number])
+}
+
+/// Runs a statement whose parameters are the [`columns`] and the `rest`.
+fn write(
+    connection: &Connection,
+    sql: &str,
+    event: &Event,
+    (format, checksum): (Option<i64>, Option<i32>),
+    rest: &[&dyn ToSql],
+) -> Result<()> {
     let columns = params![
         event.run_id.as_str(),
         event.position,
@@ -71,9 +86,30 @@ pub(super) fn insert(connection: &Connection, event: &Event) -> Result<()> {
         format,
         checksum,
     ];
-    let stored = payload.map(|payload| long_values::store(connection, payload)).transpose()?;
-    let Stored { in_row, number } = stored.unwrap_or_default();
-    EVENTS.write(&mut *connection.prepare_cached(INSERT)?, columns, params![in_row, number])?;
+    EVENTS.write(&mut *connection.prepare_cached(sql)?, columns, rest)?;
+    Ok(())
+}
+
+/// Drops the payloads of a run's log, and the digests of some.
+pub(super) fn drop_values(connection: &Connection, run_id: &RunId) -> Result<()> {
+    const DELETE_LONG: &str = "DELETE FROM long_values WHERE number IN \
+         (SELECT payload_number FROM events WHERE run_id = ? AND payload_number IS NOT NULL)";
+    const WITH_VALUES: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events WHERE run_id = ? \
+         AND (payload_format IS NOT NULL OR resume_digest IS NOT NULL)"
+    );
+    const DROP: &str = "UPDATE events SET resume_digest = ?9, payload_format = ?10, \
+         payload_checksum = ?11, checksum = ?12, payload = NULL, payload_number = NULL \
+         WHERE run_id = ?1 AND position = ?2";
+    connection.prepare_cached(DELETE_LONG)?.execute([run_id.as_str()])?;
+    let mut with_values = connection.prepare_cached(WITH_VALUES)?;
+    let events = with_values.query_map([run_id.as_str()], |row| event_of(row, false))?;
+    for mut event in events.collect::<Result<Vec<Event>>>()? {
+        event.drop_values();
+        write(connection, DROP, &event, (None, None), &[])?;
+    }
     Ok(())
 }
 

@@ -32,6 +32,8 @@ impl From<rusqlite::Error> for WorldError {
             ErrorCode::ConstraintViolation if ROW_UNFIT.contains(&failure.extended_code) => {
                 (ErrorKind::Corrupt, DAMAGED)
             }
+            // SQLite may also compile a statement while it runs.
+            _ if text.as_deref().is_some_and(is_of_changed_schema) => (ErrorKind::Corrupt, DAMAGED),
             ErrorCode::NotADatabase => {
                 (ErrorKind::ForeignFile, "the file is not a SQLite database; choose another path")
             }
@@ -52,6 +54,11 @@ const ROW_UNFIT: [i32; 2] = [275, 3091];
 
 const DAMAGED: &str = "the database file is damaged; restore it from a backup";
 
+/// Whether SQLite's text says that the schema has been changed: our statements match our schema.
+fn is_of_changed_schema(text: &str) -> bool {
+    text.starts_with("no such ")
+}
+
 /// An error from reading a row: it differs from what was written, or it cannot be a row of ours.
 fn not_of_sqlite(error: &rusqlite::Error) -> WorldError {
     use rusqlite::Error as E;
@@ -62,9 +69,8 @@ fn not_of_sqlite(error: &rusqlite::Error) -> WorldError {
             .with("table", damage.table)
             .with("key", damage.key.as_str());
     }
-    // Our statements match our schema, so the schema has been changed.
     if let E::SqlInputError { msg, .. } = error
-        && msg.starts_with("no such ")
+        && is_of_changed_schema(msg)
     {
         return WorldError::new(ErrorKind::Corrupt, format!("{DAMAGED} [{msg}]"));
     }

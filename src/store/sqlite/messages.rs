@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table};
+use super::long_values;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::queue::Waiting;
@@ -110,7 +111,7 @@ pub(super) fn insert(
     const INSERT: &str = concat!(
         "INSERT INTO messages (",
         message_columns!(""),
-        ", available_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ", available_at_ms, filler) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     let newest: Option<i64> = connection.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?;
     let after_newest = newest.map(|newest| MessageId::from_number(newest + 1));
@@ -129,7 +130,8 @@ pub(super) fn insert(
         at.created_at_ms,
     ];
     let mut statement = connection.prepare_cached(INSERT)?;
-    MESSAGES.write(&mut statement, columns, params![at.available_at_ms])?;
+    let rest = params![at.available_at_ms, long_values::filler(message.keeping)];
+    MESSAGES.write(&mut statement, columns, rest)?;
     Ok(id)
 }
 
@@ -146,7 +148,7 @@ pub(super) fn make_wake_ups(connection: &Connection, run: &RunId, to: &NewMessag
         " FROM messages WHERE run_id = ? AND step_id IS NULL"
     );
     const MAKE_WAKE_UP: &str = "UPDATE messages SET deployment_id = ?5, spec_version = ?6, \
-         is_wake_up = ?7, body = ?8, checksum = ?12 WHERE message_id = ?1";
+         is_wake_up = ?7, filler = NULL, body = ?8, checksum = ?12 WHERE message_id = ?1";
     let mut update = connection.prepare_cached(MAKE_WAKE_UP)?;
     let mut select = connection.prepare_cached(REPLAYS)?;
     let rows = select.query_map([run.as_str()], |row| {
@@ -186,6 +188,12 @@ pub(super) fn delete_wake_ups(connection: &Connection, run_id: &RunId) -> Result
     const DELETE_WAKE_UPS: &str = "DELETE FROM messages WHERE run_id = ? \
          AND ((is_wake_up AND lease_token IS NULL) OR held_at_ms IS NOT NULL)";
     connection.prepare_cached(DELETE_WAKE_UPS)?.execute([run_id.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn delete_unclaimed(connection: &Connection, run_id: &RunId) -> Result<()> {
+    const DELETE_UNCLAIMED: &str = "DELETE FROM messages WHERE run_id = ? AND lease_token IS NULL";
+    connection.prepare_cached(DELETE_UNCLAIMED)?.execute([run_id.as_str()])?;
     Ok(())
 }
 

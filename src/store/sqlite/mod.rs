@@ -12,6 +12,7 @@ mod connect;
 mod delivery_secret;
 mod due;
 mod entity_events;
+mod erasures;
 mod events;
 mod examination;
 mod fault;

@@ -19,8 +19,8 @@ use super::watcher::{Look, Watcher};
 use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
 use super::{
-    HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, delivery_secret, fault, migrate,
-    releases,
+    HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, delivery_secret, erasures, fault,
+    migrate, releases,
 };
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -73,6 +73,7 @@ fn connect_to_write(
     }
     connect::widen_cache(&connection)?;
     connect::undo_in_memory(&connection)?;
+    connect::overwrite_what_is_deleted(&connection)?;
     Ok(connection)
 }
 
@@ -98,9 +99,13 @@ fn sound_log(
         log::mend(&connection, &of_log, &path)?;
     }
     let frames = log::count_frames(&mut connection)?;
+    let is_to_erase = erasures::pending(&connection)?.is_some();
     let connection = Arc::new(WriteConnection::new(connection, database));
     let (presence, shared) = (Arc::clone(presence), Arc::clone(&connection));
     let log = Log::start(path, presence, shared, of_log, frames, bytes_max).map_err(no_thread)?;
+    if is_to_erase {
+        log.erase();
+    }
     Ok((connection, Some(log)))
 }
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::owners::Owners;
 use super::queue_time::QueueTime;
 use super::transaction::Tx;
-use super::{claims, keys, leases, streams};
+use super::{claims, erasures, keys, leases, streams};
 use crate::clock::Clock;
 use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId};
@@ -66,6 +66,8 @@ impl Particulars<Connection> for SqliteParticulars<'_> {
             freed.owners.push(owner);
         }
         tx.news.queue |= freed.count > 0;
+        // The process that died may have been about to erase what it had dropped.
+        tx.news.dropped |= erasures::pending(tx.rows)?.is_some();
         Ok(freed)
     }
 
@@ -76,7 +78,7 @@ impl Particulars<Connection> for SqliteParticulars<'_> {
         chunks: &[Vec<u8>],
         now_ms: i64,
     ) -> Result<(), WorldError> {
-        Ok(streams::append(rows, &stream.name, &stream.run_id, chunks, now_ms)?)
+        streams::append(rows, &stream.name, &stream.run_id, chunks, now_ms)
     }
 
     fn close_stream(
@@ -85,7 +87,7 @@ impl Particulars<Connection> for SqliteParticulars<'_> {
         stream: &StreamName,
         now_ms: i64,
     ) -> Result<(), WorldError> {
-        Ok(streams::close(rows, &stream.name, &stream.run_id, now_ms)?)
+        streams::close(rows, &stream.name, &stream.run_id, now_ms)
     }
 
     fn keep_key(

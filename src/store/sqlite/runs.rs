@@ -53,6 +53,8 @@ macro_rules! run_columns {
             $of,
             "encryption_public_key, ",
             $of,
+            "expired_at_ms, ",
+            $of,
             "checksum"
         )
     };
@@ -60,7 +62,7 @@ macro_rules! run_columns {
 pub(super) use run_columns;
 
 const COLUMNS: &str = run_columns!("");
-static RUNS: Table = Table { name: "runs", columns: 18, key: &[0] };
+static RUNS: Table = Table { name: "runs", columns: 19, key: &[0] };
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)
@@ -88,6 +90,7 @@ pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
         encryption_key_id: columns.take()?,
         attributes: columns.json::<Attributes>()?.unwrap_or_default(),
         encryption_public_key: columns.take()?,
+        expired_at_ms: columns.take()?,
     };
     columns.end()?;
     Ok(run)
@@ -119,6 +122,7 @@ fn write(connection: &Connection, sql: &str, run: &Run) -> Result<()> {
         run.encryption_key_id,
         attributes_text(&run.attributes),
         run.encryption_public_key,
+        run.expired_at_ms,
     ];
     RUNS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
@@ -143,7 +147,7 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO runs (",
         run_columns!(""),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     write(connection, INSERT, run)
 }
@@ -151,7 +155,7 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
 pub(super) fn update(connection: &Connection, run: &Run) -> Result<()> {
     const UPDATE: &str = "UPDATE runs SET status = ?2, output_position = ?8, error = ?9, \
          error_position = ?10, error_code = ?11, updated_at_ms = ?13, started_at_ms = ?14, \
-         completed_at_ms = ?15, attributes = ?17, checksum = ?19 \
+         completed_at_ms = ?15, attributes = ?17, expired_at_ms = ?19, checksum = ?20 \
          WHERE run_id = ?1";
     write(connection, UPDATE, run)
 }

@@ -5,15 +5,21 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use super::checksum::{self, Check, Table};
 use super::long_values::{self, Stored};
+use super::runs;
 use crate::domain::id::RunId;
+use crate::domain::retention::{Keeping, keeping_of_new_stream};
+use crate::error::WorldError;
 use crate::store::{Found, StreamRead, StreamSlice};
 
-static STREAMS: Table = Table { name: "streams", columns: 6, key: &[1] };
+/// What may also be refused.
+type Outcome<T> = std::result::Result<T, WorldError>;
+
+static STREAMS: Table = Table { name: "streams", columns: 7, key: &[1] };
 static CHUNKS: Table = Table { name: "chunks", columns: 3, key: &[0, 1] };
 
 macro_rules! columns {
     () => {
-        "stream_number, name, run_id, chunk_count, created_at_ms, closed_at_ms, checksum"
+        "stream_number, name, run_id, chunk_count, created_at_ms, closed_at_ms, drops_chunks, checksum"
     };
 }
 
@@ -26,6 +32,7 @@ macro_rules! select_chunks {
     };
 }
 
+#[derive(Clone)]
 struct StreamRow {
     number: i64,
     name: String,
@@ -33,6 +40,7 @@ struct StreamRow {
     chunk_count: i64,
     created_at_ms: i64,
     closed_at_ms: Option<i64>,
+    keeping: Keeping,
 }
 
 /// Checks and reads the [`columns`].
@@ -45,6 +53,7 @@ fn stream_of(row: &Row<'_>) -> Result<StreamRow> {
         chunk_count: row.get(3)?,
         created_at_ms: row.get(4)?,
         closed_at_ms: row.get(5)?,
+        keeping: if row.get(6)? { Keeping::Dropped } else { Keeping::Kept },
     })
 }
 
@@ -57,25 +66,32 @@ fn write(connection: &Connection, sql: &str, stream: &StreamRow) -> Result<()> {
         stream.chunk_count,
         stream.created_at_ms,
         stream.closed_at_ms,
+        stream.keeping == Keeping::Dropped,
     ];
     STREAMS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
 }
 
 fn update(connection: &Connection, stream: &StreamRow) -> Result<()> {
-    const UPDATE: &str = "UPDATE streams SET chunk_count = ?4, closed_at_ms = ?6, checksum = ?7 \
+    const UPDATE: &str = "UPDATE streams SET chunk_count = ?4, closed_at_ms = ?6, checksum = ?8 \
          WHERE stream_number = ?1";
     write(connection, UPDATE, stream)
 }
 
 /// The stream. Makes it if there is none.
-fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Result<StreamRow> {
+///
+/// # Errors
+/// `RunExpired` if the values of its run were dropped; storage faults.
+fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Outcome<StreamRow> {
     const NEXT: &str = "SELECT ifnull(max(stream_number), 0) + 1 FROM streams";
     const INSERT: &str =
-        concat!("INSERT INTO streams (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?)");
+        concat!("INSERT INTO streams (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     if let Some(stream) = by_name(connection, name)? {
         return Ok(stream);
     }
+    // Some streams have no run.
+    let run = runs::by_id(connection, run_id)?;
+    let keeping = run.as_ref().map_or(Ok(Keeping::Kept), keeping_of_new_stream)?;
     let stream = StreamRow {
         number: connection.prepare_cached(NEXT)?.query_row([], |row| row.get(0))?,
         name: name.to_owned(),
@@ -83,6 +99,7 @@ fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Res
         chunk_count: 0,
         created_at_ms: now_ms,
         closed_at_ms: None,
+        keeping,
     };
     write(connection, INSERT, &stream)?;
     Ok(stream)
@@ -117,24 +134,26 @@ pub(super) fn append(
     run_id: &RunId,
     chunks: &[Vec<u8>],
     now_ms: i64,
-) -> Result<()> {
+) -> Outcome<()> {
     let mut stream = open(connection, name, run_id, now_ms)?;
     if stream.closed_at_ms.is_some() {
         return Ok(());
     }
     for chunk in chunks {
-        insert_chunk(connection, stream.number, stream.chunk_count, chunk)?;
+        insert_chunk(connection, &stream, chunk)?;
         stream.chunk_count += 1;
     }
-    update(connection, &stream)
+    Ok(update(connection, &stream)?)
 }
 
-fn insert_chunk(connection: &Connection, stream: i64, index: i64, chunk: &[u8]) -> Result<()> {
+/// Inserts the next chunk of a stream.
+fn insert_chunk(connection: &Connection, stream: &StreamRow, chunk: &[u8]) -> Result<()> {
     const INSERT: &str = "INSERT INTO chunks (stream_number, chunk_index, bytes, bytes_number, checksum) \
          VALUES (?, ?, ?, ?, ?)";
+    let StreamRow { number: stream, chunk_count: index, keeping, .. } = *stream;
     let covered = [ValueRef::Integer(stream), ValueRef::Integer(index), ValueRef::Blob(chunk)];
     let checksum = checksum::of_values(CHUNKS.name, &covered);
-    let Stored { in_row, number } = long_values::store(connection, chunk)?;
+    let Stored { in_row, number } = long_values::store(connection, chunk, keeping)?;
     let columns = params![stream, index, in_row, number, checksum];
     connection.prepare_cached(INSERT)?.execute(columns)?;
     Ok(())
@@ -145,12 +164,32 @@ pub(super) fn close(
     name: &str,
     run_id: &RunId,
     now_ms: i64,
-) -> Result<()> {
+) -> Outcome<()> {
     let stream = open(connection, name, run_id, now_ms)?;
     match stream.closed_at_ms {
         Some(_) => Ok(()),
-        None => update(connection, &StreamRow { closed_at_ms: Some(now_ms), ..stream }),
+        None => Ok(update(connection, &StreamRow { closed_at_ms: Some(now_ms), ..stream })?),
     }
+}
+
+/// Drops the chunks of a run's streams and closes these. Returns their names.
+pub(super) fn drop_values(
+    connection: &Connection,
+    run_id: &RunId,
+    now_ms: i64,
+) -> Result<Vec<String>> {
+    const DELETE_LONG: &str = "DELETE FROM long_values WHERE number IN \
+         (SELECT bytes_number FROM chunks WHERE stream_number = ? AND bytes_number IS NOT NULL)";
+    const DELETE: &str = "DELETE FROM chunks WHERE stream_number = ?";
+    let mut names = Vec::new();
+    for stream in streams_of(connection, run_id)? {
+        connection.prepare_cached(DELETE_LONG)?.execute([stream.number])?;
+        connection.prepare_cached(DELETE)?.execute([stream.number])?;
+        let closed_at_ms = stream.closed_at_ms.or(Some(now_ms));
+        update(connection, &StreamRow { chunk_count: 0, closed_at_ms, ..stream.clone() })?;
+        names.push(stream.name);
+    }
+    Ok(names)
 }
 
 /// The result of each read.
@@ -202,17 +241,23 @@ fn chunk_missing(stream: &StreamRow, index: i64) -> Error {
 }
 
 pub(super) fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<String>> {
+    Ok(streams_of(connection, run_id)?.into_iter().map(|stream| stream.name).collect())
+}
+
+/// The streams of a run in the order of their creation.
+fn streams_of(connection: &Connection, run_id: &RunId) -> Result<Vec<StreamRow>> {
     const OF_RUN: &str =
         concat!("SELECT ", columns!(), " FROM streams WHERE run_id = ? ORDER BY stream_number");
-    let name_of = |row: &Row<'_>| {
+    let of_run = |row: &Row<'_>| {
         let stream = stream_of(row)?;
         match stream.run_id == *run_id {
-            true => Ok(stream.name),
+            true => Ok(stream),
             // A damaged index may lead to another stream.
             false => Err(checksum::damage(STREAMS.name, stream.number.to_string())),
         }
     };
-    let names = connection.prepare_cached(OF_RUN)?.query_map([run_id.as_str()], name_of)?.collect();
+    let streams =
+        connection.prepare_cached(OF_RUN)?.query_map([run_id.as_str()], of_run)?.collect();
     CHECK.around(connection, &["run_id"], params![run_id.as_str()])?;
-    names
+    streams
 }

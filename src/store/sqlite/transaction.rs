@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    events, forgotten, hooks, leases, messages, queue_time, releases, resume_keys, runs, steps,
-    waits,
+    erasures, events, forgotten, hooks, leases, messages, queue_time, releases, resume_keys, runs,
+    steps, streams, waits,
 };
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
@@ -17,6 +17,7 @@ use crate::domain::queue::forgotten::Prospects;
 use crate::domain::queue::hold::Refused;
 use crate::domain::queue::settle::Back;
 use crate::domain::resume_key::KeyedResume;
+use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
 use crate::domain::transition::{LogPart, Tail};
@@ -96,8 +97,8 @@ impl Rows for Connection {
         Ok(runs::update(self, run)?)
     }
 
-    fn insert_event(&self, event: &Event) -> Outcome<()> {
-        Ok(events::insert(self, event)?)
+    fn insert_event(&self, event: &Event, keeping: Keeping) -> Outcome<()> {
+        Ok(events::insert(self, event, keeping)?)
     }
 
     fn insert_step(&self, step: &Step) -> Outcome<()> {
@@ -130,6 +131,13 @@ impl Rows for Connection {
 
     fn delete_waits(&self, run_id: &RunId) -> Outcome<()> {
         Ok(waits::delete_of_run(self, run_id)?)
+    }
+
+    fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Outcome<Vec<String>> {
+        erasures::ask(self)?;
+        events::drop_values(self, run_id)?;
+        messages::delete_unclaimed(self, run_id)?;
+        Ok(streams::drop_values(self, run_id, now_ms)?)
     }
 
     fn keyed_resume(&self, key_digest: &str) -> Outcome<Option<KeyedResume>> {

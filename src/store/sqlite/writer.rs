@@ -285,6 +285,9 @@ impl WriterState {
         self.presence.check()?;
         if let Some(log) = &self.log {
             log.after_commit();
+            if news.dropped {
+                log.erase();
+            }
         }
         Ok(())
     }

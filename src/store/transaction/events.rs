@@ -114,7 +114,7 @@ impl<R: Rows> Transaction<'_, R> {
                     self.news.ended_runs.push(run.run_id);
                 }
             }
-            Change::AppendEvent(event) => rows.insert_event(&event)?,
+            Change::AppendEvent(event, keeping) => rows.insert_event(&event, keeping)?,
             Change::InsertStep(step) => {
                 rows.insert_step(&step)?;
                 self.step_changed(&step)?;
@@ -136,6 +136,10 @@ impl<R: Rows> Transaction<'_, R> {
                 rows.delete_hooks(&run_id)?;
                 rows.delete_waits(&run_id)?;
                 rows.delete_wake_ups(&run_id)?;
+            }
+            Change::DropValues(run_id) => {
+                self.news.streams.extend(rows.drop_values(&run_id, self.now.ms)?);
+                self.news.dropped = true;
             }
             Change::Enqueue(wake_up) => return self.wake(wake_up).map(Some),
         }

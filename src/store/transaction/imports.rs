@@ -1,6 +1,7 @@
 //! The run of another World, brought here by its whole log.
 
 use super::{Rows, Transaction};
+use crate::domain::retention::Keeping;
 use crate::domain::transition::replay::{ReplayedRun, conflict};
 use crate::error::WorldError;
 
@@ -18,7 +19,7 @@ impl<R: Rows> Transaction<'_, R> {
         }
         rows.insert_run(&imported.run)?;
         for event in &imported.events {
-            rows.insert_event(event)?;
+            rows.insert_event(event, Keeping::of(&imported.run))?;
         }
         for step in &imported.steps {
             rows.insert_step(step)?;

@@ -11,6 +11,7 @@ use crate::domain::queue::forgotten::Prospects;
 use crate::domain::queue::hold::Refused;
 use crate::domain::queue::settle::{Back, Delivered};
 use crate::domain::resume_key::KeyedResume;
+use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
 use crate::domain::transition::{LogPart, Tail};
@@ -91,7 +92,7 @@ pub trait Rows {
 
     fn insert_run(&self, run: &Run) -> Result<(), WorldError>;
     fn update_run(&self, run: &Run) -> Result<(), WorldError>;
-    fn insert_event(&self, event: &Event) -> Result<(), WorldError>;
+    fn insert_event(&self, event: &Event, keeping: Keeping) -> Result<(), WorldError>;
     fn insert_step(&self, step: &Step) -> Result<(), WorldError>;
     fn update_step(&self, step: &Step) -> Result<(), WorldError>;
     fn insert_hook(&self, hook: &Hook) -> Result<(), WorldError>;
@@ -106,6 +107,9 @@ pub trait Rows {
     fn insert_wait(&self, wait: &Wait) -> Result<(), WorldError>;
     fn update_wait(&self, wait: &Wait) -> Result<(), WorldError>;
     fn delete_waits(&self, run_id: &RunId) -> Result<(), WorldError>;
+    /// Drops the payloads of a run's events and the chunks of its streams, closes these, and deletes its
+    /// messages that nobody has the lease of. Returns the names of the streams.
+    fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Result<Vec<String>, WorldError>;
 
     fn keyed_resume(&self, key_digest: &str) -> Result<Option<KeyedResume>, WorldError>;
     /// Inserts it, or replaces one that has expired.

@@ -60,6 +60,8 @@ const EXCEPTIONS: &[Exception] = &[
     except("SELECT release_id FROM releases", "SCAN releases", FEW_RELEASES),
     except("UPDATE queue_time SET", "SCAN queue_time", ONE_ROW),
     except("UPDATE hook_numbers SET", "SCAN hook_numbers", ONE_ROW),
+    except("UPDATE erasures SET", "SCAN erasures", ONE_ROW),
+    except("FROM erasures WHERE asked > done", "SCAN erasures", ONE_ROW),
     except("INTO encryption_keys", "SCAN encryption_keys", FEW_KEYS),
     except("FROM encryption_keys ORDER BY", "SCAN encryption_keys", FEW_KEYS),
     except("FROM encryption_keys ORDER BY", "TEMP B-TREE", FEW_KEYS),

@@ -14,13 +14,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 
-use super::super::connect;
 use super::super::migrate::APPLICATION_ID;
 use super::super::presence::Presence;
 use super::super::write_connection::WriteConnection;
+use super::super::{connect, erasures};
 use super::bound::Bound;
 use super::mending::mark_doubtful;
-use super::{Filled, free_pages, mend, shrinking};
+use super::{Filled, free_pages, mend, shrinking, sync_log};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::{lock, try_lock};
 
@@ -40,6 +40,9 @@ const SYNCED_AT_ONCE_FRAMES: i64 = 8000;
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 /// The interval at which a piece of an overlong log file, or some free pages, are given back.
 const CUT_EVERY: Duration = Duration::from_millis(50);
+/// The delay before the log is emptied of values that were dropped. One checkpoint erases all that were
+/// dropped meanwhile.
+const ERASE_AFTER: Duration = Duration::from_secs(1);
 /// The delay before retrying a log that a reader holds, without traffic.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The same delay while nothing is written because the log is full.
@@ -97,6 +100,8 @@ struct State {
     is_long: bool,
     /// The database has more free pages than it keeps.
     is_roomy: bool,
+    /// The log holds values that were dropped.
+    erases: bool,
     /// A reader, or another process's checkpoint, was in the way last time.
     is_held: bool,
     is_closed: bool,
@@ -141,6 +146,15 @@ impl Log {
     /// The writer calls this after each commit.
     pub(in super::super) fn after_commit(&self) {
         self.shared.after_commit();
+    }
+
+    /// Erases what was dropped: soon, the log is copied and its file is emptied.
+    pub(in super::super) fn erase(&self) {
+        let mut state = lock(&self.shared.state);
+        // Another drop in the meantime does not put it off.
+        if !std::mem::replace(&mut state.erases, true) {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Whether the writer has a chore between two batches.
@@ -278,6 +292,7 @@ impl Shared {
                 }
                 (true, _) if self.bound.is_reached() => (AGAIN_AFTER_WHEN_FULL, Next::Copy),
                 (true, _) => (AGAIN_AFTER, Next::Copy),
+                (false, _) if state.erases => (ERASE_AFTER, Next::Copy),
                 (false, true) if state.is_long => (CUT_EVERY, Next::HandOver(Chore::Cut)),
                 (false, true) => (CUT_EVERY, Next::HandOver(Chore::GiveBack)),
                 (false, false) => {
@@ -402,24 +417,48 @@ impl Shared {
         })
     }
 
-    /// Copies the rest and restarts the log. Waits for readers, but only briefly.
+    /// Copies the rest and restarts the log. Waits for readers, but only briefly. Empties the file if the
+    /// log holds values that were dropped: a log that restarts keeps its old frames until new ones
+    /// replace them.
     fn finish(&self, writing: &Connection) {
+        // If this fails, the next checkpoint erases.
+        let dropped = erasures::pending(writing).unwrap_or(None);
+        let mode = if dropped.is_some() { "TRUNCATE" } else { "RESTART" };
         let finished = connect::hurry(|| {
-            Filled::after(writing, "RESTART").inspect_err(|fault| self.checkpoint_failed(fault))
+            Filled::after(writing, mode).inspect_err(|fault| self.checkpoint_failed(fault))
         });
         match finished {
             Ok(filled) if !filled.is_busy => {
+                let is_erased = dropped.is_none_or(|dropped| self.note_erased(writing, dropped));
                 // If the count fails, the next checkpoint counts.
                 let is_roomy = free_pages::are_many(writing).unwrap_or(false);
                 self.bound.begun_anew();
                 self.checkpoint_at.store(CHECKPOINT_FRAMES, Ordering::Relaxed);
                 let mut state = lock(&self.state);
                 state.is_held = false;
+                state.erases = !is_erased;
                 state.is_long = shrinking::is_long(&self.database);
                 state.is_roomy = is_roomy;
                 self.changed.notify_all();
             }
             _ => self.is_held(),
+        }
+    }
+
+    /// Notes that the log is empty of the first so many drops, once that is on the disk. Returns whether
+    /// that succeeded; otherwise the next checkpoint erases again.
+    fn note_erased(&self, writing: &Connection, dropped: i64) -> bool {
+        if sync_log(&self.database).is_err() {
+            return false;
+        }
+        match connect::hurry(|| erasures::note_done(writing, dropped)) {
+            Ok(()) => true,
+            Err(fault) => {
+                if WorldError::from(fault).kind != ErrorKind::Busy {
+                    self.doubt();
+                }
+                false
+            }
         }
     }
 

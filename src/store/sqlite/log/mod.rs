@@ -34,6 +34,12 @@ pub(super) fn log_path(database: &Path) -> PathBuf {
     beside(database, "-wal")
 }
 
+/// Waits until the disk has the log as it is, also its length. SQLite has no lock on the log, so closing it
+/// releases none.
+fn sync_log(database: &Path) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(log_path(database))?.sync_all()
+}
+
 /// Whether a database has a log that is not empty.
 pub(super) fn is_filled(database: &Path) -> bool {
     std::fs::metadata(log_path(database)).is_ok_and(|log| log.len() > 0)
