@@ -1,7 +1,7 @@
 // examples/eve-agent, installed and built as its users do, and driven over HTTP.
 
 import assert from 'node:assert/strict';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, installApp, newFolder, nodeOf, program, Server } from './apps.mjs';
@@ -115,6 +115,16 @@ export class EveAgent {
   async get(path) {
     const response = await fetch(`${this.#server.url}/eve/v1/${path}`);
     return { status: response.status, text: await response.text() };
+  }
+
+  /** Whether the files of the database hold a text. */
+  async stores(text) {
+    const folder = join(this.folder, '.workflow-data');
+    for (const name of await readdir(folder)) {
+      const bytes = await readFile(join(folder, name)).catch(() => undefined);
+      if (bytes?.includes(text)) return true;
+    }
+    return false;
   }
 }
 

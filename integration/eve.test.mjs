@@ -102,4 +102,20 @@ describe('eve, a session', () => {
     await session.event('session.waiting', 2);
     assert.deepEqual([agent.printed('pause begins'), agent.printed('pause ends')], [1, 1]);
   });
+
+  // eve keeps a private session no longer than it lives; only its title, the first message, stays.
+  test('what was said in an ended session is gone from the files', async () => {
+    const secret = 'xyzzy-4711';
+    const session = await agent.begin('hello');
+    await session.event('session.waiting');
+    await session.say(secret);
+    await session.event('session.waiting', 2);
+    assert.equal(await agent.stores(secret), true);
+    await session.command('reset');
+    await agent.until('410', async () => {
+      const { status, text } = await agent.get(`session/${session.id}/stream?follow=false`);
+      return status === 410 && text.includes('session_expired');
+    });
+    await agent.until('clean files', async () => !(await agent.stores(secret)));
+  });
 });
