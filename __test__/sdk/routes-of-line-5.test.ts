@@ -16,7 +16,12 @@ test('a route that was given to the World gets its messages within the process',
   await expect(approve(app)).resolves.toMatchObject({ record: 'invoice: approved by Ada' });
 }, 60_000);
 
-test('the first message reaches a route that nobody has asked yet', async () => {
-  const app = await startApp({ data: freshData(), sdk: 'workflow-5' });
-  await expect(approve(app)).resolves.toMatchObject({ record: 'invoice: approved by Ada' });
-}, 60_000);
+test.each(['auto', 'direct'])(
+  'with delivery %s the first message reaches a route that nobody has asked yet',
+  async (delivery) => {
+    const env = { WORKFLOW_HOOKLINE_DELIVERY: delivery };
+    const app = await startApp({ data: freshData(), sdk: 'workflow-5', env });
+    await expect(approve(app)).resolves.toMatchObject({ record: 'invoice: approved by Ada' });
+  },
+  60_000,
+);

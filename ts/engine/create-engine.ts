@@ -73,12 +73,15 @@ export interface Tasks {
   warn(engine: Engine, fault: string): void;
   /** Is called when the database is open. */
   opened(native: NativeWorld): void;
+  /** Is called when the World has begun to deliver. */
+  started(engine: Engine, native: NativeWorld): void;
 }
 
 /**
  * Makes the engine of a World; does no I/O and never throws.
  */
-export function createEngine({ options, fault }: Given, { deliver, warn, opened }: Tasks): Engine {
+export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
+  const { deliver, warn, opened, started } = tasks;
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
@@ -187,6 +190,7 @@ export function createEngine({ options, fault }: Given, { deliver, warn, opened 
       ignoreSignals(drain);
       throw error;
     }
+    started(engine, native);
   }
 
   /**

@@ -1,5 +1,7 @@
 /**
- * Delivery begins by itself at the first use of the World, in a process that serves the SDK's routes.
+ * A process finds the SDK's routes in its own server. Then delivery begins by itself at the first use of
+ * the World, and a World that delivers only within the process gets the handlers of routes that nobody
+ * has asked yet.
  *
  * Only the process itself can tell whether it serves them: handlers are also registered in a script
  * that starts a run, and the routes of many frameworks are loaded at their first request. So the
@@ -9,16 +11,18 @@
 import { setTimeout } from 'node:timers';
 import { appAddress } from '../engine/app-address';
 import type { Engine } from '../engine/engine';
+import { handlerFor } from '../engine/handlers';
 import { inNobodysContext } from '../engine/nobody';
 import { sayOnce } from '../engine/say-once';
 import { answerOf, type NativeWorld } from '../native/binding';
 import { isBuilding } from '../setup/building';
+import { presentLine } from '../setup/installed-sdk';
 
 const SERVES = Symbol.for('hookline//serves-routes');
 const WAITING = Symbol.for('hookline//waiting-for-routes');
 type Globals = { [SERVES]?: boolean; [WAITING]?: Set<() => void> };
 
-/** A World that begins when a route is served. */
+/** A World that waits for a route. A World that is dropped without `close()` must still release its database. */
 interface Waiting {
   engine: WeakRef<Engine>;
   native: WeakRef<NativeWorld>;
@@ -46,26 +50,36 @@ export function noteServed(): void {
 export function beginAtFirstUse(engine: Engine, native: NativeWorld): void {
   const { role } = engine.config();
   if (role === 'producer' || role === 'reader' || isBuilding()) return;
-  // A World that is dropped without `close()` must still release its database.
   const waiting = { engine: new WeakRef(engine), native: new WeakRef(native) };
   inNobodysContext(() => {
     const globals = globalThis as Globals;
     if (globals[SERVES]) return begin(waiting);
     globals[WAITING] ??= new Set();
     globals[WAITING].add(() => inNobodysContext(() => begin(waiting)));
-    askOwnServer(waiting).catch(warnOf);
+    askOwnServer(waiting, (engine) => !engine.isStarted()).catch(warnOf);
   });
 }
 
-function begin(waiting: Waiting): void {
-  const engine = unstarted(waiting);
-  const said = () => void sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
-  engine?.start().then(said, warnOf);
+/**
+ * Asks for the routes whose handlers a World lacks that was started and only calls handlers of its
+ * process: SDK 5.x, and many bundlers, register a handler at the first request to its route.
+ */
+export function loadRoutes(engine: Engine, native: NativeWorld): void {
+  const { delivery, role, queueNamespace } = engine.config();
+  if (delivery !== 'direct' || role === 'producer' || role === 'reader') return;
+  const lacksHandler = () =>
+    presentLine()
+      .delivery.prefixes(queueNamespace)
+      .some((prefix) => !handlerFor(engine, prefix));
+  const waiting = { engine: new WeakRef(engine), native: new WeakRef(native) };
+  inNobodysContext(() => askOwnServer(waiting, lacksHandler).catch(warnOf));
 }
 
-function unstarted({ engine }: Waiting): Engine | undefined {
-  const alive = engine.deref();
-  return alive?.isStarted() ? undefined : alive;
+function begin(waiting: Waiting): void {
+  const engine = waiting.engine.deref();
+  if (engine?.isStarted()) return;
+  const said = () => void sayOnce('HOOKLINE_NO_START_LINE', NO_START_LINE);
+  engine?.start().then(said, warnOf);
 }
 
 function warnOf(error: unknown): void {
@@ -75,14 +89,17 @@ function warnOf(error: unknown): void {
   sayOnce(`HOOKLINE_${code}`, `hookline cannot begin to deliver: ${message}`);
 }
 
-/** Asks the app's own server until a route is served. Many servers load a route when it is asked for. */
-async function askOwnServer(waiting: Waiting): Promise<void> {
+/**
+ * Asks the app's own server until a route is served, while the World needs it. Many servers load a
+ * route when it is asked for.
+ */
+async function askOwnServer(waiting: Waiting, needs: (engine: Engine) => boolean): Promise<void> {
   let pauseMs = PAUSE_MS;
   for (let questions = 0; questions < QUESTIONS_MAX; ) {
     await unheldPause(pauseMs);
-    const engine = unstarted(waiting);
+    const engine = waiting.engine.deref();
     const native = waiting.native.deref();
-    if (!engine || !native || (globalThis as Globals)[SERVES]) return;
+    if (!engine || !native || (globalThis as Globals)[SERVES] || !needs(engine)) return;
     const answer = await native.askOwnServer(appAddress(engine.config()));
     const { asked } = answerOf<{ asked: boolean }>(answer).json;
     if (asked) questions += 1;

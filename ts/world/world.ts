@@ -21,7 +21,7 @@ import {
 } from '../setup/target-world';
 import { abilities } from './abilities';
 import { deliver } from './direct-delivery';
-import { beginAtFirstUse } from './first-use';
+import { beginAtFirstUse, loadRoutes } from './first-use';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
@@ -52,6 +52,7 @@ export function createWorld(options?: WorldOptions): World {
     opened(native) {
       if (isOfProcess(world, given)) beginAtFirstUse(engine, native);
     },
+    started: loadRoutes,
   });
   const world = withLines(partsOf(engine), {
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
