@@ -1,11 +1,20 @@
+import type { WorkflowRun, World } from '../../index';
+import { lineOfSpec } from '../lines/table';
+import { encryptionKeyOf } from '../world/keys';
+
 /**
- * The error of a run or a step as a text; `undefined` if it has none. From spec version 6 on, an
- * error is bytes, which only the app's SDK reads.
+ * The error of a run, or of one of its steps, as a text; `undefined` if it has none. An error of line 5
+ * is bytes, which need the key of the run.
  */
-export function errorText(failing: { error?: unknown; errorCode?: string }): string | undefined {
-  const { error, errorCode } = failing;
+export async function errorText(
+  world: World,
+  run: Pick<WorkflowRun, 'runId' | 'specVersion'>,
+  { error, errorCode }: { error?: unknown; errorCode?: string },
+): Promise<string | undefined> {
   if (error === undefined || error === null) return undefined;
-  const { message } = error as { message?: unknown };
-  if (typeof message === 'string') return message;
-  return `${errorCode ?? 'An error'}; its message is in bytes that only the app reads.`;
+  const { serializer } = lineOfSpec(run.specVersion);
+  const message = await encryptionKeyOf(world, run as WorkflowRun)
+    .then((key) => serializer.errorMessage(error, run.runId, key))
+    .catch(() => undefined);
+  return message ?? `${errorCode ?? 'An error'}; its message is in bytes that only the app reads.`;
 }

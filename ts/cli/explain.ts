@@ -1,7 +1,7 @@
 /**
  * `hookline explain <run>`: what a run waits for, since when, what wakes it next, its last error.
  */
-import type { Step, World } from '../../index';
+import type { Step, WorkflowRun, World } from '../../index';
 import { duration } from '../engine/duration';
 import type { Engine } from '../engine/engine';
 import { type Stall, sentenceOf } from '../world/pulse';
@@ -88,7 +88,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
     completedAt: run.completedAt,
     waitingFor: ended ? [] : waitingFor,
     next: ended ? [] : nextOf(messages, hooks.length, stall),
-    lastError: lastError(run, steps as Step[], messages),
+    lastError: await lastError(world, run, steps as Step[], messages),
   };
 }
 
@@ -141,17 +141,18 @@ function concerns(
 
 type Failing = { error?: unknown; errorCode?: string };
 
-function lastError(
-  run: Failing,
+async function lastError(
+  world: World,
+  run: Failing & Pick<WorkflowRun, 'runId' | 'specVersion'>,
   steps: (Step & Failing)[],
   messages: QueuedMessage[],
-): Explanation['lastError'] {
-  const ofRun = errorText(run);
+): Promise<Explanation['lastError']> {
+  const ofRun = await errorText(world, run, run);
   if (ofRun !== undefined) return { of: 'the run', message: ofRun };
   const failed = steps
     .filter((step) => step.error)
     .sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime())[0];
-  const ofStep = failed && errorText(failed);
+  const ofStep = failed && (await errorText(world, run, failed));
   if (failed && ofStep !== undefined) return { of: `step ${failed.stepName}`, message: ofStep };
   const undelivered = messages.find((message) => message.lastError !== null);
   const message = undelivered?.lastError;

@@ -21,14 +21,15 @@ export async function runs(
     (page) => read.runs.list({ status, workflowName, resolveData: 'none', ...page }),
     isShort ? (run) => shortName(run.workflowName) === workflow : undefined,
   );
+  const errors = await Promise.all(found.map((run) => errorText(read, run, run)));
   print.answer(found, () => {
-    const rows: Row[] = found.map((run) => ({
+    const rows: Row[] = found.map((run, at) => ({
       run: run.runId,
       workflow: shortName(run.workflowName),
       status: run.status,
       created: ago(run.createdAt),
       ended: ago(run.completedAt),
-      error: firstLine(errorText(run)),
+      error: firstLine(errors[at]),
     }));
     print.table(rows, `No runs in ${location}.`);
   });

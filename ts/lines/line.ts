@@ -231,6 +231,12 @@ export interface Serializer {
   expiryOf(run: WorkflowRun): Error | undefined;
   /** The error of a failed run, as its SDK throws it. */
   failureOf(run: WorkflowRun, key: CryptoKey | undefined, world: World): Promise<Error>;
+  /** The message of the error of a run or a step, for people; `undefined` when it has none. */
+  errorMessage(
+    error: unknown,
+    runId: string,
+    key: CryptoKey | undefined,
+  ): Promise<string | undefined>;
   /** A stream of the values that a run writes, as they arrive. */
   openReadable(source: ReadableSource, world: World): ReadableStream<unknown>;
   /** A sink of values for a stream of a run; nothing is looked up before the first write. */

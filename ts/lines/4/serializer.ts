@@ -154,6 +154,12 @@ async function failureOf({ runId, error }: WorkflowRun): Promise<Error> {
   return new WorkflowRunFailedError(runId, error as never);
 }
 
+/** The store keeps errors of this line as objects. */
+function messageOf(error: unknown): string | undefined {
+  const { message } = (error ?? {}) as { message?: unknown };
+  return typeof message === 'string' ? message : undefined;
+}
+
 /** What each function does: `Serializer`. */
 export const serializer: Serializer = {
   coreVersion,
@@ -167,6 +173,7 @@ export const serializer: Serializer = {
   hydrateReturnValue,
   expiryOf: () => undefined,
   failureOf,
+  errorMessage: async (error) => messageOf(error),
   openReadable,
   openWritable() {
     throw new WorkflowRuntimeError('A run of workflow 4.x has no streams for other writers.');

@@ -249,6 +249,10 @@ export const serializer = {
   hydrateError,
   expiryOf,
   failureOf,
+  async errorMessage(error, runId, key) {
+    const thrown = await hydrateError(error, runId, key);
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  },
   openReadable,
   openWritable,
   creationOf: (options: StartOptions, specVersion: number): Creation =>
