@@ -1,9 +1,9 @@
 /** Line 4 in a delivery: its queues, its steps, and what the errors of its runtime mean. */
 import type { DeliveryRules } from '../line';
+import { expectStrayDivergence } from '../stray-divergence';
 import { misfitOf } from './code-mismatch';
 import { endOf, isFinal } from './endings';
 import { isLoadedHere, prefixes, queueFor } from './queues';
-import { expectStrayDivergence } from './stray-divergence';
 
 /** See `DeliveryRules`. */
 export const delivery: DeliveryRules = {

@@ -6,6 +6,7 @@ import type { EventRequest } from '../../../index';
 import { WorkflowRuntimeError } from '../../native/errors';
 import type { DeliveryRules, End, KeyOf } from '../line';
 import { isLoaded } from '../loaded-steps';
+import { expectStrayDivergence } from '../stray-divergence';
 import { serializer } from './serializer';
 import { SPEC_VERSION } from './spec-version';
 
@@ -53,7 +54,9 @@ async function misfitOf(
     .hydrateError(error, runId, await keyOf(runId))
     .catch(() => undefined);
   const isMissing = (thrown as Error | undefined)?.name === 'WorkflowNotRegisteredError';
-  return isMissing ? 'the workflow is not in the code' : undefined;
+  if (!isMissing) return undefined;
+  expectStrayDivergence();
+  return 'the workflow is not in the code';
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Keeps a process alive that replays a run whose workflow it does not have.
  *
- * SDK 4.8.9 starts to read the log before it looks the workflow up. When it does not find the
- * workflow, it leaves a promise behind that rejects a moment later and that nothing handles, and
+ * The SDK (4.8.9 and 5.0.0-beta.55) starts to read the log before it looks the workflow up. When it
+ * does not find the workflow, it leaves a promise behind that rejects a moment later and that nothing handles, and
  * Node ends the process. So that rejection is caught, and no other one.
  */
 
