@@ -52,7 +52,7 @@ describe('on a database that is in use', () => {
 
   beforeAll(async () => {
     world = newWorld({ url });
-    runId = await newRun(world, 'workflow//./orders//order');
+    runId = await newRun(world, { workflowName: 'workflow//./orders//order' });
     await newHook(world, 'order-1-secret', { runId, metadata: devalueString('first') });
     await world.events.create(runId, {
       eventType: 'step_created',
@@ -110,8 +110,11 @@ describe('on a database that is in use', () => {
   test('runs of a workflow are found behind many runs of others, up to the limit', async () => {
     const crowded = newDatabase();
     const many = newWorld({ url: crowded });
-    for (const name of ['workflow//./a//wanted', 'workflow//./b//wanted']) await newRun(many, name);
-    await Promise.all(Array.from({ length: 1100 }, () => newRun(many, 'workflow//./a//other')));
+    for (const name of ['workflow//./a//wanted', 'workflow//./b//wanted'])
+      await newRun(many, { workflowName: name });
+    await Promise.all(
+      Array.from({ length: 1100 }, () => newRun(many, { workflowName: 'workflow//./a//other' })),
+    );
     const { value } = await json(crowded, ['runs', '--workflow', 'wanted']);
     expect(value).toHaveLength(2);
     const one = await json(crowded, ['runs', '--workflow', 'wanted', '--limit', '1']);

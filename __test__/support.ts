@@ -78,11 +78,14 @@ export function devalueString(value: string): Uint8Array {
   return devalue(JSON.stringify([value]));
 }
 
-/** A running run. */
-export async function newRun(world: World, workflowName = 'workflow//./a//b'): Promise<string> {
+/** A running run, by default of line 4. */
+export async function newRun(
+  world: World,
+  { specVersion = 3, workflowName = 'workflow//./a//b' } = {},
+): Promise<string> {
   const { run } = await world.events.create(null, {
     eventType: 'run_created',
-    specVersion: 3,
+    specVersion,
     eventData: {
       deploymentId: 'dpl_test',
       workflowName,
@@ -91,7 +94,7 @@ export async function newRun(world: World, workflowName = 'workflow//./a//b'): P
     },
   });
   const runId = (run as { runId: string }).runId;
-  await world.events.create(runId, { eventType: 'run_started', specVersion: 3 });
+  await world.events.create(runId, { eventType: 'run_started', specVersion });
   return runId;
 }
 

@@ -1,7 +1,7 @@
 /** A process that resumes hooks is killed again and again on one database. */
 
 import type { World } from 'hookline';
-import { cleanUp, newDatabase, newHook, newWorld } from '../support';
+import { cleanUp, newDatabase, newHook, newRun, newWorld } from '../support';
 import {
   BUILD_LIMIT_MS,
   buildInspector,
@@ -15,7 +15,7 @@ import {
   withSeed,
 } from './harness';
 
-const KILLS = 60;
+const KILLS = 30;
 const HOOKS = 24;
 /** Longer than the longest wait of a message whose processes have died again and again. */
 const BACK_OFF_MS = 90_000;
@@ -35,30 +35,47 @@ interface Witness {
   seen: Map<string, number>;
 }
 
-test(
-  'kill -9 at any moment loses no acknowledged resume, repeats none and leaves no run asleep',
-  withSeed(async (random) => {
-    const database = newDatabase();
-    const witness = await seedHooks(database);
-    for (let life = 0; life < KILLS; life += 1) {
-      const { moment, input } = plan(life, random);
-      const lines = await killAt(moment, 'resume-stream', database, {
-        ...input,
-        tokens: witness.tokens,
-      });
-      lines.forEach((line) => {
-        hear(witness, line);
-      });
-      checkLog(inspect(database), witness);
-    }
-    const acknowledged = [...witness.acknowledged.values()].flat().length;
-    expect(acknowledged).toBeGreaterThan(KILLS * 10);
+/** The marks by which an SDK shows its line in a process, and the spec version of its runs. */
+const LINES = [
+  { line: 4, marks: [], specVersion: 3 },
+  { line: 5, marks: ['@workflow/world//getWorldFn'], specVersion: 7 },
+];
 
-    await expectAllWoken(newWorld({ url: database }), inspect(database));
-    expect(inspect(database).messages).toBe(0);
-  }),
-  240_000,
-);
+describe.each(LINES)('on line $line of the SDK', ({ marks, specVersion }) => {
+  const globals = globalThis as { [mark: symbol]: unknown };
+  beforeAll(() => {
+    for (const mark of marks) globals[Symbol.for(mark)] = true;
+  });
+  afterAll(() => {
+    for (const mark of marks) delete globals[Symbol.for(mark)];
+  });
+
+  test(
+    'kill -9 at any moment loses no acknowledged resume, repeats none and leaves no run asleep',
+    withSeed(async (random) => {
+      const database = newDatabase();
+      const witness = await seedHooks(database, specVersion);
+      for (let life = 0; life < KILLS; life += 1) {
+        const { moment, input } = plan(life, random);
+        const lines = await killAt(moment, 'resume-stream', database, {
+          ...input,
+          marks,
+          tokens: witness.tokens,
+        });
+        lines.forEach((line) => {
+          hear(witness, line);
+        });
+        checkLog(inspect(database), witness);
+      }
+      const acknowledged = [...witness.acknowledged.values()].flat().length;
+      expect(acknowledged).toBeGreaterThan(KILLS * 10);
+
+      await expectAllWoken(newWorld({ url: database }), inspect(database));
+      expect(inspect(database).messages).toBe(0);
+    }),
+    240_000,
+  );
+});
 
 test(
   'kill -9 while a new database is made leaves one that the next process can use',
@@ -79,10 +96,14 @@ test(
   60_000,
 );
 
-async function seedHooks(database: string): Promise<Witness> {
+async function seedHooks(database: string, specVersion: number): Promise<Witness> {
   const world = newWorld({ url: database });
   const tokens = Array.from({ length: HOOKS }, (_, n) => `hook ${n}`);
-  const hooks = await Promise.all(tokens.map((token) => newHook(world, token)));
+  const hooks = await Promise.all(
+    tokens.map(async (token) =>
+      newHook(world, token, { runId: await newRun(world, { specVersion }) }),
+    ),
+  );
   await world.close();
   const runIds = hooks.map((hook) => hook.runId);
   return { tokens, runIds, acknowledged: new Map(), seen: new Map() };

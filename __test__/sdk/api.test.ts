@@ -2,7 +2,7 @@
  * `start`, `getRun` and `Run` of this package beside those of `workflow/api`, on the same workflows
  * and the same World: results, errors and event logs are equal.
  */
-import { type App, cleanUp, freshData, startApp, type Via } from './harness';
+import { type App, cleanUp, freshData, SDKS, startApp, type Via } from './harness';
 
 interface Outcome {
   /** The value as Node prints it. */
@@ -20,7 +20,7 @@ function freshToken(): string {
   return `api ${serial}`;
 }
 
-describe.each(['workflow', 'workflow-5'] as const)('with the SDK %s', (sdk) => {
+describe.each(SDKS)('with the SDK %s', (sdk) => {
   let app: App;
 
   beforeAll(async () => {

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { cleanUp as cleanUpFolders, newFolder, ROOT, runNode } from '../support';
-import { type App, cleanUp, freshData, startApp, type Via } from './harness';
+import { type App, cleanUp, freshData, SDKS, startApp, type Via } from './harness';
 
 interface Outcome {
   value?: string;
@@ -14,10 +14,6 @@ interface Outcome {
 
 const LIMIT_MS = 60_000;
 
-let app: App;
-beforeAll(async () => {
-  app = await startApp({ data: freshData(), world: 'local' });
-}, 120_000);
 afterAll(async () => {
   await cleanUp();
   await cleanUpFolders();
@@ -40,114 +36,126 @@ async function sameBy(play: (via: Via) => Promise<Outcome[]>): Promise<Outcome[]
   return byUs;
 }
 
-const ask = (operation: string, input: object) => app.ask<Outcome>(operation, input);
+describe.each(SDKS)('with the SDK %s', (sdk) => {
+  let app: App;
+  beforeAll(async () => {
+    app = await startApp({ data: freshData(), sdk, world: 'local' });
+  }, 120_000);
+  afterAll(() => app?.stop());
 
-test(
-  'a run is started, found, resumed and followed to its end',
-  async () => {
-    const seen = await sameBy(async (via) => {
-      const token = `token by ${via}`;
-      const started = await ask('startVia', { via, workflow: 'inbox', args: [token] });
-      const { runId } = started;
+  const ask = (operation: string, input: object) => app.ask<Outcome>(operation, input);
+
+  test(
+    'a run is started, found, resumed and followed to its end',
+    async () => {
+      const seen = await sameBy(async (via) => {
+        const token = `token by ${via}`;
+        const started = await ask('startVia', { via, workflow: 'inbox', args: [token] });
+        const { runId } = started;
+        await app.hooksReady(token);
+        const askRun = (question: string) => ask('askRun', { via, runId, ask: question });
+        const outcomes = [started, await ask('lookUpVia', { via, token }), await askRun('status')];
+        await app.resume(via, token, { n: 7 });
+        const resumed = await app.resume(via, token, { done: true });
+        expect(resumed.runId).toBe(runId);
+        for (const question of ['returnValue', 'exists', 'workflowName', 'status', 'startedAt']) {
+          outcomes.push(await askRun(question));
+        }
+        return outcomes;
+      });
+      expect(seen.map(({ value }) => value)).toEqual(
+        expect.arrayContaining(['[ 7 ]', "'completed'"]),
+      );
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'what cannot be done fails with the error of the SDK',
+    async () => {
+      const seen = await sameBy(async (via) => [
+        await ask('lookUpVia', { via, token: 'nobody' }),
+        await ask('resumeVia', { via, target: 'nobody', named: 'rich' }),
+        await ask('startVia', { via, id: 7, args: [] }),
+        await ask('webhook', { via, token: 'nobody' }),
+        await ask('askRun', { via, runId: 'wrun_none', ask: 'status' }),
+        await ask('askRun', { via, runId: 'wrun_none', ask: 'exists' }),
+      ]);
+      expect(seen[0]?.error?.name).toBe('HookNotFoundError');
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'a run is cancelled, and its sleeps are ended',
+    async () => {
+      await sameBy(async (via) => {
+        const token = `race by ${via}`;
+        const { runId } = await ask('startVia', { via, workflow: 'race', args: [token, '1d'] });
+        await app.ask('eventSeen', { runId, type: 'wait_created' });
+        const outcomes = [await ask('askRun', { via, runId, ask: 'wakeUp', args: [] })];
+        outcomes.push(await ask('askRun', { via, runId, ask: 'returnValue' }));
+        const other = await ask('startVia', {
+          via,
+          workflow: 'race',
+          args: [`2nd ${token}`, '1d'],
+        });
+        await app.ask('eventSeen', { runId: other.runId, type: 'wait_created' });
+        outcomes.push(await ask('askRun', { via, runId: other.runId, ask: 'cancel', args: [] }));
+        outcomes.push(await ask('askRun', { via, runId: other.runId, ask: 'returnValue' }));
+        return outcomes;
+      });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'a webhook gives the response of its workflow',
+    async () => {
+      await sameBy(async (via) => {
+        const { runId } = await ask('startVia', { via, workflow: 'webhook', args: ['manual'] });
+        const { token } = await app.ask<{ token: string }>('hookOf', { runId });
+        return [await ask('webhook', { via, token, request: { method: 'POST', body: 'hello' } })];
+      });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'a stream is read as it comes, and knows its length',
+    async () => {
+      const seen = await sameBy(async (via) => {
+        const { runId } = await ask('startVia', { via, workflow: 'speech', args: [['a', 'b']] });
+        return [await ask('readable', { via, runId, options: {} })];
+      });
+      expect(seen[0]?.value).toContain('tailIndex');
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'what only this package has says that it needs its World',
+    async () => {
+      const token = 'only here';
+      const { runId } = await ask('startVia', { via: 'sdk', workflow: 'inbox', args: [token] });
       await app.hooksReady(token);
-      const askRun = (question: string) => ask('askRun', { via, runId, ask: question });
-      const outcomes = [started, await ask('lookUpVia', { via, token }), await askRun('status')];
-      await app.resume(via, token, { n: 7 });
-      const resumed = await app.resume(via, token, { done: true });
-      expect(resumed.runId).toBe(runId);
-      for (const question of ['returnValue', 'exists', 'workflowName', 'status', 'startedAt']) {
-        outcomes.push(await askRun(question));
+      const refused = [
+        await ask('waitForHook', { token }),
+        await ask('webhook', { via: 'hookline', token, options: { timeout: 1000 } }),
+        await app
+          .ask<Outcome>('resumeOnce', { token, payload: {}, options: { idempotencyKey: 'k' } })
+          .catch((error) => error.remote),
+      ];
+      for (const outcome of refused) {
+        const message = outcome?.error?.message;
+        expect(message).toContain('needs the World of hookline');
+        expect(message).toContain('WORKFLOW_TARGET_WORLD is local');
       }
-      return outcomes;
-    });
-    expect(seen.map(({ value }) => value)).toEqual(
-      expect.arrayContaining(['[ 7 ]', "'completed'"]),
-    );
-  },
-  LIMIT_MS,
-);
-
-test(
-  'what cannot be done fails with the error of the SDK',
-  async () => {
-    const seen = await sameBy(async (via) => [
-      await ask('lookUpVia', { via, token: 'nobody' }),
-      await ask('resumeVia', { via, target: 'nobody', named: 'rich' }),
-      await ask('startVia', { via, id: 7, args: [] }),
-      await ask('webhook', { via, token: 'nobody' }),
-      await ask('askRun', { via, runId: 'wrun_none', ask: 'status' }),
-      await ask('askRun', { via, runId: 'wrun_none', ask: 'exists' }),
-    ]);
-    expect(seen[0]?.error?.name).toBe('HookNotFoundError');
-  },
-  LIMIT_MS,
-);
-
-test(
-  'a run is cancelled, and its sleeps are ended',
-  async () => {
-    await sameBy(async (via) => {
-      const token = `race by ${via}`;
-      const { runId } = await ask('startVia', { via, workflow: 'race', args: [token, '1d'] });
-      await app.ask('eventSeen', { runId, type: 'wait_created' });
-      const outcomes = [await ask('askRun', { via, runId, ask: 'wakeUp', args: [] })];
-      outcomes.push(await ask('askRun', { via, runId, ask: 'returnValue' }));
-      const other = await ask('startVia', { via, workflow: 'race', args: [`2nd ${token}`, '1d'] });
-      await app.ask('eventSeen', { runId: other.runId, type: 'wait_created' });
-      outcomes.push(await ask('askRun', { via, runId: other.runId, ask: 'cancel', args: [] }));
-      outcomes.push(await ask('askRun', { via, runId: other.runId, ask: 'returnValue' }));
-      return outcomes;
-    });
-  },
-  LIMIT_MS,
-);
-
-test(
-  'a webhook gives the response of its workflow',
-  async () => {
-    await sameBy(async (via) => {
-      const { runId } = await ask('startVia', { via, workflow: 'webhook', args: ['manual'] });
-      const { token } = await app.ask<{ token: string }>('hookOf', { runId });
-      return [await ask('webhook', { via, token, request: { method: 'POST', body: 'hello' } })];
-    });
-  },
-  LIMIT_MS,
-);
-
-test(
-  'a stream is read as it comes, and knows its length',
-  async () => {
-    const seen = await sameBy(async (via) => {
-      const { runId } = await ask('startVia', { via, workflow: 'speech', args: [['a', 'b']] });
-      return [await ask('readable', { via, runId, options: {} })];
-    });
-    expect(seen[0]?.value).toContain('tailIndex');
-  },
-  LIMIT_MS,
-);
-
-test(
-  'what only this package has says that it needs its World',
-  async () => {
-    const token = 'only here';
-    const { runId } = await ask('startVia', { via: 'sdk', workflow: 'inbox', args: [token] });
-    await app.hooksReady(token);
-    const refused = [
-      await ask('waitForHook', { token }),
-      await ask('webhook', { via: 'hookline', token, options: { timeout: 1000 } }),
-      await app
-        .ask<Outcome>('resumeOnce', { token, payload: {}, options: { idempotencyKey: 'k' } })
-        .catch((error) => error.remote),
-    ];
-    for (const outcome of refused) {
-      const message = outcome?.error?.message;
-      expect(message).toContain('needs the World of hookline');
-      expect(message).toContain('WORKFLOW_TARGET_WORLD is local');
-    }
-    expect(await app.eventTypes(runId as string)).not.toContain('hook_received');
-  },
-  LIMIT_MS,
-);
+      expect(await app.eventTypes(runId as string)).not.toContain('hook_received');
+    },
+    LIMIT_MS,
+  );
+});
 
 /** The variable, and the world that it makes the SDK register its handlers with. */
 const VARIABLES = [undefined, 'hookline', 'local'];

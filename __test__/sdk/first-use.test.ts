@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { ROOT, runNode } from '../support';
-import { type App, cleanUp, freshData, startApp } from './harness';
+import { type App, cleanUp, freshData, SDKS, type Sdk, startApp } from './harness';
 
 afterAll(cleanUp);
 
@@ -35,10 +35,15 @@ async function listener(app?: App) {
   };
 }
 
-test.each<[Record<string, string>]>([[{}], [{ APP_LOADS: 'lazily' }]])(
-  'a run completes, and the missing line is named once (%j)',
-  async (env) => {
-    const app = await startApp({ data: freshData(), env: { ...NO_LINE, ...env } });
+test.each<[Sdk, Record<string, string>]>([
+  ['workflow', {}],
+  ['workflow', { APP_LOADS: 'lazily' }],
+  ['workflow-5', {}],
+  ['workflow-5', { APP_LOADS: 'lazily' }],
+])(
+  'a run completes, and the missing line is named once (%s, %j)',
+  async (sdk, env) => {
+    const app = await startApp({ data: freshData(), sdk, env: { ...NO_LINE, ...env } });
     expect(await app.result(await app.start('parallel', 3))).toEqual(expect.anything());
     expect(await app.result(await app.start('parallel', 3))).toEqual(expect.anything());
     expect(warnings(app)).toHaveLength(1);
@@ -46,13 +51,17 @@ test.each<[Record<string, string>]>([[{}], [{ APP_LOADS: 'lazily' }]])(
   60_000,
 );
 
-test('after a restart the first use is enough, also one that only reads', async () => {
-  const data = freshData();
-  const producer = await startApp({ data, role: 'producer' });
-  const runId = await producer.start('parallel', 3);
-  const app = await startApp({ data, env: NO_LINE });
-  expect(await app.result(runId)).toEqual(expect.anything());
-}, 60_000);
+test.each(SDKS)(
+  'after a restart the first use is enough, also one that only reads (%s)',
+  async (sdk) => {
+    const data = freshData();
+    const producer = await startApp({ data, sdk, role: 'producer' });
+    const runId = await producer.start('parallel', 3);
+    const app = await startApp({ data, sdk, env: NO_LINE });
+    expect(await app.result(runId)).toEqual(expect.anything());
+  },
+  60_000,
+);
 
 test('an app with the line is not warned', async () => {
   const app = await startApp({ data: freshData() });

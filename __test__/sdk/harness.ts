@@ -4,13 +4,18 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pauseBetweenWrites, untilPaused } from '../crash/harness';
 
 export type Via = 'sdk' | 'hookline';
+
+/** The installed packages of the SDK, one of each line. */
+export const SDKS = ['workflow', 'workflow-5'] as const;
+export type Sdk = (typeof SDKS)[number];
+
 /** A package, or the path of a module. */
 export type World = 'hookline' | 'local' | `/${string}`;
 
@@ -54,6 +59,19 @@ export function freshData(): string {
   return folder;
 }
 
+/**
+ * A folder of an app in which the package `workflow` is this one, as the SDK, this package and its
+ * tools find it from the working directory.
+ */
+function installedFolder(sdk: Sdk): string {
+  const folder = freshData();
+  const modules = join(folder, 'node_modules');
+  mkdirSync(modules);
+  symlinkSync(join(ROOT, 'node_modules', sdk), join(modules, 'workflow'), 'junction');
+  symlinkSync(ROOT, join(modules, 'hookline'), 'junction');
+  return folder;
+}
+
 /** Ends every application of this file and removes their databases; for `afterAll`. */
 export async function cleanUp(): Promise<void> {
   await Promise.all([...running].map((app) => app.stop()));
@@ -63,8 +81,7 @@ export async function cleanUp(): Promise<void> {
 export interface AppOptions {
   data: string;
   world?: World;
-  /** The installed package of the SDK; `workflow-5` is its line 5. */
-  sdk?: 'workflow' | 'workflow-5';
+  sdk?: Sdk;
   /** A producer never calls `start()` and loads no workflow code. */
   role?: 'worker' | 'producer';
   env?: Record<string, string>;
@@ -73,7 +90,7 @@ export interface AppOptions {
 export async function startApp(options: AppOptions): Promise<App> {
   const { data, world = 'hookline', sdk = 'workflow', role = 'worker', env = {} } = options;
   const child = spawn(process.execPath, [join(ROOT, '__test__/fixtures/app.mjs')], {
-    cwd: ROOT,
+    cwd: installedFolder(sdk),
     stdio: ['pipe', 'pipe', 'pipe'],
     env: {
       ...process.env,

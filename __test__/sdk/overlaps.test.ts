@@ -7,14 +7,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../crash/harness';
-import { type App, cleanUp, freshData, startApp } from './harness';
+import { type App, cleanUp, freshData, SDKS, startApp } from './harness';
 
 const LIMIT_MS = 30_000;
 const WAKE_EVERY_MS = 60;
 
 afterAll(cleanUp);
 
-describe.each(['workflow', 'workflow-5'] as const)('with the SDK %s', (sdk) => {
+describe.each(SDKS)('with the SDK %s', (sdk) => {
   let app: App;
   let folder: string;
   beforeAll(async () => {

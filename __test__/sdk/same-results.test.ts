@@ -1,6 +1,6 @@
 /** The same workflow gives the same results, with either package's functions, on either World. */
 
-import { type App, cleanUp, type Entity, freshData, startApp, type Via } from './harness';
+import { type App, cleanUp, type Entity, freshData, SDKS, startApp, type Via } from './harness';
 
 interface Play {
   result: unknown;
@@ -49,7 +49,7 @@ const UNORDERED = new Set(['parallel steps', 'a hook disposed before another wai
 let serial = 0;
 afterAll(cleanUp);
 
-describe.each(['workflow', 'workflow-5'] as const)('with the SDK %s', (sdk) => {
+describe.each(SDKS)('with the SDK %s', (sdk) => {
   let hookline: App;
   let local: App;
 

@@ -1,6 +1,6 @@
 // Resumes hooks without end, until it is killed.
 //
-//   node resume-stream.mjs '{"life":n,"tokens":[...],"lanes":n,"works":bool,"diesAt":n?,"diesAtAck":n?}'
+//   node resume-stream.mjs '{"marks":[...],"life":n,"tokens":[...],"lanes":n,"works":bool,"diesAt":n?,"diesAtAck":n?}'
 //
 // It prints, synchronously, so that the line is out before anything else can happen:
 //   ack <index of the token> <id>     the resume with this id has been acknowledged
@@ -12,8 +12,9 @@
 import { writeSync } from 'node:fs';
 import { createWorld, resumeHook } from 'hookline';
 
-const { life, tokens, lanes, works, diesAt, diesAtAck } = JSON.parse(process.argv[2]);
+const { marks, life, tokens, lanes, works, diesAt, diesAtAck } = JSON.parse(process.argv[2]);
 const print = (line) => writeSync(1, `${line}\n`);
+for (const mark of marks) globalThis[Symbol.for(mark)] = true;
 let begun = 0;
 let acknowledged = 0;
 

@@ -1,7 +1,7 @@
 // Starts runs of the fixture workflow `echo`, and kills itself at a chosen moment of the last
 // start.
 //
-//   node start-and-die.mjs '{"before":3,"moment":"before"|"during"|"after","spinMs":0.4}'
+//   node start-and-die.mjs '{"sdk":"workflow","before":3,"moment":"before"|"during"|"after","spinMs":0.4}'
 //
 // It prints `ack <runId>` for each start that was acknowledged, and `asked <runId>` for the last
 // one, before it calls the engine. `before`: it dies with the arguments serialized, before the
@@ -15,10 +15,14 @@ import { fileURLToPath } from 'node:url';
 import { start } from 'hookline';
 import { buildWorkflows } from '../../../scripts/build-workflows.mjs';
 
-const { before, moment, spinMs } = JSON.parse(process.argv[2]);
+const { sdk, before, moment, spinMs } = JSON.parse(process.argv[2]);
+process.env.APP_SDK = sdk;
+process.env.WORKFLOW_TARGET_WORLD = 'hookline';
+// The line of the SDK that is loaded is the line of the runs.
+const { SDK_MANIFEST } = await import('../../fixtures/sdk.mjs');
 const print = (line) => writeSync(1, `${line}\n`);
 const fixtures = join(dirname(fileURLToPath(import.meta.url)), '../../fixtures');
-const manifest = join(await buildWorkflows(fixtures), 'manifest.json');
+const manifest = join(await buildWorkflows(fixtures, { sdk: SDK_MANIFEST }), 'manifest.json');
 const files = Object.values(JSON.parse(readFileSync(manifest, 'utf8')).workflows);
 const { workflowId } = files.map(({ echo }) => echo).find(Boolean);
 const { NativeWorld } = createRequire(import.meta.url)('hookline/binding');
