@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { appIn } from '../../ts/cli/app-folder';
 import { NoAppError, planFor } from '../../ts/init/plan';
 import { ROOT } from '../support';
-import { applied, type Files, planOf, replaced, written } from './planning';
+import { applied, type Files, planOf, replaced, SDK_LINES, written } from './planning';
 import { STARTERS } from './starters';
 
 const NITRO = 'nitro@3.0.260610-beta';
@@ -15,7 +15,7 @@ test.each(Object.entries(STARTERS))('%s: a second run has nothing to do', (_name
 });
 
 test.each(['next-approval', 'hono', 'nitro'])('examples/%s is set up as init would', (example) => {
-  const plan = planFor(appIn(join(ROOT, 'examples', example)), '0.1.0');
+  const plan = planFor(appIn(join(ROOT, 'examples', example)), '0.1.0', SDK_LINES);
   expect(plan).toMatchObject({ changes: [], byHand: [], packages: [], devPackages: [] });
 });
 
@@ -320,11 +320,23 @@ test('Hono without a program yet: Nitro will find it, and so it does the one in 
   expect(Object.keys(written(plan))).not.toContain('server.ts');
 });
 
-test('an SDK of another line is said', () => {
-  const manifest = '{ "dependencies": { "next": "16.4.3", "workflow": "^5.0.0" } }';
-  expect(planOf({ 'package.json': manifest }).notes).toEqual([
-    expect.stringContaining('workflow@4'),
-  ]);
+describe('an app that has the SDK', () => {
+  const withSdk = (range: string) => {
+    const files = STARTERS['create-next-app'];
+    const manifest = JSON.parse(files?.['package.json'] as string);
+    manifest.dependencies.workflow = range;
+    return planOf({ ...files, 'package.json': JSON.stringify(manifest) });
+  };
+
+  test.each(['^4.8.9', '5.0.0-beta.55', '^5.0.0'])('keeps workflow %s', (range) => {
+    const plan = withSdk(range);
+    expect(plan).toMatchObject({ packages: ['hookline@0.1.0'], notes: [] });
+    expect(plan.changes).toEqual(withSdk('^4.8.9').changes);
+  });
+
+  test.each(['^3.0.0', '^6.0.0'])('is told that workflow %s is of another line', (range) => {
+    expect(withSdk(range).notes).toEqual([expect.stringContaining('works with 4 and 5')]);
+  });
 });
 
 test('an app of a workspace is one, its root is none', () => {

@@ -1,6 +1,9 @@
 /** Plans over apps that are given as texts. */
 import { type Plan, planFor } from '../../ts/init/plan';
 
+/** The supported lines of the SDK, as the command gives them. */
+export const SDK_LINES = [4, 5];
+
 /** The files of an app, by their paths. */
 export type Files = Record<string, string>;
 
@@ -10,7 +13,7 @@ export function planOf(files: Files): Plan {
     read: (path: string) => files[path],
     isFolder: (path: string) => Object.keys(files).some((one) => one.startsWith(`${path}/`)),
   };
-  return planFor(app, '0.1.0');
+  return planFor(app, '0.1.0', SDK_LINES);
 }
 
 /** The files that a plan writes, by their paths. */

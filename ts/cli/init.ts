@@ -4,10 +4,14 @@ import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { version } from '../../package.json';
 import type { App, Change, Plan } from '../init/index';
+import { DEFAULT_LINE, LINES } from '../lines/table';
 import { appIn } from './app-folder';
 import { CommandError, type Context, EXIT } from './context';
 import { type Install, installsFor } from './install';
 import { bad, bold, dim, good, type Printer, printable, warn } from './print';
+
+/** The supported lines of the SDK, first the one that a new app gets. */
+const SDK_LINES = [...new Set([DEFAULT_LINE, ...LINES].map(({ major }) => major))];
 
 /** The options of `init`. */
 export interface InitOptions {
@@ -24,7 +28,7 @@ export async function init({ print }: Context, options: InitOptions): Promise<nu
   const { NoAppError, patchOf, planFor } = await import('../init/index');
   let plan: Plan;
   try {
-    plan = planFor(app, version);
+    plan = planFor(app, version, SDK_LINES);
   } catch (error) {
     if (!(error instanceof NoAppError)) throw error;
     const message = `${error.message}: ${folder}. Run this in the folder of the app.`;

@@ -76,22 +76,26 @@ export interface Plan {
 }
 
 /**
- * Makes the plan; `version` is that of this package. It reads from `app` and writes nothing.
+ * Makes the plan; `version` is that of this package, `lines` are the supported major versions of the
+ * SDK, the first of which an app without the SDK gets. It reads from `app` and writes nothing.
  *
  * @throws NoAppError when there is no app to set up.
  */
-export function planFor(app: App, version: string): Plan {
+export function planFor(app: App, version: string, lines: readonly number[]): Plan {
   const draft = new Draft(manifestOf(app), app);
   const framework = frameworkOf(draft);
   if (framework === PLAIN && isWorkspace(draft)) {
     throw new NoAppError('This folder holds a workspace, and no app of its own');
   }
   const sdk = draft.majorOf('workflow');
-  if (sdk !== undefined && sdk !== 4) {
-    draft.notes.push(`workflow ${sdk} is in package.json, and Hookline works with 4: workflow@4.`);
+  if (sdk !== undefined && !lines.includes(sdk)) {
+    const supported = lines.join(' and ');
+    draft.notes.push(
+      `workflow ${sdk} is in package.json, and Hookline works with ${supported}: workflow@${lines[0]}.`,
+    );
   }
   draft.needs('hookline', version);
-  draft.needs('workflow', '4');
+  draft.needs('workflow', String(lines[0]));
   const ignored = framework.plan(draft);
   ignoreFiles(draft, ['.workflow-data', ...ignored]);
   correctWorld(draft);
