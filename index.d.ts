@@ -280,8 +280,9 @@ export interface StartOptionsBase {
 /** Options that name a deployment. */
 export interface StartOptionsWithDeploymentId extends StartOptionsBase {
   /**
-   * The deployment that the run belongs to. This World has a single deployment, so `'latest'` means
-   * that one; `start()` says so once on the console.
+   * The release that the run belongs to: only its processes run it. `'latest'` is the newest release
+   * that has a living process of this SDK's line. In a process without a release
+   * (`WORKFLOW_HOOKLINE_DEPLOYMENT_ID`) it has no effect; `start()` says so once on the console.
    *
    * With this option the types of arguments and result are `unknown`, because another deployment
    * may have other types.
@@ -545,7 +546,7 @@ export class WorkflowWorldError extends Error {
    * The reason: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
    * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: the
-   * write may be there when the database is opened again, or not), `CODE_MISMATCH` (the code of this process does not fit the run, and other code may), `LEASE_LOST` (the writing
+   * write may be there when the database is opened again, or not), `CODE_MISMATCH` (the code of this process does not fit the run, and other code may), `RELEASE_GONE` (a person has said that the release of the run is gone), `LEASE_LOST` (the writing
    * delivery has lost its lease to another delivery), `INTERNAL`, `INVALID`, `NOT_FOUND`,
    * `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World, which nobody has asked for) or `UNSUPPORTED_SDK`
    * (the app's `workflow` is of another line).

@@ -189,16 +189,39 @@ export interface Storage {
 /** Messages that make the SDK's runtime replay a run or execute a step. */
 export interface Queue {
   /**
-   * The deployment id, equal for every process and build; `WORKFLOW_HOOKLINE_DEPLOYMENT_ID` sets
-   * it.
+   * The release of this process, an id of its build that `WORKFLOW_HOOKLINE_DEPLOYMENT_ID` sets; without
+   * a release an id that is equal for every process and build.
    */
   getDeploymentId(): Promise<string>;
+  /**
+   * The newest release that has a living process of this SDK's line, which `start()` takes for
+   * `deploymentId: 'latest'`; absent in a process without a release.
+   */
+  readonly resolveLatestDeploymentId?: () => Promise<string>;
+  /**
+   * Whether an error says that a person has declared the release gone which was to get a message
+   * (`hookline gone`); absent in a process without a release.
+   */
+  readonly isDeploymentUnavailableError?: (error: unknown) => boolean;
   /** Enqueues a message; resolves when the message is on disk. */
   queue(
     queueName: string,
     message: unknown,
     options?: QueueMessageOptions,
   ): Promise<{ messageId: any }>;
+  /**
+   * Enqueues messages in one commit; resolves when they are on disk, with the outcome of each, in
+   * their order. One that can never be enqueued does not hold up the others.
+   */
+  queueBatch(
+    queueName: string,
+    messages: readonly { message: unknown; opts?: QueueMessageOptions }[],
+  ): Promise<
+    (
+      | { messageId: any; error?: undefined }
+      | { messageId: null; error: string; retryable: boolean }
+    )[]
+  >;
   /**
    * Registers the handler for the queues with this prefix, and returns a route handler for
    * deliveries by HTTP. The route handler answers 400 to a malformed request, 401 to a request that
@@ -251,10 +274,18 @@ export interface Inspection {
 /** The result of {@link Inspection.stats}. */
 export interface WorldStats {
   /**
-   * Messages of all processes: due now, due later, being delivered, given up, held. Counting ends at
-   * 100,000, which means as many or more; so does the counting of runs.
+   * Messages of all processes: due now, due later, being delivered, given up, held; parked ones are
+   * due, but no living process is of the release and the line of the SDK that they need. Counting ends
+   * at 100,000, which means as many or more; so does the counting of runs.
    */
-  messages: { due: number; sleeping: number; leased: number; dead: number; held: number };
+  messages: {
+    due: number;
+    sleeping: number;
+    leased: number;
+    dead: number;
+    held: number;
+    parked: number;
+  };
   /** For how many milliseconds the oldest due message has been due; `null` when none is due. */
   oldestDueMessageMs: number | null;
   /** Runs that have not ended. */
@@ -280,9 +311,19 @@ export interface WorldStats {
     /**
      * No living process delivers; all that do are paused; a worker has a fault; it cannot reach the
      * app; it has no handler; the app or its handlers refuse what it delivers; it takes nothing; no
-     * worker has the code that a run needs.
+     * worker is of the release or the line of the SDK that a run needs; no worker has the code that a
+     * run needs.
      */
-    cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle' | 'held';
+    cause:
+      | 'noWorker'
+      | 'paused'
+      | 'fault'
+      | 'app'
+      | 'noHandler'
+      | 'refused'
+      | 'idle'
+      | 'parked'
+      | 'held';
     /** The reason, and what to do. */
     message: string;
   } | null;

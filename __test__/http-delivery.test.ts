@@ -422,6 +422,7 @@ test('a handler that closes the socket, answers garbage or hangs is tried again,
     leased: 1,
     dead: 0,
     held: 0,
+    parked: 0,
   });
   for (const server of servers) server.closeAllConnections();
 });

@@ -22,7 +22,7 @@ afterEach(() => useAsSdkWorld(undefined));
 afterEach(cleanUp);
 
 const NOTHING = {
-  messages: { due: 0, sleeping: 0, leased: 0, dead: 0, held: 0 },
+  messages: { due: 0, sleeping: 0, leased: 0, dead: 0, held: 0, parked: 0 },
   oldestDueMessageMs: null,
   runs: { pending: 0, running: 0 },
   deliveries: { inFlight: 0, leasesLost: 0, faults: [] },
@@ -42,7 +42,7 @@ test('the depth of the queue, and what this process is doing of it, is told', as
   const before = await world.stats();
   expect(before).toEqual({
     ...NOTHING,
-    messages: { due: 1, sleeping: 1, leased: 0, dead: 0, held: 0 },
+    messages: { due: 1, sleeping: 1, leased: 0, dead: 0, held: 0, parked: 0 },
     oldestDueMessageMs: expect.any(Number),
     runs: { pending: 0, running: 1 },
   });
@@ -53,7 +53,7 @@ test('the depth of the queue, and what this process is doing of it, is told', as
     return (await world.stats()).deliveries.inFlight === 1;
   });
   expect(await world.stats()).toMatchObject({
-    messages: { due: 0, sleeping: 1, leased: 1, dead: 0, held: 0 },
+    messages: { due: 0, sleeping: 1, leased: 1, dead: 0, held: 0, parked: 0 },
     deliveries: { inFlight: 1, leasesLost: 0 },
   });
   finish();
@@ -82,6 +82,7 @@ test('a message that always fails is given up in the end, listed with its error,
     leased: 0,
     dead: 1,
     held: 0,
+    parked: 0,
   });
   const { data, hasMore } = await world.deadMessages();
   expect(hasMore).toBe(false);

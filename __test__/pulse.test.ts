@@ -11,6 +11,7 @@ const CALM: DeliveryFacts = {
   leased: 0,
   sleeping: 0,
   held: 0,
+  parked: [],
   oldestDueMs: null,
   workers: [],
 };
@@ -53,6 +54,19 @@ test('nothing is wrong while nothing waits, whatever the workers say', () => {
 test('a message that became due a moment ago is about to be taken', () => {
   expect(stall({ due: 1, oldestDueMs: 500 })).toBeUndefined();
   expect(stall({ due: 1, oldestDueMs: 4000, workers: [WELL] })).toBeUndefined();
+});
+
+test('what waits for another release or line is said only after all other causes, and not at once', () => {
+  const parked = (oldestDueMs: number) => [
+    { deploymentId: 'a', specVersion: 3, count: 2, oldestDueMs },
+    { deploymentId: 'dpl_hookline', specVersion: 7, count: 1, oldestDueMs: 60_000 },
+  ];
+  expect(said({ parked: parked(9000), workers: [WELL] })).toBe(
+    '2 messages wait for release a on line 4 of the SDK, 1 message waits for line 5 of the SDK, of which no process lives on this host: start such a process; hookline releases shows what needs it, hookline adopt and hookline cancel end the wait, and until then nothing is lost (docs/releases.md)',
+  );
+  expect(stall({ parked: parked(9000).slice(0, 1), workers: [WELL] })?.cause).toBe('parked');
+  expect(stall({ parked: parked(100).slice(0, 1), workers: [WELL] })).toBeUndefined();
+  expect(stall({ ...WAITS, parked: parked(9000), workers: [silent('late')] })?.cause).toBe('app');
 });
 
 test('without a living worker the start line is named', () => {

@@ -261,3 +261,46 @@ test('the deployment id is the same for every World, unless the environment sets
   process.env.WORKFLOW_HOOKLINE_DEPLOYMENT_ID = 'dpl_blue';
   expect(await newWorld().getDeploymentId()).toBe('dpl_blue');
 });
+
+test('messages of a batch are enqueued together, each with its own outcome', async () => {
+  const world = newWorld();
+  const { handler, count } = recorder();
+  world.createQueueHandler(PREFIX, handler);
+  const results = await world.queueBatch(`${PREFIX}w`, [
+    { message: { n: 1 }, opts: { idempotencyKey: 'one' } },
+    { message: undefined },
+    { message: { n: 2 }, opts: { delaySeconds: -1 } },
+    { message: { n: 'é' } },
+    { message: { n: 4 }, opts: { idempotencyKey: 'one' } },
+  ]);
+  const refused = { messageId: null, error: expect.any(String), retryable: false };
+  expect(results.slice(1, 3)).toEqual([refused, refused]);
+  expect(results[4]).toEqual(results[0]);
+  await world.start();
+  const seen = await count(2);
+  expect(seen.map(({ message }) => message)).toEqual([{ n: 1 }, { n: 'é' }]);
+  expect(seen.map(({ messageId }) => ({ messageId }))).toEqual([results[0], results[3]]);
+  expect(await world.queueBatch(`${PREFIX}w`, [])).toEqual([]);
+  await expect(world.queueBatch('other', [])).rejects.toThrow(/queue name/);
+  await expect(world.queueBatch(`${PREFIX}w`, {} as never)).rejects.toThrow(/list/);
+});
+
+test('a World says that it routes releases exactly when its process has one', async () => {
+  const world = newWorld();
+  expect(world.capabilities?.deploymentAffinity).toBe(false);
+  expect([world.resolveLatestDeploymentId, world.isDeploymentUnavailableError]).toEqual([
+    undefined,
+    undefined,
+  ]);
+  process.env.WORKFLOW_HOOKLINE_DEPLOYMENT_ID = 'a';
+  expect(world.capabilities?.deploymentAffinity).toBe(true);
+  const error = Object.assign(new Error('gone'), {
+    name: 'WorkflowWorldError',
+    code: 'RELEASE_GONE',
+  });
+  expect(world.isDeploymentUnavailableError?.(error)).toBe(true);
+  for (const other of [new Error('gone'), undefined, 'RELEASE_GONE']) {
+    expect(world.isDeploymentUnavailableError?.(other)).toBe(false);
+  }
+  expect(await world.resolveLatestDeploymentId?.()).toBe('a');
+});

@@ -167,7 +167,7 @@ fn read(file: &str) -> Result<(), Failure> {
         "run_started", "median", "p95", "p99", "beside, each"
     );
     let besides: [(&str, Beside); 4] = [
-        ("beside two stats()", |store| settled(|done| store.queue_depth(done)).map(drop)),
+        ("beside two stats()", |store| settled(|done| store.queue_depth(vec![], done)).map(drop)),
         ("beside two filtered runs.list", |store| {
             let query = RunQuery {
                 workflow_name: Some("workflow//./workflows/w17//w".into()),

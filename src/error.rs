@@ -24,6 +24,8 @@ pub enum ErrorKind {
     LeaseLost,
     /// The code of the delivering process does not fit the run, and other code may.
     CodeMismatch,
+    /// The release that was to get a message is gone.
+    ReleaseGone,
     /// A step's `retryAfter` has not come yet.
     TooEarly,
     /// Too much is under way; try again after `retryAfter` seconds.
@@ -77,6 +79,7 @@ impl ErrorKind {
             ErrorKind::RunExpired => "RUN_EXPIRED",
             ErrorKind::LeaseLost => "LEASE_LOST",
             ErrorKind::CodeMismatch => "CODE_MISMATCH",
+            ErrorKind::ReleaseGone => "RELEASE_GONE",
             ErrorKind::TooEarly => "TOO_EARLY",
             ErrorKind::Throttled => "THROTTLED",
             ErrorKind::RunNotSupported => "RUN_NOT_SUPPORTED",
@@ -106,7 +109,7 @@ impl ErrorKind {
             ErrorKind::Invalid => Some(400),
             // Not 500 and above, which is the storage's; any status keeps the runtime from failing
             // the run for it.
-            ErrorKind::LeaseLost | ErrorKind::CodeMismatch => Some(409),
+            ErrorKind::LeaseLost | ErrorKind::CodeMismatch | ErrorKind::ReleaseGone => Some(409),
             ErrorKind::Busy | ErrorKind::Closed => Some(503),
             ErrorKind::StorageFull => Some(507),
             ErrorKind::ReadOnly
@@ -248,6 +251,7 @@ impl From<Refusal> for WorldError {
             | Refusal::ResumeIdReused => of(ErrorKind::EntityConflict),
             Refusal::LeaseLost => of(ErrorKind::LeaseLost),
             Refusal::CodeMismatch(_) => of(ErrorKind::CodeMismatch),
+            Refusal::ReleaseGone(_) => of(ErrorKind::ReleaseGone),
             Refusal::ResumeKeyReused => of(ErrorKind::IdempotencyConflict),
             Refusal::RunExpired { .. } | Refusal::ValuesDropped(_) => of(ErrorKind::RunExpired),
             Refusal::TooEarly { retry_after_s, .. } => {

@@ -3,7 +3,10 @@
 //! The SDK's 4.x line makes two World objects per process, and a bundler may load this package more
 //! than once. So the users of an engine are counted here, by the database's canonical location.
 
-use std::collections::HashMap;
+mod enqueueing;
+
+pub use enqueueing::EnqueueRequest;
+
 use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::{Value, json};
@@ -13,10 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::domain::event::{EventBody, EventRequest};
-use crate::domain::fence::Fence;
 use crate::domain::id::{MessageId, RunId};
-use crate::domain::message::{NewMessage, Purpose};
-use crate::domain::queue::offer::Demand;
 use crate::domain::resume_key::ResumeKey;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
@@ -25,9 +25,9 @@ use crate::queue::admission::Admissions;
 use crate::queue::delivery::{Handler, Handlers};
 use crate::queue::dispatcher::{Delivering, Dispatcher};
 use crate::queue::http::AppAddress;
+use crate::queue::living;
 use crate::queue::own_server;
 use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
-use crate::queue::purpose::{self, Content};
 use crate::queue::wake_credits::WakeCredits;
 use crate::sharing::Sharing;
 use crate::store::fault_plan::FaultPlan;
@@ -35,7 +35,7 @@ use crate::store::sealed::{self, SealedStore};
 use crate::store::sqlite::{
     FileId, Guard, Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore,
 };
-use crate::store::upkeep::{Upkeep, Worker};
+use crate::store::upkeep::{Releases, Upkeep, Worker};
 use crate::store::{Completion, EventReply, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
 
@@ -81,25 +81,6 @@ pub struct Engine {
 struct Workers {
     dispatcher: Option<Arc<Dispatcher>>,
     worlds: Vec<u64>,
-}
-
-/// A message as the SDK enqueues it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EnqueueRequest {
-    /// The queue, which selects the handler.
-    pub queue_name: String,
-    /// JSON.
-    pub body: Vec<u8>,
-    /// See [`NewMessage::idempotency_key`].
-    pub idempotency_key: Option<String>,
-    /// The caller's own headers, for delivery over HTTP.
-    pub headers: Option<HashMap<String, String>>,
-    /// From now.
-    pub delay_ms: i64,
-    /// The release that is to deliver it, where it has no run that says so.
-    pub deployment_id: Option<String>,
-    /// See [`NewMessage::fence`].
-    pub fence: Option<Fence>,
 }
 
 /// One World object's share of an engine.
@@ -354,36 +335,6 @@ impl Engine {
         }
     }
 
-    /// Puts a message into the queue. Settles with the id of the message that will be delivered.
-    pub fn enqueue(&self, request: EnqueueRequest, done: Completion<MessageId>) {
-        let Content { purpose, demand, keeping } =
-            match purpose::of(&request.queue_name, &request.body) {
-                Ok(content) => content,
-                Err(error) => return done.settle(Err(error)),
-            };
-        // Line 5 gives the wake-up of a resume a key, so that it may repeat the call.
-        if let Purpose::WakeUp(run_id) = &purpose
-            && request.delay_ms == 0
-            && let Some(written) = self.wake_credits.take(run_id, self.clock.now_ms())
-        {
-            return done.settle(Ok(written));
-        }
-        let message = NewMessage {
-            queue_name: request.queue_name,
-            purpose,
-            body: request.body,
-            idempotency_key: request.idempotency_key,
-            headers: request.headers.map(|headers| serde_json::json!(headers).to_string()),
-            demand: Demand {
-                deployment_id: request.deployment_id.unwrap_or(demand.deployment_id),
-                ..demand
-            },
-            keeping,
-            fence: request.fence,
-        };
-        self.store.enqueue(message, request.delay_ms, done);
-    }
-
     /// The first World that is started decides how this process delivers.
     fn join_workers(
         &self,
@@ -430,10 +381,30 @@ impl Engine {
     }
 
     /// The depth of the queue and the pulse of this process.
-    pub fn stats(&self, done: Completion<(QueueDepth, PulseReading)>) {
-        let reading = self.pulse.reading();
-        self.store.queue_depth(Completion::new(move |depth: Result<QueueDepth, WorldError>| {
-            done.settle(depth.map(|depth| (depth, reading)));
+    pub fn stats(self: &Arc<Self>, done: Completion<(QueueDepth, PulseReading)>) {
+        let engine = Arc::clone(self);
+        self.workers(Completion::new(move |living: Result<Vec<Value>, WorldError>| {
+            // Nothing is known of workers that cannot be seen.
+            let living = living.map(|reports| living::offers_of(&reports)).unwrap_or_default();
+            let reading = engine.pulse.reading();
+            let with_reading = move |depth: Result<QueueDepth, WorldError>| {
+                done.settle(depth.map(|depth| (depth, reading)));
+            };
+            engine.store.queue_depth(living, Completion::new(with_reading));
+        }));
+    }
+
+    /// The releases, what needs them, and the reports of the living workers.
+    pub fn releases(self: &Arc<Self>, done: Completion<(Releases, Vec<Value>)>) {
+        let engine = Arc::clone(self);
+        self.workers(Completion::new(move |living: Result<Vec<Value>, WorldError>| match living {
+            Ok(reports) => {
+                let with_reports = move |releases: Result<Releases, WorldError>| {
+                    done.settle(releases.map(|releases| (releases, reports)));
+                };
+                engine.upkeep.releases(Completion::new(with_reports));
+            }
+            Err(error) => done.settle(Err(error)),
         }));
     }
 

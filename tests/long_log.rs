@@ -73,7 +73,7 @@ impl Place {
     }
 
     fn log(&self) -> LogState {
-        settled(|done| self.store.queue_depth(done)).expect("it is read").log
+        settled(|done| self.store.queue_depth(vec![], done)).expect("it is read").log
     }
 
     /// Continues with light traffic until the condition holds.

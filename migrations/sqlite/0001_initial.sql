@@ -16,6 +16,8 @@ CREATE TABLE runs (
   attributes TEXT,
   -- The key to which the SDK seals values for the run.
   encryption_public_key TEXT,
+  -- The deployment id of the processes that continue it: its own, until another release adopts it.
+  release_id TEXT NOT NULL,
   input_position INTEGER,
   output_position INTEGER,
   -- The error of spec versions up to 3; later ones keep theirs with its event.
@@ -39,6 +41,9 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_status ON runs (status, workflow_name, run_id);
 -- runs.list by workflow. It omits the status, so a run that starts or ends changes only one index.
 CREATE INDEX runs_by_workflow ON runs (workflow_name, run_id);
+-- What still needs a release; adopting its runs, and cancelling them.
+CREATE INDEX runs_open ON runs (release_id, spec_version, workflow_name, run_id)
+  WHERE completed_at_ms IS NULL;
 
 -- The log. It is clustered by run, so that a replay reads neighbouring pages.
 CREATE TABLE events (
@@ -282,7 +287,9 @@ CREATE TABLE delivery_secret (
 -- a run for it. Any other id of a run is no release.
 CREATE TABLE releases (
   release_id TEXT NOT NULL PRIMARY KEY,
-  first_seen_ms INTEGER NOT NULL
+  first_seen_ms INTEGER NOT NULL,
+  -- Set while it is gone, as a person has said: nothing more is sent to it.
+  gone_at_ms INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- Streams do not depend on runs: a health check writes one under a run id that never existed.

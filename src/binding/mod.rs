@@ -10,6 +10,7 @@ mod handler;
 mod place;
 mod promise;
 mod queue;
+mod releases;
 mod replies;
 mod requests;
 mod routes;

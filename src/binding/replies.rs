@@ -21,7 +21,8 @@ use crate::error::{ErrorKind, WorldError};
 use crate::queue::admission::AdmittedDelivery;
 use crate::queue::pulse::{Fault, PulseReading};
 use crate::store::{
-    EventReply, HookView, QueueDepth, RunView, StepView, StoppedMessage, StreamSlice,
+    Enqueued, EventReply, HookView, Parked, QueueDepth, RunView, StepView, StoppedMessage,
+    StreamSlice,
 };
 
 /// A reply for JavaScript.
@@ -375,6 +376,15 @@ pub fn awaited_hook(view: Option<HookView>) -> Result<Reply, WorldError> {
     view.map_or_else(|| Ok(Reply::void()), hook)
 }
 
+/// The outcome of each of several messages: its id, or the text of an error.
+pub fn enqueued(outcomes: Vec<Enqueued>) -> Result<Reply, WorldError> {
+    let one = |outcome: &Enqueued| match outcome {
+        Ok(id) => json!({ "messageId": id.to_string() }),
+        Err(error) => json!({ "error": fault(error) }),
+    };
+    value(outcomes.iter().map(one).collect())
+}
+
 /// The bytes of a run's key; nothing for a run with plain values.
 pub fn run_key(key: Option<RunKey>) -> Reply {
     Reply { json: None, bytes: key.map_or_else(Vec::new, |key| key.to_vec()) }
@@ -555,7 +565,9 @@ pub fn stats(depth: &QueueDepth, pulse: &PulseReading) -> Result<Reply, WorldErr
             "leased": depth.leased,
             "dead": depth.dead,
             "held": depth.held,
+            "parked": depth.parked.iter().map(|parked| parked.count).sum::<i64>(),
         },
+        "parked": depth.parked.iter().map(parked).collect::<Vec<_>>(),
         "oldestDueMessageMs": depth.oldest_due_ms,
         "runs": { "pending": depth.pending_runs, "running": depth.running_runs },
         "deliveries": {
@@ -565,6 +577,17 @@ pub fn stats(depth: &QueueDepth, pulse: &PulseReading) -> Result<Reply, WorldErr
         },
         "log": { "bytes": depth.log.bytes, "readBy": depth.log.read_by },
     }))
+}
+
+/// A `Parked` of `ts/world/pulse.ts`.
+fn parked(parked: &Parked) -> Value {
+    let Parked { demand, count, oldest_due_ms } = parked;
+    json!({
+        "deploymentId": demand.deployment_id,
+        "specVersion": demand.spec_version,
+        "count": count,
+        "oldestDueMs": oldest_due_ms,
+    })
 }
 
 /// The text of an error (`NativeFault` in `ts/native/binding.ts`).

@@ -359,6 +359,32 @@ impl Enqueue {
     }
 }
 
+/// Messages, whose bodies follow each other in the block of bytes.
+#[derive(Deserialize)]
+pub struct EnqueueAll(Vec<EnqueueOne>);
+
+#[derive(Deserialize)]
+struct EnqueueOne {
+    #[serde(flatten)]
+    message: Enqueue,
+    /// The length of its body in bytes.
+    len: usize,
+}
+
+impl EnqueueAll {
+    pub fn into_requests(self, bodies: &[u8]) -> Result<Vec<EnqueueRequest>, WorldError> {
+        let mut rest = bodies;
+        let request = |EnqueueOne { message, len }: EnqueueOne| {
+            let (body, behind) = rest
+                .split_at_checked(len)
+                .ok_or_else(|| WorldError::invalid("a body lies outside of the bytes"))?;
+            rest = behind;
+            message.into_request(body.to_vec())
+        };
+        self.0.into_iter().map(request).collect()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadStream {

@@ -140,7 +140,10 @@ impl NativeWorld {
 fn outlook(outlook: Outlook) -> std::result::Result<Reply, WorldError> {
     let waits: Vec<Value> = outlook.waits.iter().map(wait).collect();
     let messages: Vec<Value> = outlook.messages.iter().map(message).collect();
-    replies::value(json!({ "waits": waits, "messages": messages }))
+    let demand = outlook.demand.map(|demand| {
+        json!({ "deploymentId": demand.deployment_id, "specVersion": demand.spec_version })
+    });
+    replies::value(json!({ "demand": demand, "waits": waits, "messages": messages }))
 }
 
 fn wait(wait: &Wait) -> Value {

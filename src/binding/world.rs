@@ -357,6 +357,17 @@ impl NativeWorld {
         })
     }
 
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
+    pub fn enqueue_all(&self, env: Env, request: String, bodies: &[u8]) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let request: requests::EnqueueAll = requests::parse(&request)?;
+            let requests = request.into_requests(bodies)?;
+            Ok(move |done: Completion<Reply>| {
+                engine.enqueue_all(requests, then(done, replies::enqueued));
+            })
+        })
+    }
+
     #[napi(
         catch_unwind,
         ts_args_type = "deliver: (delivery: string, body: Uint8Array) => void, warn: (fault: string) => void, app: string",

@@ -77,6 +77,11 @@ pub enum Refusal {
          release made the run, or another worker has other code"
     )]
     CodeMismatch(RunId),
+    #[error(
+        "release \"{0}\" is gone, as a person has said: start it again, or give its runs to another \
+         release with hookline adopt, or end them with hookline cancel --release"
+    )]
+    ReleaseGone(String),
     #[error("wait \"{0}\" does not exist")]
     WaitNotFound(CorrelationId),
     #[error("wait \"{0}\" exists already")]

@@ -74,6 +74,9 @@ pub struct Run {
     pub attributes: Attributes,
     /// The public key to which the SDK seals values for the run, in base64.
     pub encryption_public_key: Option<String>,
+    /// The deployment id of the processes that continue it: its own, until another release adopts it. Line 5
+    /// draws the ids of steps and hooks from the run's own, which therefore never changes.
+    pub release_id: String,
     /// The event that carries the arguments.
     pub input_position: Option<Position>,
     /// The event that carries the return value.

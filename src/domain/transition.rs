@@ -16,6 +16,7 @@ pub(in crate::domain) mod test_kit;
 mod tests;
 mod wait;
 
+pub use run::cancellation_of;
 pub use wait::completions_of_waits;
 
 use super::change::Change;
@@ -51,6 +52,8 @@ pub struct Needs {
     pub lease: Option<Fence>,
     /// Whether other workers are alive, or have replayed the run.
     pub other_workers: bool,
+    /// Whether the release of the run is gone.
+    pub release: bool,
 }
 
 /// The requested rows, as the transaction sees them.
@@ -76,6 +79,19 @@ pub struct Seen {
     pub lease_holds: bool,
     /// Whether other workers than the delivering one are alive, or have replayed the run.
     pub has_other_workers: bool,
+    /// Whether the release of the run is gone.
+    pub release_is_gone: bool,
+}
+
+impl Seen {
+    /// The release that continues the run of an event, which may be about to be created.
+    pub fn release_id<'a>(&'a self, request: &'a EventRequest) -> Option<&'a str> {
+        match (&self.run, &request.body) {
+            (Some(run), _) => Some(&run.release_id),
+            (None, EventBody::RunCreated(creation)) => Some(&creation.deployment_id),
+            (None, _) => None,
+        }
+    }
 }
 
 /// The end of a log.
@@ -163,6 +179,7 @@ pub fn needs(request: &EventRequest) -> Needs {
     let mut needs = Needs {
         lease: request.needed_lease().cloned(),
         other_workers: request.code_mismatch.is_some(),
+        release: matches!(request.body, EventBody::RunCreated(_) | EventBody::HookReceived { .. }),
         ..Needs::default()
     };
     match &request.body {
@@ -204,6 +221,17 @@ fn refuse_code_mismatch(seen: &Seen, request: &EventRequest) -> Result<(), Refus
     }
 }
 
+/// Refuses what only a process of a release that is gone could continue. A resume that was done before
+/// is no new one.
+fn refuse_gone_release(seen: &Seen, request: &EventRequest) -> Result<(), Refusal> {
+    match seen.release_id(request) {
+        Some(id) if seen.release_is_gone && seen.earlier_resume.is_none() => {
+            Err(Refusal::ReleaseGone(id.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Decides one event over the loaded rows.
 ///
 /// # Errors
@@ -215,6 +243,7 @@ pub fn decide(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Decisi
         return Err(Refusal::LeaseLost);
     }
     refuse_code_mismatch(&seen, &request)?;
+    refuse_gone_release(&seen, &request)?;
     let report = request.report;
     let decision = decide_event(seen, request, stamp)?;
     Ok(Decision { log: reported(report, decision.log, decision.event.as_ref()), ..decision })

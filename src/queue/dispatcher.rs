@@ -17,6 +17,7 @@ use super::pulse::{Duty, Pulse};
 pub use super::work::DRAIN;
 use super::work::Work;
 use crate::clock::Clock;
+use crate::domain::queue::offer::Offer;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::{CommitListener, CommitNews, Completion, Store};
@@ -58,7 +59,13 @@ impl Delivering {
         let direct = self.handlers.prefixes();
         let lacks = |prefix: &&String| self.app.is_none() && !direct.contains(prefix);
         let lacks: Vec<_> = self.http_prefixes.iter().filter(lacks).cloned().collect();
-        self.pulse.report(&lacks)
+        self.pulse.report(&lacks, &self.offer_of(Vec::new()))
+    }
+
+    /// What this process can run, of the queues with these prefixes.
+    pub(super) fn offer_of(&self, prefixes: Vec<String>) -> Offer {
+        let Self { spec_versions, release, .. } = self;
+        Offer { prefixes, spec_versions: spec_versions.clone(), release: release.clone() }
     }
 
     /// Notes that a duty has failed.

@@ -7,7 +7,7 @@
 //! delivery has ended. `search` looks for forgotten runs. [`purpose`] reads the purpose of a message.
 //! [`admission`] admits each delivery over HTTP once. [`pulse`] keeps the faults that
 //! prevent deliveries, `reach` keeps what is known of their way, `silence` says why an app does not answer, and
-//! `showing` shows all this to other processes.
+//! `showing` shows all this to other processes, and [`living`] reads what they offer to run.
 
 mod address;
 pub mod admission;
@@ -19,6 +19,7 @@ pub mod http;
 mod in_flight;
 mod leases;
 mod listening;
+pub mod living;
 pub mod own_server;
 pub mod pulse;
 pub mod purpose;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::reach::Reach;
 use crate::clock::Clock;
+use crate::domain::queue::offer::Offer;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 
@@ -199,17 +200,27 @@ impl Pulse {
     }
 
     /// The report of this process for others, a `LivingWorker` of `ts/world/workers.ts`: the faults that
-    /// are not past, the way of the deliveries, and the queues that it lacks a handler for. See
+    /// are not past, the way of the deliveries, the queues that it lacks a handler for, and what it
+    /// offers to run. See
     /// [`Store::show_worker`].
     ///
     /// [`Store::show_worker`]: crate::store::Store::show_worker
-    pub(super) fn report(&self, lacks: &[String]) -> Value {
+    pub(super) fn report(&self, lacks: &[String], offer: &Offer) -> Value {
         let faults = lock(&self.faults);
         let faults = faults.iter().filter(|fault| !fault.is_past).map(Fault::report);
         let faults: Vec<_> = faults.collect();
         let (app, refusal) = self.reach.report();
         let pid = std::process::id();
-        json!({ "pid": pid, "faults": faults, "app": app, "refusal": refusal, "lacks": lacks })
+        let Offer { spec_versions, release, .. } = offer;
+        json!({
+            "pid": pid,
+            "faults": faults,
+            "app": app,
+            "refusal": refusal,
+            "lacks": lacks,
+            "specVersions": [spec_versions.start(), spec_versions.end()],
+            "release": release,
+        })
     }
 
     /// The current state.

@@ -126,7 +126,8 @@ impl Readiness {
 
     /// A silent app is a fault once messages wait for it.
     async fn note_silence(&self, found: &str) {
-        let depth = ask(|done| self.delivering.store.queue_depth(done)).await;
+        let own = self.delivering.offer_of(self.delivering.http_prefixes.clone());
+        let depth = ask(|done| self.delivering.store.queue_depth(vec![own], done)).await;
         // A failing store also fails the claims, which report it.
         let oldest_due_ms = depth.ok().and_then(|depth| depth.oldest_due_ms).unwrap_or(0);
         if oldest_due_ms < SILENT_MAX.as_millis() as i64 {

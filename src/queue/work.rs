@@ -219,8 +219,7 @@ impl Work {
         if self.app.as_ref().is_some_and(|app| app.answers()) {
             prefixes.extend(self.delivering.http_prefixes.iter().cloned());
         }
-        let Delivering { spec_versions, release, .. } = &*self.delivering;
-        Offer { prefixes, spec_versions: spec_versions.clone(), release: release.clone() }
+        self.delivering.offer_of(prefixes)
     }
 
     async fn deliver(self: Rc<Self>, delivery: Delivery) {

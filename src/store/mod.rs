@@ -31,7 +31,7 @@ use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::payload::Payload;
-use crate::domain::queue::offer::Offer;
+use crate::domain::queue::offer::{Demand, Offer};
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::step::Step;
@@ -183,6 +183,8 @@ pub enum Admission {
 pub struct QueueDepth {
     /// Messages that could be delivered now.
     pub due: i64,
+    /// Messages that are due, and that no living process offers to take.
+    pub parked: Vec<Parked>,
     /// Messages that become due later.
     pub sleeping: i64,
     /// Messages that are being delivered.
@@ -199,6 +201,21 @@ pub struct QueueDepth {
     pub running_runs: i64,
     /// The write-ahead log of the database.
     pub log: LogState,
+}
+
+/// The outcome of one message among several: the id of the message that will be delivered, or why it
+/// was refused.
+pub type Enqueued = Result<MessageId, WorldError>;
+
+/// Due messages that no living process offers to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// What they need.
+    pub demand: Demand,
+    /// How many; a store may stop counting at a large number.
+    pub count: i64,
+    /// For how many milliseconds the oldest has been due.
+    pub oldest_due_ms: i64,
 }
 
 /// The write-ahead log of a SQLite database.
@@ -369,6 +386,9 @@ pub trait Store: Send + Sync + 'static {
     /// Puts a message into the queue; `delay_ms` counts from now. Settles with the id of the message
     /// that will be delivered, which may be an older one.
     fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>);
+    /// Puts messages, each with its delay in milliseconds, into the queue, in one transaction. Settles
+    /// with the outcome of each: one whose release is gone is refused, and the others are enqueued.
+    fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>);
     /// Leases due messages.
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>);
     /// Prolongs leases; settles with the messages whose lease is lost.
@@ -395,8 +415,10 @@ pub trait Store: Send + Sync + 'static {
     /// `after`. A run that waits for what has not come is left alone, and so is one whose
     /// message was given up.
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>);
-    /// How much there is to do.
-    fn queue_depth(&self, done: Completion<QueueDepth>);
+    /// How much there is to do. `living` is what the living processes offer to take, whatever their
+    /// queues; what they do not cover is parked. If it is empty, nothing is known of them, and nothing
+    /// is parked.
+    fn queue_depth(&self, living: Vec<Offer>, done: Completion<QueueDepth>);
     /// Messages that were given up, or that are held, in the order in which they were enqueued.
     fn stopped_messages(
         &self,

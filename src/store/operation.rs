@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::sealed::KeptKey;
 use super::transaction::{Rows, Transaction};
-use super::{Admission, ClaimRequest, Claimed, Completion, EventReply};
+use super::{Admission, ClaimRequest, Claimed, Completion, Enqueued, EventReply};
 use crate::domain::event::EventRequest;
 use crate::domain::fence::Fence;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
@@ -33,6 +33,8 @@ pub enum Operation {
     CompleteWaits(RunId, Option<Vec<CorrelationId>>, Completion<usize>),
     /// The number is the delay in milliseconds.
     Enqueue(NewMessage, i64, Completion<MessageId>),
+    /// Each number is the delay of its message in milliseconds.
+    EnqueueAll(Vec<(NewMessage, i64)>, Completion<Vec<Enqueued>>),
     Claim(ClaimRequest, Completion<Claimed>),
     /// The number is the length of the leases in milliseconds.
     Extend(Vec<(MessageId, LeaseToken)>, i64, Completion<Vec<MessageId>>),
@@ -46,6 +48,11 @@ pub enum Operation {
     WriteStream(StreamName, Vec<Vec<u8>>, Completion<()>),
     CloseStream(StreamName, Completion<()>),
     ImportRun(Box<ReplayedRun>, Completion<()>),
+    /// Gives some runs of the first deployment id to the second.
+    Adopt(String, String, Completion<usize>),
+    /// Cancels some runs of a deployment id.
+    CancelRelease(String, Completion<usize>),
+    ReleaseGone(String, Completion<()>),
     /// The flag says that the key is only kept if it is the first one.
     KeepKey(KeptKey, bool, Completion<()>),
     /// Any work on the rows of the store under test.
@@ -116,10 +123,14 @@ impl Operation {
             | Self::ResumeOnce(..)
             | Self::CompleteWaits(..)
             | Self::Enqueue(..)
+            | Self::EnqueueAll(..)
             | Self::Redrive(..)
             | Self::WriteStream(..)
             | Self::CloseStream(..)
             | Self::ImportRun(..)
+            | Self::Adopt(..)
+            | Self::CancelRelease(..)
+            | Self::ReleaseGone(..)
             | Self::KeepKey(..) => Durability::Durable,
             Self::Claim(..)
             | Self::Extend(..)
@@ -138,6 +149,9 @@ impl Operation {
         match self {
             Self::AppendEvent(request, _) | Self::ResumeOnce(request, ..) => request.bytes(),
             Self::Enqueue(message, ..) => message.body.len(),
+            Self::EnqueueAll(messages, _) => {
+                messages.iter().map(|(message, _)| message.body.len()).sum()
+            }
             Self::WriteStream(_, chunks, _) => chunks.iter().map(Vec::len).sum(),
             _ => 0,
         }
@@ -160,6 +174,7 @@ impl Operation {
             Self::Enqueue(message, delay_ms, done) => {
                 Executed::by(done, || tx.enqueue(message, delay_ms))
             }
+            Self::EnqueueAll(messages, done) => Executed::by(done, || tx.enqueue_all(messages)),
             Self::Claim(request, done) => Executed::by(done, || own.claim(tx, &request)),
             Self::Extend(leases, lease_ms, done) => {
                 Executed::by(done, || own.extend(tx, &leases, lease_ms))
@@ -187,6 +202,9 @@ impl Operation {
                 Ok(())
             }),
             Self::ImportRun(run, done) => Executed::by(done, || tx.import_run(*run)),
+            Self::Adopt(from, to, done) => Executed::by(done, || tx.adopt(&from, &to)),
+            Self::CancelRelease(id, done) => Executed::by(done, || tx.cancel_release(&id)),
+            Self::ReleaseGone(id, done) => Executed::by(done, || tx.release_gone(&id)),
             Self::KeepKey(key, as_first, done) => {
                 Executed::by(done, || own.keep_key(tx.rows, &key, as_first, tx.now.ms))
             }
@@ -205,14 +223,18 @@ impl Operation {
             }
             Self::CompleteWaits(_, _, done)
             | Self::WakeForgotten(_, done)
-            | Self::TakeUpRefused(done) => done.settle(Err(why)),
+            | Self::TakeUpRefused(done)
+            | Self::Adopt(_, _, done)
+            | Self::CancelRelease(_, done) => done.settle(Err(why)),
             Self::Enqueue(_, _, done) | Self::Redrive(_, done) => done.settle(Err(why)),
+            Self::EnqueueAll(_, done) => done.settle(Err(why)),
             Self::Claim(_, done) => done.settle(Err(why)),
             Self::Extend(_, _, done) => done.settle(Err(why)),
             Self::FreeDeadLeases(done) => done.settle(Err(why)),
             Self::WriteStream(_, _, done)
             | Self::CloseStream(_, done)
             | Self::ImportRun(_, done)
+            | Self::ReleaseGone(_, done)
             | Self::KeepKey(_, _, done) => done.settle(Err(why)),
             #[cfg(test)]
             Self::Test(_, _, done) => done.settle(Err(why)),

@@ -14,8 +14,8 @@ use super::listeners::Listeners;
 use super::upkeep::Upkeep;
 use super::{
     ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
-    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery, RunView,
-    StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
+    Enqueued, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery,
+    RunView, StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::{DeliverySecret, KeyRing};
@@ -23,6 +23,7 @@ use crate::domain::event::{Event, EventBody, EventRequest};
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::queue::offer::Offer;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
@@ -285,6 +286,11 @@ impl Store for SealedStore {
         self.inner.enqueue(self.at_rest.seal_message(message), delay_ms, done);
     }
 
+    fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>) {
+        let seal = |(message, delay_ms)| (self.at_rest.seal_message(message), delay_ms);
+        self.inner.enqueue_all(messages.into_iter().map(seal).collect(), done);
+    }
+
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
         let (at_rest, inner) = (Arc::clone(&self.at_rest), Arc::clone(&self.inner));
         self.inner.claim(
@@ -323,8 +329,8 @@ impl Store for SealedStore {
         self.inner.wake_forgotten(after, limit, done);
     }
 
-    fn queue_depth(&self, done: Completion<QueueDepth>) {
-        self.inner.queue_depth(done);
+    fn queue_depth(&self, living: Vec<Offer>, done: Completion<QueueDepth>) {
+        self.inner.queue_depth(living, done);
     }
 
     fn stopped_messages(

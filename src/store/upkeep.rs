@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::queue::offer::Demand;
 use crate::domain::transition::replay::PastEvent;
 use crate::domain::wait::Wait;
 use crate::store::Completion;
@@ -38,6 +39,8 @@ pub struct QueuedMessage {
 /// The waits and messages that may still wake a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outlook {
+    /// What the run needs of the process that continues it; `None` if it does not exist.
+    pub demand: Option<Demand>,
     /// Pending waits, the next first.
     pub waits: Vec<Wait>,
     /// The messages of the run and of its steps, the next first.
@@ -71,6 +74,56 @@ pub struct Worker {
     pub report: Option<String>,
 }
 
+/// A deployment id that is a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRelease {
+    /// The id.
+    pub release_id: String,
+    /// When a process had it for the first time, or started a run for it.
+    pub first_seen_ms: i64,
+    /// Since when it is gone, as a person has said; `None` while it is not.
+    pub gone_at_ms: Option<i64>,
+}
+
+/// Runs that have not ended, of one workflow, that need the same of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRuns {
+    /// What they need.
+    pub demand: Demand,
+    /// Their workflow.
+    pub workflow_name: String,
+    /// How many; a store may stop counting at a large number.
+    pub count: i64,
+    /// The one with the least id, which is the oldest.
+    pub first: RunId,
+}
+
+/// Messages that need the same of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueuedFor {
+    /// What they need.
+    pub demand: Demand,
+    /// How many could be delivered now, by a process that has what they need.
+    pub due: i64,
+    /// How many become due later.
+    pub sleeping: i64,
+    /// How many are being delivered.
+    pub leased: i64,
+    /// How many runs have a message that is due or is being delivered. The other open runs are parked.
+    pub runs: i64,
+}
+
+/// What needs which release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Releases {
+    /// In the order in which they were first seen.
+    pub known: Vec<KnownRelease>,
+    /// By what they need, and by workflow.
+    pub open_runs: Vec<OpenRuns>,
+    /// By what they need.
+    pub queued: Vec<QueuedFor>,
+}
+
 /// A finished backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
@@ -98,4 +151,17 @@ pub trait Upkeep: Send + Sync + 'static {
     /// with `Invalid` for a log that no World can have written, and with `EntityConflict` if the run
     /// already exists here or a live hook here has one of its tokens.
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>);
+    /// The releases, and what needs them.
+    fn releases(&self, done: Completion<Releases>);
+    /// Gives all open runs of a deployment id to another release, some hundred in a transaction; the
+    /// code of that release must fit them. Settles with how many. `NotFound` if no process has had the
+    /// other release, `ReleaseGone` if it is gone.
+    fn adopt(&self, from: String, to: String, done: Completion<usize>);
+    /// Notes that a release will never be back: from now on whatever is sent to it is refused with
+    /// `ReleaseGone`. Its runs stay. A process that has the release takes this back. `NotFound` if no
+    /// process has had it.
+    fn release_gone(&self, release_id: String, done: Completion<()>);
+    /// Cancels all open runs of a deployment id, some hundred in a transaction, and deletes the messages
+    /// for it. Settles with how many runs.
+    fn cancel_release(&self, deployment_id: String, done: Completion<usize>);
 }

@@ -310,5 +310,5 @@ fn a_start_message_that_sleeps_goes_with_its_run(world: &World) {
 }
 
 fn depth(world: &World) -> QueueDepth {
-    settled(|done| world.store.queue_depth(done)).expect("the queue is counted")
+    settled(|done| world.store.queue_depth(vec![], done)).expect("the queue is counted")
 }

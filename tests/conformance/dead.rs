@@ -33,7 +33,7 @@ fn dead(world: &World) -> Vec<StoppedMessage> {
 }
 
 fn depth(world: &World) -> QueueDepth {
-    settled(|done| world.store.queue_depth(done)).expect("the depth is read")
+    settled(|done| world.store.queue_depth(vec![], done)).expect("the depth is read")
 }
 
 fn a_message_given_up_is_listed_with_its_error(world: &World) {
@@ -130,6 +130,7 @@ fn the_depth_of_the_queue_is_counted(world: &World) {
     world.enqueue(step_message("due later"));
     let expected = QueueDepth {
         due: 2,
+        parked: vec![],
         sleeping: 1,
         leased: 1,
         dead: 1,

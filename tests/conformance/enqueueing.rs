@@ -1,13 +1,19 @@
 //! Enqueueing and claiming in order: idempotency keys, due times, claims.
 
+use hookline::domain::fence::Fence;
 use hookline::domain::message::NewMessage;
-use hookline::store::Outcome;
+use hookline::error::{ErrorKind, WorldError};
+use hookline::store::{Enqueued, Outcome};
 
 use crate::kit::rows::NOW_MS;
-use crate::kit::{STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, replay, step_message, wake_up};
+use crate::kit::{
+    STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, replay, settled, step_message, wake_up,
+};
 
 run_by_every_store!(
     a_message_is_delivered_as_it_was_enqueued,
+    messages_that_are_enqueued_together_keep_their_order_and_their_keys,
+    of_messages_that_are_enqueued_together_one_with_a_lost_lease_refuses_all,
     messages_are_claimed_in_the_order_in_which_they_fell_due,
     messages_of_several_queues_are_claimed_in_the_order_in_which_they_fell_due,
     messages_that_fall_due_together_are_claimed_in_the_order_of_their_enqueueing,
@@ -252,4 +258,42 @@ fn concurrent_claims_share_no_message(world: &World) {
     claimed.sort_unstable();
     claimed.dedup();
     assert_eq!(claimed.len(), MESSAGES);
+}
+
+fn enqueue_all(
+    world: &World,
+    messages: Vec<(NewMessage, i64)>,
+) -> Result<Vec<Enqueued>, WorldError> {
+    settled(|done| world.store.enqueue_all(messages, done))
+}
+
+fn messages_that_are_enqueued_together_keep_their_order_and_their_keys(world: &World) {
+    let with_key =
+        |content: &str| NewMessage { idempotency_key: Some("key".into()), ..step_message(content) };
+    let all = vec![
+        (with_key("one"), 0),
+        (step_message("later"), 500),
+        (step_message("two"), 0),
+        (with_key("again"), 0),
+    ];
+    let ids: Vec<_> = enqueue_all(world, all).expect("they are enqueued");
+    let ids: Vec<_> = ids.into_iter().map(|id| id.expect("it is enqueued")).collect();
+    assert_eq!(ids[3], ids[0], "the second message with a key is the first one");
+    let claimed = world.claimed(10);
+    assert_eq!(bodies(&claimed.deliveries), ["one", "two"]);
+    assert_eq!(claimed.next_due_at_ms, Some(NOW_MS + 500));
+    assert_eq!(enqueue_all(world, vec![]), Ok(vec![]));
+}
+
+fn of_messages_that_are_enqueued_together_one_with_a_lost_lease_refuses_all(world: &World) {
+    world.start_runs(1);
+    world.enqueue(wake_up(1));
+    let delivery = world.claim_one();
+    let fence =
+        Fence { message_id: delivery.message_id, lease_token: delivery.lease_token.clone() };
+    assert!(world.settle(&delivery, Outcome::Ack));
+    let fenced = NewMessage { fence: Some(fence), ..replay(1, "content") };
+    let refused = enqueue_all(world, vec![(step_message("other"), 0), (fenced, 0)]);
+    assert_eq!(refused.expect_err("it is refused").kind, ErrorKind::LeaseLost);
+    world.claims_nothing();
 }

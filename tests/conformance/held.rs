@@ -62,7 +62,7 @@ fn a_message_that_the_only_worker_refuses_is_held_and_its_attempt_does_not_count
     assert_eq!(held(world), [expected]);
     world.at(1_000_000);
     world.claims_nothing();
-    let depth = settled(|done| world.store.queue_depth(done)).expect("the depth is read");
+    let depth = settled(|done| world.store.queue_depth(vec![], done)).expect("the depth is read");
     assert_eq!((depth.held, depth.due, depth.oldest_due_ms), (1, 0, None));
 }
 

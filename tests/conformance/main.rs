@@ -56,6 +56,7 @@ mod owners;
 mod pages;
 mod reads;
 mod refusals;
+mod releases;
 mod replays;
 mod retention;
 mod sqlite;

@@ -32,7 +32,7 @@ fn a_replay_is_answered_while_lists_keep_every_thread_of_theirs(world: &World) {
             resolve_data: true,
         };
         store.runs(query, kept_by(&gate));
-        store.queue_depth(kept_by(&gate));
+        store.queue_depth(vec![], kept_by(&gate));
         store.steps(run_id(1), PageRequest::first(10), true, kept_by(&gate));
         store.hooks(None, PageRequest::first(10), true, kept_by(&gate));
         let of_step = EventQuery { correlation_id: Some(id("s")), ..log_of(1) };

@@ -23,6 +23,7 @@ use hookline::domain::queue::offer::Offer;
 use hookline::error::WorldError;
 use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
+use hookline::store::upkeep::Upkeep;
 use hookline::store::{
     Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion, EventQuery,
     EventReply, HookView, Outcome, Store, StreamSlice,
@@ -45,6 +46,8 @@ pub const LEASE_MS: i64 = 30_000;
 /// A store, its clock, and its folder if it is on disk.
 pub struct World {
     pub store: Arc<dyn Store>,
+    /// The same database, for the person who runs it, if the store was made here.
+    upkeep: Option<Arc<dyn Upkeep>>,
     pub clock: Arc<ManualClock>,
     folder: Option<TempDir>,
     reopen: Option<Reopen>,
@@ -108,12 +111,12 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let path = folder.path().join("world.db");
-        let store = open_file(&path, &clock).expect("the file opens");
+        let store = Arc::new(open_file(&path, &clock).expect("the file opens"));
         let reopen = move |clock: &Arc<ManualClock>| {
             Arc::new(open_file(&path, clock).expect("the file opens again")) as Arc<dyn Store>
         };
         let reopen = Some(Box::new(reopen) as Reopen);
-        Self { store: Arc::new(store), clock, folder: Some(folder), reopen }
+        Self { reopen, ..Self::with_upkeep(store, clock, Some(folder)) }
     }
 
     /// A fresh SQLite database in memory.
@@ -123,7 +126,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let store =
             SqliteStore::open(options(Location::Memory(name), &clock)).expect("memory opens");
-        Self { store: Arc::new(store), clock, folder: None, reopen: None }
+        Self::with_upkeep(Arc::new(store), clock, None)
     }
 
     /// A fresh SQLite file whose values and tokens are sealed.
@@ -133,12 +136,26 @@ impl World {
         let path = folder.path().join("world.db");
         let store = open_sealed(&path, &clock, &key_ring(&[("a", 1)]), TokensAtRest::Sealed)
             .expect("the file opens");
-        Self { store: Arc::new(store), clock, folder: Some(folder), reopen: None }
+        Self::with_upkeep(Arc::new(store), clock, Some(folder))
     }
 
     /// A World around an open store.
     pub fn of(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
-        Self { store, clock, folder: None, reopen: None }
+        Self { store, upkeep: None, clock, folder: None, reopen: None }
+    }
+
+    fn with_upkeep<S: Store + Upkeep>(
+        store: Arc<S>,
+        clock: Arc<ManualClock>,
+        folder: Option<TempDir>,
+    ) -> Self {
+        let upkeep = Some(Arc::clone(&store) as Arc<dyn Upkeep>);
+        Self { store, upkeep, clock, folder, reopen: None }
+    }
+
+    /// The operations for the person who runs it.
+    pub fn upkeep(&self) -> &dyn Upkeep {
+        self.upkeep.as_deref().expect("the store was made here")
     }
 
     /// Another store on the same database, with this clock.

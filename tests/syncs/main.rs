@@ -50,6 +50,7 @@ const SYNCED: &[&str] = &[
     "resume_once",
     "complete_waits",
     "enqueue",
+    "enqueue_all",
     "redrive",
     "write_stream",
     "close_stream",
@@ -193,6 +194,8 @@ fn deliver(world: &World, counter: &Counter) {
     for delivery in world.claim(100) {
         world.settle(&delivery, Outcome::Ack);
     }
+    let two = vec![(step_message("one"), 60_000), (step_message("two"), 60_000)];
+    counter.of("enqueue_all", || settled(|done| world.store.enqueue_all(two, done))).expect("both");
     for (index, (name, outcome)) in outcomes.into_iter().enumerate() {
         let message = step_message(&index.to_string());
         counter.of("enqueue", || world.enqueue(message));
@@ -264,7 +267,9 @@ fn read(world: &World, counter: &Counter) {
     let live = || settled(|done| store.live_hooks(vec![token.clone()], done));
     assert_eq!(counter.of("live_hooks", live).expect("they are read").len(), 1);
     counter.of("delivery_secret", || store.delivery_secret()).expect("it is read");
-    counter.of("queue_depth", || settled(|done| store.queue_depth(done))).expect("it is read");
+    counter
+        .of("queue_depth", || settled(|done| store.queue_depth(vec![], done)))
+        .expect("it is read");
     let streams = || settled(|done| store.streams_of_run(run_id(1), done));
     counter.of("streams_of_run", streams).expect("they are read");
 }

@@ -130,17 +130,22 @@ function nameOf(workflow: Workflow): string {
   return name;
 }
 
-/** The deployment of the run. This World has a single deployment, so `latest` means that one. */
+/** The deployment of the run. */
 async function deploymentOf(world: World, asked: string | undefined) {
   const current = await world.getDeploymentId();
-  if (asked === 'latest' && !hasWarnedOfLatest) {
+  const id = asked === 'latest' ? await latestOf(world, current) : (asked ?? current);
+  return { id, isCurrent: id === current };
+}
+
+async function latestOf(world: World, current: string): Promise<string> {
+  if (world.resolveLatestDeploymentId) return world.resolveLatestDeploymentId();
+  if (!hasWarnedOfLatest) {
     hasWarnedOfLatest = true;
     console.warn(
-      "[hookline] deploymentId: 'latest' has no effect: this World has one deployment, which the run will belong to.",
+      "[hookline] deploymentId: 'latest' has no effect, because this process has no release: set WORKFLOW_HOOKLINE_DEPLOYMENT_ID.",
     );
   }
-  const id = asked === undefined || asked === 'latest' ? current : asked;
-  return { id, isCurrent: id === current };
+  return current;
 }
 
 /** The messages of a run are in the namespace of its World. */

@@ -11,6 +11,7 @@ import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
 import { installed, isSupported, missingSdk, unsupportedSdk } from '../setup/installed-sdk';
 import type { LivingWorker, Stall } from '../world/pulse';
+import { adviceOn, desertedOf, type NativeRelease, needOf, readReleases } from '../world/releases';
 import { livingWorkers, type NativeStats, readDeliveries, troublesOf } from '../world/workers';
 import { engineOf } from '../world/world';
 import { app } from './app';
@@ -126,7 +127,14 @@ async function delivery(engine: Engine): Promise<Looked> {
   const living = typeof seen === 'string' ? [] : seen;
   try {
     const { stats, stall } = await readDeliveries(engine);
-    const findings = [queue(stats), ...stalled(stall), ...workers(seen, stall), ...longLog(stats)];
+    const releases = await readReleases(engine);
+    const findings = [
+      queue(stats),
+      ...stalled(stall),
+      ...workers(seen, stall),
+      ...deserted(releases),
+      ...longLog(stats),
+    ];
     return { findings, living };
   } catch (error) {
     const broken: Finding = { what: 'Queue', state: 'problem', found: messageOf(error) };
@@ -190,6 +198,15 @@ function queue({ messages }: NativeStats): Finding {
   }
   const found = `${messages.due} due, ${messages.leased} being delivered, ${messages.sleeping} asleep`;
   return { what, state: 'good', found };
+}
+
+/** Runs of a release or a line of the SDK without a living process. */
+function deserted(releases: NativeRelease[]): Finding[] {
+  return desertedOf(releases).map((it) => {
+    const runs = it.runs === 1 ? '1 run needs' : `${it.runs} runs need`;
+    const found = `${runs} ${needOf(it.deploymentId, it.specVersion)}, of which no process lives on this host`;
+    return { what: 'Releases', state: 'warning', found: printable(found), fix: adviceOn(it) };
+  });
 }
 
 /** A long log, which a reader may keep from starting again at its beginning. */

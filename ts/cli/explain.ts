@@ -4,7 +4,9 @@
 import type { Step, WorkflowRun, World } from '../../index';
 import { duration } from '../engine/duration';
 import type { Engine } from '../engine/engine';
+import { lineOfSpec } from '../lines/table';
 import { type Stall, sentenceOf } from '../world/pulse';
+import { adviceOn, type Deserted, desertedOf, needOf, readReleases } from '../world/releases';
 import { readDeliveries } from '../world/workers';
 import { engineOf } from '../world/world';
 import type { Context } from './context';
@@ -39,6 +41,8 @@ interface Explanation {
   createdAt: Date;
   startedAt?: Date;
   completedAt?: Date;
+  /** The release and the line of the SDK whose processes continue it. */
+  needs: { release: string; line: number; hasProcess: boolean };
   waitingFor: Reason[];
   next: Next[];
   lastError?: { of: string; message: string };
@@ -59,8 +63,15 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
     world.steps.list({ runId, resolveData: 'none', ...page }),
   );
   const hooks = await upTo(LOOKED_AT_MAX, (page) => world.hooks.list({ runId, ...page }));
-  const { waits, messages } = await readOutlook(world, runId);
-  const { stall } = await readDeliveries(engineOf(world) as Engine);
+  const { waits, messages, demand } = await readOutlook(world, runId);
+  const engine = engineOf(world) as Engine;
+  const { stall } = await readDeliveries(engine);
+  const deserted = desertedOf(await readReleases(engine)).find(
+    ({ deploymentId, specVersion }) =>
+      deploymentId === demand.deploymentId && specVersion === demand.specVersion,
+  );
+  // What is parked for other processes does not concern this run.
+  const stallOfRun = deserted ? awayOf(deserted) : stall?.cause === 'parked' ? undefined : stall;
   const ended = run.completedAt !== undefined;
   const open = steps.filter((step) => step.status === 'pending' || step.status === 'running');
   const waitingFor: Reason[] = [
@@ -86,10 +97,22 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
     createdAt: run.createdAt,
     startedAt: run.startedAt,
     completedAt: run.completedAt,
+    needs: {
+      release: demand.deploymentId,
+      line: lineOfSpec(demand.specVersion).major,
+      hasProcess: deserted === undefined,
+    },
     waitingFor: ended ? [] : waitingFor,
-    next: ended ? [] : nextOf(messages, hooks.length, stall),
+    next: ended ? [] : nextOf(messages, hooks.length, stallOfRun),
     lastError: await lastError(world, run, steps as Step[], messages),
   };
+}
+
+/** The stall of the messages of a run that no living process can continue. */
+function awayOf(deserted: Deserted): Stall {
+  const need = needOf(deserted.deploymentId, deserted.specVersion);
+  const found = `no process of ${need} lives on this host`;
+  return { cause: 'parked', found, fix: adviceOn(deserted) };
 }
 
 function stepReason(step: Step): Reason {
@@ -134,6 +157,7 @@ function concerns(
   { lastError, heldAtMs }: QueuedMessage,
   { isDue, isLeased }: { isDue: boolean; isLeased: boolean },
 ): boolean {
+  if (cause === 'parked') return heldAtMs === null && !isLeased;
   if (cause === 'held' || heldAtMs !== null) return cause === 'held' && heldAtMs !== null;
   if (cause === 'refused') return lastError !== null;
   return isDue || (isLeased && (cause === 'noWorker' || cause === 'paused'));
@@ -166,6 +190,8 @@ function show(print: Printer, explanation: Explanation): void {
   print.line(`${bold(status)}, created ${when(createdAt)}`);
   if (startedAt) print.line(`started ${when(startedAt)}`);
   if (completedAt) print.line(`ended ${when(completedAt)}`);
+  const { release, line } = explanation.needs;
+  if (!completedAt) print.line(`continued by processes of release ${release}, line ${line}`);
   if (!completedAt) {
     print.line(`\n${bold('Waits for')}`);
     if (waitingFor.length === 0) print.line('  its next replay');

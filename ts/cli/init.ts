@@ -1,17 +1,19 @@
 /** `hookline init`: sets an app up, after it has shown how. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { version } from '../../package.json';
 import type { App, Change, Plan } from '../init/index';
 import { DEFAULT_LINE, LINES } from '../lines/table';
 import { appIn } from './app-folder';
+import { isWanted } from './asking';
 import { CommandError, type Context, EXIT } from './context';
 import { type Install, installsFor } from './install';
 import { bad, bold, dim, good, type Printer, printable, warn } from './print';
 
 /** The supported lines of the SDK, first the one that a new app gets. */
 const SDK_LINES = [...new Set([DEFAULT_LINE, ...LINES].map(({ major }) => major))];
+
+const ADVICE = 'Pass --yes to make the changes, or --dry-run.';
 
 /** The options of `init`. */
 export interface InitOptions {
@@ -37,7 +39,10 @@ export async function init({ print }: Context, options: InitOptions): Promise<nu
   const installs = await installsFor(folder, plan);
   if (!print.json) show(print, plan, installs, patchOf);
   const isDone = plan.changes.length === 0 && installs.length === 0;
-  const changed = !isDone && !options.dryRun && (options.yes || (await isWanted(print)));
+  const changed =
+    !isDone &&
+    !options.dryRun &&
+    (options.yes || (await isWanted(print, 'Make these changes?', ADVICE)));
   if (changed) {
     await write(folder, app, plan.changes);
     for (const install of installs) await install.run(print);
@@ -85,20 +90,6 @@ function colored(line: string): string {
   if (line.startsWith('+')) return good(text);
   if (line.startsWith('-')) return bad(text);
   return line.startsWith('@@') ? dim(text) : text;
-}
-
-async function isWanted(print: Printer): Promise<boolean> {
-  if (print.json || !process.stdin.isTTY || !process.stdout.isTTY) {
-    const message = 'Nobody can be asked here. Pass --yes to make the changes, or --dry-run.';
-    throw new CommandError(message, EXIT.usage);
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    const answer = await terminal.question('\nMake these changes? (y/N) ');
-    return /^y(?:es)?$/i.test(answer.trim());
-  } finally {
-    terminal.close();
-  }
 }
 
 async function write(folder: string, app: App, changes: Change[]): Promise<void> {

@@ -61,7 +61,7 @@ export async function hooks(
 }
 
 /** The name of a workflow as the SDK's own tools show it: that of its function. */
-function shortName(workflowName: string): string {
+export function shortName(workflowName: string): string {
   return parseWorkflowName(workflowName)?.shortName ?? workflowName;
 }
 

@@ -14,6 +14,7 @@ import { keygen } from './keygen';
 import { hooks, runs } from './lists';
 import { createPrinter } from './print';
 import { dead, held, redrive, stats } from './queue';
+import { adopt, cancelRelease, gone, releases } from './releases';
 import { resume } from './resume';
 
 const STATUSES: RunStatus[] = ['pending', 'running', 'completed', 'failed', 'cancelled'];
@@ -161,9 +162,36 @@ program
   );
 
 program
-  .command('cancel <run>')
-  .description('cancel a run')
-  .action((runId) => running((context) => cancel(context, { runId })));
+  .command('releases')
+  .description('each release: its processes, its running and parked runs, and what still needs it')
+  .action(() => running(releases));
+
+program
+  .command('adopt')
+  .description('give the runs of a release to another one whose code fits them')
+  .requiredOption('--from <release>', 'the release that has the runs')
+  .requiredOption('--to <release>', 'the release that gets them')
+  .option('--yes', 'do not ask')
+  .action((options) => running((context) => adopt(context, options)));
+
+program
+  .command('gone <release>')
+  .description('say that a release will never be back: whatever is sent to it is refused')
+  .action((release) => running((context) => gone(context, { release })));
+
+program
+  .command('cancel [run]')
+  .description('cancel a run, or all runs of a release that have not ended')
+  .option('--release <release>', 'all runs of this release')
+  .option('--yes', 'do not ask')
+  .action((runId, { release, yes }) =>
+    running((context) => {
+      if ((runId === undefined) === (release === undefined)) {
+        throw new CommandError('Name one run, or say --release.', EXIT.usage);
+      }
+      return release ? cancelRelease(context, { release, yes }) : cancel(context, { runId });
+    }),
+  );
 
 program
   .command('fail <run>')

@@ -26,12 +26,15 @@ export interface QueuedMessage {
   heldAtMs: number | null;
 }
 
-/** Reads the outlook of a run. */
-export async function readOutlook(
-  world: World,
-  runId: string,
-): Promise<{ waits: OpenWait[]; messages: QueuedMessage[] }> {
+/** What may still wake a run, and what it needs of the process that continues it. */
+interface Outlook {
+  demand: { deploymentId: string; specVersion: number };
+  waits: OpenWait[];
+  messages: QueuedMessage[];
+}
+
+/** Reads the outlook of a run that exists. */
+export async function readOutlook(world: World, runId: string): Promise<Outlook> {
   const native = await (engineOf(world) as Engine).look();
-  type Found = { waits: OpenWait[]; messages: QueuedMessage[] };
-  return (await settled<Found>(native.outlook(runId))).json;
+  return (await settled<Outlook>(native.outlook(runId))).json;
 }

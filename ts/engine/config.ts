@@ -124,9 +124,17 @@ export function basePath(): string | undefined {
   return (globalThis as { [BASE_PATH]?: string })[BASE_PATH];
 }
 
-/** A World's deployment id: one per installation, so that it survives restarts and new builds. */
+/** The deployment id of a process, and of its runs, without a release (`src/domain/queue/offer.rs`). */
+export const NO_RELEASE = 'dpl_hookline';
+
+/** The release of this process: the id of its build; `undefined` when none is set. */
+export function ownRelease(): string | undefined {
+  return setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID');
+}
+
+/** A World's deployment id: without a release one per installation, so that it survives new builds. */
 export function deploymentId(): string {
-  return setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID') ?? 'dpl_hookline';
+  return ownRelease() ?? NO_RELEASE;
 }
 
 /** The event ceiling per run that `WORKFLOW_MAX_EVENTS` sets; `undefined` means none. */

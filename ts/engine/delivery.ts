@@ -37,6 +37,8 @@ interface Place {
   code: LoadedCode;
   /** The run that the delivery replays, or whose step it executes. */
   runId: unknown;
+  /** Whether another release has started that run, and this one has adopted it. */
+  isOfAdopted: boolean;
   /**
    * Whether the handler has returned. Code that it left running no longer belongs to the delivery.
    */
@@ -73,7 +75,7 @@ export async function inDelivery<T>(
   message: unknown,
   handler: () => Promise<T>,
 ): Promise<T> {
-  const here = { delivery, code, runId: runOf(message), returned: false };
+  const here = { delivery, code, runId: runOf(message), isOfAdopted: false, returned: false };
   const result = await state().place.run(here, handler);
   here.returned = true;
   return result;
@@ -87,6 +89,18 @@ export function fenceOf(engine: Engine, runId: unknown): Fence | undefined {
   if (!here) return undefined;
   const { messageId, leaseToken } = here.delivery;
   return { messageId, leaseToken };
+}
+
+/** Notes that the run of the delivery in which this is called is an adopted one. */
+export function deliversAdopted(): void {
+  const here = state().place.getStore();
+  if (here) here.isOfAdopted = true;
+}
+
+/** Whether this is called in a delivery of an adopted run. */
+export function isInDeliveryOfAdopted(): boolean {
+  const here = state().place.getStore();
+  return here?.isOfAdopted === true && !here.returned;
 }
 
 /** The code that delivers a message of this run; `undefined` outside of its own deliveries. */

@@ -93,6 +93,11 @@ export interface NativeWorld {
   listHooks(query: string): Promise<NativeReply>;
 
   enqueue(request: string, body: Uint8Array): Promise<NativeReply>;
+  /**
+   * Several messages in one commit: a list of requests of `enqueue`, each with the length of its body
+   * as `len`, and the bodies one after the other. A list of `{ messageId }` or `{ error }`.
+   */
+  enqueueAll(request: string, bodies: Uint8Array): Promise<NativeReply>;
   /** Settles after the first claim; rejects when that can never work. */
   startWorker(
     deliver: (delivery: string, body: Uint8Array) => void,
@@ -125,6 +130,15 @@ export interface NativeWorld {
   listDeadMessages(query: string): Promise<NativeReply>;
   listHeldMessages(query: string): Promise<NativeReply>;
   redrive(messageId: string): Promise<NativeReply>;
+
+  /** A list of `NativeRelease`s of `world/releases.ts`. */
+  releases(): Promise<NativeReply>;
+  /** Gives the open runs of a deployment id to another release: `{ runs }`. */
+  adopt(from: string, to: string): Promise<NativeReply>;
+  /** Notes that a release will never be back. */
+  releaseGone(releaseId: string): Promise<NativeReply>;
+  /** Cancels the open runs of a deployment id: `{ runs }`. */
+  cancelRelease(deploymentId: string): Promise<NativeReply>;
 
   /** Settles once this process has nothing to deliver, with `{ nextDueInMs: number | null }`. */
   whenIdle(): Promise<NativeReply>;

@@ -15,6 +15,7 @@ import {
 } from '../native/errors';
 import { presentLine } from '../setup/installed-sdk';
 import { runKey } from './keys';
+import { noteAdoption } from './releases';
 import { createEvent } from './storage';
 
 /**
@@ -28,6 +29,7 @@ export async function handOver(
   meta: Parameters<QueueHandler>[1],
 ): Promise<unknown> {
   try {
+    await noteAdoption(engine, message);
     return await handler(message, meta);
   } catch (error) {
     if (!isFinal(error, message, meta.queueName)) throw error;

@@ -20,7 +20,7 @@ export function createInspection(engine: Engine): Inspection {
   return {
     async stats() {
       const { stats, stall } = await readDeliveries(engine);
-      const { deliveries, ...counts } = stats;
+      const { deliveries, parked: _, ...counts } = stats;
       return {
         ...counts,
         deliveries: { ...deliveries, faults: deliveries.faults.map(toWorkerFault) },

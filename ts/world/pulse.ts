@@ -4,6 +4,7 @@
  */
 import { duration } from '../engine/duration';
 import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
+import { needOf } from './releases';
 
 /** Why the app takes no deliveries; `src/queue/silence.rs` makes it. */
 export interface Silence {
@@ -34,8 +35,19 @@ export interface LivingWorker {
   refusal?: { error: string; times: number; lastAtMs: number } | null;
   /** The prefixes of queues for which it has no handler, and whose app it may not ask. */
   lacks?: string[];
+  /** The spec versions of the runs that it continues, and its release. */
+  specVersions?: [oldest: number, newest: number];
+  release?: string | null;
   /** Whether the system has stopped it; `undefined` if that is unknown. */
   isPaused?: boolean;
+}
+
+/** Due messages that no living process offers to take; `src/binding/replies.rs` makes it. */
+export interface Parked {
+  deploymentId: string;
+  specVersion: number;
+  count: number;
+  oldestDueMs: number;
 }
 
 /** The facts by which to decide. */
@@ -47,6 +59,8 @@ export interface DeliveryFacts {
   sleeping: number;
   /** Messages that wait for a worker with other code. */
   held: number;
+  /** Messages that wait for a process of another release or line of the SDK. */
+  parked: Parked[];
   /** For how long the oldest due message has been due; `null` when none is. */
   oldestDueMs: number | null;
   workers: LivingWorker[];
@@ -54,7 +68,16 @@ export interface DeliveryFacts {
 
 /** Why messages wait that should be delivered. */
 export interface Stall {
-  cause: 'noWorker' | 'paused' | 'fault' | 'app' | 'noHandler' | 'refused' | 'idle' | 'held';
+  cause:
+    | 'noWorker'
+    | 'paused'
+    | 'fault'
+    | 'app'
+    | 'noHandler'
+    | 'refused'
+    | 'idle'
+    | 'parked'
+    | 'held';
   found: string;
   /** What to do, unless `found` says it. */
   fix?: string;
@@ -91,7 +114,7 @@ export function stallOf(facts: DeliveryFacts): Stall | undefined {
   // A refused message sleeps, is due for a moment, and is refused again.
   const refusal =
     due + leased + sleeping > 0 && awake.map((worker) => refused(worker, facts)).find((it) => it);
-  return refusal || held(facts);
+  return refusal || parked(facts) || held(facts);
 }
 
 /** The sentence that everybody says of a stall. */
@@ -113,6 +136,21 @@ function paused(facts: DeliveryFacts): Stall {
     cause: 'paused',
     found: `${waiting(facts)}, and ${named(facts.workers)} paused`,
     fix: `continue it with kill -CONT ${pids.join(' ')}, or end it`,
+  };
+}
+
+/** A process that is being replaced may be back in a moment. */
+function parked(facts: DeliveryFacts): Stall | undefined {
+  const late = facts.parked.filter(({ oldestDueMs }) => oldestDueMs >= IDLE_MS);
+  if (late.length === 0) return undefined;
+  const found = late.map(({ deploymentId, specVersion, count }) => {
+    const wait = count === 1 ? '1 message waits' : `${count} messages wait`;
+    return `${wait} for ${needOf(deploymentId, specVersion)}`;
+  });
+  return {
+    cause: 'parked',
+    found: `${found.join(', ')}, of which no process lives on this host`,
+    fix: 'start such a process; hookline releases shows what needs it, hookline adopt and hookline cancel end the wait, and until then nothing is lost (docs/releases.md)',
   };
 }
 

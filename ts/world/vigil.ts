@@ -107,8 +107,9 @@ async function lookNow(engine: Engine): Promise<number | undefined> {
 function warnOf(engine: Engine, stall: Stall): void {
   // The worker of this process has warned of its own fault.
   if (stall.cause === 'fault' && stall.pid === process.pid) return;
-  // Other messages are delivered beside those that are held.
-  const opening = stall.cause === 'held' ? '' : 'Nothing is delivered: ';
+  // Other messages are delivered beside those that are held or parked.
+  const isPartial = stall.cause === 'held' || stall.cause === 'parked';
+  const opening = isPartial ? '' : 'Nothing is delivered: ';
   const message = `${opening}${sentenceOf(stall)}.`;
   sayOnce('HOOKLINE_STALLED', message, `${engine.key()} ${stall.cause}`);
 }

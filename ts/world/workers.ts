@@ -4,7 +4,7 @@ import type { WorldStats } from '../../index';
 import type { Engine } from '../engine/engine';
 import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
 import { type NativeWorld, settled } from '../native/binding';
-import { type LivingWorker, type Stall, sentenceOf, stallOf } from './pulse';
+import { type LivingWorker, type Parked, type Stall, sentenceOf, stallOf } from './pulse';
 
 /** Lists the living workers. */
 export async function livingWorkers(native: NativeWorld): Promise<LivingWorker[]> {
@@ -20,6 +20,7 @@ export function troublesOf({ pid, faults = [] }: LivingWorker): string[] {
 /** The addon's `WorldStats`. */
 export type NativeStats = Omit<WorldStats, 'deliveries' | 'stalled'> & {
   deliveries: Omit<WorldStats['deliveries'], 'faults'> & { faults: NativeWorkerFault[] };
+  parked: Parked[];
 };
 
 /** The state of the deliveries. */
@@ -38,8 +39,8 @@ export async function readDeliveries(engine: Engine): Promise<Reading> {
     settled<NativeStats>(native.stats()),
     livingWorkers(native).catch(() => undefined),
   ]);
-  const { messages, oldestDueMessageMs } = stats.json;
-  const counted = { ...messages, oldestDueMs: oldestDueMessageMs, nowMs: Date.now() };
+  const { messages, parked, oldestDueMessageMs } = stats.json;
+  const counted = { ...messages, parked, oldestDueMs: oldestDueMessageMs, nowMs: Date.now() };
   const stall = workers && stallOf({ ...counted, workers });
   return { stats: stats.json, workers, stall };
 }

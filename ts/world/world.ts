@@ -1,6 +1,6 @@
 /** The World object: storage, queue and streams over one engine. */
 import type { World, WorldOptions } from '../../index';
-import { engineKey, readConfig } from '../engine/config';
+import { engineKey, ownRelease, readConfig } from '../engine/config';
 import { createEngine } from '../engine/create-engine';
 import type { Engine } from '../engine/engine';
 import { type Given, readOptions } from '../engine/options';
@@ -25,6 +25,7 @@ import { beginAtFirstUse, loadRoutes } from './first-use';
 import { createInspection } from './inspection';
 import { createKeys } from './keys';
 import { createQueue } from './queue';
+import { isReleaseGone, latestRelease } from './releases';
 import { registerRoute } from './route-handler';
 import { createStorage } from './storage';
 import { createStreams } from './streams';
@@ -55,6 +56,13 @@ export function createWorld(options?: WorldOptions): World {
     started: loadRoutes,
   });
   const world = withLines(partsOf(engine), {
+    // The SDK takes these as signs that messages go to the release of their run.
+    get resolveLatestDeploymentId() {
+      return ownRelease() === undefined ? undefined : () => latestRelease(engine);
+    },
+    get isDeploymentUnavailableError() {
+      return ownRelease() === undefined ? undefined : isReleaseGone;
+    },
     // SDK 5.x reads this first, and its own error would only say that the number is wrong.
     get specVersion() {
       refuseUnsupportedSdk();

@@ -25,9 +25,9 @@ pub struct Offer {
 }
 
 /// What a message needs of the process that delivers it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Demand {
-    /// The deployment id of its run; empty if any release will do.
+    /// The deployment id of the processes that continue its run; empty if any release will do.
     pub deployment_id: String,
     /// The spec version of its run; 0 if it is not known, and any SDK line will do.
     pub spec_version: u32,
@@ -36,7 +36,7 @@ pub struct Demand {
 impl Demand {
     /// What every message of this run needs.
     pub fn of(run: &Run) -> Self {
-        Self { deployment_id: run.deployment_id.clone(), spec_version: run.spec_version }
+        Self { deployment_id: run.release_id.clone(), spec_version: run.spec_version }
     }
 
     /// What a message needs. The run decides, because it may have been adopted by another release. What
@@ -50,6 +50,12 @@ impl Demand {
 /// starts the run for another one.
 pub fn names_release(deployment_id: &str, own: Option<&str>) -> bool {
     own.is_some_and(|own| own != deployment_id) && deployment_id != NO_RELEASE
+}
+
+/// Whether the release with this id may be gone, so that the store has to look. The process asks, so its
+/// own release is not.
+pub fn may_be_gone(deployment_id: &str, own: Option<&str>) -> bool {
+    !deployment_id.is_empty() && deployment_id != NO_RELEASE && own != Some(deployment_id)
 }
 
 impl Offer {
@@ -133,7 +139,7 @@ mod tests {
     fn a_message_needs_what_its_run_needs_and_what_it_says_only_before_there_is_a_run() {
         let rows = Rows::with_running_run();
         let mut run = rows.run().clone();
-        run.deployment_id = "adopted".into();
+        run.release_id = "adopted".into();
         let message = NewMessage { demand: demand("a", 6), ..NewMessage::default() };
         assert_eq!(Demand::of_message(&message, None), demand("a", 6));
         assert_eq!(Demand::of_message(&message, Some(&run)), demand("adopted", run.spec_version));
@@ -145,6 +151,13 @@ mod tests {
         assert!(!names_release("a", Some("a")), "it is known");
         assert!(!names_release(NO_RELEASE, Some("a")));
         assert!(!names_release("anything", None), "a process without a release knows of none");
+    }
+
+    #[test]
+    fn only_another_release_may_be_gone() {
+        assert!(may_be_gone("a", None) && may_be_gone("a", Some("b")));
+        assert!(!may_be_gone("a", Some("a")), "it is here");
+        assert!(!may_be_gone(NO_RELEASE, Some("a")) && !may_be_gone("", None));
     }
 
     proptest! {

@@ -240,6 +240,7 @@ impl Rows {
             // An event from another World belongs to no delivery here.
             lease_holds: false,
             has_other_workers: false,
+            release_is_gone: false,
             run: self.run.clone(),
             tail: self.tail(),
             step: needs.step.and_then(|id| self.steps.get(&id).cloned()),

@@ -3,7 +3,7 @@
 use super::{Decision, Entity, Log, LogPart, Seen, Stamp};
 use crate::domain::attributes::Attributes;
 use crate::domain::change::Change;
-use crate::domain::event::{EventRequest, EventType, RunCreation};
+use crate::domain::event::{EventBody, EventRequest, EventType, Report, RunCreation};
 use crate::domain::id::RunId;
 use crate::domain::payload::StructuredError;
 use crate::domain::refusal::Refusal;
@@ -46,13 +46,14 @@ fn pending_run(
     Ok(Run {
         run_id,
         status: RunStatus::Pending,
-        deployment_id: creation.deployment_id,
+        deployment_id: creation.deployment_id.clone(),
         workflow_name: creation.workflow_name,
         spec_version,
         execution_context: creation.execution_context,
         encryption_key_id: creation.encryption_key_id,
         attributes: creation.attributes.merged_into(&Attributes::new())?,
         encryption_public_key: creation.encryption_public_key,
+        release_id: creation.deployment_id,
         // The creating event is the first of the log.
         input_position: Some(1),
         output_position: None,
@@ -147,6 +148,21 @@ pub(super) fn cancel(log: &mut Log, now_ms: i64) -> Result<(), Refusal> {
     log.append();
     end(log, RunStatus::Cancelled);
     Ok(())
+}
+
+/// The event by which a person cancels a run.
+pub fn cancellation_of(run: &Run) -> EventRequest {
+    EventRequest {
+        run_id: Some(run.run_id.clone()),
+        body: EventBody::RunCancelled,
+        spec_version: run.spec_version,
+        data: None,
+        payload: None,
+        fence: None,
+        code_mismatch: None,
+        report: Report::default(),
+        resume: None,
+    }
 }
 
 pub(super) fn cancel_legacy(log: &mut Log) -> Result<(), Refusal> {

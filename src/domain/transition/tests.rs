@@ -61,7 +61,8 @@ fn an_event_reads_the_rows_it_names_and_no_others() {
     let of_step = |step: &str| Needs { step: Some(id(step)), ..Needs::default() };
     let of_hook = |hook: &str| Needs { hook: Some(id(hook)), ..Needs::default() };
     let of_wait = |wait: &str| Needs { wait: Some(id(wait)), ..Needs::default() };
-    assert_eq!(needs(&EventBody::RunCreated(creation())), nothing);
+    let of_release = Needs { release: true, ..Needs::default() };
+    assert_eq!(needs(&EventBody::RunCreated(creation())), of_release);
     assert_eq!(needs(&EventBody::RunStarted(None)), nothing);
     for ending in endings() {
         assert_eq!(needs(&ending), nothing);
@@ -72,9 +73,10 @@ fn an_event_reads_the_rows_it_names_and_no_others() {
     assert_eq!(needs(&step_failed("s")), of_step("s"));
     assert_eq!(needs(&step_retrying("s", None)), of_step("s"));
     let with_token = Needs { token: Some(HookToken::new("t")), ..of_hook("h") };
-    assert_eq!(needs(&hook_created("h", "t")), with_token);
-    assert_eq!(needs(&hook_received("h", Some("t"))), with_token);
-    assert_eq!(needs(&hook_received("h", None)), of_hook("h"));
+    assert_eq!(needs(&hook_created("h", "t")), with_token.clone());
+    let received = Needs { release: true, ..with_token };
+    assert_eq!(needs(&hook_received("h", Some("t"))), received);
+    assert_eq!(needs(&hook_received("h", None)), Needs { token: None, ..received });
     assert_eq!(needs(&hook_disposed("h")), of_hook("h"));
     assert_eq!(needs(&wait_created("w", 1)), of_wait("w"));
     assert_eq!(needs(&wait_completed("w")), of_wait("w"));

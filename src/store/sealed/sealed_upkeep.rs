@@ -7,7 +7,7 @@ use crate::domain::id::RunId;
 use crate::domain::transition::replay::{PastEvent, PastFact};
 use crate::error::WorldError;
 use crate::store::Completion;
-use crate::store::upkeep::{Backup, Examination, Outlook, Upkeep, Worker};
+use crate::store::upkeep::{Backup, Examination, Outlook, Releases, Upkeep, Worker};
 
 impl Upkeep for SealedStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
@@ -31,6 +31,22 @@ impl Upkeep for SealedStore {
     /// The copy is sealed like the database.
     fn back_up(&self, to: PathBuf, done: Completion<Backup>) {
         self.upkeep.back_up(to, done);
+    }
+
+    fn releases(&self, done: Completion<Releases>) {
+        self.upkeep.releases(done);
+    }
+
+    fn adopt(&self, from: String, to: String, done: Completion<usize>) {
+        self.upkeep.adopt(from, to, done);
+    }
+
+    fn release_gone(&self, release_id: String, done: Completion<()>) {
+        self.upkeep.release_gone(release_id, done);
+    }
+
+    fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
+        self.upkeep.cancel_release(deployment_id, done);
     }
 
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {

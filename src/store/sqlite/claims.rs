@@ -56,7 +56,7 @@ pub(super) fn claim(
         None => releases::ids(connection)?,
         // Nobody else has to tell releases from other ids.
         Some(release) => {
-            releases::note(connection, release, now_ms)?;
+            releases::is_here(connection, release, now_ms)?;
             HashSet::new()
         }
     };

@@ -2,12 +2,14 @@
 //! lane need the same. A claim does not read the messages of lanes that it may not take.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::stopped_messages::COUNTED_MAX;
 use crate::domain::id::MessageId;
 use crate::domain::queue::offer::Demand;
+use crate::store::upkeep::QueuedFor;
 
 /// The place of a message in its lane: the time at which it becomes due, then its number.
 type Place = (i64, i64);
@@ -150,6 +152,43 @@ pub(super) fn count(
     let key =
         params![queue_name, demand.deployment_id, demand.spec_version, after_ms, until_ms, limit];
     connection.prepare_cached(COUNT)?.query_row(key, |row| row.get(0))
+}
+
+/// The messages by what they need.
+pub(super) fn by_demand(connection: &Connection, now_ms: i64) -> Result<Vec<QueuedFor>> {
+    const LEASED: &str =
+        "SELECT deployment_id, spec_version, run_id FROM messages WHERE lease_token IS NOT NULL";
+    const RUNS: &str = "SELECT run_id FROM messages INDEXED BY messages_due \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL \
+         AND queue_name = ? AND deployment_id = ? AND spec_version = ? \
+         AND available_at_ms <= ? AND run_id IS NOT NULL LIMIT ?";
+    let mut all: BTreeMap<Demand, (QueuedFor, HashSet<String>)> = BTreeMap::new();
+    for (lane, _) in lanes(connection, &[String::new()])? {
+        let (queued, runs) = all.entry(lane.demand.clone()).or_default();
+        queued.due += count(connection, &lane, (i64::MIN, now_ms), COUNTED_MAX)?;
+        queued.sleeping += count(connection, &lane, (now_ms, i64::MAX), COUNTED_MAX)?;
+        let Lane { queue_name, demand } = &lane;
+        let key =
+            params![queue_name, demand.deployment_id, demand.spec_version, now_ms, COUNTED_MAX];
+        let mut statement = connection.prepare_cached(RUNS)?;
+        for run_id in statement.query_map(key, |row| row.get(0))? {
+            runs.insert(run_id?);
+        }
+    }
+    let mut statement = connection.prepare_cached(LEASED)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let demand = Demand { deployment_id: row.get(0)?, spec_version: row.get(1)? };
+        let (queued, runs) = all.entry(demand).or_default();
+        queued.leased += 1;
+        runs.extend(row.get::<_, Option<String>>(2)?);
+    }
+    let of_demand = |(demand, (queued, runs)): (Demand, (QueuedFor, HashSet<String>))| QueuedFor {
+        demand,
+        runs: runs.len() as i64,
+        ..queued
+    };
+    Ok(all.into_iter().map(of_demand).collect())
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Table `messages`: its rows, as transactions load and write them. `claims.rs` claims them.
 
+use rusqlite::types::{ToSql, Value};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table};
+use super::due::{self, Lane};
 use super::long_values;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::{Delivery, NewMessage, Purpose};
@@ -174,6 +176,45 @@ pub(super) fn make_wake_ups(connection: &Connection, run: &RunId, to: &NewMessag
             created_at_ms
         ];
         MESSAGES.write(&mut update, columns, &[])?;
+    }
+    Ok(())
+}
+
+/// Gives every message of a run to another release, whose workers have not refused it.
+pub(super) fn move_to_release(
+    connection: &Connection,
+    run: &RunId,
+    release_id: &str,
+) -> Result<()> {
+    const OF_RUN: &str =
+        concat!("SELECT ", message_columns!(""), " FROM messages WHERE run_id = ?");
+    const MOVE: &str = "UPDATE messages SET deployment_id = ?5, checksum = ?12, \
+         refused_by = NULL, held_at_ms = NULL WHERE message_id = ?1";
+    let mut update = connection.prepare_cached(MOVE)?;
+    let mut select = connection.prepare_cached(OF_RUN)?;
+    let rows = select.query_map([run.as_str()], |row| {
+        MESSAGES.verify(row, 0)?;
+        (0..MESSAGES.columns).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>>>()
+    })?;
+    for mut columns in rows.collect::<Result<Vec<_>>>()? {
+        columns[4] = Value::Text(release_id.to_owned());
+        let columns: Vec<&dyn ToSql> = columns.iter().map(|value| value as &dyn ToSql).collect();
+        MESSAGES.write(&mut update, &columns, &[])?;
+    }
+    Ok(())
+}
+
+/// Deletes the messages for a deployment id that are neither leased nor stopped.
+pub(super) fn delete_for_deployment(connection: &Connection, deployment_id: &str) -> Result<()> {
+    const DELETE_LANE: &str = "DELETE FROM messages WHERE message_id IN \
+         (SELECT message_id FROM messages INDEXED BY messages_due \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL \
+         AND queue_name = ? AND deployment_id = ? AND spec_version = ?)";
+    let mut delete = connection.prepare_cached(DELETE_LANE)?;
+    for (Lane { queue_name, demand }, _) in due::lanes(connection, &[String::new()])? {
+        if demand.deployment_id == deployment_id {
+            delete.execute(params![queue_name, demand.deployment_id, demand.spec_version])?;
+        }
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ mod marks;
 mod messages;
 pub mod migrate;
 mod open_file_locks;
+mod open_runs;
 mod opening;
 mod owners;
 mod particulars;
@@ -83,9 +84,9 @@ use super::operation::{FreedLeases, Operation, StreamName};
 use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
 use super::{
-    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, EventQuery,
-    EventReply, Found, HookView, LogState, Outcome, QueueDepth, Read, RunQuery, RunView, StepView,
-    Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
+    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, Enqueued,
+    EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, Read, RunQuery,
+    RunView, StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::DeliverySecret;
@@ -96,6 +97,7 @@ use crate::domain::id::{
 };
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::queue::offer::Offer;
 use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::entropy::Entropy;
@@ -340,6 +342,10 @@ impl Store for SqliteStore {
         self.writer.submit(Operation::Enqueue(message, delay_ms, done));
     }
 
+    fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>) {
+        self.writer.submit(Operation::EnqueueAll(messages, done));
+    }
+
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
         // Lock files are made beside the database that is open, and beside no other.
         if let Err(error) = self.presence.check() {
@@ -409,11 +415,11 @@ impl Store for SqliteStore {
         });
     }
 
-    fn queue_depth(&self, done: Completion<QueueDepth>) {
+    fn queue_depth(&self, living: Vec<Offer>, done: Completion<QueueDepth>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         let log = self.log_state();
         self.lists.read(done, move |connection| {
-            Ok(QueueDepth { log, ..stopped_messages::queue_depth(connection, now_ms)? })
+            Ok(QueueDepth { log, ..stopped_messages::queue_depth(connection, &living, now_ms)? })
         });
     }
 

@@ -55,6 +55,8 @@ macro_rules! run_columns {
             $of,
             "expired_at_ms, ",
             $of,
+            "release_id, ",
+            $of,
             "checksum"
         )
     };
@@ -62,7 +64,7 @@ macro_rules! run_columns {
 pub(super) use run_columns;
 
 const COLUMNS: &str = run_columns!("");
-static RUNS: Table = Table { name: "runs", columns: 19, key: &[0] };
+static RUNS: Table = Table { name: "runs", columns: 20, key: &[0] };
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)
@@ -91,6 +93,7 @@ pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
         attributes: columns.json::<Attributes>()?.unwrap_or_default(),
         encryption_public_key: columns.take()?,
         expired_at_ms: columns.take()?,
+        release_id: columns.take()?,
     };
     columns.end()?;
     Ok(run)
@@ -123,6 +126,7 @@ fn write(connection: &Connection, sql: &str, run: &Run) -> Result<()> {
         attributes_text(&run.attributes),
         run.encryption_public_key,
         run.expired_at_ms,
+        run.release_id,
     ];
     RUNS.write(&mut *connection.prepare_cached(sql)?, columns, &[])?;
     Ok(())
@@ -147,7 +151,7 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO runs (",
         run_columns!(""),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     write(connection, INSERT, run)
 }
@@ -155,9 +159,15 @@ pub(super) fn insert(connection: &Connection, run: &Run) -> Result<()> {
 pub(super) fn update(connection: &Connection, run: &Run) -> Result<()> {
     const UPDATE: &str = "UPDATE runs SET status = ?2, output_position = ?8, error = ?9, \
          error_position = ?10, error_code = ?11, updated_at_ms = ?13, started_at_ms = ?14, \
-         completed_at_ms = ?15, attributes = ?17, expired_at_ms = ?19, checksum = ?20 \
+         completed_at_ms = ?15, attributes = ?17, expired_at_ms = ?19, checksum = ?21 \
          WHERE run_id = ?1";
     write(connection, UPDATE, run)
+}
+
+/// Writes the release.
+pub(super) fn update_release(connection: &Connection, run: &Run) -> Result<()> {
+    const MOVE: &str = "UPDATE runs SET release_id = ?20, checksum = ?21 WHERE run_id = ?1";
+    write(connection, MOVE, run)
 }
 
 pub(super) fn by_id(connection: &Connection, run_id: &RunId) -> Result<Option<Run>> {

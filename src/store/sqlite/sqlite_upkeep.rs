@@ -2,23 +2,34 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use rusqlite::{Connection, Result, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::messages::{self, MESSAGE_COLUMNS, MESSAGES, message_columns};
-use super::{Location, SqliteStore, backup, examination, fault, owners, waits};
+use super::writer::Writer;
+use super::{
+    Location, SqliteStore, backup, due, examination, fault, open_runs, owners, releases, runs,
+    waits,
+};
 use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::queue::offer::Demand;
 use crate::domain::transition::replay::{PastEvent, Unreplayable, replay};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
 use crate::store::operation::Operation;
-use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Upkeep, Worker};
+use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Releases, Upkeep, Worker};
 
 impl Upkeep for SqliteStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
         self.lists.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
-            Ok(Outlook { waits: waits::open(&view, &run_id)?, messages: of_run(&view, &run_id)? })
+            let run = runs::by_id(&view, &run_id)?;
+            Ok(Outlook {
+                demand: run.as_ref().map(Demand::of),
+                waits: waits::open(&view, &run_id)?,
+                messages: of_run(&view, &run_id)?,
+            })
         });
     }
 
@@ -51,6 +62,47 @@ impl Upkeep for SqliteStore {
             Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
         }
     }
+
+    fn releases(&self, done: Completion<Releases>) {
+        let now_ms = self.queue_time.now_ms(&*self.clock);
+        self.lists.read(done, move |connection| {
+            let view = connection.unchecked_transaction()?;
+            Ok(Releases {
+                known: releases::all(&view)?,
+                open_runs: open_runs::groups(&view)?,
+                queued: due::by_demand(&view, now_ms)?,
+            })
+        });
+    }
+
+    fn adopt(&self, from: String, to: String, done: Completion<usize>) {
+        let next = move |done| Operation::Adopt(from.clone(), to.clone(), done);
+        in_parts(Arc::clone(&self.writer), Arc::new(next), 0, done);
+    }
+
+    fn release_gone(&self, release_id: String, done: Completion<()>) {
+        self.writer.submit(Operation::ReleaseGone(release_id, done));
+    }
+
+    fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
+        let next = move |done| Operation::CancelRelease(deployment_id.clone(), done);
+        in_parts(Arc::clone(&self.writer), Arc::new(next), 0, done);
+    }
+}
+
+/// Makes the operation that does the next part.
+type NextPart = Arc<dyn Fn(Completion<usize>) -> Operation + Send + Sync>;
+
+/// Does part after part until there is nothing more to do, so that others get their turn between them.
+/// Settles with the sum.
+fn in_parts(writer: Arc<Writer>, next: NextPart, so_far: usize, done: Completion<usize>) {
+    let (again, after) = (Arc::clone(&writer), Arc::clone(&next));
+    let part = Completion::new(move |outcome: Result<usize, WorldError>| match outcome {
+        Ok(0) => done.settle(Ok(so_far)),
+        Ok(count) => in_parts(again, after, so_far + count, done),
+        Err(error) => done.settle(Err(error)),
+    });
+    writer.submit(next(part));
 }
 
 fn unseen(error: &io::Error) -> WorldError {
@@ -70,7 +122,7 @@ fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
 }
 
 /// The messages of a run and of its steps, the next first.
-fn of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<QueuedMessage>> {
+fn of_run(connection: &Connection, run_id: &RunId) -> rusqlite::Result<Vec<QueuedMessage>> {
     const OF_RUN: &str = concat!(
         "SELECT ",
         message_columns!(""),

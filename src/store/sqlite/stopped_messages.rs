@@ -1,19 +1,27 @@
 //! Dead and held messages, and the depth of the queue.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Result, Row, params};
 
 use super::due;
 use super::messages::{MESSAGE_COLUMNS, MESSAGES, message_columns};
+use super::releases;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::queue::offer::{Demand, Offer};
 use crate::error::WorldError;
-use crate::store::{LogState, QueueDepth, Stopped, StoppedMessage};
+use crate::store::{LogState, Parked, QueueDepth, Stopped, StoppedMessage};
 
 /// The largest number to which the queue's depth is counted, because counting reads each counted row.
-const COUNTED_MAX: i64 = 100_000;
+pub(super) const COUNTED_MAX: i64 = 100_000;
 
 /// Counts along the partial indexes of the queue, each number up to [`COUNTED_MAX`].
-pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueDepth> {
+pub(super) fn queue_depth(
+    connection: &Connection,
+    living: &[Offer],
+    now_ms: i64,
+) -> Result<QueueDepth> {
     const LEASED: &str =
         "SELECT count(*) FROM (SELECT 1 FROM messages WHERE lease_token IS NOT NULL LIMIT ?)";
     const DEAD: &str =
@@ -26,14 +34,29 @@ pub(super) fn queue_depth(connection: &Connection, now_ms: i64) -> Result<QueueD
     let runs = |status: &str| {
         view.prepare_cached(RUNS)?.query_row(params![status, COUNTED_MAX], |row| row.get(0))
     };
+    let releases = releases::ids(&view)?;
+    let is_offered = |demand: &Demand| {
+        living.is_empty() || living.iter().any(|offer| offer.covers(demand, &releases))
+    };
     let (mut due, mut sleeping, mut first_due_at_ms) = (0, 0, i64::MAX);
+    let mut parked: BTreeMap<Demand, Parked> = BTreeMap::new();
     for (lane, (first_at_ms, _)) in due::lanes(&view, &[String::new()])? {
-        due += due::count(&view, &lane, (i64::MIN, now_ms), COUNTED_MAX - due)?;
         sleeping += due::count(&view, &lane, (now_ms, i64::MAX), COUNTED_MAX - sleeping)?;
-        first_due_at_ms = first_due_at_ms.min(first_at_ms);
+        let count = due::count(&view, &lane, (i64::MIN, now_ms), COUNTED_MAX - due)?;
+        if is_offered(&lane.demand) {
+            due += count;
+            first_due_at_ms = first_due_at_ms.min(first_at_ms);
+        } else if count > 0 {
+            let of = |demand| Parked { demand, count: 0, oldest_due_ms: 0 };
+            let demand = lane.demand;
+            let entry = parked.entry(demand.clone()).or_insert_with(|| of(demand));
+            entry.count += count;
+            entry.oldest_due_ms = entry.oldest_due_ms.max(now_ms - first_at_ms);
+        }
     }
     Ok(QueueDepth {
         due,
+        parked: parked.into_values().collect(),
         sleeping,
         leased: count(LEASED)?,
         dead: count(DEAD)?,

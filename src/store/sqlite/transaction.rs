@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    erasures, events, forgotten, hooks, leases, messages, queue_time, releases, resume_keys, runs,
-    steps, streams, waits,
+    erasures, events, forgotten, hooks, leases, messages, open_runs, queue_time, releases,
+    resume_keys, runs, steps, streams, waits,
 };
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
@@ -246,6 +246,27 @@ impl Rows for Connection {
 
     fn note_release(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
         Ok(releases::note(self, release_id, now_ms)?)
+    }
+
+    fn release_is_gone(&self, release_id: &str) -> Outcome<Option<bool>> {
+        Ok(releases::is_gone(self, release_id)?)
+    }
+
+    fn mark_gone(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
+        Ok(releases::mark_gone(self, release_id, now_ms)?)
+    }
+
+    fn open_runs_of(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
+        Ok(open_runs::of(self, release_id, limit)?)
+    }
+
+    fn move_run(&self, run: &Run) -> Outcome<()> {
+        runs::update_release(self, run)?;
+        Ok(messages::move_to_release(self, &run.run_id, &run.release_id)?)
+    }
+
+    fn delete_messages_for(&self, deployment_id: &str) -> Outcome<()> {
+        Ok(messages::delete_for_deployment(self, deployment_id)?)
     }
 
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Outcome<Option<Prospects>> {

@@ -54,6 +54,11 @@ impl<R: Rows> Transaction<'_, R> {
         if needs.other_workers {
             seen.has_other_workers = self.has_other_workers(&request)?;
         }
+        if needs.release
+            && let Some(release_id) = seen.release_id(&request)
+        {
+            seen.release_is_gone = self.is_gone(release_id)?;
+        }
         let named = request.run_id.clone();
         let decision = transition::decide(seen, request, &stamp)?;
         let mut wake_up = None;

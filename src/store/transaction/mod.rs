@@ -6,6 +6,7 @@
 mod events;
 mod imports;
 mod queue;
+mod releases;
 mod resumes;
 mod rows;
 

@@ -16,7 +16,8 @@ use crate::domain::run::Run;
 use crate::domain::spec::SpecVersion;
 use crate::domain::step::{Step, StepStatus};
 use crate::entropy::fraction;
-use crate::error::WorldError;
+use crate::error::{ErrorKind, WorldError};
+use crate::store::Enqueued;
 
 impl<R: Rows> Transaction<'_, R> {
     /// See [`Store::enqueue`](crate::store::Store::enqueue).
@@ -30,7 +31,27 @@ impl<R: Rows> Transaction<'_, R> {
             Some(run_id) => self.rows.run(run_id)?,
             None => None,
         };
-        self.place(&enqueue::of_run(message, run.as_ref()), delay_ms)
+        let message = enqueue::of_run(message, run.as_ref());
+        if self.is_gone(&message.demand.deployment_id)? {
+            return Err(Refusal::ReleaseGone(message.demand.deployment_id).into());
+        }
+        self.place(&message, delay_ms)
+    }
+
+    /// See [`Store::enqueue_all`](crate::store::Store::enqueue_all).
+    pub fn enqueue_all(
+        &mut self,
+        messages: Vec<(NewMessage, i64)>,
+    ) -> Result<Vec<Enqueued>, WorldError> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for (message, delay_ms) in messages {
+            outcomes.push(match self.enqueue(message, delay_ms) {
+                // It concerns this message alone.
+                Err(error) if error.kind == ErrorKind::ReleaseGone => Err(error),
+                other => Ok(other?),
+            });
+        }
+        Ok(outcomes)
     }
 
     /// Wakes a run now.

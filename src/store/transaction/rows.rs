@@ -168,5 +168,14 @@ pub trait Rows {
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Result<(), WorldError>;
     /// Notes that a deployment id is a release.
     fn note_release(&self, release_id: &str, now_ms: i64) -> Result<(), WorldError>;
+    /// Whether a deployment id is a release, and if so, whether it is gone.
+    fn release_is_gone(&self, release_id: &str) -> Result<Option<bool>, WorldError>;
+    fn mark_gone(&self, release_id: &str, now_ms: i64) -> Result<(), WorldError>;
+    /// At most `limit` runs that a release continues.
+    fn open_runs_of(&self, release_id: &str, limit: usize) -> Result<Vec<RunId>, WorldError>;
+    /// Writes the release of a run, also for its messages, and forgets who has refused these.
+    fn move_run(&self, run: &Run) -> Result<(), WorldError>;
+    /// Deletes the messages for a deployment id that nobody has the lease of.
+    fn delete_messages_for(&self, deployment_id: &str) -> Result<(), WorldError>;
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Result<Option<Prospects>, WorldError>;
 }

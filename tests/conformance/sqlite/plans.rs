@@ -58,6 +58,11 @@ const EXCEPTIONS: &[Exception] = &[
     except("FROM queue_names$", "SCAN queue_names", ONE_ROW),
     except("FROM queue_time$", "SCAN queue_time", ONE_ROW),
     except("SELECT release_id FROM releases", "SCAN releases", FEW_RELEASES),
+    except(
+        "SELECT release_id, first_seen_ms, gone_at_ms FROM releases",
+        "SCAN releases",
+        FEW_RELEASES,
+    ),
     except("UPDATE queue_time SET", "SCAN queue_time", ONE_ROW),
     except("UPDATE hook_numbers SET", "SCAN hook_numbers", ONE_ROW),
     except("UPDATE erasures SET", "SCAN erasures", ONE_ROW),
