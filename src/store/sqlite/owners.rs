@@ -139,16 +139,18 @@ impl Owners {
         }
     }
 
-    /// Replaces the report of this process in its lock file.
+    /// Replaces the report of this process in its lock file, by one write, so that nobody reads an empty
+    /// or a mixed one. Spaces cover the end of a longer report.
     pub(super) fn show(&self, report: &str) -> io::Result<()> {
         if self.folder.is_none() {
             return Ok(());
         }
         let mine = lock(&self.mine);
         let mut file = mine.as_ref().map(|mine| &mine.locked).ok_or(io::ErrorKind::NotFound)?;
-        file.set_len(0)?;
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let spaces = length.min(REPORT_BYTES_MAX as usize).saturating_sub(report.len());
         file.rewind()?;
-        file.write_all(report.as_bytes())
+        file.write_all(format!("{report}{}", " ".repeat(spaces)).as_bytes())
     }
 
     /// Shows that this process no longer claims. If it still holds leases, its file stays, so that
@@ -192,7 +194,8 @@ pub(super) fn living(database: &Path) -> io::Result<Vec<Worker>> {
         // On Windows nobody else can read a locked file.
         let read = file.take(REPORT_BYTES_MAX).read_to_string(&mut report);
         let lease_owner = entry.file_name().to_string_lossy().into_owned();
-        let report = read.ok().map(|_| report).filter(|report| !report.is_empty());
+        let report = read.ok().map(|_| report.trim_end().to_owned());
+        let report = report.filter(|report| !report.is_empty());
         living.push(Worker { lease_owner, report });
     }
     Ok(living)
