@@ -168,6 +168,18 @@ export interface Storage {
       event: EventRequest,
       params?: CreateEventOptions,
     ): Promise<EventResult>;
+    /**
+     * Appends events of a run in one commit, in their order. Each has the outcome that it would have
+     * alone, with one exception: if a `step_created` is refused, so is the `step_started` of its step.
+     * Rejects for a batch with an event that has to be alone: the start, the creation and the
+     * cancellation of a run, the creation and the disposal of a hook, a change of attributes, and a
+     * `step_started` with an input. SDK 4.8.9 does not call this.
+     */
+    createBatch(
+      runId: string,
+      events: BatchedEvent[],
+      params?: CreateEventOptions,
+    ): Promise<EventBatchResult>;
     get(runId: string, eventId: string, params?: ReadOptions): Promise<Event>;
     list(params: ReadOptions & PageRequest & { runId: string }): Promise<Page<Event>>;
     /**
@@ -546,6 +558,37 @@ export interface CreateEventOptions extends ReadOptions {
   resumeId?: string;
   /** A digest of the payload of the resume. */
   resumePayloadDigest?: string;
+}
+
+/** An event of a batch. The other fields are accepted and not used. */
+export interface BatchedEvent {
+  event: Omit<EventRequest, 'eventType'> & { eventType: string };
+  occurredAt?: Date;
+  computeInstanceId?: string;
+}
+
+/** The outcomes of a batch, one for each event, in their order. */
+export interface EventBatchResult {
+  results: (
+    | {
+        status: 200;
+        error?: undefined;
+        message?: undefined;
+        event: any;
+        step?: any;
+        wait?: any;
+        run?: any;
+      }
+    | {
+        status: number;
+        error: string;
+        message: string;
+        event?: undefined;
+        step?: undefined;
+        wait?: undefined;
+        run?: undefined;
+      }
+  )[];
 }
 
 /** The status of a run. */

@@ -152,3 +152,39 @@ test('runs are listed by several statuses', async () => {
   expect(await ids([])).toEqual([]);
   await expect(ids(['gone'])).rejects.toMatchObject({ status: 400 });
 });
+
+test('a batch has an outcome for each event, with the statuses that the SDK reads', async () => {
+  const { world, runId, events } = await runOf(8);
+  const { createBatch } = world.events as unknown as { createBatch: Method };
+  const entry = (eventType: string, correlationId: string, eventData: object) => ({
+    event: { eventType, specVersion: 8, correlationId, eventData },
+    computeInstanceId: 'ci',
+  });
+  const pair = (id: string) => [
+    entry('step_created', id, { stepName: 'step//./a//s', input: devalueString(id) }),
+    entry('step_started', id, { stepName: 'step//./a//s', ownerMessageId: 'msg_other' }),
+  ];
+  const all = [...pair('step_1'), ...pair('step_2')];
+  const first = (await createBatch(runId, all, { requestId: 'r' })) as { results: object[] };
+  expect(first.results).toMatchObject([
+    { status: 200, event: { eventData: { input: devalueString('step_1') } } },
+    { status: 200, step: { status: 'running', attempt: 1, startedAt: expect.any(Date) } },
+    { status: 200, event: { eventId: 'evnt_00000000000000000000000005' } },
+    { status: 200, event: { eventType: 'step_started' } },
+  ]);
+  const resumeAt = new Date(Date.now() + 1000);
+  const again = [...pair('step_1'), entry('wait_created', 'wait_1', { resumeAt })];
+  const second = (await createBatch(runId, again)) as { results: object[] };
+  const conflict = { status: 409, error: 'ENTITY_CONFLICT', message: expect.any(String) };
+  expect(second.results).toEqual([
+    conflict,
+    conflict,
+    expect.objectContaining({ status: 200, wait: expect.objectContaining({ resumeAt }) }),
+  ]);
+  const alone = [...pair('step_3'), entry('hook_created', 'hook_1', { token: 't' })];
+  await expect(createBatch(runId, alone)).rejects.toMatchObject({ code: 'INVALID', status: 400 });
+  for (const malformed of [undefined, [undefined], [{ event: null }]]) {
+    await expect(createBatch(runId, malformed)).rejects.toMatchObject({ status: 400 });
+  }
+  expect(((await events.list({ runId })) as { data: object[] }).data).toHaveLength(7);
+});

@@ -267,7 +267,8 @@ impl From<Refusal> for WorldError {
             | Refusal::NotAResume
             | Refusal::CursorUnreadable
             | Refusal::TokenUnacceptable
-            | Refusal::AttributesUnacceptable(_) => of(ErrorKind::Invalid),
+            | Refusal::AttributesUnacceptable(_)
+            | Refusal::BatchUnacceptable(_) => of(ErrorKind::Invalid),
         }
     }
 }

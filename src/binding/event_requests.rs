@@ -34,6 +34,43 @@ pub struct AppendEvent {
     resume_payload_digest: Option<String>,
 }
 
+/// Events that are appended together. Their payloads are in a block of bytes.
+#[derive(Deserialize)]
+pub struct AppendEvents {
+    events: Vec<PlacedEvent>,
+}
+
+#[derive(Deserialize)]
+struct PlacedEvent {
+    event: AppendEvent,
+    payload: Option<Place>,
+}
+
+impl AppendEvents {
+    pub fn into_events(self, bytes: &[u8]) -> Result<Vec<EventRequest>, WorldError> {
+        let event = |PlacedEvent { event, payload }: PlacedEvent| {
+            event.into_event(payload.map(|place| place.of(bytes)).transpose()?)
+        };
+        self.events.into_iter().map(event).collect()
+    }
+}
+
+/// Where a payload is in a block of bytes.
+#[derive(Deserialize)]
+pub(super) struct Place {
+    at: usize,
+    len: usize,
+}
+
+impl Place {
+    pub(super) fn of(self, bytes: &[u8]) -> Result<Vec<u8>, WorldError> {
+        let end = self.at.checked_add(self.len);
+        let payload = end.and_then(|end| bytes.get(self.at..end));
+        let payload = payload.map(<[u8]>::to_vec);
+        payload.ok_or_else(|| WorldError::invalid("a payload lies outside of the bytes"))
+    }
+}
+
 /// See [`CodeMismatch`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

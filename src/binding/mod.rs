@@ -14,6 +14,7 @@ mod releases;
 mod replies;
 mod requests;
 mod routes;
+mod stream_replies;
 mod test_controls;
 mod upkeep_calls;
 mod world;

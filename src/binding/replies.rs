@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::board::TailSlice;
 use crate::crypto::RunKey;
 use crate::domain::attributes::Attributes;
 use crate::domain::event::Event;
@@ -21,8 +20,7 @@ use crate::error::{ErrorKind, WorldError};
 use crate::queue::admission::AdmittedDelivery;
 use crate::queue::pulse::{Fault, PulseReading};
 use crate::store::{
-    Enqueued, EventReply, HookView, Parked, QueueDepth, RunView, StepView, StoppedMessage,
-    StreamSlice,
+    Appended, Enqueued, EventReply, HookView, Parked, QueueDepth, RunView, StepView, StoppedMessage,
 };
 
 /// A reply for JavaScript.
@@ -41,7 +39,9 @@ impl Reply {
     }
 
     /// Makes a document and collects its payloads meanwhile.
-    fn document<T: Serialize>(make: impl FnOnce(&mut Block) -> T) -> Result<Self, WorldError> {
+    pub(super) fn document<T: Serialize>(
+        make: impl FnOnce(&mut Block) -> T,
+    ) -> Result<Self, WorldError> {
         let mut block = Block::default();
         let document = make(&mut block);
         // All other content of a document always serialises.
@@ -56,18 +56,18 @@ impl Reply {
 
 /// Collects payloads.
 #[derive(Default)]
-struct Block(Vec<u8>);
+pub(super) struct Block(Vec<u8>);
 
 /// The reference to a payload in a document.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum PayloadRef {
+pub(super) enum PayloadRef {
     Bytes { at: usize, len: usize },
     Json { json: String },
 }
 
 impl Block {
-    fn bytes(&mut self, bytes: &[u8]) -> PayloadRef {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> PayloadRef {
         let at = self.0.len();
         self.0.extend_from_slice(bytes);
         PayloadRef::Bytes { at, len: bytes.len() }
@@ -305,24 +305,49 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+fn event_reply_record(reply: EventReply, block: &mut Block) -> EventReplyRecord {
+    let part = reply.events.map(|page| page_record(page, block, event_record));
+    let (events, cursor, has_more) = match part {
+        Some(page) => (Some(page.data), page.cursor, Some(page.has_more)),
+        None => (None, None, None),
+    };
+    EventReplyRecord {
+        step_created: reply.step_created,
+        event: reply.event.map(|event| event_record(event, block)),
+        run: reply.run.map(|view| run_record(view, block)),
+        step: reply.step.map(|view| step_record(view, block)),
+        hook: reply.hook.map(|view| hook_record(view, block)),
+        wait: reply.wait.map(wait_record),
+        events,
+        cursor,
+        has_more,
+    }
+}
+
 pub fn event_reply(reply: EventReply) -> Result<Reply, WorldError> {
+    Reply::document(|block| event_reply_record(reply, block))
+}
+
+#[derive(Serialize)]
+struct AppendedRecord {
+    results: Vec<OutcomeRecord>,
+}
+
+/// The outcome of one event of a batch.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutcomeRecord {
+    Done(Box<EventReplyRecord>),
+    Refused { fault: Value },
+}
+
+pub fn appended(appended: Vec<Appended>) -> Result<Reply, WorldError> {
     Reply::document(|block| {
-        let part = reply.events.map(|page| page_record(page, block, event_record));
-        let (events, cursor, has_more) = match part {
-            Some(page) => (Some(page.data), page.cursor, Some(page.has_more)),
-            None => (None, None, None),
+        let outcome = |appended: Appended| match appended {
+            Ok(reply) => OutcomeRecord::Done(Box::new(event_reply_record(reply, block))),
+            Err(error) => OutcomeRecord::Refused { fault: fault_value(&error) },
         };
-        EventReplyRecord {
-            step_created: reply.step_created,
-            event: reply.event.map(|event| event_record(event, block)),
-            run: reply.run.map(|view| run_record(view, block)),
-            step: reply.step.map(|view| step_record(view, block)),
-            hook: reply.hook.map(|view| hook_record(view, block)),
-            wait: reply.wait.map(wait_record),
-            events,
-            cursor,
-            has_more,
-        }
+        AppendedRecord { results: appended.into_iter().map(outcome).collect() }
     })
 }
 
@@ -474,59 +499,6 @@ pub fn proof(proof: String) -> Result<Reply, WorldError> {
     value(json!({ "proof": proof }))
 }
 
-pub fn streams(streams: Vec<String>) -> Result<Reply, WorldError> {
-    value(json!({ "streams": streams }))
-}
-
-pub fn stream_info(slice: StreamSlice) -> Result<Reply, WorldError> {
-    value(json!({ "tailIndex": slice.count - 1, "done": slice.closed }))
-}
-
-#[derive(Serialize)]
-struct TailRecord {
-    chunks: Vec<PayloadRef>,
-    next: i64,
-    done: bool,
-}
-
-pub fn tail(slice: TailSlice) -> Result<Reply, WorldError> {
-    Reply::document(|block| TailRecord {
-        chunks: slice.chunks.iter().map(|chunk| block.bytes(chunk)).collect(),
-        next: slice.next,
-        done: slice.done,
-    })
-}
-
-#[derive(Serialize)]
-struct ChunkRecord {
-    index: i64,
-    data: PayloadRef,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChunksRecord {
-    data: Vec<ChunkRecord>,
-    cursor: Option<String>,
-    has_more: bool,
-    done: bool,
-}
-
-/// A page of chunks. `done` says that the stream is closed, even if more pages follow.
-pub fn stream_chunks(slice: StreamSlice) -> Result<Reply, WorldError> {
-    let next = slice.from + slice.chunks.len() as i64;
-    let has_more = next < slice.count;
-    Reply::document(|block| ChunksRecord {
-        data: (slice.from..)
-            .zip(&slice.chunks)
-            .map(|(index, chunk)| ChunkRecord { index, data: block.bytes(chunk) })
-            .collect(),
-        cursor: has_more.then(|| next.to_string()),
-        has_more,
-        done: slice.closed,
-    })
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StoppedRecord {
@@ -592,10 +564,13 @@ fn parked(parked: &Parked) -> Value {
 
 /// The text of an error (`NativeFault` in `ts/native/binding.ts`).
 pub fn fault(error: &WorldError) -> String {
+    fault_value(error).to_string()
+}
+
+fn fault_value(error: &WorldError) -> Value {
     json!({
         "code": error.kind.code(),
         "message": error.message,
         "details": error.details,
     })
-    .to_string()
 }

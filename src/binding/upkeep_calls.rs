@@ -7,7 +7,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::event_requests::AppendEvent;
+use super::event_requests::{AppendEvent, Place};
 use super::promise::JsValue;
 use super::replies::{self, Reply};
 use super::requests;
@@ -37,22 +37,9 @@ struct ImportedEvent {
     payload: Option<Place>,
 }
 
-#[derive(Deserialize)]
-struct Place {
-    at: usize,
-    len: usize,
-}
-
 impl ImportedEvent {
     fn past(self, bytes: &[u8]) -> std::result::Result<PastEvent, WorldError> {
-        let outside = || WorldError::invalid("a payload lies outside of the bytes");
-        let payload = match self.payload {
-            None => None,
-            Some(Place { at, len }) => {
-                let end = at.checked_add(len).ok_or_else(outside)?;
-                Some(bytes.get(at..end).ok_or_else(outside)?.to_vec())
-            }
-        };
+        let payload = self.payload.map(|place| place.of(bytes)).transpose()?;
         let created_at_ms = self.created_at_ms as i64;
         let fact = match EventType::parse(&self.event.event_type) {
             Some(by_world @ (EventType::HookConflict | EventType::Noop)) => {

@@ -7,11 +7,11 @@ use napi::bindgen_prelude::{FnArgs, Function, Uint8Array};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::event_requests::AppendEvent;
+use super::event_requests::{AppendEvent, AppendEvents};
 use super::handler::{JsHandler, fault_listener};
 use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
-use super::requests;
+use super::{requests, stream_replies};
 use crate::board::WaiterId;
 use crate::config::{Config, RawConfig};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
@@ -195,6 +195,17 @@ impl NativeWorld {
             let event = request.into_event(payload.map(<[u8]>::to_vec))?;
             Ok(move |done: Completion<Reply>| {
                 engine.append_event(event, then(done, replies::event_reply));
+            })
+        })
+    }
+
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
+    pub fn append_events(&self, env: Env, request: String, bytes: &[u8]) -> Result<JsValue> {
+        self.promise(env, |engine| {
+            let request: AppendEvents = requests::parse(&request)?;
+            let events = request.into_events(bytes)?;
+            Ok(move |done: Completion<Reply>| {
+                engine.store.append_events(events, then(done, replies::appended));
             })
         })
     }
@@ -467,7 +478,7 @@ impl NativeWorld {
             let read: requests::ReadStream = requests::parse(&request)?;
             let (id, read) = (self.read_id(read.read_id), read.into_read()?);
             Ok(move |done: Completion<Reply>| {
-                engine.boards.tails.enter(id, read, then(done, replies::tail));
+                engine.boards.tails.enter(id, read, then(done, stream_replies::tail));
             })
         })
     }
@@ -485,7 +496,7 @@ impl NativeWorld {
             let request: requests::StreamChunks = requests::parse(&request)?;
             let (from, limit) = (request.from()?, request.limit()?);
             Ok(move |done: Completion<Reply>| {
-                let done = then(done, replies::stream_chunks);
+                let done = then(done, stream_replies::stream_chunks);
                 engine.store.stream_slice(request.name, from, limit, done);
             })
         })
@@ -495,7 +506,7 @@ impl NativeWorld {
     pub fn get_stream_info(&self, env: Env, name: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
-                engine.store.stream_slice(name, 0, 0, then(done, replies::stream_info));
+                engine.store.stream_slice(name, 0, 0, then(done, stream_replies::stream_info));
             })
         })
     }
@@ -504,7 +515,9 @@ impl NativeWorld {
     pub fn list_streams(&self, env: Env, run_id: String) -> Result<JsValue> {
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
-                engine.store.streams_of_run(RunId::new(run_id), then(done, replies::streams));
+                engine
+                    .store
+                    .streams_of_run(RunId::new(run_id), then(done, stream_replies::streams));
             })
         })
     }

@@ -90,6 +90,15 @@ pub enum Refusal {
     WaitCompleted(CorrelationId),
     #[error("{0}")]
     AttributesUnacceptable(String),
+    #[error("{0}")]
+    BatchUnacceptable(String),
     #[error("the change of attributes \"{0}\" is made already")]
     AttributesSet(CorrelationId),
+}
+
+impl Refusal {
+    /// Whether the delivery that asks must end, whatever else it asks for.
+    pub fn ends_delivery(&self) -> bool {
+        matches!(self, Self::LeaseLost | Self::CodeMismatch(_))
+    }
 }

@@ -6,6 +6,7 @@
 //! entity has its own file.
 
 mod attributes;
+pub mod batch;
 mod hook;
 pub mod replay;
 mod run;

@@ -95,6 +95,9 @@ pub struct EventReply {
     pub wake_up: Option<MessageId>,
 }
 
+/// The outcome of one event of a batch.
+pub type Appended = Result<EventReply, WorldError>;
+
 /// Filters of the list of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunQuery {
@@ -318,6 +321,11 @@ pub type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
 pub trait Store: Send + Sync + 'static {
     /// Appends one event with all its effects, in one transaction.
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>);
+
+    /// Appends events of a run in one transaction, each with the outcome that it would have alone; see
+    /// [`batch`](crate::domain::transition::batch). Settles with `Invalid` for a batch that cannot be,
+    /// and with what ends the delivery that asks.
+    fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>);
 
     /// Appends a `hook_received` unless an earlier one had this key, and remembers the key; one
     /// transaction. Settles with whether there was an earlier one.

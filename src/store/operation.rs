@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::sealed::KeptKey;
 use super::transaction::{Rows, Transaction};
-use super::{Admission, ClaimRequest, Claimed, Completion, Enqueued, EventReply};
+use super::{Admission, Appended, ClaimRequest, Claimed, Completion, Enqueued, EventReply};
 use crate::domain::event::EventRequest;
 use crate::domain::fence::Fence;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
@@ -29,6 +29,7 @@ pub enum Durability {
 #[allow(missing_docs)] // the trait says it
 pub enum Operation {
     AppendEvent(EventRequest, Completion<EventReply>),
+    AppendEvents(Vec<EventRequest>, Completion<Vec<Appended>>),
     ResumeOnce(EventRequest, ResumeKey, Completion<bool>),
     CompleteWaits(RunId, Option<Vec<CorrelationId>>, Completion<usize>),
     /// The number is the delay in milliseconds.
@@ -120,6 +121,7 @@ impl Operation {
     pub fn durability(&self) -> Durability {
         match self {
             Self::AppendEvent(..)
+            | Self::AppendEvents(..)
             | Self::ResumeOnce(..)
             | Self::CompleteWaits(..)
             | Self::Enqueue(..)
@@ -148,6 +150,7 @@ impl Operation {
     pub fn bytes(&self) -> usize {
         match self {
             Self::AppendEvent(request, _) | Self::ResumeOnce(request, ..) => request.bytes(),
+            Self::AppendEvents(requests, _) => requests.iter().map(EventRequest::bytes).sum(),
             Self::Enqueue(message, ..) => message.body.len(),
             Self::EnqueueAll(messages, _) => {
                 messages.iter().map(|(message, _)| message.body.len()).sum()
@@ -165,6 +168,7 @@ impl Operation {
     ) -> Executed {
         match self {
             Self::AppendEvent(request, done) => Executed::by(done, || tx.append_event(request)),
+            Self::AppendEvents(requests, done) => Executed::by(done, || tx.append_events(requests)),
             Self::ResumeOnce(request, key, done) => {
                 Executed::by(done, || tx.resume_once(request, &key))
             }
@@ -217,6 +221,7 @@ impl Operation {
     pub fn refuse(self, why: WorldError) {
         match self {
             Self::AppendEvent(_, done) => done.settle(Err(why)),
+            Self::AppendEvents(_, done) => done.settle(Err(why)),
             Self::Admit(_, done) => done.settle(Err(why)),
             Self::ResumeOnce(_, _, done) | Self::SettleDelivery(_, _, done) => {
                 done.settle(Err(why));

@@ -13,9 +13,9 @@ pub use self::token_key::{KeptKey, KeptKeys, refuse_if_sealed};
 use super::listeners::Listeners;
 use super::upkeep::Upkeep;
 use super::{
-    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, CommitNews, Completion,
-    Enqueued, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery,
-    RunView, StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
+    ActivePlace, Admission, Appended, ClaimRequest, Claimed, CommitListener, CommitNews,
+    Completion, Enqueued, EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read,
+    RunQuery, RunView, StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::{DeliverySecret, KeyRing};
@@ -156,6 +156,23 @@ impl Store for SealedStore {
             Ok(sealed) => {
                 self.inner.append_event(sealed, self.opening(done, AtRest::open_event_reply));
             }
+            Err(error) => done.settle(Err(error)),
+        }
+    }
+
+    fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>) {
+        let seal = |request: EventRequest| match request.run_id.clone() {
+            Some(run_id) => self.at_rest.seal_event(&run_id, request),
+            // The rules refuse it.
+            None => Ok(request),
+        };
+        let open = |at_rest: &AtRest, appended: Vec<Appended>| {
+            let opened =
+                appended.into_iter().map(|one| one.and_then(|it| at_rest.open_event_reply(it)));
+            Ok(opened.collect())
+        };
+        match requests.into_iter().map(seal).collect() {
+            Ok(sealed) => self.inner.append_events(sealed, self.opening(done, open)),
             Err(error) => done.settle(Err(error)),
         }
     }

@@ -37,6 +37,7 @@ macro_rules! run_by_every_shared_store {
 }
 
 mod api;
+mod batches;
 mod clock_steps;
 mod closing;
 mod coalescing;

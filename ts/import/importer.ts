@@ -7,7 +7,7 @@
 import type { Event, World } from '../../index';
 import type { Engine } from '../engine/engine';
 import { settled } from '../native/binding';
-import { encodeEvent } from '../native/requests';
+import { encodeEvent, encodeEvents } from '../native/requests';
 import { everything } from '../world/pages';
 import { engineOf } from '../world/world';
 import { canonical, digestOf } from './digest';
@@ -111,19 +111,11 @@ async function isHere(target: World, runId: string): Promise<boolean> {
 
 /** Encodes a log for `NativeWorld.importRun`: payloads apart, in one block. */
 function encodeLog(runId: string, events: Event[]): { request: string; bytes: Uint8Array } {
-  const block: Uint8Array[] = [];
-  let at = 0;
-  const encoded = events.map((event) => {
-    const { request, payload } = encodeEvent(runId, event as never);
-    const createdAtMs = event.createdAt.getTime();
-    if (!payload) return `{"event":${request},"createdAtMs":${createdAtMs}}`;
-    block.push(payload);
-    const place = JSON.stringify({ at, len: payload.length });
-    at += payload.length;
-    return `{"event":${request},"createdAtMs":${createdAtMs},"payload":${place}}`;
-  });
-  const request = `{"runId":${JSON.stringify(runId)},"events":[${encoded.join(',')}]}`;
-  return { request, bytes: new Uint8Array(Buffer.concat(block)) };
+  const encoded = events.map((event) => encodeEvent(runId, event as never));
+  const { list, bytes } = encodeEvents(encoded, (index) => [
+    `"createdAtMs":${events[index]?.createdAt.getTime()}`,
+  ]);
+  return { request: `{"runId":${JSON.stringify(runId)},"events":${list}}`, bytes };
 }
 
 /** A run that has continued here has a longer log, which begins with the imported events. */

@@ -59,6 +59,11 @@ export interface NativeWorld {
    * as `events`, `cursor` and `hasMore`.
    */
   appendEvent(request: string, payload?: Uint8Array): Promise<NativeReply>;
+  /**
+   * Appends events of a run in one commit: `{ events: [{ event, payload: { at, len } }] }`, each event
+   * as above. The reply has `results`: for each event the reply as above, or `{ fault }`.
+   */
+  appendEvents(request: string, bytes: Uint8Array): Promise<NativeReply>;
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
   hookForResume(token: string): PointRead;
   runForResume(runId: string): PointRead;

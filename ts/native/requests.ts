@@ -39,7 +39,7 @@ export interface CodeMismatch {
 /**
  * An `appendEvent` request as it crosses to the addon: the JSON text, and the payload beside it.
  */
-interface EncodedEvent {
+export interface EncodedEvent {
   request: string;
   payload?: Uint8Array;
 }
@@ -84,6 +84,29 @@ export function encodeEvent(
     ...seenOrNamed(params),
   });
   return { request: request as string, payload: payload?.bytes };
+}
+
+/**
+ * Puts encoded events into one list, and their payloads into one block of bytes.
+ *
+ * @param also - Fields that an event has beside it, as JSON.
+ */
+export function encodeEvents(
+  events: EncodedEvent[],
+  also: (index: number) => string[] = () => [],
+): { list: string; bytes: Uint8Array } {
+  const block: Uint8Array[] = [];
+  let at = 0;
+  const encoded = events.map(({ request, payload }, index) => {
+    const fields = [`"event":${request}`, ...also(index)];
+    if (payload) {
+      fields.push(`"payload":${JSON.stringify({ at, len: payload.length })}`);
+      block.push(payload);
+      at += payload.length;
+    }
+    return `{${fields.join(',')}}`;
+  });
+  return { list: `[${encoded.join(',')}]`, bytes: new Uint8Array(Buffer.concat(block)) };
 }
 
 /**

@@ -14,9 +14,9 @@ import {
   WorkflowWorldError,
 } from '../native/errors';
 import { presentLine } from '../setup/installed-sdk';
+import { createEvent } from './append';
 import { runKey } from './keys';
 import { noteAdoption } from './releases';
-import { createEvent } from './storage';
 
 /**
  * Calls a handler. An error that will never pass ends the run, or the step; then the message is

@@ -84,7 +84,7 @@ use super::operation::{FreedLeases, Operation, StreamName};
 use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
 use super::{
-    ActivePlace, Admission, ClaimRequest, Claimed, CommitListener, Completion, Enqueued,
+    ActivePlace, Admission, Appended, ClaimRequest, Claimed, CommitListener, Completion, Enqueued,
     EventQuery, EventReply, Found, HookView, LogState, Outcome, QueueDepth, Read, RunQuery,
     RunView, StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
 };
@@ -187,6 +187,10 @@ impl Store for SqliteStore {
             },
             move |done| writer.submit(Operation::AppendEvent(request, done)),
         );
+    }
+
+    fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>) {
+        self.writer.submit(Operation::AppendEvents(requests, done));
     }
 
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {

@@ -5,12 +5,14 @@ use crate::domain::change::Change;
 use crate::domain::event::EventRequest;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::WakeUp;
+use crate::domain::refusal::Refusal;
+use crate::domain::transition::batch::{self, LostSteps};
 use crate::domain::transition::{
     self, Decision, Entity, LogPart, Needs, Seen, Stamp, completions_of_waits,
 };
 use crate::entropy::Entropy;
 use crate::error::WorldError;
-use crate::store::EventReply;
+use crate::store::{Appended, EventReply};
 
 /// What an event is stamped with; a name is drawn only for an event that comes without one.
 pub fn stamp(
@@ -48,6 +50,39 @@ pub fn answer_unchanged(
 impl<R: Rows> Transaction<'_, R> {
     /// See [`Store::append_event`](crate::store::Store::append_event).
     pub fn append_event(&mut self, request: EventRequest) -> Result<EventReply, WorldError> {
+        Ok(self.try_to_append(request)??)
+    }
+
+    /// See [`Store::append_events`](crate::store::Store::append_events).
+    pub fn append_events(
+        &mut self,
+        requests: Vec<EventRequest>,
+    ) -> Result<Vec<Appended>, WorldError> {
+        batch::check(&requests)?;
+        let mut lost = LostSteps::default();
+        let mut appended = Vec::with_capacity(requests.len());
+        for request in requests {
+            let body = request.body.clone();
+            let outcome = match lost.refusal_of(&body) {
+                Some(refusal) => Err(refusal),
+                None => self.try_to_append(request)?,
+            };
+            if let Err(refusal) = &outcome {
+                if refusal.ends_delivery() {
+                    return Err(refusal.clone().into());
+                }
+                lost.note(&body, refusal);
+            }
+            appended.push(outcome.map_err(WorldError::from));
+        }
+        Ok(appended)
+    }
+
+    /// Appends an event. A refused one has written nothing.
+    fn try_to_append(
+        &mut self,
+        request: EventRequest,
+    ) -> Result<Result<EventReply, Refusal>, WorldError> {
         let stamp = stamp(&request, self.now.ms, self.entropy, self.environment);
         let needs = transition::needs(&request);
         let mut seen = load(self.rows, request.run_id.as_ref(), &needs)?;
@@ -60,7 +95,10 @@ impl<R: Rows> Transaction<'_, R> {
             seen.release_is_gone = self.is_gone(release_id)?;
         }
         let named = request.run_id.clone();
-        let decision = transition::decide(seen, request, &stamp)?;
+        let decision = match transition::decide(seen, request, &stamp) {
+            Ok(decision) => decision,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let mut wake_up = None;
         let Decision { changes, event, entity, log, step_created } = decision;
         for change in changes {
@@ -70,7 +108,7 @@ impl<R: Rows> Transaction<'_, R> {
         }
         let run_id = event.as_ref().map(|event| &event.run_id).or(named.as_ref());
         let reply = answer(self.rows, run_id, entity, log)?;
-        Ok(EventReply { event, step_created, wake_up, ..reply })
+        Ok(Ok(EventReply { event, step_created, wake_up, ..reply }))
     }
 
     /// Whether other workers than the delivering one are alive, or have replayed the run.
