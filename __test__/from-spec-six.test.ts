@@ -1,5 +1,5 @@
 import type { World } from 'hookline';
-import { cleanUp, devalueString, newRun, newWorld } from './support';
+import { cleanUp, devalueString, loadModule, newRun, newWorld } from './support';
 
 afterEach(cleanUp);
 
@@ -187,4 +187,29 @@ test('a batch has an outcome for each event, with the statuses that the SDK read
     await expect(createBatch(runId, malformed)).rejects.toMatchObject({ status: 400 });
   }
   expect(((await events.list({ runId })) as { data: object[] }).data).toHaveLength(7);
+});
+
+test('an imported run still knows the resumes that it has had', async () => {
+  const { world, runId, append, events } = await runOf(8);
+  await append({ eventType: 'hook_created', correlationId: 'hook_1', eventData: { token: 't' } });
+  const resume = {
+    eventType: 'hook_received',
+    correlationId: 'hook_1',
+    eventData: { token: 't', payload: devalueString('p') },
+  };
+  const named = { resumeId: '01ARZ3NDEKTSV4RRFFQ69G5FAV', resumePayloadDigest: 'digest' };
+  await append(resume, named);
+  const { importWorld } =
+    loadModule<typeof import('../ts/import/importer')>('ts/import/importer.ts');
+  const target = newWorld() as World;
+  const progress = { begin: () => undefined, advance: () => undefined };
+  const report = await importWorld(world, target, progress);
+  expect(report).toMatchObject({ runs: { imported: 1, failed: 0 }, failures: [] });
+  const { create } = target.events as unknown as { create: Method };
+  await create(runId, { specVersion: 8, ...resume }, named);
+  const { data } = (await events.list({ runId })) as { data: object[] };
+  const imported = (await target.events.list({ runId })).data;
+  expect(imported.map(({ eventId }) => eventId)).toEqual(
+    (data as { eventId: string }[]).map(({ eventId }) => eventId),
+  );
 });

@@ -12,8 +12,9 @@ export function digestOf(events: Event[]): string {
     latest = Math.max(latest, event.createdAt.getTime());
     // `run_created` has the data of the run; not every World repeats it here.
     const data = event.eventType === 'run_started' ? {} : dataOf(event);
-    const { eventType, correlationId = null } = event;
-    hash.update(`${canonical([eventType, correlationId, latest, data])}\n`);
+    const { eventType, correlationId = null, resumeId } = event as Event & { resumeId?: string };
+    const named = resumeId === undefined ? [] : [resumeId];
+    hash.update(`${canonical([eventType, correlationId, latest, data, ...named])}\n`);
   }
   return hash.digest('hex');
 }

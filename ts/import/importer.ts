@@ -111,7 +111,10 @@ async function isHere(target: World, runId: string): Promise<boolean> {
 
 /** Encodes a log for `NativeWorld.importRun`: payloads apart, in one block. */
 function encodeLog(runId: string, events: Event[]): { request: string; bytes: Uint8Array } {
-  const encoded = events.map((event) => encodeEvent(runId, event as never));
+  const encoded = events.map((event) => {
+    const { resumeId } = event as { resumeId?: string };
+    return encodeEvent(runId, event as never, undefined, undefined, { resumeId });
+  });
   const { list, bytes } = encodeEvents(encoded, (index) => [
     `"createdAtMs":${events[index]?.createdAt.getTime()}`,
   ]);
