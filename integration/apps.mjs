@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { SDK } from './frameworks.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
@@ -67,6 +68,7 @@ export async function installApp(example, manager, alter = async () => {}) {
 export async function installManifest(app, manager, manifest) {
   const { hookline, ...platforms } = packages;
   manifest.dependencies.hookline = hookline;
+  if (manifest.dependencies.workflow) manifest.dependencies.workflow = SDK;
   // A registry would give the platform package; here each manager is told where it is.
   if (manager === 'npm') Object.assign(manifest.dependencies, platforms);
   else manifest.pnpm = { overrides: platforms };

@@ -6,8 +6,8 @@ const VITE = ['node_modules/vite/bin/vite.js'];
 const NITRO_CLI = ['node_modules/nitro/dist/cli/index.mjs'];
 const SERVER = ['.output/server/index.mjs'];
 
-/** The SDK of all apps. */
-export const SDK = '4.8.9';
+/** The SDK of all apps: line 4, or the version that `--sdk` names. */
+export const SDK = process.env.HOOKLINE_SDK || '4.8.9';
 
 const LOST_STEPS = 'SDK 4.8.9 loses the steps that Nitro 2 builds, with its local World too';
 

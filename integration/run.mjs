@@ -5,6 +5,7 @@
 //   node integration/run.mjs next       only the files whose names contain this
 //   node integration/run.mjs matrix sveltekit,astro               some frameworks of the matrix
 //   node integration/run.mjs next 'pnpm turbopack start,bare'     some variants of Next.js
+//   node integration/run.mjs matrix hono --sdk=5.0.0-beta.55      with another version of the SDK
 //
 // HOOKLINE_KEEP_APPS=1 leaves the apps where they are, to look at.
 
@@ -19,6 +20,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const [chosen = '', variant = ''] = process.argv
   .slice(2)
   .filter((argument) => !argument.startsWith('--'));
+
+const sdk = process.argv.find((argument) => argument.startsWith('--sdk='))?.slice('--sdk='.length);
 
 const chromium = spawnSync('bash', [join(here, '..', 'scripts', 'install-chromium.sh')], {
   stdio: ['ignore', 'ignore', 'inherit'],
@@ -48,6 +51,7 @@ const tests = spawn(
       HOOKLINE_APPS: work,
       HOOKLINE_PACKAGES: JSON.stringify(Object.fromEntries(packages.map((p) => [p.name, p.file]))),
       HOOKLINE_VARIANT: variant,
+      HOOKLINE_SDK: sdk,
       HOOKLINE_FULL: process.argv.includes('--full') ? '1' : '',
     },
   },
