@@ -147,6 +147,24 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       expect(outcome.error).toBeDefined();
     });
 
+    test('a run has the attributes that its workflow and its steps set', async () => {
+      const options = { attributes: { tenant: 'none', plan: 'free' } };
+      for (const via of VIAS) {
+        const runId = await started(via, { workflow: 'attributed', args: ['ada'], options });
+        expect((await askRun('sdk', runId, 'returnValue')).value).toBe("'ada'");
+        const { attributes } = await app.ask<{ attributes: unknown }>('run', { runId });
+        expect(attributes).toEqual({ tenant: 'ada', plan: 'free', stage: 'in the step' });
+      }
+    });
+
+    test('a run that a step starts knows its parent', async () => {
+      const parent = await app.start('parent', 'word of the parent');
+      await app.result(parent);
+      const runs = await app.ask<{ attributes: Record<string, string> }[]>('runsOf', {});
+      const children = runs.filter(({ attributes }) => attributes.$parentRunId === parent);
+      expect(children.map(({ attributes }) => attributes.$rootRunId)).toEqual([parent]);
+    });
+
     test('a run may be cancelled with a reason', async () => {
       const logs: unknown[] = [];
       for (const via of VIAS) {
@@ -154,6 +172,9 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
         const runId = await app.start('approval', token, 'invoice');
         await app.hooksReady(token);
         await askRun(via, runId, 'cancel', [{ cancelReason: 'no longer needed' }]);
+        expect(await app.ask('eventData', { runId, type: 'run_cancelled' })).toMatchObject({
+          cancelReason: 'no longer needed',
+        });
         logs.push(await app.eventTypes(runId));
       }
       expect(logs[1]).toEqual(logs[0]);
@@ -200,6 +221,10 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     });
   });
 
+  test('the health check of the SDK is answered', async () => {
+    expect(await app.ask('health')).toMatchObject({ healthy: true });
+  });
+
   test('a step may start another workflow; a workflow is told that it may not', async () => {
     const runId = await app.start('parent', 'word');
     await expect(app.result(runId)).resolves.toEqual({
@@ -233,14 +258,13 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     test.each([
       ['completed', 'echo', ['a', { b: 1 }]],
       ['failed', 'failing', ['the reason']],
+      ['failed in a step', 'failingStep', ['the reason']],
     ])('gives the return value of a run that has %s', async (_status, workflow, args) => {
       const outcome = await both(async (via) => {
         const runId = await started(via, { workflow, args });
         return [runId, await askRun(via, runId, 'returnValue')];
       });
-      expect(outcome.error?.name).toBe(
-        workflow === 'failing' ? 'WorkflowRunFailedError' : undefined,
-      );
+      expect(outcome.error?.name).toBe(workflow === 'echo' ? undefined : 'WorkflowRunFailedError');
     });
 
     test('rejects the return value of a cancelled run and of none, as the SDK does', async () => {

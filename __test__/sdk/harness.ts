@@ -36,7 +36,8 @@ export interface LoggedEvent {
 }
 
 const ROOT = resolve(__dirname, '../..');
-const START_LIMIT_MS = 60_000;
+/** The first start compiles the workflows. */
+const START_LIMIT_MS = 110_000;
 const STOP_LIMIT_MS = 10_000;
 const running = new Set<App>();
 const folders: string[] = [];
