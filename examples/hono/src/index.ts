@@ -14,7 +14,7 @@ app.post('/api/approvals', async (c) => {
 /** What waits behind a token. */
 app.get('/api/approvals/:token', async (c) => {
   const { runId, metadata } = await getHookByToken(c.req.param('token'));
-  return c.json({ runId, metadata });
+  return c.json({ runId, metadata: await metadata });
 });
 
 /** Decides: `{ "approved": true, "by": "Ada" }`. The answer is on disk when this responds. */

@@ -1,4 +1,4 @@
-import { getHookByToken, type Hook } from 'hookline';
+import { getHookByToken } from 'hookline';
 import { getWorld } from 'workflow/runtime';
 import type { ApprovalRequest } from '@/workflows/approval';
 
@@ -17,12 +17,13 @@ const LISTED = 50;
 
 /** What waits for a decision, newest first. */
 export async function pendingApprovals(runId?: string): Promise<PendingApproval[]> {
-  const { data } = await getWorld().hooks.list({
+  const world = await getWorld();
+  const { data } = await world.hooks.list({
     runId,
     pagination: { limit: LISTED, sortOrder: 'desc' },
   });
-  const hooks = await Promise.all(data.map(({ token }) => getHookByToken(token).catch(() => null)));
-  return hooks.filter((hook) => hook !== null && isApproval(hook)).map(toApproval);
+  const found = await Promise.all(data.map(({ token }) => approvalOf(token).catch(() => null)));
+  return found.filter((approval) => approval !== null);
 }
 
 /** What a link approves, while it waits for that. */
@@ -32,12 +33,10 @@ export async function approvalByLink(link: string): Promise<PendingApproval | un
   return approvals.find((approval) => approval.link === link);
 }
 
-/** Other hooks, such as those behind the links, have no such metadata. */
-function isApproval(hook: Hook | null): hook is Hook {
-  return typeof hook?.metadata?.title === 'string';
-}
-
-function toApproval(hook: Hook | null): PendingApproval {
-  const { runId, token, createdAt, metadata } = hook as Hook;
-  return { runId, token, createdAt, ...(metadata as ApprovalRequest & { link: string }) };
+/** Other hooks, such as those behind the links, have no such metadata, and are none. */
+async function approvalOf(token: string): Promise<PendingApproval | null> {
+  const { runId, createdAt, metadata } = await getHookByToken(token);
+  // Of workflow 5 the metadata is a promise.
+  const request = (await metadata) as (ApprovalRequest & { link: string }) | undefined;
+  return typeof request?.title === 'string' ? { runId, token, createdAt, ...request } : null;
 }

@@ -6,6 +6,6 @@ import { orNotFound } from '../../not-found';
 export default defineHandler((event) =>
   orNotFound(async () => {
     const { runId, metadata } = await getHookByToken(event.context.params?.token ?? '');
-    return Response.json({ runId, metadata });
+    return Response.json({ runId, metadata: await metadata });
   }),
 );
