@@ -1,0 +1,171 @@
+/**
+ * An agent on eve (examples/eve-agent, with its mock model): Hookline beside eve's local World. See
+ * README.md.
+ *
+ *   node bench/eve.mjs [--rounds 5] [--approvals 10] [--turns 20] [--sessions 32] [--parked 10000]
+ *                      [--folder PATH]
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Agent, buildAgents } from './eve-agent.mjs';
+import { atOnce } from './load.mjs';
+import { spread } from './report.mjs';
+
+const SINGLE_RATIO_MAX = 1;
+const MANY_RATIO_MIN = 3;
+const START_MS_MAX = 1000;
+const IDLE_MS = 10_000;
+const SIGNAL = 'refunding 1001';
+const WORLDS = ['local', 'hookline'];
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    approvals: { type: 'string', default: '10' },
+    turns: { type: 'string', default: '20' },
+    sessions: { type: 'string', default: '32' },
+    parked: { type: 'string', default: '10000' },
+    folder: {
+      type: 'string',
+      default: join(dirname(fileURLToPath(import.meta.url)), '.build'),
+    },
+  },
+});
+const [approvals, turns, sessions, parked] = ['approvals', 'turns', 'sessions', 'parked'].map(
+  (name) => Number(values[name]),
+);
+
+await mkdir(values.folder, { recursive: true });
+const folder = await mkdtemp(join(values.folder, 'eve-'));
+// Outside of the repository, as the apps of its users are.
+const apps = await mkdtemp(join(tmpdir(), 'hookline-eve-'));
+try {
+  const built = await buildAgents(apps);
+  await besideLocal(built);
+  if (parked > 0) await restartBeside(built);
+} finally {
+  for (const place of [folder, apps]) await rm(place, { recursive: true, force: true });
+}
+
+async function besideLocal(built) {
+  const agents = {};
+  try {
+    for (const name of WORLDS) {
+      agents[name] = await Agent.start(built.node, built[name], join(folder, `runs-${name}`));
+    }
+    const rounds = [];
+    for (let number = 0; number <= Number(values.rounds); number += 1) {
+      console.error(number > 0 ? `round ${number} of ${values.rounds}` : 'warming up');
+      const round = {};
+      for (const name of number % 2 === 0 ? WORLDS : WORLDS.toReversed()) {
+        round[name] = await measure(agents[name]);
+      }
+      if (number > 0) rounds.push(round);
+    }
+    print(rounds);
+  } finally {
+    await Promise.all(Object.values(agents).map((agent) => agent.stop()));
+  }
+}
+
+async function measure(agent) {
+  return {
+    toTool: await approvalToTool(agent),
+    single: await turnsPerSecond(agent, 1),
+    many: await turnsPerSecond(agent, sessions),
+  };
+}
+
+/** The median time from the approval to the first line of the tool. */
+async function approvalToTool(agent) {
+  const samples = [];
+  for (let number = 0; number < approvals; number += 1) {
+    const session = await agent.begin('Refund 1001');
+    const [{ requestId }] = (await session.event('input.requested')).data.requests;
+    await session.event('turn.waiting');
+    const begins = agent.prints(SIGNAL);
+    const asked = performance.now();
+    await session.send({ inputResponses: [{ requestId, optionId: 'approve' }] });
+    samples.push((await begins) - asked);
+    await session.event('session.waiting');
+    session.leave();
+  }
+  return spread(samples).median;
+}
+
+/** Sessions that talk at the same time, each one turn after the other. */
+async function turnsPerSecond(agent, count) {
+  const all = await Promise.all(Array.from({ length: count }, () => agent.begin('hello')));
+  await Promise.all(all.map((session) => session.event('session.waiting')));
+  const begun = performance.now();
+  await Promise.all(
+    all.map(async (session) => {
+      for (let number = 0; number < turns; number += 1) await session.turn('hello');
+    }),
+  );
+  const seconds = (performance.now() - begun) / 1000;
+  for (const session of all) session.leave();
+  return (count * turns) / seconds;
+}
+
+function print(rounds) {
+  const of = (world, field) => rounds.map((round) => round[world][field]);
+  const ratios = (field) =>
+    of('hookline', field).map((sample, i) => sample / of('local', field)[i]);
+  const show = (numbers) => {
+    const { min, median, max } = spread(numbers);
+    return `${median.toFixed(2).padStart(8)} (${min.toFixed(2)} to ${max.toFixed(2)})`;
+  };
+  const line = (what, field, isMet, target) => {
+    console.log(`${what}\n  local    ${show(of('local', field))}`);
+    console.log(`  hookline ${show(of('hookline', field))}`);
+    const met = isMet(spread(ratios(field)).median) ? 'met' : 'MISSED';
+    console.log(`  ratio    ${show(ratios(field))}  ${target}: ${met}`);
+  };
+  const notSlower = (ratio) => ratio <= SINGLE_RATIO_MAX;
+  line('approval to tool, ms', 'toTool', notSlower, 'at most 1');
+  line('turns per second, 1 session', 'single', (ratio) => ratio >= 1, 'at least 1');
+  const isFaster = (ratio) => ratio >= MANY_RATIO_MIN;
+  line(`turns per second, ${sessions} sessions`, 'many', isFaster, `at least ${MANY_RATIO_MIN}`);
+}
+
+/** A start with no session, and one with many that wait for a message. */
+async function restartBeside(built) {
+  const empty = await measureStart(built, 'a start without sessions', park);
+  const full = await measureStart(built, `a start with ${parked} parked sessions`);
+  const more = full - empty;
+  const met = more <= START_MS_MAX ? 'met' : 'MISSED';
+  console.log(`  at most ${START_MS_MAX} ms more: ${met}`);
+}
+
+/** How long it takes to answer; then something may be done with it. */
+async function measureStart({ node, hookline }, what, then = async () => {}) {
+  const begun = performance.now();
+  const agent = await Agent.start(node, hookline, join(folder, 'parked'));
+  try {
+    const startMs = performance.now() - begun;
+    const cpuMs = await agent.cpuMs();
+    await pause(IDLE_MS);
+    const idleMs = (await agent.cpuMs()) - cpuMs;
+    console.log(
+      `${what}: answers after ${startMs.toFixed(0)} ms, then uses ${idleMs} ms of processor time` +
+        ` in ${IDLE_MS / 1000} s`,
+    );
+    await then(agent);
+    return startMs;
+  } finally {
+    await agent.stop();
+  }
+}
+
+async function park(agent) {
+  await atOnce(sessions, parked, async () => {
+    const session = await agent.begin('hello');
+    await session.event('session.waiting');
+    session.leave();
+  });
+}
