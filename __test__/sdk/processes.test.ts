@@ -102,6 +102,13 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       await expect(chunks.next()).resolves.toEqual({ value: 'behind the gate', done: false });
       await expect(chunks.next()).resolves.toEqual({ value: undefined, done: true });
       await expect(worker.result(runId)).resolves.toBe('spoken');
+      // The first that this package does in that process.
+      const { value } = await reader.ask<{ value?: string }>('readable', {
+        via: 'hookline',
+        runId,
+        options: {},
+      });
+      expect(value).toContain("chunks: [ 'before the gate', 'behind the gate' ]");
     },
     LIMIT_MS,
   );

@@ -187,15 +187,28 @@ async function failureOf(
 function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {
   const { runId, name, key, startIndex, ops = [], global = globalThis } = source;
   const sdk = load();
-  return sdk.inWorld(world, () =>
-    sdk.getRunReadableStream(
+  const reader = sdk
+    .getRunReadableStream(
       global as never,
       ops as Promise<void>[],
       runId,
       name,
       startIndex,
       key as never,
-    ),
+    )
+    .getReader();
+  // The SDK's stream looks for its World at the first read, which happens in the context of whoever reads.
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await sdk.inWorld(world, () => reader.read());
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => sdk.inWorld(world, () => reader.cancel(reason)),
+    },
+    // Nothing is read before the caller reads.
+    { highWaterMark: 0 },
   );
 }
 
