@@ -56,7 +56,8 @@ const DAMAGED: &str = "the database file is damaged; restore it from a backup";
 
 /// Whether SQLite's text says that the schema has been changed: our statements match our schema.
 fn is_of_changed_schema(text: &str) -> bool {
-    text.starts_with("no such ")
+    // An index that a statement names may no longer serve it.
+    text.starts_with("no such ") || text == "no query solution"
 }
 
 /// An error from reading a row: it differs from what was written, or it cannot be a row of ours.
