@@ -425,7 +425,7 @@ describe('a disk', () => {
 describe('a malformed setting', () => {
   test.each([
     ['WORKFLOW_HOOKLINE_URL', `mysql://user:${PAYLOAD}@host/db`],
-    ['WORKFLOW_HOOKLINE_URL', `postgres://user:${PAYLOAD}@host/db`],
+    ['WORKFLOW_HOOKLINE_URL', `postgres://user:${PAYLOAD}@host/db?sslmode=maybe`],
     ['WORKFLOW_HOOKLINE_URL', 'file:%zz'],
     ['WORKFLOW_HOOKLINE_URL', 'file://another-host/hookline.db'],
     ['WORKFLOW_HOOKLINE_URL', 'a\0b'],

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs Debian's Postgres for the test of the import from world-postgres, unless there is one; needs
-# root for that. Starts nothing. Prints the folder of its programs.
+# Installs Debian's Postgres for the tests of the store on Postgres and of the import from world-postgres,
+# unless there is one; needs root for that. Starts nothing. Prints the folder of its programs.
 set -euo pipefail
 
 find_programs() {

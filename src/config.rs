@@ -12,8 +12,10 @@ use crate::crypto::KeyRing;
 use crate::domain::queue::offer::NO_RELEASE;
 use crate::domain::spec::SPEC_VERSION_MAX;
 use crate::error::{ErrorKind, WorldError};
+use crate::store::location::Location;
+use crate::store::postgres::PostgresLocation;
 use crate::store::sealed::TokensAtRest;
-use crate::store::sqlite::Location;
+use crate::store::sqlite;
 use crate::store::sqlite::place::Place;
 
 /// Deliveries in flight by default.
@@ -30,8 +32,8 @@ const PATH_DEFAULT: &str = ".workflow-data/hookline.db";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RawConfig {
-    /// A path, a `file:` URL or `:memory:`.
-    pub url: Option<String>,
+    /// A path, a `file:` URL, `:memory:` or a `postgres:` URL.
+    pub url: Option<SecretText>,
     /// `full` or `normal`.
     pub durability: Option<String>,
     /// A number.
@@ -71,6 +73,12 @@ pub struct RawConfig {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SecretText(pub String);
+
+impl<T: Into<String>> From<T> for SecretText {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
 
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,8 +169,10 @@ impl Config {
                 ("http", DeliveryMode::Http),
             ],
         )?;
-        let location = location(raw.url.as_deref())?;
-        if raw.for_tests.is_some() && !matches!(location, Location::Memory(_)) {
+        let location = location(raw.url.as_ref().map(|SecretText(url)| url.as_str()))?;
+        if raw.for_tests.is_some()
+            && !matches!(location, Location::Sqlite(sqlite::Location::Memory(_)))
+        {
             let message = "a World of hookline/testing lives in memory: give it a :memory: URL";
             return Err(WorldError::new(ErrorKind::BadConfig, message));
         }
@@ -196,9 +206,12 @@ impl Config {
 }
 
 impl Config {
-    /// The present or future place of the database; `None` for memory.
+    /// The present or future place of the database's file; `None` if it has none.
     pub fn place(&self) -> Option<Place> {
-        Place::of(&self.location)
+        match &self.location {
+            Location::Sqlite(location) => Place::of(location),
+            Location::Postgres(_) => None,
+        }
     }
 
     /// Refuses a file that other hosts may reach, unless the setting allows it.
@@ -299,21 +312,27 @@ fn concurrency(value: Option<&str>) -> Result<usize, WorldError> {
         .ok_or_else(|| bad("CONCURRENCY", value, &format!("a number from 1 to {CONCURRENCY_MAX}")))
 }
 
+/// What a URL may be.
+const URLS: &str = "a path, a file: URL, :memory: or a postgres:// URL";
+
 fn location(url: Option<&str>) -> Result<Location, WorldError> {
     let url = url.unwrap_or(PATH_DEFAULT);
     if let Some(name) = url.strip_prefix(":memory:") {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         return match plain {
-            true => Ok(Location::Memory(name.to_owned())),
+            true => Ok(Location::Sqlite(sqlite::Location::Memory(name.to_owned()))),
             false => Err(bad("URL", url, "\":memory:\" followed by letters, digits, - and _")),
         };
     }
     if let Some(rest) = url.strip_prefix("file:") {
         return file(url, &file_url_path(rest).ok_or_else(|| bad_path(url))?);
     }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return PostgresLocation::parse(url).map(Location::Postgres);
+    }
     if let Some((scheme, _)) = url.split_once("://") {
         // The rest of a URL may hold a password.
-        return Err(bad("URL", &format!("{scheme}://..."), "a path, a file: URL or :memory:"));
+        return Err(bad("URL", &format!("{scheme}://..."), URLS));
     }
     file(url, url)
 }
@@ -331,7 +350,7 @@ fn file_url_path(rest: &str) -> Option<String> {
 }
 
 fn bad_path(url: &str) -> WorldError {
-    bad("URL", url, "a path, a file: URL or :memory:")
+    bad("URL", url, URLS)
 }
 
 fn file(url: &str, path: &str) -> Result<Location, WorldError> {
@@ -340,13 +359,13 @@ fn file(url: &str, path: &str) -> Result<Location, WorldError> {
     }
     let path = PathBuf::from(path);
     if path.is_absolute() {
-        return Ok(Location::File(path));
+        return Ok(Location::Sqlite(sqlite::Location::File(path)));
     }
     let here = env::current_dir().map_err(|error| {
         let message = format!("the working directory cannot be read: {error}");
         WorldError::new(ErrorKind::BadConfig, message)
     })?;
-    Ok(Location::File(here.join(path)))
+    Ok(Location::Sqlite(sqlite::Location::File(here.join(path))))
 }
 
 fn percent_decode(text: &str) -> Option<String> {
@@ -407,11 +426,19 @@ mod tests {
         Config::parse(&raw)
     }
 
+    fn in_file(path: impl Into<PathBuf>) -> Location {
+        Location::Sqlite(sqlite::Location::File(path.into()))
+    }
+
+    fn in_memory(name: &str) -> Location {
+        Location::Sqlite(sqlite::Location::Memory(name.into()))
+    }
+
     #[test]
     fn nothing_said_means_one_file_below_the_working_directory() {
         let config = with(|_| {}).unwrap();
         let path = env::current_dir().unwrap().join(".workflow-data/hookline.db");
-        assert_eq!(config.location, Location::File(path));
+        assert_eq!(config.location, in_file(path));
         assert!(config.full_durability && config.role == Role::Worker);
         assert_eq!(config.workflow_prefix, "__wkf_workflow_");
     }
@@ -419,13 +446,23 @@ mod tests {
     #[test]
     fn a_url_is_a_path_a_file_url_or_memory() {
         let at = |url: &str| with(|raw| raw.url = Some(url.into())).map(|config| config.location);
-        assert_eq!(at("/a/b.db"), Ok(Location::File("/a/b.db".into())));
-        assert_eq!(at("file:///a/b%20c.db"), Ok(Location::File("/a/b c.db".into())));
-        assert_eq!(at("file:/a/b.db"), Ok(Location::File("/a/b.db".into())));
-        assert_eq!(at(":memory:"), Ok(Location::Memory(String::new())));
-        assert_eq!(at(":memory:one"), Ok(Location::Memory("one".into())));
+        assert_eq!(at("/a/b.db"), Ok(in_file("/a/b.db")));
+        assert_eq!(at("file:///a/b%20c.db"), Ok(in_file("/a/b c.db")));
+        assert_eq!(at("file:/a/b.db"), Ok(in_file("/a/b.db")));
+        assert_eq!(at(":memory:"), Ok(in_memory("")));
+        assert_eq!(at(":memory:one"), Ok(in_memory("one")));
         for wrong in ["", ":memory:a/b", "file:%zz", "file://another-host/a.db", "a\0b"] {
             assert_eq!(at(wrong).unwrap_err().kind, ErrorKind::BadConfig, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_of_postgres_names_a_schema_of_a_server() {
+        for scheme in ["postgres", "postgresql"] {
+            let url = format!("{scheme}://me:secret@db.internal/app?schema=flows");
+            let location =
+                with(|raw| raw.url = Some(url.into())).map(|config| config.location).unwrap();
+            assert!(matches!(location, Location::Postgres(_)), "{location:?}");
         }
     }
 

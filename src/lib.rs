@@ -18,6 +18,7 @@ pub mod board;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod database;
 pub mod domain;
 pub mod entropy;
 pub mod error;

@@ -15,6 +15,7 @@ use crate::board::Boards;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
+use crate::database::{self, Database, DatabaseId};
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::resume_key::ResumeKey;
@@ -30,11 +31,6 @@ use crate::queue::own_server;
 use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
 use crate::queue::wake_credits::WakeCredits;
 use crate::sharing::Sharing;
-use crate::store::fault_plan::FaultPlan;
-use crate::store::sealed::{self, SealedStore};
-use crate::store::sqlite::{
-    FileId, Guard, Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore,
-};
 use crate::store::upkeep::{Releases, Upkeep, Worker};
 use crate::store::{Completion, EventReply, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
@@ -47,13 +43,6 @@ static ENGINES: Sharing<EngineKey, Engine> = Sharing::new();
 struct EngineKey {
     database: DatabaseId,
     reads_only: bool,
-}
-
-/// The identity of a database: for a file, independent of its names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum DatabaseId {
-    File(FileId),
-    Memory(String),
 }
 
 /// Store, queue and streams of one database.
@@ -119,26 +108,11 @@ impl World {
         let reads_only = config.role == Role::Reader;
         // This is first, because nothing may be made there either.
         config.refuse_place()?;
-        let location = match reads_only {
-            true => config.location.existing()?,
-            false => config.location.canonical()?,
-        };
         let worker = (config.role == Role::Worker).then(|| WorkerOptions {
             base_url: config.base_url.clone(),
             concurrency: config.concurrency,
         });
-        let (database, location, _guard) = match location {
-            Location::File(path) => {
-                let guard = match reads_only {
-                    true => Guard::join_to_read(&path)?,
-                    false => Guard::join(&path)?,
-                };
-                (DatabaseId::File(guard.id().clone()), Location::File(guard.path()), Some(guard))
-            }
-            Location::Memory(name) => {
-                (DatabaseId::Memory(name.clone()), Location::Memory(name), None)
-            }
-        };
+        let (database, location, _guard) = database::identify(&config.location, reads_only)?;
         let config = Config { location, ..config };
         let key = EngineKey { database, reads_only };
         let may_join = |engine: &Engine| engine.config.refuse_if_other(&config);
@@ -227,7 +201,7 @@ impl Engine {
             None => Arc::new(SystemClock),
         };
         let faults = test_controls.as_ref().map(|controls| Arc::clone(&controls.faults));
-        let Database { store, upkeep } = open_store(&config, &clock, faults)?;
+        let Database { store, upkeep } = database::open(&config, &clock, faults)?;
         Ok(Arc::new(Self {
             boards: Boards::of(&store),
             admissions: Admissions::of(Arc::clone(&store)),
@@ -484,49 +458,4 @@ impl Engine {
             dispatcher.code_loaded();
         }
     }
-}
-
-/// One database behind its two interfaces.
-struct Database {
-    store: Arc<dyn Store>,
-    upkeep: Arc<dyn Upkeep>,
-}
-
-impl Database {
-    fn of<S: Store + Upkeep>(store: Arc<S>) -> Self {
-        Self { upkeep: Arc::clone(&store) as Arc<dyn Upkeep>, store }
-    }
-}
-
-/// Opens the database of the configuration, with sealing if there is a key ring.
-fn open_store(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    faults: Option<Arc<FaultPlan>>,
-) -> Result<Database, WorldError> {
-    let open = match config.role {
-        Role::Reader => SqliteStore::open_to_read,
-        Role::Worker | Role::Producer => SqliteStore::open,
-    };
-    let plain = Arc::new(open(SqliteOptions {
-        location: config.location.clone(),
-        full_durability: config.full_durability,
-        workflow_prefix: config.workflow_prefix.clone(),
-        release: config.release.clone(),
-        environment: config.environment.clone(),
-        clock: Arc::clone(clock),
-        host: Host::this(),
-        faults,
-        log_bytes_max: LOG_BYTES_MAX,
-    })?);
-    let below = Arc::clone(&plain);
-    let opened = match &config.encryption_keys {
-        Some(ring) => SealedStore::open(below, Arc::clone(ring), config.tokens, Arc::clone(clock))
-            .map(|sealed| Database::of(Arc::new(sealed))),
-        None => sealed::refuse_if_sealed(&*plain).map(|()| Database::of(below)),
-    };
-    if opened.is_err() {
-        plain.close();
-    }
-    opened
 }

@@ -3,10 +3,14 @@
 //! A store executes; [`crate::domain::transition`] decides. A [`Completion`] instead of a future lets
 //! the SQLite writer settle a JavaScript promise directly after its commit.
 
+pub mod backlog;
 pub mod completion;
 pub mod fault_plan;
 pub mod listeners;
+pub mod location;
 pub mod operation;
+pub mod postgres;
+pub mod queue_time;
 pub mod read;
 pub mod sealed;
 pub mod sqlite;
@@ -36,7 +40,7 @@ use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::step::Step;
 use crate::domain::wait::Wait;
-use crate::error::WorldError;
+use crate::error::{ErrorKind, WorldError};
 
 /// A run with the payloads that a reader asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -489,4 +493,25 @@ pub trait Store: Send + Sync + 'static {
     fn watch_elsewhere(&self, watch: bool);
     /// Finishes what was accepted and lets go of the database. Idempotent; blocks.
     fn close(&self);
+}
+
+/// The refusal of a queue's namespace that differs from the database's.
+fn other_queue_names(ours: &str, kept: &str) -> WorldError {
+    WorldError::new(
+        ErrorKind::BadConfig,
+        format!(
+            "WORKFLOW_QUEUE_NAMESPACE gives queue names that begin with \"{ours}\", but those of the \
+             database begin with \"{kept}\": set it to the value that the app has (--env-file reads it for \
+             the CLI)"
+        ),
+    )
+}
+
+/// The refusal of every write by a store that only reads.
+fn only_reads() -> WorldError {
+    WorldError::new(
+        ErrorKind::ReadOnly,
+        "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through a World with another \
+         role",
+    )
 }

@@ -160,61 +160,98 @@ impl Operation {
         }
     }
 
-    /// Runs it in a transaction, once.
+    /// Runs it in a transaction. With [`Repeat::May`] it can be made [again](Executed::again), should the
+    /// transaction fail for a reason that another one may not have.
     pub fn execute<R: Rows + 'static>(
         self,
         tx: &mut Transaction<'_, R>,
         own: &impl Particulars<R>,
+        repeat: Repeat,
     ) -> Executed {
+        // The work takes the fields of the operation, of which it can be made again.
+        macro_rules! run {
+            ($variant:ident($($field:ident),*), $done:ident => $work:expr) => {
+                repeat.run(
+                    ($($field,)*),
+                    $done,
+                    |($($field,)*), done| Self::$variant($($field,)* done),
+                    |($($field,)*)| $work,
+                )
+            };
+        }
         match self {
-            Self::AppendEvent(request, done) => Executed::by(done, || tx.append_event(request)),
-            Self::AppendEvents(requests, done) => Executed::by(done, || tx.append_events(requests)),
+            Self::AppendEvent(request, done) => {
+                run!(AppendEvent(request), done => tx.append_event(request))
+            }
+            Self::AppendEvents(requests, done) => {
+                run!(AppendEvents(requests), done => tx.append_events(requests))
+            }
             Self::ResumeOnce(request, key, done) => {
-                Executed::by(done, || tx.resume_once(request, &key))
+                run!(ResumeOnce(request, key), done => tx.resume_once(request, &key))
             }
             Self::CompleteWaits(run_id, only, done) => {
-                Executed::by(done, || tx.complete_waits(&run_id, only.as_deref()))
+                run!(CompleteWaits(run_id, only), done => tx.complete_waits(&run_id, only.as_deref()))
             }
             Self::Enqueue(message, delay_ms, done) => {
-                Executed::by(done, || tx.enqueue(message, delay_ms))
+                run!(Enqueue(message, delay_ms), done => tx.enqueue(message, delay_ms))
             }
-            Self::EnqueueAll(messages, done) => Executed::by(done, || tx.enqueue_all(messages)),
-            Self::Claim(request, done) => Executed::by(done, || own.claim(tx, &request)),
+            Self::EnqueueAll(messages, done) => {
+                run!(EnqueueAll(messages), done => tx.enqueue_all(messages))
+            }
+            Self::Claim(request, done) => run!(Claim(request), done => own.claim(tx, &request)),
             Self::Extend(leases, lease_ms, done) => {
-                Executed::by(done, || own.extend(tx, &leases, lease_ms))
+                run!(Extend(leases, lease_ms), done => own.extend(tx, &leases, lease_ms))
             }
             Self::SettleDelivery(delivery, outcome, done) => {
-                Executed::by(done, || tx.settle_delivery(&delivery, outcome))
+                run!(SettleDelivery(delivery, outcome), done => tx.settle_delivery(&delivery, outcome))
             }
-            Self::Admit(lease, done) => Executed::by(done, || own.admit(tx.rows, &lease)),
-            Self::FreeDeadLeases(done) => Executed::by(done, || {
+            Self::Admit(lease, done) => run!(Admit(lease), done => own.admit(tx.rows, &lease)),
+            Self::FreeDeadLeases(done) => run!(FreeDeadLeases(), done => {
                 let freed = own.free_dead_leases(tx)?;
-                tx.hold_abandoned()?;
-                Ok(freed)
+                tx.hold_abandoned().map(|()| freed)
             }),
-            Self::WakeForgotten(found, done) => Executed::by(done, || tx.wake_forgotten(&found)),
-            Self::TakeUpRefused(done) => Executed::by(done, || tx.take_up_refused()),
-            Self::Redrive(message_id, done) => Executed::by(done, || tx.redrive(message_id)),
-            Self::WriteStream(stream, chunks, done) => Executed::by(done, || {
+            Self::WakeForgotten(found, done) => {
+                run!(WakeForgotten(found), done => tx.wake_forgotten(&found))
+            }
+            Self::TakeUpRefused(done) => run!(TakeUpRefused(), done => tx.take_up_refused()),
+            Self::Redrive(message_id, done) => {
+                run!(Redrive(message_id), done => tx.redrive(message_id))
+            }
+            Self::WriteStream(stream, chunks, done) => run!(WriteStream(stream, chunks), done => {
                 own.append_chunks(tx.rows, &stream, &chunks, tx.now.ms)?;
                 tx.news.streams.push(stream.name);
                 Ok(())
             }),
-            Self::CloseStream(stream, done) => Executed::by(done, || {
+            Self::CloseStream(stream, done) => run!(CloseStream(stream), done => {
                 own.close_stream(tx.rows, &stream, tx.now.ms)?;
                 tx.news.streams.push(stream.name);
                 Ok(())
             }),
-            Self::ImportRun(run, done) => Executed::by(done, || tx.import_run(*run)),
-            Self::Adopt(from, to, done) => Executed::by(done, || tx.adopt(&from, &to)),
-            Self::CancelRelease(id, done) => Executed::by(done, || tx.cancel_release(&id)),
-            Self::ReleaseGone(id, done) => Executed::by(done, || tx.release_gone(&id)),
-            Self::KeepKey(key, as_first, done) => {
-                Executed::by(done, || own.keep_key(tx.rows, &key, as_first, tx.now.ms))
+            Self::ImportRun(run, done) => run!(ImportRun(run), done => tx.import_run(*run)),
+            Self::Adopt(from, to, done) => run!(Adopt(from, to), done => tx.adopt(&from, &to)),
+            Self::CancelRelease(id, done) => {
+                run!(CancelRelease(id), done => tx.cancel_release(&id))
             }
+            Self::ReleaseGone(id, done) => run!(ReleaseGone(id), done => tx.release_gone(&id)),
+            Self::KeepKey(key, as_first, done) => run!(KeepKey(key, as_first), done => {
+                own.keep_key(tx.rows, &key, as_first, tx.now.ms)
+            }),
             #[cfg(test)]
-            Self::Test(_, work, done) => Executed::by(done, || work(tx.rows)),
+            Self::Test(_, work, done) => Repeat::Never.run_once(done, || work(tx.rows)),
         }
+    }
+
+    /// This operation as one that failed before it has run.
+    pub fn not_executed(self, why: WorldError) -> Executed {
+        let failure = Some(why.clone());
+        let end = move |end: End| match end {
+            End::Again => Some(self),
+            End::Settle(fault) => {
+                self.refuse(fault.unwrap_or(why));
+                None
+            }
+        };
+        Executed { failure, end: Box::new(end) }
     }
 
     /// Tells the caller that nothing was done, and why.
@@ -247,27 +284,72 @@ impl Operation {
     }
 }
 
+/// Whether an operation keeps what it needs to be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Its transaction happens once, whatever comes of it.
+    Never,
+    /// Its transaction may fail because of another process, and is then made again.
+    May,
+}
+
+impl Repeat {
+    /// Runs the work on the request. `again` makes the operation of the same request.
+    fn run<W: Clone + Send + 'static, T: Send + 'static>(
+        self,
+        request: W,
+        done: Completion<T>,
+        again: fn(W, Completion<T>) -> Operation,
+        work: impl FnOnce(W) -> Result<T, WorldError>,
+    ) -> Executed {
+        let kept = (self == Self::May).then(|| request.clone());
+        let outcome = outcome_of(|| work(request));
+        let failure = outcome.as_ref().err().cloned();
+        let end = move |end: End| match (end, kept) {
+            (End::Again, Some(request)) => Some(again(request, done)),
+            (End::Again, None) => None,
+            (End::Settle(fault), _) => {
+                done.settle(fault.map_or(outcome, Err));
+                None
+            }
+        };
+        Executed { failure, end: Box::new(end) }
+    }
+
+    /// Runs work that is never made again.
+    #[cfg(test)]
+    fn run_once<T: Send + 'static>(
+        self,
+        done: Completion<T>,
+        work: impl FnOnce() -> Result<T, WorldError>,
+    ) -> Executed {
+        let outcome = outcome_of(work);
+        let failure = outcome.as_ref().err().cloned();
+        let end = move |end: End| {
+            if let End::Settle(fault) = end {
+                done.settle(fault.map_or(outcome, Err));
+            }
+            None
+        };
+        Executed { failure, end: Box::new(end) }
+    }
+}
+
+/// What becomes of an operation that has run.
+enum End {
+    /// The caller is told the outcome, or this fault.
+    Settle(Option<WorldError>),
+    /// It is made again.
+    Again,
+}
+
 /// An operation that has run, and whose outcome nobody knows yet: its commit comes first.
 pub struct Executed {
     failure: Option<WorldError>,
-    tell: Box<dyn FnOnce(Option<WorldError>) + Send>,
+    end: Box<dyn FnOnce(End) -> Option<Operation> + Send>,
 }
 
 impl Executed {
-    /// Runs the work. A panic is an outcome of this operation alone.
-    fn by<T: Send + 'static>(
-        done: Completion<T>,
-        work: impl FnOnce() -> Result<T, WorldError>,
-    ) -> Self {
-        let outcome = catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|panic| Err(defect(panic.as_ref())));
-        let failure = outcome.as_ref().err().cloned();
-        let tell = move |fault: Option<WorldError>| {
-            done.settle(fault.map_or(outcome, Err));
-        };
-        Self { failure, tell: Box::new(tell) }
-    }
-
     /// Why it was refused or failed; then nothing that it has written may stay.
     pub fn failure(&self) -> Option<&WorldError> {
         self.failure.as_ref()
@@ -275,8 +357,18 @@ impl Executed {
 
     /// Tells the caller the outcome, or the fault that prevented it.
     pub fn settle(self, fault: Option<WorldError>) {
-        (self.tell)(fault);
+        (self.end)(End::Settle(fault));
     }
+
+    /// The operation, to be made again: nothing of it has stayed. `None` for [`Repeat::Never`].
+    pub fn again(self) -> Option<Operation> {
+        (self.end)(End::Again)
+    }
+}
+
+/// The outcome of the work. A panic is an outcome of this operation alone.
+fn outcome_of<T>(work: impl FnOnce() -> Result<T, WorldError>) -> Result<T, WorldError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(defect(panic.as_ref())))
 }
 
 fn defect(panic: &(dyn Any + Send)) -> WorldError {

@@ -2,12 +2,15 @@
 //! backup, the import of another World's runs. No workflow needs them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::queue::offer::Demand;
-use crate::domain::transition::replay::PastEvent;
+use crate::domain::transition::replay::{PastEvent, Unreplayable};
 use crate::domain::wait::Wait;
+use crate::error::WorldError;
 use crate::store::Completion;
+use crate::store::operation::Operation;
 
 /// A message in the queue, without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,4 +167,31 @@ pub trait Upkeep: Send + Sync + 'static {
     /// Cancels all open runs of a deployment id, some hundred in a transaction, and deletes the messages
     /// for it. Settles with how many runs.
     fn cancel_release(&self, deployment_id: String, done: Completion<usize>);
+}
+
+/// The error of an import whose log no World can have written.
+pub fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
+    let Unreplayable { place, event_type, refusal } = unreplayable;
+    let reason = refusal.map_or("it changes nothing".into(), |refusal| refusal.to_string());
+    WorldError::invalid(format!(
+        "event {place} of run \"{run_id}\", a {event_type}, cannot follow the events before it: {reason}"
+    ))
+}
+
+/// Hands an operation to the writer of a store.
+pub type Submit = Arc<dyn Fn(Operation) + Send + Sync>;
+
+/// Makes the operation that does the next part.
+pub type NextPart = Arc<dyn Fn(Completion<usize>) -> Operation + Send + Sync>;
+
+/// Does part after part until there is nothing more to do, so that others get their turn between them.
+/// Settles with the sum.
+pub fn in_parts(submit: Submit, next: NextPart, so_far: usize, done: Completion<usize>) {
+    let (again, after) = (Arc::clone(&submit), Arc::clone(&next));
+    let part = Completion::new(move |outcome: Result<usize, WorldError>| match outcome {
+        Ok(0) => done.settle(Ok(so_far)),
+        Ok(count) => in_parts(again, after, so_far + count, done),
+        Err(error) => done.settle(Err(error)),
+    });
+    submit(next(part));
 }

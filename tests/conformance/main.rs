@@ -24,6 +24,10 @@ macro_rules! run_by_every_store {
         mod on_a_sealed_file {
             $(#[test] fn $rule() { super::$rule(&crate::World::sealed()); })+
         }
+        #[cfg(target_os = "linux")]
+        mod on_postgres {
+            $(#[test] fn $rule() { super::$rule(&crate::World::on_postgres()); })+
+        }
     };
 }
 
@@ -32,6 +36,10 @@ macro_rules! run_by_every_shared_store {
     ($($rule:ident),+ $(,)?) => {
         mod on_a_shared_sqlite_file {
             $(#[test] fn $rule() { super::$rule(&crate::World::on_file()); })+
+        }
+        #[cfg(target_os = "linux")]
+        mod on_shared_postgres {
+            $(#[test] fn $rule() { super::$rule(&crate::World::on_postgres()); })+
         }
     };
 }

@@ -7,6 +7,9 @@
 #[path = "../../src/domain/transition/test_kit.rs"]
 pub mod rows;
 
+#[cfg(target_os = "linux")]
+pub mod postgres_server;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,6 +24,7 @@ use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::page::{LIMIT_MAX, Page, PageRequest};
 use hookline::domain::queue::offer::Offer;
 use hookline::error::WorldError;
+use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
 use hookline::store::sealed::{SealedStore, TokensAtRest};
 use hookline::store::sqlite::{Host, LOG_BYTES_MAX, Location, SqliteOptions, SqliteStore};
 use hookline::store::upkeep::Upkeep;
@@ -95,6 +99,18 @@ pub fn open_sealed(
     SealedStore::open(inner, Arc::new(ring.clone()), tokens, clock)
 }
 
+/// Opens a schema of this program's Postgres server. The clock of the test is the database's.
+pub fn open_postgres(url: &str, clock: &Arc<ManualClock>) -> Result<PostgresStore, WorldError> {
+    PostgresStore::open(PostgresOptions {
+        location: PostgresLocation::parse(url)?,
+        full_durability: true,
+        workflow_prefix: WORKFLOW_PREFIX.into(),
+        release: None,
+        environment: test_environment(),
+        clock: Some(Arc::clone(clock) as Arc<dyn Clock>),
+    })
+}
+
 /// A key ring of these ids. A key consists of its byte, 32 times.
 pub fn key_ring(keys: &[(&str, u8)]) -> KeyRing {
     let entry = |(id, byte): &(&str, u8)| {
@@ -137,6 +153,18 @@ impl World {
         let store = open_sealed(&path, &clock, &key_ring(&[("a", 1)]), TokensAtRest::Sealed)
             .expect("the file opens");
         Self::with_upkeep(Arc::new(store), clock, Some(folder))
+    }
+
+    /// A fresh schema of a Postgres database.
+    #[cfg(target_os = "linux")]
+    pub fn on_postgres() -> Self {
+        let (url, clock) = (postgres_server::fresh_schema(), Arc::new(ManualClock::at(NOW_MS)));
+        let store = Arc::new(open_postgres(&url, &clock).expect("the schema is made"));
+        let reopen = move |clock: &Arc<ManualClock>| {
+            Arc::new(open_postgres(&url, clock).expect("the schema opens again")) as Arc<dyn Store>
+        };
+        let reopen = Some(Box::new(reopen) as Reopen);
+        Self { reopen, ..Self::with_upkeep(store, clock, None) }
     }
 
     /// A World around an open store.

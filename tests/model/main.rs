@@ -322,4 +322,10 @@ proptest! {
     fn a_sealed_file_agrees_with_the_rules(script in scripts(MOVES_MAX)) {
         agrees(&World::sealed(), &script)?;
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn postgres_agrees_with_the_rules(script in scripts(MOVES_MAX)) {
+        agrees(&World::on_postgres(), &script)?;
+    }
 }

@@ -10,7 +10,6 @@ use super::leases::free;
 use super::messages::{
     MESSAGE_COLUMNS, MESSAGES, delivery_of, message_columns, message_id, names_of,
 };
-use super::queue_time::QueueTime;
 use super::{events, releases, steps};
 use crate::clock::Clock;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
@@ -19,6 +18,7 @@ use crate::domain::queue::claim::{Claimable, Claiming, UnderWay};
 use crate::domain::queue::offer::Offer;
 use crate::domain::queue::settle::UNABLE_DELAY_MS;
 use crate::domain::spec::SpecVersion;
+use crate::store::queue_time::QueueTime;
 use crate::store::{ClaimRequest, Claimed};
 
 /// Evidence that the owner of a lease is silent: the leases that this process has seen, and a monotonic

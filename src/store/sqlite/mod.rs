@@ -4,7 +4,7 @@
 //! table; a statement stands above the function that runs it.
 
 mod access;
-mod backlog;
+
 mod backup;
 mod checksum;
 mod claims;
@@ -74,13 +74,13 @@ use self::guard::HeldFiles;
 use self::host_claim::HostClaim;
 use self::owners::Owners;
 use self::presence::Presence;
-use self::queue_time::QueueTime;
 use self::reader::{PointReader, Readers};
 use self::watcher::Watcher;
 use self::writer::Writer;
 use super::fault_plan::FaultPlan;
 use super::listeners::Listeners;
 use super::operation::{FreedLeases, Operation, StreamName};
+use super::queue_time::QueueTime;
 use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
 use super::{

@@ -12,7 +12,6 @@ use super::host_claim::{self, HostClaim};
 use super::log::{self, Log};
 use super::owners::Owners;
 use super::presence::Presence;
-use super::queue_time::QueueTime;
 use super::reader::{PointReader, Readers, VersionWatch};
 use super::turn;
 use super::watcher::{Look, Watcher};
@@ -20,12 +19,14 @@ use super::write_connection::WriteConnection;
 use super::writer::{Writer, WriterState};
 use super::{
     HeldFiles, READER_THREADS, SqliteOptions, SqliteStore, delivery_secret, erasures, fault,
-    migrate, releases,
+    migrate, queue_time, releases,
 };
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::listeners::Listeners;
+use crate::store::queue_time::QueueTime;
+use crate::store::{only_reads, other_queue_names};
 
 fn no_thread(error: std::io::Error) -> WorldError {
     WorldError::new(ErrorKind::CannotOpen, format!("no thread could be started: {error}"))
@@ -120,7 +121,7 @@ fn connect_to_look(location: &Location, patience: Patience) -> Result<Connection
 /// claims.
 fn queue_time(connection: &Connection, clock: &dyn Clock) -> Result<QueueTime, WorldError> {
     let queue_time = QueueTime::new(clock);
-    queue_time.shared_now_ms(connection, clock)?;
+    queue_time::shared_now_ms(&queue_time, connection, clock)?;
     Ok(queue_time)
 }
 
@@ -138,13 +139,7 @@ fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Resul
         QUEUE_NAMES.write(&mut connection.prepare(KEEP)?, params![1, workflow_prefix], &[])?;
     }
     match kept()? {
-        Some(kept) if kept != workflow_prefix => Err(WorldError::new(
-            ErrorKind::BadConfig,
-            format!(
-                "WORKFLOW_QUEUE_NAMESPACE gives queue names that begin with \"{workflow_prefix}\", \
-                 but those of the database begin with \"{kept}\": set it to the value that the app has (--env-file reads it for the CLI)"
-            ),
-        )),
+        Some(kept) if kept != workflow_prefix => Err(other_queue_names(workflow_prefix, &kept)),
         _ => Ok(()),
     }
 }
@@ -271,14 +266,9 @@ impl SqliteStore {
         // Last: if something failed after it, its thread would stay.
         let watcher =
             Watcher::start(&path, look, &listeners, &presence, None).map_err(no_thread)?;
-        let refusal = WorldError::new(
-            ErrorKind::ReadOnly,
-            "this World only reads (WORKFLOW_HOOKLINE_ROLE is reader); write through a World with \
-             another role",
-        );
         Ok(Self {
             // A status below 500, because a retry would not help.
-            writer: Arc::new(Writer::refusing(refusal.with("status", 400))),
+            writer: Arc::new(Writer::refusing(only_reads().with("status", 400))),
             replays,
             lists,
             point: PointReader::new(point, None, path.clone(), Arc::clone(&presence), watch),

@@ -3,7 +3,6 @@
 use rusqlite::Connection;
 
 use super::owners::Owners;
-use super::queue_time::QueueTime;
 use super::transaction::Tx;
 use super::{claims, erasures, keys, leases, streams};
 use crate::clock::Clock;
@@ -11,6 +10,7 @@ use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId};
 use crate::error::WorldError;
 use crate::store::operation::{FreedLeases, Particulars, StreamName};
+use crate::store::queue_time::QueueTime;
 use crate::store::sealed::KeptKey;
 use crate::store::{Admission, ClaimRequest, Claimed};
 

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use super::messages::{self, MESSAGE_COLUMNS, MESSAGES, message_columns};
-use super::writer::Writer;
 use super::{
     Location, SqliteStore, backup, due, examination, fault, open_runs, owners, releases, runs,
     waits,
 };
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::queue::offer::Demand;
-use crate::domain::transition::replay::{PastEvent, Unreplayable, replay};
+use crate::domain::transition::replay::{PastEvent, replay};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
 use crate::store::operation::Operation;
-use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage, Releases, Upkeep, Worker};
+use crate::store::upkeep::{
+    Backup, Examination, Outlook, QueuedMessage, Releases, Submit, Upkeep, Worker, in_parts,
+    refused,
+};
 
 impl Upkeep for SqliteStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
@@ -77,7 +79,7 @@ impl Upkeep for SqliteStore {
 
     fn adopt(&self, from: String, to: String, done: Completion<usize>) {
         let next = move |done| Operation::Adopt(from.clone(), to.clone(), done);
-        in_parts(Arc::clone(&self.writer), Arc::new(next), 0, done);
+        in_parts(self.submitting(), Arc::new(next), 0, done);
     }
 
     fn release_gone(&self, release_id: String, done: Completion<()>) {
@@ -86,23 +88,15 @@ impl Upkeep for SqliteStore {
 
     fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
         let next = move |done| Operation::CancelRelease(deployment_id.clone(), done);
-        in_parts(Arc::clone(&self.writer), Arc::new(next), 0, done);
+        in_parts(self.submitting(), Arc::new(next), 0, done);
     }
 }
 
-/// Makes the operation that does the next part.
-type NextPart = Arc<dyn Fn(Completion<usize>) -> Operation + Send + Sync>;
-
-/// Does part after part until there is nothing more to do, so that others get their turn between them.
-/// Settles with the sum.
-fn in_parts(writer: Arc<Writer>, next: NextPart, so_far: usize, done: Completion<usize>) {
-    let (again, after) = (Arc::clone(&writer), Arc::clone(&next));
-    let part = Completion::new(move |outcome: Result<usize, WorldError>| match outcome {
-        Ok(0) => done.settle(Ok(so_far)),
-        Ok(count) => in_parts(again, after, so_far + count, done),
-        Err(error) => done.settle(Err(error)),
-    });
-    writer.submit(next(part));
+impl SqliteStore {
+    fn submitting(&self) -> Submit {
+        let writer = Arc::clone(&self.writer);
+        Arc::new(move |operation| writer.submit(operation))
+    }
 }
 
 fn unseen(error: &io::Error) -> WorldError {
@@ -111,14 +105,6 @@ fn unseen(error: &io::Error) -> WorldError {
         _ => ErrorKind::Io,
     };
     WorldError::new(kind, format!("the lock files of the workers cannot be read: {error}"))
-}
-
-fn refused(run_id: &RunId, unreplayable: Unreplayable) -> WorldError {
-    let Unreplayable { place, event_type, refusal } = unreplayable;
-    let reason = refusal.map_or("it changes nothing".into(), |refusal| refusal.to_string());
-    WorldError::invalid(format!(
-        "event {place} of run \"{run_id}\", a {event_type}, cannot follow the events before it: {reason}"
-    ))
 }
 
 /// The messages of a run and of its steps, the next first.

@@ -11,24 +11,24 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::backlog::{Backlog, Waiting};
 use super::linger::Linger;
 use super::log::{Bound, Log};
 use super::owners::Owners;
 use super::particulars::SqliteParticulars;
 use super::presence::Presence;
-use super::queue_time::QueueTime;
 use super::transaction::Tx;
 use super::write_connection::WriteConnection;
-use super::{fault, migrate};
+use super::{fault, migrate, queue_time};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::store::CommitNews;
+use crate::store::backlog::{Backlog, Waiting};
 use crate::store::fault_plan::FaultPlan;
 use crate::store::listeners::Listeners;
-use crate::store::operation::{Durability, Executed, Operation};
+use crate::store::operation::{Durability, Executed, Operation, Repeat};
+use crate::store::queue_time::QueueTime;
 use crate::store::transaction::Now;
 
 /// Operations of one transaction; beyond some dozens a larger batch only delays its first caller.
@@ -340,7 +340,7 @@ impl WriterState {
     ) -> Result<(), WorldError> {
         let now = Now {
             ms: self.clock.now_ms(),
-            queue_ms: self.queue_time.shared_now_ms(connection, &*self.clock)?,
+            queue_ms: queue_time::shared_now_ms(&self.queue_time, connection, &*self.clock)?,
         };
         let has_neighbours = batch.pending.len() > 1;
         while !batch.pending.is_empty() {
@@ -360,7 +360,7 @@ impl WriterState {
                 news: &mut own_news,
             };
             let Submitted { operation, waiting } = *submitted;
-            let executed = operation.execute(&mut tx, &self.particulars());
+            let executed = operation.execute(&mut tx, &self.particulars(), Repeat::Never);
             let failure = executed.failure().cloned();
             batch.executed.push((executed, waiting));
             match failure {

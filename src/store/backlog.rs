@@ -8,17 +8,17 @@ const WAITING_BYTES_MAX: usize = 128 << 20;
 
 /// The bytes that wait.
 #[derive(Default)]
-pub(super) struct Backlog(Arc<AtomicUsize>);
+pub struct Backlog(Arc<AtomicUsize>);
 
 /// A part of the backlog; gone when it is dropped.
-pub(super) struct Waiting {
+pub struct Waiting {
     bytes: usize,
     backlog: Arc<AtomicUsize>,
 }
 
 impl Backlog {
     /// Adds a value; `None` when there is no room. Alone, a value of any size has room.
-    pub(super) fn add(&self, bytes: usize) -> Option<Waiting> {
+    pub fn add(&self, bytes: usize) -> Option<Waiting> {
         let added = |waiting: usize| {
             let sum = waiting.saturating_add(bytes);
             (waiting == 0 || sum <= WAITING_BYTES_MAX).then_some(sum)

@@ -1,0 +1,246 @@
+//! One attempt to commit a batch: one transaction.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tokio::runtime::Runtime;
+
+use super::db::{Columns, Db, Sending, pipelined};
+use super::doubt::Doubtful;
+use super::loaded::{Loaded, Wanted};
+use super::particulars::PostgresParticulars;
+use super::transaction::{Batch, Numbers, Tx};
+use super::writer::{Done, Submitted, WriterState};
+use super::{fault, owners, queue_time, runs};
+use crate::error::WorldError;
+use crate::store::CommitNews;
+use crate::store::operation::{Durability, Operation, Repeat};
+use crate::store::transaction::Now;
+
+/// Why a transaction has not been committed for sure.
+pub(super) enum Failed {
+    /// Its only operation was refused, which is the outcome.
+    Refused,
+    /// It was not committed.
+    Before(WorldError),
+    /// The connection broke while it was being committed. The news are those of the commit.
+    Doubtful(Doubtful, CommitNews),
+}
+
+/// What an attempt needs.
+pub(super) struct Attempt<'a> {
+    pub(super) state: &'a WriterState,
+    pub(super) runtime: &'a Rc<Runtime>,
+    pub(super) numbers: &'a Rc<Numbers>,
+    pub(super) db: &'a Rc<Db>,
+}
+
+/// The beginning of a transaction.
+struct Begun {
+    loaded: Loaded,
+    /// Whether claims of other processes pass over messages meanwhile.
+    locks_messages: bool,
+    now: Now,
+    transaction: Option<i64>,
+}
+
+impl Attempt<'_> {
+    /// Runs the operations in one transaction and commits it. Returns all of them, and the news.
+    pub(super) fn make(&self, batch: Vec<Submitted>) -> (Vec<Done>, Result<CommitNews, Failed>) {
+        let is_durable = batch.iter().any(|it| it.operation.durability() == Durability::Durable);
+        let begun = match self.begin(&batch, is_durable) {
+            Ok(begun) => begun,
+            Err(fault) => {
+                self.roll_back();
+                return (
+                    batch.into_iter().map(|it| not_run(it, &fault)).collect(),
+                    Err(Failed::Before(fault)),
+                );
+            }
+        };
+        let locks_messages = begun.locks_messages;
+        let (done, outcome) = self.finish(batch, begun);
+        // Claims of other processes may have passed over messages that were locked here.
+        if locks_messages && !outcome.as_ref().is_ok_and(|news| news.queue) {
+            let news = CommitNews { queue: true, ..CommitNews::default() };
+            self.state.session.tell_others(&news);
+        }
+        (done, outcome)
+    }
+
+    /// Runs the operations in the transaction that has begun, and commits it.
+    fn finish(
+        &self,
+        batch: Vec<Submitted>,
+        begun: Begun,
+    ) -> (Vec<Done>, Result<CommitNews, Failed>) {
+        let rows = Batch::new(
+            Rc::clone(self.runtime),
+            Rc::clone(self.db),
+            Rc::clone(self.numbers),
+            begun.loaded,
+            begun.now.ms,
+        );
+        let mut news = CommitNews::default();
+        let (done, executed) = self.execute_all(&rows, batch, begun.now, &mut news);
+        if let Err(failed) = executed {
+            self.roll_back();
+            return (done, Err(failed));
+        }
+        let doubtful = Doubtful { transaction: begun.transaction, witness: rows.take_witness() };
+        let committed = rows.load(self.db.simple("COMMIT"));
+        let outcome = match committed {
+            Ok(()) => Ok(news),
+            Err(fault) if fault::is_lost(&fault) => Err(Failed::Doubtful(doubtful, news)),
+            Err(fault) => {
+                self.roll_back();
+                Err(Failed::Before(fault))
+            }
+        };
+        (done, outcome)
+    }
+
+    /// Begins the transaction and locks the runs of the operations: all processes in the same order, so
+    /// that none waits in a circle.
+    fn begin(&self, batch: &[Submitted], is_durable: bool) -> Result<Begun, WorldError> {
+        const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '5s'";
+        const BEGIN_VOLATILE: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+             SET LOCAL synchronous_commit = off";
+        const HEAD: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+             pg_current_xact_id()::text::bigint";
+        const HEAD_VOLATILE: &str =
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, NULL::bigint";
+        let is_synced = is_durable && self.state.full_durability;
+        let (begin, head) = match (is_synced, is_durable) {
+            (true, _) => (BEGIN, HEAD),
+            (false, true) => (BEGIN_VOLATILE, HEAD),
+            (false, false) => (BEGIN_VOLATILE, HEAD_VOLATILE),
+        };
+        let (mut run_ids, mut messages) = (Vec::new(), Vec::new());
+        for submitted in batch {
+            locks_of(&submitted.operation, &mut run_ids, &mut messages);
+        }
+        let mut wanted = Wanted::default();
+        batch.iter().for_each(|submitted| wanted.add(&submitted.operation));
+        let (locks_messages, loaded) = (wanted.locks_messages(), Loaded::default());
+        let db = &**self.db;
+        let reached_ms = Cell::new(0);
+        let mut first: Vec<Sending<'_>> = vec![Box::pin(db.simple(begin))];
+        if !run_ids.is_empty() || !messages.is_empty() {
+            first.push(Box::pin(runs::lock(db, run_ids, messages)));
+        }
+        first.extend(wanted.loads(db, &loaded));
+        first.push(Box::pin(async {
+            reached_ms.set(queue_time::reached_ms(db).await?);
+            Ok(())
+        }));
+        let head = self.runtime.block_on(pipelined(first, db.first(head, &[])))?;
+        let head = head.ok_or_else(|| fault::damage("no time"))?;
+        let mut columns = Columns::of(&head);
+        self.state.time.is(columns.take()?);
+        let clock = &*self.state.clock;
+        let queue_ms = self.state.queue_time.now_at_least_ms(clock, reached_ms.get());
+        let now = Now { ms: clock.now_ms(), queue_ms };
+        Ok(Begun { loaded, locks_messages, now, transaction: columns.take()? })
+    }
+
+    /// Executes the operations in order. One that fails leaves nothing; if that cannot be undone alone,
+    /// the transaction fails, and each is made alone.
+    fn execute_all(
+        &self,
+        rows: &Batch,
+        batch: Vec<Submitted>,
+        now: Now,
+        news: &mut CommitNews,
+    ) -> (Vec<Done>, Result<(), Failed>) {
+        let is_alone = batch.len() == 1;
+        let mut done = Vec::with_capacity(batch.len());
+        let mut left = batch.into_iter();
+        for Submitted { operation, waiting } in left.by_ref() {
+            let mark = rows.mark();
+            let mut own_news = CommitNews::default();
+            let mut tx = Tx {
+                rows,
+                now,
+                entropy: &self.state.entropy,
+                environment: self.state.environment.as_deref(),
+                workflow_prefix: &self.state.workflow_prefix,
+                release: self.state.release.as_deref(),
+                living_workers: &|| rows.load(owners::living(rows.db())),
+                news: &mut own_news,
+            };
+            let executed = operation.execute(&mut tx, &self.particulars(), Repeat::May);
+            let failure = executed.failure().cloned();
+            done.push(Done { executed, waiting });
+            let failed = match failure {
+                None => {
+                    news.add(own_news);
+                    continue;
+                }
+                // The server has answered with an error, so the transaction has failed.
+                Some(failure) if fault::is_of_server(&failure) => Failed::Before(failure),
+                Some(_) if is_alone => Failed::Refused,
+                Some(_) if rows.undo(mark) => continue,
+                Some(failure) => Failed::Before(failure),
+            };
+            done.extend(left.map(|it| not_run(it, &WorldError::closed())));
+            return (done, Err(failed));
+        }
+        (done, Ok(()))
+    }
+
+    fn particulars(&self) -> PostgresParticulars<'_> {
+        PostgresParticulars {
+            queue_time: &self.state.queue_time,
+            clock: &*self.state.clock,
+            suspects: &self.state.suspects,
+            me: &self.state.me,
+        }
+    }
+
+    /// Should that fail, the connection has gone.
+    fn roll_back(&self) {
+        let _ = self.runtime.block_on(self.db.simple("ROLLBACK"));
+    }
+}
+
+/// An operation that has not been run, as one that failed.
+fn not_run(submitted: Submitted, fault: &WorldError) -> Done {
+    let Submitted { operation, waiting } = submitted;
+    Done { executed: operation.not_executed(fault.clone()), waiting }
+}
+
+/// The runs that an operation changes, by their ids or by messages of theirs.
+fn locks_of(operation: &Operation, run_ids: &mut Vec<String>, messages: &mut Vec<i64>) {
+    let runs = match operation {
+        Operation::AppendEvent(request, _) | Operation::ResumeOnce(request, ..) => {
+            request.run_id.as_slice()
+        }
+        Operation::AppendEvents(requests, _) => {
+            let runs = requests.iter().filter_map(|request| request.run_id.as_ref());
+            run_ids.extend(runs.map(|run_id| run_id.as_str().to_owned()));
+            return;
+        }
+        Operation::EnqueueAll(messages, _) => {
+            let runs = messages.iter().filter_map(|(message, _)| message.purpose.run());
+            run_ids.extend(runs.map(|run_id| run_id.as_str().to_owned()));
+            return;
+        }
+        Operation::CompleteWaits(run_id, ..) => std::slice::from_ref(run_id),
+        Operation::Enqueue(message, ..) => {
+            run_ids.extend(message.purpose.run().map(|run_id| run_id.as_str().to_owned()));
+            return;
+        }
+        Operation::WakeForgotten(found, _) => found,
+        Operation::SettleDelivery(delivery, outcome, _) => {
+            if *outcome != crate::store::Outcome::Ack {
+                messages.push(delivery.message_id.number());
+            }
+            return;
+        }
+        _ => return,
+    };
+    run_ids.extend(runs.iter().map(|run_id| run_id.as_str().to_owned()));
+}

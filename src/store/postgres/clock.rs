@@ -1,0 +1,41 @@
+//! The database's clock, as this host knows it. Hosts have clocks that differ; the database has one.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::clock::{Clock, SystemClock};
+
+/// Receives what time it is for the database.
+pub(super) trait DatabaseTime: Send + Sync {
+    /// It is this time now.
+    fn is(&self, now_ms: i64);
+}
+
+/// The time that the database told last, and the time that has elapsed since.
+#[derive(Debug, Default)]
+pub(super) struct DatabaseClock {
+    /// The database's time when this process's elapsed time was 0.
+    offset_ms: AtomicI64,
+}
+
+impl Clock for DatabaseClock {
+    fn now_ms(&self) -> i64 {
+        self.elapsed_ms() + self.offset_ms.load(Ordering::Relaxed)
+    }
+
+    fn elapsed_ms(&self) -> i64 {
+        SystemClock.elapsed_ms()
+    }
+}
+
+impl DatabaseTime for DatabaseClock {
+    fn is(&self, now_ms: i64) {
+        self.offset_ms.store(now_ms - self.elapsed_ms(), Ordering::Relaxed);
+    }
+}
+
+/// The time of a test, whose clock is the database's.
+pub(super) struct TestTime;
+
+impl DatabaseTime for TestTime {
+    fn is(&self, _: i64) {}
+}

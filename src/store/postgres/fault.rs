@@ -1,0 +1,145 @@
+//! Maps Postgres's errors to ours.
+
+use tokio_postgres::error::SqlState;
+
+use crate::error::{ErrorKind, WorldError};
+
+/// The state of a connection that has ended without a word of the server.
+const LOST: &str = "08006";
+
+/// The field of an error that holds its SQLSTATE.
+const STATE: &str = "sqlState";
+
+impl From<tokio_postgres::Error> for WorldError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(answer) = error.as_db_error() else { return without_answer(&error) };
+        let state = answer.code();
+        let (kind, advice) = advice_for(state);
+        // The message only: the detail quotes values of rows.
+        WorldError::new(kind, format!("{advice} [{}: {}]", state.code(), answer.message()))
+            .with(STATE, state.code())
+    }
+}
+
+fn without_answer(error: &tokio_postgres::Error) -> WorldError {
+    use std::error::Error as _;
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    // A value that does not fit its parameter or column is ours.
+    let text = error.to_string();
+    if text.starts_with("error serializing") || text.starts_with("error deserializing") {
+        return WorldError::new(ErrorKind::Internal, format!("unexpected row: {text}{cause}"));
+    }
+    WorldError::new(
+        ErrorKind::CannotOpen,
+        format!("the Postgres server cannot be reached; check that it runs, its address and its TLS [{text}{cause}]"),
+    )
+    .with(STATE, LOST)
+}
+
+fn advice_for(state: &SqlState) -> (ErrorKind, &'static str) {
+    match state.code() {
+        "28P01" | "28000" => (
+            ErrorKind::CannotOpen,
+            "the Postgres server refused the user or the password; check both, and pg_hba.conf",
+        ),
+        "3D000" => (
+            ErrorKind::CannotOpen,
+            "the Postgres server has no such database; create it, or correct the URL",
+        ),
+        "42501" => (
+            ErrorKind::ReadOnly,
+            "the Postgres role lacks a right; let the owner of the schema grant it, or create the schema",
+        ),
+        "25006" => (
+            ErrorKind::ReadOnly,
+            "the Postgres server only reads: it is a standby, or default_transaction_read_only is on",
+        ),
+        "53100" => {
+            (ErrorKind::StorageFull, "the disk of the Postgres server is full; nothing was written")
+        }
+        "53300" | "57P03" | "53200" | "53400" => (
+            ErrorKind::Busy,
+            "the Postgres server takes no more connections now; try again, or raise max_connections",
+        ),
+        "57014" => {
+            (ErrorKind::Busy, "the Postgres server ended a statement that took too long; try again")
+        }
+        "40001" | "40P01" | "23505" | "55P03" | "25P03" => {
+            (ErrorKind::Busy, "other processes write the same rows; try again")
+        }
+        "57P01" | "57P02" | "57P05" => {
+            (ErrorKind::CannotOpen, "the Postgres server ended the connection; try again")
+        }
+        "22021" | "22P05" => {
+            (ErrorKind::Invalid, "a text holds a NUL character, which Postgres cannot store")
+        }
+        "54000" => (ErrorKind::Invalid, "a name or key is too long for an index of Postgres"),
+        "42P01" | "3F000" | "42703" | "42883" => {
+            (ErrorKind::Corrupt, "the schema lacks a table of ours; restore it from a backup")
+        }
+        "XX001" | "XX002" => {
+            (ErrorKind::Corrupt, "the database is damaged; restore it from a backup")
+        }
+        code if code.starts_with("08") => {
+            (ErrorKind::CannotOpen, "the connection to the Postgres server broke; try again")
+        }
+        code if code.starts_with("58") => {
+            (ErrorKind::Io, "the Postgres server failed to read or write; look at its log")
+        }
+        _ => (ErrorKind::Internal, "unexpected answer of the Postgres server"),
+    }
+}
+
+fn state(error: &WorldError) -> &str {
+    error.details[STATE].as_str().unwrap_or_default()
+}
+
+/// Whether the server has said so, or could not.
+pub(super) fn is_of_server(error: &WorldError) -> bool {
+    !state(error).is_empty()
+}
+
+/// Whether the connection is gone, so that another one may do better.
+pub(super) fn is_lost(error: &WorldError) -> bool {
+    matches!(state(error), "57P01" | "57P02" | "57P05" | "57P03" | "25P03" | "25006")
+        || state(error).starts_with("08")
+}
+
+/// Whether the same transaction may go well at once: others wrote the same rows.
+pub(super) fn is_clash(error: &WorldError) -> bool {
+    matches!(state(error), "40001" | "40P01" | "23505" | "55P03")
+}
+
+/// Whether the server has answered with this SQLSTATE.
+pub(super) fn has_state(error: &WorldError, code: &str) -> bool {
+    state(error) == code
+}
+
+/// The connection broke before the commit.
+pub(super) fn lost() -> WorldError {
+    WorldError::new(ErrorKind::CannotOpen, "the connection to the Postgres server broke; try again")
+        .with(STATE, LOST)
+}
+
+/// Two processes have written the same row; as the server says it.
+pub(super) fn clash() -> WorldError {
+    WorldError::new(ErrorKind::Busy, "other processes write the same rows; try again")
+        .with(STATE, "40001")
+}
+
+/// A row that cannot be one of ours.
+pub(super) fn damage(what: &str) -> WorldError {
+    WorldError::new(
+        ErrorKind::Corrupt,
+        format!("the database is damaged; restore it from a backup [{what}]"),
+    )
+}
+
+/// Adds the database to a storage fault.
+pub(super) fn at(error: WorldError, shown: &str) -> WorldError {
+    if !error.kind.is_storage_fault() || error.kind == ErrorKind::Closed {
+        return error;
+    }
+    let message = format!("{shown}: {}", error.message);
+    WorldError { message, ..error }.with("path", shown)
+}

@@ -1,0 +1,274 @@
+//! Table `hooks`.
+
+use super::db::{Columns, Db, Write, values};
+use super::fault;
+use super::rows::payload_from;
+use super::runs::{run_columns, run_from};
+use crate::domain::hook::Hook;
+use crate::domain::id::{CorrelationId, HookToken, RunId};
+use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::run::Run;
+use crate::error::WorldError;
+use crate::store::HookView;
+
+/// The columns of [`hook_from`], of the table `h`.
+macro_rules! columns {
+    () => {
+        "h.run_id, h.hook_id, h.token, h.environment, h.metadata_position, h.created_at_ms, \
+         h.disposed_at_ms, h.spec_version, h.is_webhook"
+    };
+}
+
+/// The columns of [`view_from`]: the hook, then its metadata. `$1` says whether that is wanted.
+macro_rules! select_views {
+    ($more:expr, $joins:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", m.payload_format, m.payload",
+            $more,
+            " FROM hookline.hooks AS h LEFT JOIN hookline.events AS m \
+             ON $1 AND m.run_id = h.run_id AND m.position = h.metadata_position",
+            $joins
+        )
+    };
+}
+
+/// The condition that a live hook has the token of the parameter in one of its stored forms. The text
+/// is compared too: the digest alone would be believed.
+macro_rules! has_token {
+    ($texts:literal) => {
+        concat!(
+            " h.disposed_at_ms IS NULL AND h.token = ANY (",
+            $texts,
+            ") AND h.token_digest = ANY (ARRAY(SELECT sha256(text) FROM unnest(",
+            $texts,
+            ") AS text))"
+        )
+    };
+}
+
+/// Bytes, because a token may hold a NUL, which no text of Postgres does.
+fn token_from(columns: &mut Columns<'_>) -> Result<HookToken, WorldError> {
+    let text = String::from_utf8(columns.take()?);
+    Ok(HookToken::new(text.map_err(|_| fault::damage("a token that is not UTF-8"))?))
+}
+
+fn hook_from(columns: &mut Columns<'_>) -> Result<Hook, WorldError> {
+    Ok(Hook {
+        run_id: columns.run_id()?,
+        hook_id: columns.correlation_id()?,
+        token: token_from(columns)?,
+        environment: columns.take()?,
+        metadata_position: columns.take()?,
+        created_at_ms: columns.take()?,
+        disposed_at_ms: columns.take()?,
+        spec_version: columns.version()?,
+        is_webhook: columns.take()?,
+    })
+}
+
+fn view_from(columns: &mut Columns<'_>) -> Result<HookView, WorldError> {
+    Ok(HookView { hook: hook_from(columns)?, metadata: payload_from(columns)? })
+}
+
+pub(super) fn insert(hook: &Hook) -> Write {
+    const INSERT: &str = "INSERT INTO hookline.hooks (run_id, hook_id, token, token_digest, \
+         environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook) \
+         VALUES ($1, $2, $3, sha256($3), $4, $5, $6, $7, $8, $9)";
+    let columns = values![
+        &hook.run_id,
+        &hook.hook_id,
+        hook.token.expose().as_bytes(),
+        &hook.environment,
+        hook.metadata_position,
+        hook.created_at_ms,
+        hook.disposed_at_ms,
+        hook.spec_version,
+        hook.is_webhook,
+    ];
+    Write::new(INSERT, columns)
+}
+
+pub(super) fn dispose(run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Write {
+    const DISPOSE: &str =
+        "UPDATE hookline.hooks SET disposed_at_ms = $3 WHERE run_id = $1 AND hook_id = $2";
+    Write::new(DISPOSE, values![run_id, hook_id, at_ms])
+}
+
+pub(super) fn delete_of_run(run_id: &RunId) -> Write {
+    Write::new("DELETE FROM hookline.hooks WHERE run_id = $1", values![run_id])
+}
+
+/// The hook of this run, disposed or not.
+pub(super) async fn of_run(
+    db: &Db,
+    run_id: &RunId,
+    hook_id: &CorrelationId,
+) -> Result<Option<Hook>, WorldError> {
+    const OF_RUN: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM hookline.hooks AS h WHERE h.hook_id = $1 AND h.run_id = $2"
+    );
+    let row = db.first(OF_RUN, &values![hook_id, run_id]).await?;
+    row.map(|row| hook_from(&mut Columns::of(&row))).transpose()
+}
+
+/// The texts that may be stored for a token, the likelier first.
+fn texts_of(token: &HookToken) -> Vec<Vec<u8>> {
+    let texts = std::iter::once(token.expose()).chain(token.other_text());
+    texts.map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Of several rows, the one with the likelier text.
+fn likelier<T>(token: &HookToken, found: Vec<T>, hook_of: impl Fn(&T) -> &Hook) -> Option<T> {
+    let is_likelier = |it: &T| hook_of(it).token.expose() == token.expose();
+    let at = found.iter().position(is_likelier).unwrap_or(0);
+    found.into_iter().nth(at)
+}
+
+/// The live hook that holds this token in either of its stored forms.
+pub(super) async fn by_token(db: &Db, token: &HookToken) -> Result<Option<Hook>, WorldError> {
+    const BY_TOKEN: &str =
+        concat!("SELECT ", columns!(), " FROM hookline.hooks AS h WHERE", has_token!("$1"));
+    let rows = db.rows(BY_TOKEN, &values![texts_of(token)]).await?;
+    let hooks = rows.iter().map(|row| hook_from(&mut Columns::of(row)));
+    Ok(likelier(token, hooks.collect::<Result<_, _>>()?, |hook| hook))
+}
+
+/// The hooks with these ids in these runs, disposed or not.
+pub(super) async fn many(
+    db: &Db,
+    (run_ids, hook_ids): (Vec<String>, Vec<String>),
+) -> Result<Vec<Hook>, WorldError> {
+    const MANY: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM unnest($1, $2) AS k(run_id, hook_id) \
+         JOIN hookline.hooks AS h ON h.hook_id = k.hook_id AND h.run_id = k.run_id"
+    );
+    let rows = db.rows(MANY, &values![run_ids, hook_ids]).await?;
+    rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect()
+}
+
+/// The live hook of each of these tokens, by the text that is likelier to be stored.
+pub(super) async fn live_of(
+    db: &Db,
+    tokens: &[HookToken],
+) -> Result<Vec<(String, Option<Hook>)>, WorldError> {
+    const LIVE: &str =
+        concat!("SELECT ", columns!(), " FROM hookline.hooks AS h WHERE", has_token!("$1"));
+    let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
+    let rows = db.rows(LIVE, &values![texts]).await?;
+    let hooks: Vec<Hook> =
+        rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
+    let of_token = |token: &HookToken| {
+        let named = hooks.iter().filter(|hook| token.names(&hook.token)).cloned().collect();
+        (token.expose().to_owned(), likelier(token, named, |hook: &Hook| hook))
+    };
+    Ok(tokens.iter().map(of_token).collect())
+}
+
+/// The live hook that holds this token, with its metadata.
+pub(super) async fn view_by_token(
+    db: &Db,
+    token: &HookToken,
+) -> Result<Option<HookView>, WorldError> {
+    const VIEW_BY_TOKEN: &str = concat!(select_views!("", ""), " WHERE", has_token!("$2"));
+    let rows = db.rows(VIEW_BY_TOKEN, &values![true, texts_of(token)]).await?;
+    let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
+    Ok(likelier(token, views.collect::<Result<_, _>>()?, |view| &view.hook))
+}
+
+/// As [`view_by_token`], and also the hook's run.
+pub(super) async fn with_run_by_token(
+    db: &Db,
+    token: &HookToken,
+) -> Result<Option<(HookView, Run)>, WorldError> {
+    const WITH_RUN: &str = concat!(
+        select_views!(
+            concat!(", ", run_columns!()),
+            " JOIN hookline.runs AS r ON r.run_id = h.run_id"
+        ),
+        " WHERE",
+        has_token!("$2")
+    );
+    let rows = db.rows(WITH_RUN, &values![true, texts_of(token)]).await?;
+    let both = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok((view_from(&mut columns)?, run_from(&mut columns)?))
+    });
+    Ok(likelier(token, both.collect::<Result<_, WorldError>>()?, |(view, _)| &view.hook))
+}
+
+/// Those of these tokens that a live hook holds.
+pub(super) async fn live_among(
+    db: &Db,
+    tokens: Vec<HookToken>,
+) -> Result<Vec<(HookToken, HookView)>, WorldError> {
+    const LIVE: &str = concat!(select_views!("", ""), " WHERE", has_token!("$2"));
+    let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
+    let rows = db.rows(LIVE, &values![true, texts]).await?;
+    let views: Vec<HookView> =
+        rows.iter().map(|row| view_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
+    let live = tokens.into_iter().filter_map(|token| {
+        let of_token = views.iter().filter(|view| token.names(&view.hook.token)).cloned().collect();
+        likelier(&token, of_token, |view: &HookView| &view.hook).map(|view| (token, view))
+    });
+    Ok(live.collect())
+}
+
+/// The live hook with this id.
+pub(super) async fn by_id(
+    db: &Db,
+    hook_id: &CorrelationId,
+    resolve_data: bool,
+) -> Result<Option<HookView>, WorldError> {
+    const BY_ID: &str = concat!(
+        select_views!("", ""),
+        " WHERE h.hook_id = $2 AND h.disposed_at_ms IS NULL ORDER BY h.run_id LIMIT 1"
+    );
+    let row = db.first(BY_ID, &values![resolve_data, hook_id]).await?;
+    row.map(|row| view_from(&mut Columns::of(&row))).transpose()
+}
+
+/// A hook of a run with its metadata.
+pub(super) async fn view_of_run(
+    db: &Db,
+    run_id: &RunId,
+    hook_id: &CorrelationId,
+) -> Result<Option<HookView>, WorldError> {
+    const OF_RUN: &str = concat!(select_views!("", ""), " WHERE h.hook_id = $2 AND h.run_id = $3");
+    let row = db.first(OF_RUN, &values![true, hook_id, run_id]).await?;
+    row.map(|row| view_from(&mut Columns::of(&row))).transpose()
+}
+
+/// Live hooks in the order of their creation.
+pub(super) async fn list(
+    db: &Db,
+    run_id: Option<&RunId>,
+    page: &PageRequest,
+    resolve_data: bool,
+) -> Result<Page<HookView>, WorldError> {
+    let (comparison, direction, edge) = match page.order {
+        SortOrder::Ascending => (">", "ASC", 0),
+        SortOrder::Descending => ("<", "DESC", i64::MAX),
+    };
+    let after = page.after_number()?.unwrap_or(edge);
+    let of_run = if run_id.is_some() { "h.run_id = $2" } else { "$2::text IS NULL" };
+    let sql = format!(
+        "{} WHERE {of_run} AND h.disposed_at_ms IS NULL AND h.hook_number {comparison} $3 \
+         ORDER BY h.hook_number {direction} LIMIT $4",
+        select_views!(", h.hook_number", "")
+    );
+    let rows = db.rows(&sql, &values![resolve_data, run_id, after, page.limit + 1]).await?;
+    let numbered = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok((view_from(&mut columns)?, columns.take::<i64>()?))
+    });
+    let numbered = numbered.collect::<Result<Vec<_>, WorldError>>()?;
+    let page = Page::from_lookahead(numbered, page.limit, |(_, number)| number.to_string());
+    let items = page.items.into_iter().map(|(view, _)| view).collect();
+    Ok(Page { items, cursor: page.cursor, has_more: page.has_more })
+}

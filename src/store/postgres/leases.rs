@@ -1,0 +1,145 @@
+//! Table `messages`: the leases, and what their owners may do.
+
+use std::collections::HashSet;
+
+use super::db::{Columns, Db, Write, values};
+use super::loaded::LeaseState;
+use crate::domain::fence::Fence;
+use crate::domain::id::{LeaseToken, MessageId, RunId};
+use crate::domain::message::{Delivery, Lease};
+use crate::error::WorldError;
+use crate::store::Admission;
+
+/// What leases of messages are worth. It stays so until the end of the transaction. The writes of a
+/// delivery without its lease are valid if it is a step that no other delivery has been given since: its
+/// result is as good. A replay of line 4 needs its lease, because another message may replay its run
+/// meanwhile; on line 5 it may do so anyway.
+pub(super) async fn states(
+    db: &Db,
+    leases: &HashSet<(MessageId, String)>,
+) -> Result<Vec<((MessageId, String), LeaseState)>, WorldError> {
+    const STATES: &str = "SELECT m.message_id, l.token, m.lease_token IS NOT DISTINCT FROM l.token, \
+         m.lease_token IS NOT DISTINCT FROM l.token \
+           OR (m.freed_lease_token IS NOT DISTINCT FROM l.token AND m.dead_at_ms IS NULL \
+             AND (m.run_id IS NULL OR m.step_id IS NOT NULL OR m.spec_version >= 6)) \
+         FROM unnest($1, $2) AS l(id, token) JOIN hookline.messages AS m ON m.message_id = l.id \
+         ORDER BY m.message_id FOR UPDATE OF m";
+    let ids: Vec<i64> = leases.iter().map(|(id, _)| id.number()).collect();
+    let tokens: Vec<String> = leases.iter().map(|(_, token)| token.clone()).collect();
+    let rows = db.rows(STATES, &values![ids, tokens]).await?;
+    let state_of = |row: &tokio_postgres::Row| {
+        let mut columns = Columns::of(row);
+        let lease = (columns.message_id()?, columns.take()?);
+        let (is_held, is_valid) = (columns.take()?, columns.take()?);
+        Ok((lease, LeaseState { is_held, is_valid }))
+    };
+    rows.iter().map(state_of).collect()
+}
+
+/// The lease of a message, until it expires.
+pub(super) async fn lease(
+    db: &Db,
+    message_id: MessageId,
+    now_ms: i64,
+) -> Result<Option<Lease>, WorldError> {
+    const LEASE: &str = "SELECT queue_name, \
+         CASE WHEN step_id IS NULL AND spec_version < 6 THEN run_id END, attempt, lease_token \
+         FROM hookline.messages WHERE message_id = $1 AND lease_expires_at_ms > $2";
+    let row = db.first(LEASE, &values![message_id, now_ms]).await?;
+    row.map(|row| {
+        let mut columns = Columns::of(&row);
+        Ok(Lease {
+            message_id,
+            queue_name: columns.take()?,
+            run_id: columns.take::<Option<String>>()?.map(RunId::new),
+            attempt: columns.take()?,
+            lease_token: LeaseToken::new(columns.take::<String>()?),
+        })
+    })
+    .transpose()
+}
+
+/// Admits the delivery of a lease, once.
+pub(super) async fn admit(db: &Db, lease: &Fence) -> Result<Admission, WorldError> {
+    const ADMIT: &str = "UPDATE hookline.messages SET admitted = true \
+         WHERE message_id = $1 AND lease_token = $2 AND NOT admitted \
+         RETURNING queue_name, body, headers, attempt";
+    const HAS: &str = "SELECT 1 FROM hookline.messages WHERE message_id = $1 AND lease_token = $2";
+    let values = values![lease.message_id, lease.lease_token.expose()];
+    if let Some(row) = db.first(ADMIT, &values).await? {
+        let mut columns = Columns::of(&row);
+        return Ok(Admission::Admitted(Delivery {
+            message_id: lease.message_id,
+            queue_name: columns.take()?,
+            body: columns.take()?,
+            headers: columns.take()?,
+            attempt: columns.take()?,
+            lease_token: lease.lease_token.clone(),
+        }));
+    }
+    Ok(match db.first(HAS, &values).await? {
+        Some(_) => Admission::Repeated,
+        None => Admission::LeaseLost,
+    })
+}
+
+/// Extends leases; returns those that are still held.
+pub(super) async fn extend(
+    db: &Db,
+    leases: &[(MessageId, LeaseToken)],
+    expires_at_ms: i64,
+) -> Result<Vec<MessageId>, WorldError> {
+    // In the order of the messages, as everybody locks them.
+    const EXTEND: &str = "UPDATE hookline.messages AS m SET lease_expires_at_ms = $3 \
+         FROM (SELECT message_id FROM hookline.messages JOIN unnest($1, $2) AS l(id, token) \
+           ON message_id = id AND lease_token = token ORDER BY message_id FOR UPDATE) AS held \
+         WHERE m.message_id = held.message_id RETURNING m.message_id";
+    let ids: Vec<i64> = leases.iter().map(|(id, _)| id.number()).collect();
+    let tokens: Vec<String> = leases.iter().map(|(_, token)| token.expose().to_owned()).collect();
+    let rows = db.rows(EXTEND, &values![ids, tokens, expires_at_ms]).await?;
+    rows.iter().map(|row| Columns::of(row).message_id()).collect()
+}
+
+/// A lease, as the search for dead owners and silent ones sees it.
+pub(super) struct HeldLease {
+    pub(super) fence: Fence,
+    pub(super) lease_owner: String,
+    pub(super) expires_at_ms: i64,
+}
+
+/// All leases.
+pub(super) async fn all(db: &Db) -> Result<Vec<HeldLease>, WorldError> {
+    const ALL: &str = "SELECT message_id, lease_token, lease_owner, lease_expires_at_ms \
+         FROM hookline.messages WHERE lease_token IS NOT NULL";
+    held(db, ALL, &[]).await
+}
+
+/// Leases that have expired, and that no other transaction is working on.
+pub(super) async fn expired(db: &Db, now_ms: i64) -> Result<Vec<HeldLease>, WorldError> {
+    const EXPIRED: &str = "SELECT message_id, lease_token, lease_owner, lease_expires_at_ms \
+         FROM hookline.messages WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= $1 \
+         ORDER BY message_id FOR UPDATE SKIP LOCKED";
+    held(db, EXPIRED, &values![now_ms]).await
+}
+
+async fn held(
+    db: &Db,
+    sql: &str,
+    values: &[super::db::Value],
+) -> Result<Vec<HeldLease>, WorldError> {
+    let held_of = |row: &tokio_postgres::Row| {
+        let mut columns = Columns::of(row);
+        let message_id = columns.message_id()?;
+        let lease_token = LeaseToken::new(columns.take::<String>()?);
+        let fence = Fence { message_id, lease_token };
+        Ok(HeldLease { fence, lease_owner: columns.take()?, expires_at_ms: columns.take()? })
+    };
+    db.rows(sql, values).await?.iter().map(held_of).collect()
+}
+
+/// Frees the lease of a message, which keeps its place in the queue.
+pub(super) fn free(id: MessageId) -> Write {
+    const FREE: &str = "UPDATE hookline.messages SET freed_lease_token = lease_token, \
+         lease_owner = NULL, lease_token = NULL, lease_expires_at_ms = NULL WHERE message_id = $1";
+    Write::new(FREE, values![id])
+}

@@ -1,0 +1,452 @@
+//! The Postgres store: one database for many hosts, one writer in each process that commits in groups.
+//!
+//! It loads and writes rows; what they mean is decided in [`crate::domain::transition`]. One file per
+//! table; a statement stands above the function that runs it. Statements name the schema `hookline`,
+//! which [`db::Db`] replaces.
+
+mod attempt;
+mod claims;
+mod clock;
+mod connect;
+mod db;
+mod doubt;
+mod due;
+mod entity_events;
+mod events;
+mod fault;
+mod forgotten;
+mod hooks;
+mod keys;
+mod leases;
+mod loaded;
+mod location;
+mod messages;
+mod migrate;
+mod open_runs;
+mod opening;
+mod owners;
+mod particulars;
+mod postgres_upkeep;
+mod queue_time;
+mod reader;
+mod releases;
+mod resume_keys;
+mod rows;
+mod runs;
+mod session;
+mod steps;
+mod stopped_messages;
+mod streams;
+mod tls;
+mod transaction;
+mod waits;
+mod writer;
+
+use std::sync::{Arc, Weak};
+
+pub use location::{PostgresLocation, SslMode};
+
+use self::db::Db;
+use self::reader::Reader;
+use self::session::Session;
+use self::writer::Writer;
+use super::listeners::Listeners;
+use super::operation::{FreedLeases, Operation, StreamName};
+use super::queue_time::QueueTime;
+use super::sealed::{KeptKey, KeptKeys};
+use super::{
+    ActivePlace, Admission, Appended, ClaimRequest, Claimed, CommitListener, Completion, Enqueued,
+    EventQuery, EventReply, Found, HookView, Outcome, QueueDepth, Read, RunQuery, RunView,
+    StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
+};
+use crate::clock::Clock;
+use crate::crypto::DeliverySecret;
+use crate::domain::event::{Event, EventRequest};
+use crate::domain::fence::Fence;
+use crate::domain::id::{
+    CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
+};
+use crate::domain::message::{Lease, NewMessage};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::queue::offer::Offer;
+use crate::domain::resume_key::{ResumeKey, hook_as_made};
+use crate::domain::run::Run;
+use crate::error::{ErrorKind, WorldError};
+
+/// How to open a store.
+pub struct PostgresOptions {
+    /// Where.
+    pub location: PostgresLocation,
+    /// Whether commits that carry events are synced to the server's disk.
+    pub full_durability: bool,
+    /// Begins the queue names of flow messages.
+    pub workflow_prefix: String,
+    /// The release of this process, if it has one.
+    pub release: Option<String>,
+    /// Where new hooks are made; see [`Hook::environment`](crate::domain::hook::Hook::environment).
+    pub environment: Option<String>,
+    /// The clock of a test; `None` for the database's.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// A World's database on a Postgres server.
+pub struct PostgresStore {
+    writer: Arc<Writer>,
+    /// Look-ups by key, and pages of a log or a stream: nothing that takes long.
+    keys: Arc<Reader>,
+    /// Everything else: no look-up waits for it.
+    lists: Reader,
+    session: Arc<Session>,
+    listeners: Arc<Listeners>,
+    clock: Arc<dyn Clock>,
+    queue_time: Arc<QueueTime>,
+    environment: Option<String>,
+    me: String,
+    secret: DeliverySecret,
+}
+
+impl PostgresStore {
+    /// A point read.
+    fn later<T: Send + 'static>(
+        &self,
+        work: impl AsyncFn(&Db) -> Result<T, WorldError> + Send + 'static,
+    ) -> Read<T> {
+        let keys = Arc::clone(&self.keys);
+        Read::Later(Box::new(move |done| keys.read(done, work)))
+    }
+}
+
+fn run_of(run: Option<Run>, run_id: &RunId) -> Result<Run, WorldError> {
+    run.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
+}
+
+impl Store for PostgresStore {
+    fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
+        self.writer.submit(Operation::AppendEvent(request, done));
+    }
+
+    fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>) {
+        self.writer.submit(Operation::AppendEvents(requests, done));
+    }
+
+    fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
+        self.writer.submit(Operation::ResumeOnce(request, key, done));
+    }
+
+    fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>> {
+        let (key, now_ms) = (key.clone(), self.clock.now_ms());
+        let environment = self.environment.clone();
+        self.later(async move |db: &Db| {
+            let mut resume = None;
+            for digests in key.forms() {
+                if resume.is_none() {
+                    resume = resume_keys::by_digest(db, &digests.key).await?;
+                }
+            }
+            let Some(resume) = resume else { return Ok(None) };
+            if !key.repeats(Some(&resume), now_ms)? {
+                return Ok(None);
+            }
+            let event = events::hook_created(db, &resume.run_id, &resume.hook_id).await?;
+            Ok(event.map(|event| {
+                let hook = hook_as_made(&event, resume.hook_id, &key, environment.as_deref());
+                HookView { hook, metadata: event.payload }
+            }))
+        })
+    }
+
+    fn hook_by_token(&self, token: &HookToken) -> Read<HookView> {
+        let token = token.clone();
+        self.later(async move |db: &Db| {
+            let view = hooks::view_by_token(db, &token).await?;
+            view.ok_or_else(|| WorldError::hook_not_found(token.expose()))
+        })
+    }
+
+    fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)> {
+        let token = token.clone();
+        self.later(async move |db: &Db| {
+            let both = hooks::with_run_by_token(db, &token).await?;
+            both.ok_or_else(|| WorldError::hook_not_found(token.expose()))
+        })
+    }
+
+    fn run_by_id(&self, run_id: &RunId) -> Read<Run> {
+        let run_id = run_id.clone();
+        self.later(async move |db: &Db| run_of(runs::by_id(db, &run_id).await?, &run_id))
+    }
+
+    fn run(&self, run_id: RunId, resolve_data: bool, done: Completion<RunView>) {
+        self.keys.read(done, async move |db: &Db| {
+            let view = runs::view(db, &run_id, resolve_data).await?;
+            view.ok_or_else(|| WorldError::run_not_found(run_id.as_str()))
+        });
+    }
+
+    fn run_ends(&self, run_ids: Vec<RunId>, done: Completion<Found<RunId, RunView>>) {
+        self.keys.read(done, async move |db: &Db| {
+            let found = |(run_id, view): (RunId, Option<RunView>)| {
+                let end = view.ok_or_else(|| WorldError::run_not_found(run_id.as_str()));
+                (run_id, end)
+            };
+            Ok(runs::ends_among(db, run_ids.clone()).await?.into_iter().map(found).collect())
+        });
+    }
+
+    fn runs(&self, query: RunQuery, done: Completion<Page<RunView>>) {
+        self.lists.read(done, async move |db: &Db| runs::list(db, &query).await);
+    }
+
+    fn step(
+        &self,
+        run_id: Option<RunId>,
+        step_id: CorrelationId,
+        resolve_data: bool,
+        done: Completion<StepView>,
+    ) {
+        self.keys.read(done, async move |db: &Db| {
+            let view = steps::view(db, run_id.as_ref(), &step_id, resolve_data).await?;
+            view.ok_or_else(|| {
+                WorldError::new(ErrorKind::NotFound, format!("step \"{step_id}\" does not exist"))
+            })
+        });
+    }
+
+    fn steps(
+        &self,
+        run_id: RunId,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<StepView>>,
+    ) {
+        self.lists
+            .read(done, async move |db: &Db| steps::list(db, &run_id, &page, resolve_data).await);
+    }
+
+    fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>) {
+        self.keys.read(done, async move |db: &Db| {
+            let missing = || {
+                let message = format!("event \"{event_id}\" of run \"{run_id}\" does not exist");
+                WorldError::new(ErrorKind::NotFound, message)
+            };
+            let run = runs::by_id(db, &run_id).await?.ok_or_else(missing)?;
+            let position = position_of_event_id(run.spec_version, &event_id).ok_or_else(missing)?;
+            let event = events::at(db, &run_id, position, resolve_data).await?;
+            event.filter(|event| event.event_id() == event_id).ok_or_else(missing)
+        });
+    }
+
+    fn events(&self, query: EventQuery, done: Completion<Page<Event>>) {
+        // A log is read by its replays; the events of an entity may have to be searched for.
+        let reader = match query.correlation_id {
+            None => &*self.keys,
+            Some(_) => &self.lists,
+        };
+        reader.read(done, async move |db: &Db| events::list(db, &query).await);
+    }
+
+    fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
+        self.keys.read(done, async move |db: &Db| {
+            let view = hooks::by_id(db, &hook_id, resolve_data).await?;
+            view.ok_or_else(|| WorldError::hook_not_found(hook_id.as_str()))
+        });
+    }
+
+    fn hooks(
+        &self,
+        run_id: Option<RunId>,
+        page: PageRequest,
+        resolve_data: bool,
+        done: Completion<Page<HookView>>,
+    ) {
+        self.lists.read(done, async move |db: &Db| {
+            hooks::list(db, run_id.as_ref(), &page, resolve_data).await
+        });
+    }
+
+    fn live_hooks(&self, tokens: Vec<HookToken>, done: Completion<Found<HookToken, HookView>>) {
+        self.keys.read(done, async move |db: &Db| {
+            let live = hooks::live_among(db, tokens.clone()).await?;
+            Ok(live.into_iter().map(|(token, view)| (token, Ok(view))).collect())
+        });
+    }
+
+    fn complete_waits(
+        &self,
+        run_id: RunId,
+        only: Option<Vec<CorrelationId>>,
+        done: Completion<usize>,
+    ) {
+        self.writer.submit(Operation::CompleteWaits(run_id, only, done));
+    }
+
+    fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
+        self.writer.submit(Operation::Enqueue(message, delay_ms, done));
+    }
+
+    fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>) {
+        self.writer.submit(Operation::EnqueueAll(messages, done));
+    }
+
+    fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
+        let (writer, session) = (Arc::clone(&self.writer), Arc::clone(&self.session));
+        self.session.register(move |registered| match registered {
+            Ok(()) => {
+                session.has_registered();
+                writer.submit(Operation::Claim(request, done));
+            }
+            Err(error) => done.settle(Err(error)),
+        });
+    }
+
+    fn extend(
+        &self,
+        leases: Vec<(MessageId, LeaseToken)>,
+        lease_ms: i64,
+        done: Completion<Vec<MessageId>>,
+    ) {
+        self.writer.submit(Operation::Extend(leases, lease_ms, done));
+    }
+
+    fn settle_delivery(
+        &self,
+        message_id: MessageId,
+        lease_token: LeaseToken,
+        outcome: Outcome,
+        done: Completion<bool>,
+    ) {
+        let delivery = Fence { message_id, lease_token };
+        self.writer.submit(Operation::SettleDelivery(delivery, outcome, done));
+    }
+
+    fn free_dead_leases(&self, done: Completion<usize>) {
+        let freed = Completion::new(move |freed: Result<FreedLeases, WorldError>| {
+            done.settle(freed.map(|freed| freed.count));
+        });
+        self.writer.submit(Operation::FreeDeadLeases(freed));
+    }
+
+    fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>) {
+        let (writer, now_ms) = (Arc::clone(&self.writer), self.clock.now_ms());
+        let found =
+            Completion::new(move |found: Result<forgotten::Found, WorldError>| match found {
+                Ok(found) if found.runs.is_empty() => {
+                    done.settle(Ok(Woken { runs: 0, next: found.next }));
+                }
+                Ok(forgotten::Found { runs, next }) => {
+                    let woken = Completion::new(move |woken: Result<usize, WorldError>| {
+                        done.settle(woken.map(|runs| Woken { runs, next }));
+                    });
+                    writer.submit(Operation::WakeForgotten(runs, woken));
+                }
+                Err(error) => done.settle(Err(error)),
+            });
+        self.lists.read(found, async move |db: &Db| {
+            forgotten::find(db, after.as_ref(), limit, now_ms).await
+        });
+    }
+
+    fn queue_depth(&self, living: Vec<Offer>, done: Completion<QueueDepth>) {
+        let now_ms = self.queue_time.now_ms(&*self.clock);
+        self.lists.read(done, async move |db: &Db| {
+            stopped_messages::queue_depth(db, &living, now_ms).await
+        });
+    }
+
+    fn stopped_messages(
+        &self,
+        stopped: Stopped,
+        page: PageRequest,
+        done: Completion<Page<StoppedMessage>>,
+    ) {
+        self.lists
+            .read(done, async move |db: &Db| stopped_messages::list(db, stopped, &page).await);
+    }
+
+    fn take_up_refused(&self, done: Completion<usize>) {
+        self.writer.submit(Operation::TakeUpRefused(done));
+    }
+
+    fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
+        self.writer.submit(Operation::Redrive(message_id, done));
+    }
+
+    fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
+        let now_ms = self.queue_time.now_ms(&*self.clock);
+        self.keys.read_now(async move |db: &Db| leases::lease(db, message_id, now_ms).await)
+    }
+
+    fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
+        self.writer.submit(Operation::Admit(Fence { message_id, lease_token }, done));
+    }
+
+    fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
+        Ok(self.secret.clone())
+    }
+
+    fn write_stream(
+        &self,
+        name: String,
+        run_id: RunId,
+        chunks: Vec<Vec<u8>>,
+        done: Completion<()>,
+    ) {
+        self.writer.submit(Operation::WriteStream(StreamName { name, run_id }, chunks, done));
+    }
+
+    fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
+        self.writer.submit(Operation::CloseStream(StreamName { name, run_id }, done));
+    }
+
+    fn stream_slices(
+        &self,
+        reads: Vec<StreamRead>,
+        done: Completion<Found<StreamRead, StreamSlice>>,
+    ) {
+        self.keys.read(done, async move |db: &Db| streams::slices(db, reads.clone()).await);
+    }
+
+    fn streams_of_run(&self, run_id: RunId, done: Completion<Vec<String>>) {
+        self.lists.read(done, async move |db: &Db| streams::of_run(db, &run_id).await);
+    }
+
+    fn lease_owner(&self) -> &str {
+        &self.me
+    }
+
+    fn show_worker(&self, report: &str) -> bool {
+        self.session.show(report)
+    }
+
+    fn on_commit(&self, listener: Weak<dyn CommitListener>) {
+        self.listeners.add(listener);
+    }
+
+    fn watch_elsewhere(&self, watch: bool) {
+        self.session.watch(watch);
+    }
+
+    fn close(&self) {
+        // The readers first: what they leave to the writer was accepted before this.
+        self.keys.close();
+        self.lists.close();
+        self.writer.close();
+        self.session.close();
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl KeptKeys for PostgresStore {
+    fn kept_keys(&self) -> Result<Vec<KeptKey>, WorldError> {
+        self.keys.read_now(async |db: &Db| keys::list(db).await)
+    }
+
+    fn keep_key(&self, key: KeptKey, as_first: bool, done: Completion<()>) {
+        self.writer.submit(Operation::KeepKey(key, as_first, done));
+    }
+}

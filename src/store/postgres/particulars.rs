@@ -1,0 +1,165 @@
+//! What Postgres's store does in its own way within a transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use super::doubt::Witness;
+use super::owners::Sign;
+use super::transaction::{Batch, Tx};
+use super::{claims, keys, leases, owners, releases, streams};
+use crate::clock::Clock;
+use crate::domain::fence::Fence;
+use crate::domain::id::{LeaseToken, MessageId};
+use crate::error::WorldError;
+use crate::lock::lock;
+use crate::store::operation::{FreedLeases, Particulars, StreamName};
+use crate::store::queue_time::QueueTime;
+use crate::store::sealed::KeptKey;
+use crate::store::{Admission, ClaimRequest, Claimed};
+
+/// For how long the lock of a worker must have been free before it counts as dead: after a restart of
+/// the server all locks are free until the workers have connected again.
+const LOCK_FREE_MS: i64 = 3000;
+
+/// The workers whose lock is free, each with the time since when.
+#[derive(Default)]
+pub(super) struct Suspects(Mutex<HashMap<String, i64>>);
+
+impl Suspects {
+    /// The dead ones among the workers with these signs.
+    fn dead(&self, signs: Vec<(String, Sign)>, elapsed_ms: i64) -> Vec<String> {
+        let mut since = lock(&self.0);
+        since.retain(|owner, _| signs.iter().any(|(other, _)| other == owner));
+        let is_dead = |(owner, sign): &(String, Sign)| match sign {
+            Sign::Ended => true,
+            Sign::LockFree => {
+                let since_ms = *since.entry(owner.clone()).or_insert(elapsed_ms);
+                elapsed_ms - since_ms >= LOCK_FREE_MS
+            }
+        };
+        signs.into_iter().filter(is_dead).map(|(owner, _)| owner).collect()
+    }
+}
+
+/// Which owners of leases are alive: by their locks, and by their silence.
+pub(super) struct PostgresParticulars<'a> {
+    pub(super) queue_time: &'a QueueTime,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) suspects: &'a Suspects,
+    pub(super) me: &'a str,
+}
+
+impl PostgresParticulars<'_> {
+    /// Frees expired leases whose owners are silent.
+    fn free_expired(&self, tx: &Tx<'_>) -> Result<(), WorldError> {
+        let expired = tx.rows.load(leases::expired(tx.rows.db(), tx.now.queue_ms))?;
+        for lease in expired {
+            let id = lease.fence.message_id;
+            if self.queue_time.is_silent(id, lease.expires_at_ms, self.clock) {
+                tx.rows.change_message(leases::free(id))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Particulars<Batch> for PostgresParticulars<'_> {
+    fn claim(&self, tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Claimed, WorldError> {
+        self.free_expired(tx)?;
+        let releases = match &request.offer.release {
+            None => tx.rows.load(releases::ids(tx.rows.db()))?,
+            // Nobody else has to tell releases from other ids.
+            Some(release) => {
+                tx.rows.write_all(releases::is_here(release, tx.now.ms).into());
+                HashSet::new()
+            }
+        };
+        let lease_token = || tx.entropy.lease_token();
+        let now_ms = tx.now.queue_ms;
+        let claim = claims::claim(tx.rows.db(), request, lease_token, now_ms, &releases);
+        let (claimed, writes) = tx.rows.load(claim)?;
+        tx.rows.write_all(writes);
+        if let Some(first) = claimed.deliveries.first() {
+            tx.rows.witness(Witness::lease(first));
+        }
+        for (id, expires_at_ms) in claims::ends(&claimed, request.lease_ms) {
+            self.queue_time.lease_seen(id, expires_at_ms, self.clock);
+        }
+        Ok(claimed)
+    }
+
+    fn extend(
+        &self,
+        tx: &mut Tx<'_>,
+        leases: &[(MessageId, LeaseToken)],
+        lease_ms: i64,
+    ) -> Result<Vec<MessageId>, WorldError> {
+        let expires_at_ms = tx.now.queue_ms + lease_ms;
+        let held = tx.rows.load(leases::extend(tx.rows.db(), leases, expires_at_ms))?;
+        for id in &held {
+            self.queue_time.lease_seen(*id, expires_at_ms, self.clock);
+        }
+        let ids = leases.iter().map(|(id, _)| *id);
+        Ok(ids.filter(|id| !held.contains(id)).collect())
+    }
+
+    fn admit(&self, rows: &Batch, lease: &Fence) -> Result<Admission, WorldError> {
+        rows.load(leases::admit(rows.db(), lease))
+    }
+
+    fn free_dead_leases(&self, tx: &mut Tx<'_>) -> Result<FreedLeases, WorldError> {
+        let mut freed = FreedLeases::default();
+        let all = tx.rows.load(leases::all(tx.rows.db()))?;
+        let ends: Vec<_> = all.iter().map(|it| (it.fence.message_id, it.expires_at_ms)).collect();
+        self.queue_time.leases_are(&ends, self.clock);
+        let signs = tx.rows.load(owners::signs(tx.rows.db(), self.me))?;
+        for owner in self.suspects.dead(signs, self.clock.elapsed_ms()) {
+            for lease in all.iter().filter(|lease| lease.lease_owner == owner) {
+                tx.free_after_death(&lease.fence)?;
+                freed.count += 1;
+            }
+            tx.rows.write(owners::forget_without_leases(&owner))?;
+            freed.owners.push(owner);
+        }
+        tx.news.queue |= freed.count > 0;
+        Ok(freed)
+    }
+
+    fn append_chunks(
+        &self,
+        rows: &Batch,
+        stream: &StreamName,
+        chunks: &[Vec<u8>],
+        now_ms: i64,
+    ) -> Result<(), WorldError> {
+        let open = rows.load(streams::open(rows.db(), stream, now_ms))?;
+        if !open.is_closed {
+            rows.write_all(streams::append(&open, chunks));
+        }
+        Ok(())
+    }
+
+    fn close_stream(
+        &self,
+        rows: &Batch,
+        stream: &StreamName,
+        now_ms: i64,
+    ) -> Result<(), WorldError> {
+        let open = rows.load(streams::open(rows.db(), stream, now_ms))?;
+        if open.is_closed {
+            return Ok(());
+        }
+        rows.write(streams::close(&open, now_ms))
+    }
+
+    fn keep_key(
+        &self,
+        rows: &Batch,
+        key: &KeptKey,
+        as_first: bool,
+        now_ms: i64,
+    ) -> Result<(), WorldError> {
+        rows.write(keys::lock())?;
+        rows.write(keys::insert(key, as_first, now_ms))
+    }
+}

@@ -1,0 +1,129 @@
+//! [`Upkeep`] on Postgres.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::db::{Columns, Db, values};
+use super::messages::step_id;
+use super::{PostgresStore, due, open_runs, owners, releases, runs, waits};
+use crate::domain::id::RunId;
+use crate::domain::queue::offer::Demand;
+use crate::domain::transition::replay::{PastEvent, replay};
+use crate::error::WorldError;
+use crate::store::Completion;
+use crate::store::operation::Operation;
+use crate::store::upkeep::{
+    Backup, Examination, Outlook, QueuedMessage, Releases, Submit, Upkeep, Worker, in_parts,
+    refused,
+};
+
+impl Upkeep for PostgresStore {
+    fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
+        self.lists.read(done, async move |db: &Db| {
+            let run = runs::by_id(db, &run_id).await?;
+            Ok(Outlook {
+                demand: run.as_ref().map(Demand::of),
+                waits: waits::open(db, &run_id).await?,
+                messages: of_run(db, &run_id).await?,
+            })
+        });
+    }
+
+    fn examine(&self, done: Completion<Examination>) {
+        self.lists.read(done, async |db: &Db| examine(db).await);
+    }
+
+    fn workers(&self, done: Completion<Vec<Worker>>) {
+        self.lists.read(done, async |db: &Db| owners::workers(db).await);
+    }
+
+    fn back_up(&self, _: PathBuf, done: Completion<Backup>) {
+        done.settle(Err(WorldError::invalid(
+            "a Postgres database is backed up by its own tools: run pg_dump -n with the schema, or use \
+             the backups of the service",
+        )));
+    }
+
+    fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
+        match replay(&run_id, log, self.environment.as_deref()) {
+            Ok(run) => self.writer.submit(Operation::ImportRun(Box::new(run), done)),
+            Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
+        }
+    }
+
+    fn releases(&self, done: Completion<Releases>) {
+        let now_ms = self.queue_time.now_ms(&*self.clock);
+        self.lists.read(done, async move |db: &Db| {
+            Ok(Releases {
+                known: releases::all(db).await?,
+                open_runs: open_runs::groups(db).await?,
+                queued: due::by_demand(db, now_ms).await?,
+            })
+        });
+    }
+
+    fn adopt(&self, from: String, to: String, done: Completion<usize>) {
+        let next = move |done| Operation::Adopt(from.clone(), to.clone(), done);
+        in_parts(self.submitting(), Arc::new(next), 0, done);
+    }
+
+    fn release_gone(&self, release_id: String, done: Completion<()>) {
+        self.writer.submit(Operation::ReleaseGone(release_id, done));
+    }
+
+    fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
+        let next = move |done| Operation::CancelRelease(deployment_id.clone(), done);
+        in_parts(self.submitting(), Arc::new(next), 0, done);
+    }
+}
+
+impl PostgresStore {
+    fn submitting(&self) -> Submit {
+        let writer = Arc::clone(&self.writer);
+        Arc::new(move |operation| writer.submit(operation))
+    }
+}
+
+async fn examine(db: &Db) -> Result<Examination, WorldError> {
+    const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, \
+         current_setting('server_version'), (SELECT max(version) FROM hookline.migrations) \
+         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relkind = 'r'";
+    let row = db.first(SIZE, &values![db.schema()]).await?;
+    let row = row.ok_or_else(|| super::fault::damage("no size"))?;
+    let mut columns = Columns::of(&row);
+    let (bytes, version): (i64, String) = (columns.take()?, columns.take()?);
+    Ok(Examination {
+        sqlite_version: format!("PostgreSQL {version}"),
+        schema_version: columns.take()?,
+        journal_mode: "wal".into(),
+        bytes,
+        free_bytes: 0,
+        damages: Vec::new(),
+    })
+}
+
+/// The messages of a run and of its steps, the next first.
+async fn of_run(db: &Db, run_id: &RunId) -> Result<Vec<QueuedMessage>, WorldError> {
+    const OF_RUN: &str = "SELECT message_id, queue_name, step_id, idempotency_key, attempt, \
+         created_at_ms, available_at_ms, lease_expires_at_ms, last_error, dead_at_ms, held_at_ms \
+         FROM hookline.messages WHERE run_id = $1 ORDER BY available_at_ms, message_id";
+    let rows = db.rows(OF_RUN, &values![run_id]).await?;
+    let messages = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok(QueuedMessage {
+            message_id: columns.message_id()?,
+            queue_name: columns.take()?,
+            step_id: step_id(&mut columns)?,
+            idempotency_key: columns.take()?,
+            attempt: columns.take()?,
+            created_at_ms: columns.take()?,
+            available_at_ms: columns.take()?,
+            lease_expires_at_ms: columns.take()?,
+            last_error: columns.take()?,
+            dead_at_ms: columns.take()?,
+            held_at_ms: columns.take()?,
+        })
+    });
+    messages.collect()
+}

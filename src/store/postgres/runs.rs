@@ -1,0 +1,260 @@
+//! Table `runs`.
+
+use super::db::{Columns, Db, Value, Write, values};
+use super::rows::{error_text, payload_from};
+use crate::domain::attributes::Attributes;
+use crate::domain::id::{MessageId, RunId};
+use crate::domain::page::{Page, SortOrder};
+use crate::domain::run::{Run, RunStatus};
+use crate::error::WorldError;
+use crate::store::{RunQuery, RunView};
+
+/// The columns of [`run_from`], of the table `r`.
+macro_rules! run_columns {
+    () => {
+        "r.run_id, r.status, r.deployment_id, r.workflow_name, r.spec_version, r.execution_context, \
+         r.input_position, r.output_position, r.error, r.error_position, r.error_code, \
+         r.created_at_ms, r.updated_at_ms, r.started_at_ms, r.completed_at_ms, r.encryption_key_id, \
+         r.attributes, r.encryption_public_key, r.expired_at_ms, r.release_id"
+    };
+}
+pub(super) use run_columns;
+
+/// The columns of [`view_from`]: the run, then its input, its output and its error. `$1` says whether
+/// the first two are wanted.
+macro_rules! select_views {
+    () => {
+        concat!(
+            "SELECT ",
+            run_columns!(),
+            ", i.payload_format, i.payload, o.payload_format, o.payload, \
+             e.payload_format, e.payload FROM hookline.runs AS r \
+             LEFT JOIN hookline.events AS i \
+               ON $1 AND i.run_id = r.run_id AND i.position = r.input_position \
+             LEFT JOIN hookline.events AS o \
+               ON $1 AND o.run_id = r.run_id AND o.position = r.output_position \
+             LEFT JOIN hookline.events AS e \
+               ON e.run_id = r.run_id AND e.position = r.error_position"
+        )
+    };
+}
+
+/// Reads the columns of a run.
+pub(super) fn run_from(columns: &mut Columns<'_>) -> Result<Run, WorldError> {
+    Ok(Run {
+        run_id: columns.run_id()?,
+        status: columns.word(RunStatus::parse)?,
+        deployment_id: columns.take()?,
+        workflow_name: columns.take()?,
+        spec_version: columns.version()?,
+        execution_context: columns.take()?,
+        input_position: columns.take()?,
+        output_position: columns.take()?,
+        error: columns.json()?,
+        error_position: columns.take()?,
+        error_code: columns.take()?,
+        created_at_ms: columns.take()?,
+        updated_at_ms: columns.take()?,
+        started_at_ms: columns.take()?,
+        completed_at_ms: columns.take()?,
+        encryption_key_id: columns.take()?,
+        attributes: columns.json::<Attributes>()?.unwrap_or_default(),
+        encryption_public_key: columns.take()?,
+        expired_at_ms: columns.take()?,
+        release_id: columns.take()?,
+    })
+}
+
+fn view_from(columns: &mut Columns<'_>) -> Result<RunView, WorldError> {
+    Ok(RunView {
+        run: run_from(columns)?,
+        input: payload_from(columns)?,
+        output: payload_from(columns)?,
+        error: payload_from(columns)?,
+    })
+}
+
+fn attributes_text(attributes: &Attributes) -> Option<String> {
+    // Serialising a map of strings cannot fail.
+    (!attributes.is_empty()).then(|| serde_json::to_string(attributes).unwrap_or_default())
+}
+
+fn columns_of(run: &Run) -> Vec<Value> {
+    values![
+        &run.run_id,
+        run.status.as_str(),
+        &run.deployment_id,
+        &run.workflow_name,
+        run.spec_version,
+        &run.execution_context,
+        run.input_position,
+        run.output_position,
+        error_text(run.error.as_ref()),
+        run.error_position,
+        &run.error_code,
+        run.created_at_ms,
+        run.updated_at_ms,
+        run.started_at_ms,
+        run.completed_at_ms,
+        &run.encryption_key_id,
+        attributes_text(&run.attributes),
+        &run.encryption_public_key,
+        run.expired_at_ms,
+        &run.release_id,
+    ]
+    .into()
+}
+
+pub(super) fn insert(run: &Run) -> Write {
+    const INSERT: &str = "INSERT INTO hookline.runs (run_id, status, deployment_id, workflow_name, \
+         spec_version, execution_context, input_position, output_position, error, error_position, \
+         error_code, created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, \
+         encryption_key_id, attributes, encryption_public_key, expired_at_ms, release_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+    Write::new(INSERT, columns_of(run))
+}
+
+pub(super) fn update(run: &Run) -> Write {
+    const UPDATE: &str = "UPDATE hookline.runs SET status = $2, output_position = $3, error = $4, \
+         error_position = $5, error_code = $6, updated_at_ms = $7, started_at_ms = $8, \
+         completed_at_ms = $9, attributes = $10, expired_at_ms = $11 WHERE run_id = $1";
+    let columns = values![
+        &run.run_id,
+        run.status.as_str(),
+        run.output_position,
+        error_text(run.error.as_ref()),
+        run.error_position,
+        &run.error_code,
+        run.updated_at_ms,
+        run.started_at_ms,
+        run.completed_at_ms,
+        attributes_text(&run.attributes),
+        run.expired_at_ms,
+    ];
+    Write::new(UPDATE, columns)
+}
+
+/// Writes the release.
+pub(super) fn update_release(run: &Run) -> Write {
+    const MOVE: &str = "UPDATE hookline.runs SET release_id = $2 WHERE run_id = $1";
+    Write::new(MOVE, values![&run.run_id, &run.release_id])
+}
+
+/// Locks runs until the end of the transaction: those with these ids, and those of these messages.
+/// All processes lock in the order of the ids, so none waits in a circle. What is read afterwards is
+/// what the transactions left that were waited for.
+pub(super) async fn lock(
+    db: &Db,
+    run_ids: Vec<String>,
+    messages: Vec<i64>,
+) -> Result<(), WorldError> {
+    const LOCK: &str = "SELECT 1 FROM hookline.runs WHERE run_id = ANY ($1 || ARRAY(\
+           SELECT run_id FROM hookline.messages \
+           WHERE message_id = ANY ($2) AND run_id IS NOT NULL)) \
+         ORDER BY run_id FOR NO KEY UPDATE";
+    db.rows(LOCK, &values![run_ids, messages]).await.map(drop)
+}
+
+pub(super) async fn by_id(db: &Db, run_id: &RunId) -> Result<Option<Run>, WorldError> {
+    const BY_ID: &str =
+        concat!("SELECT ", run_columns!(), " FROM hookline.runs AS r WHERE r.run_id = $1");
+    let row = db.first(BY_ID, &values![run_id]).await?;
+    row.map(|row| run_from(&mut Columns::of(&row))).transpose()
+}
+
+/// Those of these runs that exist.
+pub(super) async fn many(db: &Db, run_ids: Vec<String>) -> Result<Vec<Run>, WorldError> {
+    const MANY: &str =
+        concat!("SELECT ", run_columns!(), " FROM hookline.runs AS r WHERE r.run_id = ANY ($1)");
+    let rows = db.rows(MANY, &values![run_ids]).await?;
+    rows.iter().map(|row| run_from(&mut Columns::of(row))).collect()
+}
+
+/// A run that is to be changed: it stays as it is read until the end of the transaction.
+pub(super) async fn locked(db: &Db, run_id: &RunId) -> Result<Option<Run>, WorldError> {
+    const LOCKED: &str = concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM hookline.runs AS r WHERE r.run_id = $1 FOR NO KEY UPDATE"
+    );
+    let row = db.first(LOCKED, &values![run_id]).await?;
+    row.map(|row| run_from(&mut Columns::of(&row))).transpose()
+}
+
+/// The run, with its error, and with its other payloads if `resolve_data` is set.
+pub(super) async fn view(
+    db: &Db,
+    run_id: &RunId,
+    resolve_data: bool,
+) -> Result<Option<RunView>, WorldError> {
+    const VIEW: &str = concat!(select_views!(), " WHERE r.run_id = $2");
+    let row = db.first(VIEW, &values![resolve_data, run_id]).await?;
+    row.map(|row| view_from(&mut Columns::of(&row))).transpose()
+}
+
+/// Those of these runs that have ended, and those that do not exist.
+pub(super) async fn ends_among(
+    db: &Db,
+    run_ids: Vec<RunId>,
+) -> Result<Vec<(RunId, Option<RunView>)>, WorldError> {
+    const ENDED: &str =
+        concat!(select_views!(), " WHERE r.run_id = ANY ($2) AND r.completed_at_ms IS NOT NULL");
+    const THERE: &str = "SELECT run_id FROM hookline.runs WHERE run_id = ANY ($1)";
+    let texts: Vec<String> = run_ids.iter().map(|run_id| run_id.as_str().to_owned()).collect();
+    // First, which are there: a run is made before it ends.
+    let there = db.rows(THERE, &values![texts.clone()]).await?;
+    let there: Vec<RunId> =
+        there.iter().map(|row| Columns::of(row).run_id()).collect::<Result<_, _>>()?;
+    let mut ended = Vec::new();
+    for row in db.rows(ENDED, &values![true, texts]).await? {
+        ended.push(view_from(&mut Columns::of(&row))?);
+    }
+    Ok(run_ids
+        .into_iter()
+        .filter_map(|run_id| {
+            let end = ended.iter().position(|view| view.run.run_id == run_id);
+            match end {
+                Some(at) => Some((run_id, Some(ended.swap_remove(at)))),
+                None => (!there.contains(&run_id)).then_some((run_id, None)),
+            }
+        })
+        .collect())
+}
+
+/// Whether a run was replayed by another worker than the one that has the lease of this message.
+pub(super) async fn is_replayed_by_others(
+    db: &Db,
+    run_id: &RunId,
+    message_id: MessageId,
+) -> Result<bool, WorldError> {
+    const REPLAYED: &str = "SELECT 1 FROM hookline.replays WHERE run_id = $1 \
+         AND replayed_by IS DISTINCT FROM \
+           (SELECT lease_owner FROM hookline.messages WHERE message_id = $2)";
+    Ok(db.first(REPLAYED, &values![run_id, message_id]).await?.is_some())
+}
+
+pub(super) async fn list(db: &Db, query: &RunQuery) -> Result<Page<RunView>, WorldError> {
+    let (comparison, direction, edge) = match query.page.order {
+        SortOrder::Ascending => (">", "ASC", ""),
+        // Sorts after every id.
+        SortOrder::Descending => ("<", "DESC", "~"),
+    };
+    let after = query.page.after_run()?;
+    let after = after.as_ref().map_or(edge, RunId::as_str);
+    let mut parameters = Vec::from(values![query.resolve_data, after, query.page.limit + 1]);
+    let mut sql = format!("{} WHERE r.run_id {comparison} $2", select_views!());
+    if let Some(name) = &query.workflow_name {
+        parameters.push(name.into());
+        sql.push_str(&format!(" AND r.workflow_name = ${}", parameters.len()));
+    }
+    if let Some(statuses) = &query.statuses {
+        let words: Vec<String> = statuses.iter().map(|status| status.as_str().to_owned()).collect();
+        parameters.push(words.into());
+        sql.push_str(&format!(" AND r.status = ANY (${})", parameters.len()));
+    }
+    sql.push_str(&format!(" ORDER BY r.run_id {direction} LIMIT $3"));
+    let rows = db.rows(&sql, &parameters).await?;
+    let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::from_lookahead(views, query.page.limit, |view| view.run.run_id.as_str().to_owned()))
+}

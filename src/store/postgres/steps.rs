@@ -1,0 +1,187 @@
+//! Table `steps`.
+
+use super::db::{Columns, Db, Value, Write, values};
+use super::rows::{error_text, payload_from};
+use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::step::{Step, StepStatus};
+use crate::error::WorldError;
+use crate::store::StepView;
+
+macro_rules! columns {
+    () => {
+        "s.run_id, s.step_id, s.step_name, s.status, s.created_position, s.output_position, s.error, \
+         s.error_position, s.owner_message_id, s.attempt, s.created_at_ms, s.updated_at_ms, \
+         s.started_at_ms, s.completed_at_ms, s.retry_after_ms, s.spec_version"
+    };
+}
+
+/// The columns of [`view_from`]: the step, then its input, its output and its error. `$1` says whether
+/// the first two are wanted.
+macro_rules! select_views {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", i.payload_format, i.payload, o.payload_format, o.payload, \
+             e.payload_format, e.payload FROM hookline.steps AS s \
+             LEFT JOIN hookline.events AS i \
+               ON $1 AND i.run_id = s.run_id AND i.position = s.created_position \
+             LEFT JOIN hookline.events AS o \
+               ON $1 AND o.run_id = s.run_id AND o.position = s.output_position \
+             LEFT JOIN hookline.events AS e \
+               ON e.run_id = s.run_id AND e.position = s.error_position"
+        )
+    };
+}
+
+fn step_from(columns: &mut Columns<'_>) -> Result<Step, WorldError> {
+    Ok(Step {
+        run_id: columns.run_id()?,
+        step_id: columns.correlation_id()?,
+        step_name: columns.take()?,
+        status: columns.word(StepStatus::parse)?,
+        created_position: columns.take()?,
+        output_position: columns.take()?,
+        error: columns.json()?,
+        error_position: columns.take()?,
+        owner: columns.take::<Option<i64>>()?.map(MessageId::from_number),
+        attempt: columns.take()?,
+        created_at_ms: columns.take()?,
+        updated_at_ms: columns.take()?,
+        started_at_ms: columns.take()?,
+        completed_at_ms: columns.take()?,
+        retry_after_ms: columns.take()?,
+        spec_version: columns.version()?,
+    })
+}
+
+fn view_from(columns: &mut Columns<'_>) -> Result<StepView, WorldError> {
+    Ok(StepView {
+        step: step_from(columns)?,
+        input: payload_from(columns)?,
+        output: payload_from(columns)?,
+        error: payload_from(columns)?,
+    })
+}
+
+fn columns_of(step: &Step) -> Vec<Value> {
+    values![
+        &step.run_id,
+        &step.step_id,
+        &step.step_name,
+        step.status.as_str(),
+        step.created_position,
+        step.output_position,
+        error_text(step.error.as_ref()),
+        step.error_position,
+        step.owner,
+        step.attempt,
+        step.created_at_ms,
+        step.updated_at_ms,
+        step.started_at_ms,
+        step.completed_at_ms,
+        step.retry_after_ms,
+        step.spec_version,
+    ]
+    .into()
+}
+
+pub(super) fn insert(step: &Step) -> Write {
+    const INSERT: &str = "INSERT INTO hookline.steps (run_id, step_id, step_name, status, \
+         created_position, output_position, error, error_position, owner_message_id, attempt, \
+         created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms, spec_version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    Write::new(INSERT, columns_of(step))
+}
+
+pub(super) fn update(step: &Step) -> Write {
+    const UPDATE: &str = "UPDATE hookline.steps SET status = $3, output_position = $4, error = $5, \
+         error_position = $6, owner_message_id = $7, attempt = $8, updated_at_ms = $9, \
+         started_at_ms = $10, completed_at_ms = $11, retry_after_ms = $12 \
+         WHERE run_id = $1 AND created_position = $2";
+    let columns = values![
+        &step.run_id,
+        step.created_position,
+        step.status.as_str(),
+        step.output_position,
+        error_text(step.error.as_ref()),
+        step.error_position,
+        step.owner,
+        step.attempt,
+        step.updated_at_ms,
+        step.started_at_ms,
+        step.completed_at_ms,
+        step.retry_after_ms,
+    ];
+    Write::new(UPDATE, columns)
+}
+
+pub(super) async fn by_id(
+    db: &Db,
+    run_id: &RunId,
+    step_id: &CorrelationId,
+) -> Result<Option<Step>, WorldError> {
+    const BY_ID: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM hookline.steps AS s WHERE s.step_id = $1 AND s.run_id = $2"
+    );
+    let row = db.first(BY_ID, &values![step_id, run_id]).await?;
+    row.map(|row| step_from(&mut Columns::of(&row))).transpose()
+}
+
+/// The steps with these ids in these runs.
+pub(super) async fn many(
+    db: &Db,
+    (run_ids, step_ids): (Vec<String>, Vec<String>),
+) -> Result<Vec<Step>, WorldError> {
+    const MANY: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM unnest($1, $2) AS k(run_id, step_id) \
+         JOIN hookline.steps AS s ON s.step_id = k.step_id AND s.run_id = k.run_id"
+    );
+    let rows = db.rows(MANY, &values![run_ids, step_ids]).await?;
+    rows.iter().map(|row| step_from(&mut Columns::of(row))).collect()
+}
+
+/// The step with its error, in the run if one is named, and with its other payloads if `resolve_data`
+/// is set.
+pub(super) async fn view(
+    db: &Db,
+    run_id: Option<&RunId>,
+    step_id: &CorrelationId,
+    resolve_data: bool,
+) -> Result<Option<StepView>, WorldError> {
+    const OF_RUN: &str = concat!(select_views!(), " WHERE s.step_id = $2 AND s.run_id = $3");
+    const OF_ANY: &str =
+        concat!(select_views!(), " WHERE s.step_id = $2 ORDER BY s.run_id LIMIT 1");
+    let row = match run_id {
+        Some(run_id) => db.first(OF_RUN, &values![resolve_data, step_id, run_id]).await?,
+        None => db.first(OF_ANY, &values![resolve_data, step_id]).await?,
+    };
+    row.map(|row| view_from(&mut Columns::of(&row))).transpose()
+}
+
+pub(super) async fn list(
+    db: &Db,
+    run_id: &RunId,
+    page: &PageRequest,
+    resolve_data: bool,
+) -> Result<Page<StepView>, WorldError> {
+    let (comparison, direction, edge) = match page.order {
+        SortOrder::Ascending => (">", "ASC", 0),
+        SortOrder::Descending => ("<", "DESC", i64::MAX),
+    };
+    let after = page.after_number()?.unwrap_or(edge);
+    let sql = format!(
+        "{} WHERE s.run_id = $2 AND s.created_position {comparison} $3 \
+         ORDER BY s.created_position {direction} LIMIT $4",
+        select_views!()
+    );
+    let rows = db.rows(&sql, &values![resolve_data, run_id, after, page.limit + 1]).await?;
+    let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::from_lookahead(views, page.limit, |view| view.step.created_position.to_string()))
+}

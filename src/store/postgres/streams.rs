@@ -1,0 +1,123 @@
+//! Tables `streams` and `chunks`.
+
+use super::db::{Columns, Db, Write, values};
+use super::{fault, runs};
+use crate::domain::id::RunId;
+use crate::domain::retention::keeping_of_new_stream;
+use crate::error::WorldError;
+use crate::store::operation::StreamName;
+use crate::store::{Found, StreamRead, StreamSlice};
+
+/// A stream that this transaction has locked.
+pub(super) struct OpenStream {
+    number: i64,
+    /// The index of its next chunk.
+    next: i64,
+    pub(super) is_closed: bool,
+}
+
+/// Locks a stream until the end of the transaction. Makes it if there is none.
+///
+/// # Errors
+/// `RunExpired` if the values of its run were dropped; storage faults.
+pub(super) async fn open(
+    db: &Db,
+    stream: &StreamName,
+    now_ms: i64,
+) -> Result<OpenStream, WorldError> {
+    const LOCK: &str = "SELECT stream_number, closed_at_ms IS NOT NULL FROM hookline.streams \
+         WHERE name = $1 FOR UPDATE";
+    const INSERT: &str = "INSERT INTO hookline.streams (name, run_id, created_at_ms) \
+         VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name \
+         RETURNING stream_number, closed_at_ms IS NOT NULL";
+    // A statement of its own: it sees what the process left that was waited for.
+    const NEXT: &str =
+        "SELECT coalesce(max(chunk_index) + 1, 0) FROM hookline.chunks WHERE stream_number = $1";
+    let found = match db.first(LOCK, &values![&stream.name]).await? {
+        Some(row) => Some(row),
+        None => {
+            // Some streams have no run.
+            if let Some(run) = runs::locked(db, &stream.run_id).await? {
+                keeping_of_new_stream(&run)?;
+            }
+            db.first(INSERT, &values![&stream.name, &stream.run_id, now_ms]).await?
+        }
+    };
+    let row = found.ok_or_else(fault::clash)?;
+    let mut columns = Columns::of(&row);
+    let (number, is_closed): (i64, bool) = (columns.take()?, columns.take()?);
+    let next = db.first(NEXT, &values![number]).await?;
+    let next = next.map(|row| Columns::of(&row).take()).transpose()?.unwrap_or(0);
+    Ok(OpenStream { number, next, is_closed })
+}
+
+/// Appends chunks in the given order.
+pub(super) fn append(stream: &OpenStream, chunks: &[Vec<u8>]) -> Vec<Write> {
+    const INSERT: &str = "INSERT INTO hookline.chunks (stream_number, chunk_index, bytes) \
+         VALUES ($1, $2, $3)";
+    let chunk =
+        |(index, chunk): (i64, &Vec<u8>)| Write::new(INSERT, values![stream.number, index, chunk]);
+    (stream.next..).zip(chunks).map(chunk).collect()
+}
+
+pub(super) fn close(stream: &OpenStream, now_ms: i64) -> Write {
+    const CLOSE: &str = "UPDATE hookline.streams SET closed_at_ms = $2 WHERE stream_number = $1";
+    Write::new(CLOSE, values![stream.number, now_ms])
+}
+
+/// Drops the chunks of a run's streams and closes these. Returns their names, in the order of their
+/// creation.
+pub(super) async fn drop_values(
+    db: &Db,
+    run_id: &RunId,
+    now_ms: i64,
+) -> Result<Vec<String>, WorldError> {
+    const CLOSE: &str = "WITH closed AS (UPDATE hookline.streams \
+           SET closed_at_ms = coalesce(closed_at_ms, $2) WHERE run_id = $1 \
+           RETURNING stream_number, name) \
+         SELECT name FROM closed ORDER BY stream_number";
+    const DELETE: &str = "DELETE FROM hookline.chunks WHERE stream_number IN \
+         (SELECT stream_number FROM hookline.streams WHERE run_id = $1)";
+    let rows = db.rows(CLOSE, &values![run_id, now_ms]).await?;
+    db.execute(DELETE, &values![run_id]).await?;
+    rows.iter().map(|row| Columns::of(row).take()).collect()
+}
+
+/// The result of each read.
+pub(super) async fn slices(
+    db: &Db,
+    reads: Vec<StreamRead>,
+) -> Result<Found<StreamRead, StreamSlice>, WorldError> {
+    let mut found = Vec::new();
+    for read in reads {
+        let slice = slice(db, &read.name, read.from, read.limit).await?;
+        found.push((read, Ok(slice)));
+    }
+    Ok(found)
+}
+
+/// A negative `from` counts from the end and stops at the start. One statement reads one state of the
+/// stream.
+async fn slice(db: &Db, name: &str, from: i64, limit: usize) -> Result<StreamSlice, WorldError> {
+    const SLICE: &str = "SELECT s.closed_at_ms IS NOT NULL, c.count, f.first, \
+           ARRAY(SELECT k.bytes FROM hookline.chunks AS k WHERE k.stream_number = s.stream_number \
+             AND k.chunk_index >= f.first ORDER BY k.chunk_index LIMIT $3) \
+         FROM hookline.streams AS s \
+         CROSS JOIN LATERAL (SELECT coalesce(max(k.chunk_index) + 1, 0) AS count \
+           FROM hookline.chunks AS k WHERE k.stream_number = s.stream_number) AS c \
+         CROSS JOIN LATERAL (SELECT CASE WHEN $2 < 0 THEN greatest(c.count + $2, 0) ELSE $2 END \
+           AS first) AS f WHERE s.name = $1";
+    let Some(row) = db.first(SLICE, &values![name, from, limit]).await? else {
+        return Ok(StreamSlice { from: from.max(0), ..StreamSlice::default() });
+    };
+    let mut columns = Columns::of(&row);
+    let (closed, count) = (columns.take()?, columns.take()?);
+    Ok(StreamSlice { from: columns.take()?, chunks: columns.take()?, count, closed })
+}
+
+pub(super) async fn of_run(db: &Db, run_id: &RunId) -> Result<Vec<String>, WorldError> {
+    const OF_RUN: &str =
+        "SELECT name FROM hookline.streams WHERE run_id = $1 ORDER BY stream_number";
+    let rows = db.rows(OF_RUN, &values![run_id]).await?;
+    rows.iter().map(|row| Columns::of(row).take()).collect()
+}

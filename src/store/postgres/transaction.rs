@@ -1,0 +1,467 @@
+//! The rows of an open transaction, table by table.
+//!
+//! Writes wait until a row is loaded that is read from the server, or until the commit; then they are
+//! sent with it, in one round trip. So whatever is loaded is what the writes before it left.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::hash::Hash;
+use std::rc::Rc;
+
+use tokio::runtime::Runtime;
+
+use super::db::{Db, Sending, Write, pipelined};
+use super::doubt::Witness;
+use super::loaded::{LeaseState, Loaded, key_of};
+use super::{
+    events, fault, forgotten, hooks, leases, messages, open_runs, queue_time, releases,
+    resume_keys, runs, steps, streams, waits,
+};
+use crate::domain::event::Event;
+use crate::domain::fence::Fence;
+use crate::domain::hook::Hook;
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::message::NewMessage;
+use crate::domain::page::{LIMIT_MAX, Page};
+use crate::domain::queue::Waiting;
+use crate::domain::queue::forgotten::Prospects;
+use crate::domain::queue::hold::Refused;
+use crate::domain::queue::settle::Back;
+use crate::domain::resume_key::KeyedResume;
+use crate::domain::retention::Keeping;
+use crate::domain::run::Run;
+use crate::domain::step::Step;
+use crate::domain::transition::{LogPart, Tail};
+use crate::domain::wait::Wait;
+use crate::error::WorldError;
+use crate::store::transaction::{Arrival, LeasedRow, Rows, StoppedRow, Transaction};
+use crate::store::{HookView, RunView, StepView};
+
+/// The transaction of a batch.
+pub(super) type Tx<'a> = Transaction<'a, Batch>;
+
+/// A row, or what went wrong.
+type Outcome<T> = Result<T, WorldError>;
+
+/// Numbers for messages, of a block that nobody else has.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    next: Cell<i64>,
+    end: Cell<i64>,
+}
+
+/// The open transaction of a batch of operations.
+pub(super) struct Batch {
+    runtime: Rc<Runtime>,
+    db: Rc<Db>,
+    numbers: Rc<Numbers>,
+    loaded: Loaded,
+    /// The database's time, read once.
+    now_ms: i64,
+    waiting: RefCell<Vec<Write>>,
+    sent: Cell<usize>,
+    /// With the number of writes that were there before it.
+    witness: RefCell<Option<(usize, Witness)>>,
+}
+
+impl Batch {
+    pub(super) fn new(
+        runtime: Rc<Runtime>,
+        db: Rc<Db>,
+        numbers: Rc<Numbers>,
+        loaded: Loaded,
+        now_ms: i64,
+    ) -> Self {
+        let (waiting, sent) = (RefCell::default(), Cell::new(0));
+        Self { runtime, db, numbers, loaded, now_ms, waiting, sent, witness: RefCell::default() }
+    }
+
+    /// The connection, for statements that [`Batch::load`] sends.
+    pub(super) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Adds a write.
+    pub(super) fn write(&self, write: Write) -> Outcome<()> {
+        self.waiting.borrow_mut().push(write);
+        Ok(())
+    }
+
+    /// Adds writes that change messages.
+    pub(super) fn write_all(&self, writes: Vec<Write>) {
+        self.loaded.forget_messages();
+        self.waiting.borrow_mut().extend(writes);
+    }
+
+    /// Adds a write that changes a message which waits or is leased.
+    pub(super) fn change_message(&self, write: Write) -> Outcome<()> {
+        self.loaded.forget_messages();
+        self.write(write)
+    }
+
+    /// What a lease is worth.
+    fn lease_state(&self, lease: &Fence) -> Outcome<LeaseState> {
+        let key = key_of(lease);
+        let known = self.loaded.leases.borrow().get(&key).copied();
+        if let Some(state) = known {
+            return Ok(state);
+        }
+        let found = self.load(leases::states(&self.db, &HashSet::from([key])))?;
+        Ok(found.first().map(|(_, state)| *state).unwrap_or_default())
+    }
+
+    /// A row that was loaded before, or is loaded now.
+    fn known<K: Hash + Eq, V: Clone>(
+        &self,
+        rows: &RefCell<HashMap<K, Option<V>>>,
+        key: K,
+        read: impl Future<Output = Outcome<Option<V>>>,
+    ) -> Outcome<Option<V>> {
+        let known = rows.borrow().get(&key).cloned();
+        if let Some(row) = known {
+            return Ok(row);
+        }
+        let row = self.load(read)?;
+        rows.borrow_mut().insert(key, row.clone());
+        Ok(row)
+    }
+
+    /// Sends the writes that wait, and then a read. Blocks.
+    pub(super) fn load<T>(&self, read: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let writes = self.waiting.take();
+        self.sent.set(self.sent.get() + writes.len());
+        let writing = writes.iter().map(|write| Box::pin(self.db.write(write)) as Sending<'_>);
+        self.runtime.block_on(pipelined(writing.collect(), read))
+    }
+
+    /// How many writes there are.
+    pub(super) fn mark(&self) -> usize {
+        self.sent.get() + self.waiting.borrow().len()
+    }
+
+    /// Takes the writes after a mark back; `false` if some have been sent already.
+    pub(super) fn undo(&self, mark: usize) -> bool {
+        let sent = self.sent.get();
+        if sent > mark {
+            return false;
+        }
+        if self.mark() == mark {
+            return true;
+        }
+        self.waiting.borrow_mut().truncate(mark - sent);
+        self.witness.borrow_mut().take_if(|(at, _)| *at >= mark);
+        self.loaded.forget();
+        true
+    }
+
+    /// Remembers a row that shows whether the transaction was committed, unless there is one.
+    pub(super) fn witness(&self, witness: Witness) {
+        let at = self.mark();
+        self.witness.borrow_mut().get_or_insert((at, witness));
+    }
+
+    /// Such a row.
+    pub(super) fn take_witness(&self) -> Option<Witness> {
+        self.witness.take().map(|(_, witness)| witness)
+    }
+
+    /// A number that no other message of this millisecond has.
+    fn message_number(&self) -> Outcome<i64> {
+        let Numbers { next, end } = &*self.numbers;
+        if next.get() >= end.get() {
+            let first = self.load(messages::block_of_numbers(&self.db))?;
+            next.set(first);
+            end.set(first + messages::NUMBERS_OF_BLOCK);
+        }
+        let number = next.get();
+        next.set(number + 1);
+        Ok(number)
+    }
+}
+
+impl Rows for Batch {
+    fn run(&self, run_id: &RunId) -> Outcome<Option<Run>> {
+        self.known(&self.loaded.runs, run_id.clone(), runs::locked(&self.db, run_id))
+    }
+
+    fn tail(&self, run_id: &RunId) -> Outcome<Option<Tail>> {
+        self.known(&self.loaded.tails, run_id.clone(), events::tail(&self.db, run_id))
+    }
+
+    fn step(&self, run_id: &RunId, step_id: &CorrelationId) -> Outcome<Option<Step>> {
+        let key = (run_id.clone(), step_id.clone());
+        self.known(&self.loaded.steps, key, steps::by_id(&self.db, run_id, step_id))
+    }
+
+    fn hook(&self, run_id: &RunId, hook_id: &CorrelationId) -> Outcome<Option<Hook>> {
+        let key = (run_id.clone(), hook_id.clone());
+        self.known(&self.loaded.hooks, key, hooks::of_run(&self.db, run_id, hook_id))
+    }
+
+    fn live_hook(&self, token: &HookToken) -> Outcome<Option<Hook>> {
+        let key = token.expose().to_owned();
+        self.known(&self.loaded.live_hooks, key, hooks::by_token(&self.db, token))
+    }
+
+    fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Outcome<Option<Wait>> {
+        self.load(waits::by_id(&self.db, run_id, wait_id))
+    }
+
+    fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
+        self.load(events::by_resume(&self.db, run_id, resume_id))
+    }
+
+    fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {
+        self.load(events::has_set_attributes(&self.db, run_id, id))
+    }
+
+    fn pending_waits(&self, run_id: &RunId) -> Outcome<Vec<Wait>> {
+        self.load(waits::pending(&self.db, run_id))
+    }
+
+    fn hook_created(&self, run_id: &RunId, hook_id: &CorrelationId) -> Outcome<Option<Event>> {
+        self.load(events::hook_created(&self.db, run_id, hook_id))
+    }
+
+    fn run_view(&self, run: Run) -> Outcome<RunView> {
+        let view = self.load(runs::view(&self.db, &run.run_id, true))?;
+        view.ok_or_else(|| fault::damage("a run has gone"))
+    }
+
+    fn step_view(&self, step: Step) -> Outcome<StepView> {
+        let view = self.load(steps::view(&self.db, Some(&step.run_id), &step.step_id, true))?;
+        view.ok_or_else(|| fault::damage("a step has gone"))
+    }
+
+    fn hook_view(&self, hook: Hook) -> Outcome<HookView> {
+        let view = self.load(hooks::view_of_run(&self.db, &hook.run_id, &hook.hook_id))?;
+        view.ok_or_else(|| fault::damage("a hook has gone"))
+    }
+
+    fn log_part(&self, run_id: &RunId, part: LogPart) -> Outcome<Option<Page<Event>>> {
+        self.load(events::log_part(&self.db, run_id, part, LIMIT_MAX))
+    }
+
+    fn insert_run(&self, run: &Run) -> Outcome<()> {
+        self.loaded.runs.borrow_mut().insert(run.run_id.clone(), Some(run.clone()));
+        self.write(runs::insert(run))
+    }
+
+    fn update_run(&self, run: &Run) -> Outcome<()> {
+        self.loaded.runs.borrow_mut().insert(run.run_id.clone(), Some(run.clone()));
+        self.write(runs::update(run))
+    }
+
+    /// The server keeps no value in a place of its own, so nothing depends on how long it is kept.
+    fn insert_event(&self, event: &Event, _: Keeping) -> Outcome<()> {
+        self.witness(Witness::event(event));
+        let tail = Tail { position: event.position, created_at_ms: event.created_at_ms };
+        self.loaded.tails.borrow_mut().insert(event.run_id.clone(), Some(tail));
+        self.write(events::insert(event))
+    }
+
+    fn insert_step(&self, step: &Step) -> Outcome<()> {
+        let key = (step.run_id.clone(), step.step_id.clone());
+        self.loaded.steps.borrow_mut().insert(key, Some(step.clone()));
+        self.write(steps::insert(step))
+    }
+
+    fn update_step(&self, step: &Step) -> Outcome<()> {
+        let key = (step.run_id.clone(), step.step_id.clone());
+        self.loaded.steps.borrow_mut().insert(key, Some(step.clone()));
+        self.write(steps::update(step))
+    }
+
+    fn insert_hook(&self, hook: &Hook) -> Outcome<()> {
+        self.loaded.forget_hooks();
+        self.write(hooks::insert(hook))
+    }
+
+    fn dispose_hook(&self, run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Outcome<()> {
+        self.loaded.forget_hooks();
+        self.write(hooks::dispose(run_id, hook_id, at_ms))
+    }
+
+    fn delete_hooks(&self, run_id: &RunId) -> Outcome<()> {
+        self.loaded.forget_hooks();
+        self.write(hooks::delete_of_run(run_id))
+    }
+
+    fn insert_wait(&self, wait: &Wait) -> Outcome<()> {
+        self.write(waits::insert(wait))
+    }
+
+    fn update_wait(&self, wait: &Wait) -> Outcome<()> {
+        self.write(waits::update(wait))
+    }
+
+    fn delete_waits(&self, run_id: &RunId) -> Outcome<()> {
+        self.write(waits::delete_of_run(run_id))
+    }
+
+    fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Outcome<Vec<String>> {
+        self.write(events::drop_values(run_id))?;
+        self.change_message(messages::delete_unclaimed(run_id))?;
+        self.load(streams::drop_values(&self.db, run_id, now_ms))
+    }
+
+    fn keyed_resume(&self, key_digest: &str) -> Outcome<Option<KeyedResume>> {
+        let read = resume_keys::by_digest(&self.db, key_digest);
+        self.known(&self.loaded.keyed_resumes, key_digest.to_owned(), read)
+    }
+
+    fn put_keyed_resume(&self, key_digest: &str, resume: &KeyedResume) -> Outcome<()> {
+        let kept = (key_digest.to_owned(), Some(resume.clone()));
+        self.loaded.keyed_resumes.borrow_mut().extend([kept]);
+        self.write(resume_keys::put(key_digest, resume, self.now_ms))
+    }
+
+    fn delete_expired_resumes(&self, now_ms: i64, limit: usize) -> Outcome<()> {
+        self.write(resume_keys::delete_expired(now_ms, limit))
+    }
+
+    fn message_with_key(&self, idempotency_key: &str) -> Outcome<Option<MessageId>> {
+        let read = messages::by_idempotency_key(&self.db, idempotency_key);
+        self.known(&self.loaded.with_keys, idempotency_key.to_owned(), read)
+    }
+
+    fn waiting(&self, run_id: &RunId, queue_name: &str) -> Outcome<Vec<Waiting>> {
+        if !self.loaded.waiting.borrow().contains_key(run_id) {
+            let of_run = vec![run_id.as_str().to_owned()];
+            let found = self.load(messages::waiting_of(&self.db, of_run))?;
+            let found = found.into_iter().map(|(_, waiting)| waiting).collect();
+            self.loaded.waiting.borrow_mut().insert(run_id.clone(), found);
+        }
+        let loaded = self.loaded.waiting.borrow();
+        let of_run = loaded.get(run_id).into_iter().flatten();
+        let of_queue = of_run.filter(|(name, _)| name == queue_name);
+        Ok(of_queue.map(|(_, waiting)| waiting.clone()).collect())
+    }
+
+    fn insert_message(&self, message: &NewMessage, at: Arrival) -> Outcome<MessageId> {
+        let number =
+            (at.created_at_ms.max(0) << MessageId::SEQUENCE_BITS) | self.message_number()?;
+        let id = MessageId::from_number(number);
+        self.loaded.add_message(id, message, at);
+        self.write(messages::insert(id, message, at))?;
+        Ok(id)
+    }
+
+    fn move_message(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
+        self.change_message(messages::move_to(id, available_at_ms))
+    }
+
+    fn make_wake_ups(&self, run_id: &RunId, to: &NewMessage) -> Outcome<()> {
+        self.change_message(messages::make_wake_ups(run_id, to))
+    }
+
+    fn has_waiting_replay(&self, run_id: &RunId) -> Outcome<bool> {
+        self.load(messages::has_waiting_replay(&self.db, run_id))
+    }
+
+    fn delete_wake_ups(&self, run_id: &RunId) -> Outcome<()> {
+        self.change_message(messages::delete_wake_ups(run_id))
+    }
+
+    fn delete_message(&self, id: MessageId) -> Outcome<()> {
+        self.change_message(messages::delete(id))
+    }
+
+    fn lease_holds(&self, lease: &Fence) -> Outcome<bool> {
+        Ok(self.lease_state(lease)?.is_valid)
+    }
+
+    fn leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<Option<LeasedRow>> {
+        self.load(messages::leased(&self.db, id, lease_token))
+    }
+
+    fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<bool> {
+        let lease = Fence { message_id: id, lease_token: lease_token.clone() };
+        let is_held = self.lease_state(&lease)?.is_held;
+        if is_held {
+            self.loaded.remove_message(id);
+            self.write(messages::delete(id))?;
+        }
+        Ok(is_held)
+    }
+
+    fn put_back(&self, id: MessageId, back: &Back) -> Outcome<()> {
+        self.change_message(messages::put_back(id, back))
+    }
+
+    fn free_lease(&self, id: MessageId) -> Outcome<()> {
+        self.change_message(leases::free(id))
+    }
+
+    fn change_waiting(&self, id: MessageId, back: &Back) -> Outcome<()> {
+        self.change_message(messages::change_waiting(id, back))
+    }
+
+    fn bury(&self, id: MessageId, error: &str, now_ms: i64) -> Outcome<()> {
+        self.change_message(messages::bury(id, error, now_ms))
+    }
+
+    fn keep_time(&self, now_ms: i64) -> Outcome<()> {
+        self.write(queue_time::keep(now_ms))
+    }
+
+    fn refuse(&self, id: MessageId, refused: &Refused, back: &Back) -> Outcome<()> {
+        self.change_message(messages::refuse(id, refused, back))
+    }
+
+    fn is_replayed_by_others(&self, run_id: &RunId, lease: &Fence) -> Outcome<bool> {
+        self.load(runs::is_replayed_by_others(&self.db, run_id, lease.message_id))
+    }
+
+    fn passed_on(&self) -> Outcome<Vec<(MessageId, Vec<String>)>> {
+        self.load(messages::passed_on(&self.db))
+    }
+
+    fn hold(&self, id: MessageId, now_ms: i64) -> Outcome<()> {
+        self.change_message(messages::hold(id, now_ms))
+    }
+
+    fn take_up_refused(&self) -> Outcome<usize> {
+        self.loaded.forget_messages();
+        self.load(messages::take_up_refused(&self.db))
+    }
+
+    fn stopped(&self, id: MessageId) -> Outcome<Option<StoppedRow>> {
+        self.load(messages::stopped(&self.db, id))
+    }
+
+    fn revive(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
+        self.change_message(messages::revive(id, available_at_ms))
+    }
+
+    fn note_release(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
+        self.write(releases::note(release_id, now_ms))
+    }
+
+    fn release_is_gone(&self, release_id: &str) -> Outcome<Option<bool>> {
+        self.load(releases::is_gone(&self.db, release_id))
+    }
+
+    fn mark_gone(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
+        self.write(releases::mark_gone(release_id, now_ms))
+    }
+
+    fn open_runs_of(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
+        self.load(open_runs::of(&self.db, release_id, limit))
+    }
+
+    fn move_run(&self, run: &Run) -> Outcome<()> {
+        self.loaded.runs.borrow_mut().insert(run.run_id.clone(), Some(run.clone()));
+        self.write(runs::update_release(run))?;
+        self.change_message(messages::move_to_release(&run.run_id, &run.release_id))
+    }
+
+    fn delete_messages_for(&self, deployment_id: &str) -> Outcome<()> {
+        self.change_message(messages::delete_for_deployment(deployment_id))
+    }
+
+    fn prospects(&self, run_id: &RunId, now_ms: i64) -> Outcome<Option<Prospects>> {
+        self.load(forgotten::prospects(&self.db, run_id, now_ms))
+    }
+}

@@ -1,0 +1,95 @@
+//! Table `waits`.
+
+use super::db::{Columns, Db, Write, values};
+use crate::domain::id::{CorrelationId, RunId};
+use crate::domain::wait::Wait;
+use crate::error::WorldError;
+
+macro_rules! columns {
+    () => {
+        "w.run_id, w.correlation_id, w.resume_at_ms, w.completed_at_ms, w.created_at_ms, \
+         w.updated_at_ms, w.spec_version"
+    };
+}
+
+fn wait_from(columns: &mut Columns<'_>) -> Result<Wait, WorldError> {
+    Ok(Wait {
+        run_id: columns.run_id()?,
+        correlation_id: columns.correlation_id()?,
+        resume_at_ms: columns.take()?,
+        completed_at_ms: columns.take()?,
+        created_at_ms: columns.take()?,
+        updated_at_ms: columns.take()?,
+        spec_version: columns.version()?,
+    })
+}
+
+pub(super) fn insert(wait: &Wait) -> Write {
+    const INSERT: &str = "INSERT INTO hookline.waits (run_id, correlation_id, resume_at_ms, \
+         completed_at_ms, created_at_ms, updated_at_ms, spec_version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let columns = values![
+        &wait.run_id,
+        &wait.correlation_id,
+        wait.resume_at_ms,
+        wait.completed_at_ms,
+        wait.created_at_ms,
+        wait.updated_at_ms,
+        wait.spec_version,
+    ];
+    Write::new(INSERT, columns)
+}
+
+pub(super) fn update(wait: &Wait) -> Write {
+    const UPDATE: &str = "UPDATE hookline.waits SET completed_at_ms = $3, updated_at_ms = $4 \
+         WHERE run_id = $1 AND correlation_id = $2";
+    let columns =
+        values![&wait.run_id, &wait.correlation_id, wait.completed_at_ms, wait.updated_at_ms];
+    Write::new(UPDATE, columns)
+}
+
+pub(super) fn delete_of_run(run_id: &RunId) -> Write {
+    Write::new("DELETE FROM hookline.waits WHERE run_id = $1", values![run_id])
+}
+
+pub(super) async fn by_id(
+    db: &Db,
+    run_id: &RunId,
+    wait_id: &CorrelationId,
+) -> Result<Option<Wait>, WorldError> {
+    const BY_ID: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM hookline.waits AS w WHERE w.run_id = $1 AND w.correlation_id = $2"
+    );
+    let row = db.first(BY_ID, &values![run_id, wait_id]).await?;
+    row.map(|row| wait_from(&mut Columns::of(&row))).transpose()
+}
+
+/// The waits of a run that are not completed, in the order of its log.
+pub(super) async fn pending(db: &Db, run_id: &RunId) -> Result<Vec<Wait>, WorldError> {
+    const PENDING: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM hookline.waits AS w WHERE w.run_id = $1 AND w.completed_at_ms IS NULL \
+         ORDER BY (SELECT min(e.position) FROM hookline.events AS e WHERE e.run_id = w.run_id \
+           AND e.correlation_id = w.correlation_id AND e.event_type = 'wait_created')"
+    );
+    listed(db, PENDING, run_id).await
+}
+
+/// The waits of a run that are not completed, the next first.
+pub(super) async fn open(db: &Db, run_id: &RunId) -> Result<Vec<Wait>, WorldError> {
+    const OPEN: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM hookline.waits AS w WHERE w.run_id = $1 AND w.completed_at_ms IS NULL \
+         ORDER BY w.resume_at_ms, w.correlation_id"
+    );
+    listed(db, OPEN, run_id).await
+}
+
+async fn listed(db: &Db, sql: &str, run_id: &RunId) -> Result<Vec<Wait>, WorldError> {
+    let rows = db.rows(sql, &values![run_id]).await?;
+    rows.iter().map(|row| wait_from(&mut Columns::of(row))).collect()
+}

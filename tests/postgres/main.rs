@@ -1,0 +1,263 @@
+//! What only a store behind a network has to stand: connections that break, other processes that write
+//! the same rows, servers that refuse.
+#![cfg(target_os = "linux")]
+
+// The rows in memory name `crate::domain`, as in the library.
+use hookline::domain;
+
+#[path = "../kit/mod.rs"]
+mod kit;
+mod proxy;
+mod server;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use hookline::clock::ManualClock;
+use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::payload::Payload;
+use hookline::error::{ErrorKind, WorldError};
+use hookline::store::{Completion, Store};
+
+use kit::rows::*;
+use kit::{PATIENCE, World, open_postgres, settled, step_message};
+use proxy::Proxy;
+use server::{fresh_database, run_sql};
+
+/// A resume with a payload that no other one has.
+fn resume(run: u64, payload: &str) -> EventRequest {
+    let payload = Some(Payload::Bytes(payload.as_bytes().to_vec()));
+    EventRequest { payload, ..request(run, hook_received("h", None)) }
+}
+
+fn open(url: &str) -> Arc<dyn Store> {
+    Arc::new(open_postgres(url, &Arc::new(ManualClock::at(NOW_MS))).expect("the database opens"))
+}
+
+/// A database of its own, with runs that have a hook.
+fn with_runs(url: &str, runs: u64) -> World {
+    let world = World::of(open(url), Arc::new(ManualClock::at(NOW_MS)));
+    world.start_runs(runs);
+    for run in 1..=runs {
+        world.does(run, hook_created("h", &format!("token {run}")));
+    }
+    world
+}
+
+/// How often the payload of each resume is in the logs.
+fn payloads(world: &World, runs: u64) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for run in 1..=runs {
+        let log = world.log(run);
+        assert!(log.iter().zip(1..).all(|(event, position)| event.position == position));
+        for event in log.into_iter().skip(3) {
+            let payload = event.payload.expect("a resume has a payload");
+            let text = String::from_utf8_lossy(payload.as_bytes()).into_owned();
+            *counts.entry(text).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn processes_that_write_the_same_runs_in_any_order_all_succeed() {
+    const RUNS: u64 = 8;
+    const EACH: u64 = 200;
+    let url = fresh_database("directions");
+    let world = with_runs(&url, RUNS);
+    let stores = [open(&url), open(&url), Arc::clone(&world.store)];
+    let mut outcomes = Vec::new();
+    for number in 0..EACH {
+        for (at, store) in (0..).zip(&stores) {
+            // Each process goes through the runs in another direction.
+            let run = if at % 2 == 0 { number % RUNS } else { RUNS - 1 - number % RUNS };
+            let (done, outcome) = Completion::channel();
+            store.append_event(resume(run + 1, &format!("{at} {number}")), done);
+            outcomes.push(outcome);
+        }
+    }
+    for outcome in outcomes {
+        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is received");
+    }
+    let payloads = payloads(&world, RUNS);
+    assert_eq!(payloads.len() as u64, 3 * EACH);
+    assert!(payloads.values().all(|count| *count == 1));
+}
+
+/// Resumes from several threads while `disturb` is called again and again. Every acknowledged resume is
+/// there once, and none is there twice.
+fn resumes_happen_once_while(url: &str, store: Arc<dyn Store>, mut disturb: impl FnMut()) {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 60;
+    let world = with_runs(url, THREADS);
+    let acknowledged = AtomicUsize::new(0);
+    let is_over = AtomicBool::new(false);
+    let confirmed: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=THREADS)
+            .map(|run| {
+                let (store, acknowledged) = (&store, &acknowledged);
+                scope.spawn(move || {
+                    let mut confirmed = Vec::new();
+                    for number in 0..EACH {
+                        let text = format!("{run} {number}");
+                        let outcome = settled(|done| store.append_event(resume(run, &text), done));
+                        acknowledged.fetch_add(1, Ordering::Relaxed);
+                        match outcome {
+                            Ok(_) => confirmed.push(text),
+                            Err(error) => assert!(is_honest(&error), "{error:?}"),
+                        }
+                    }
+                    confirmed
+                })
+            })
+            .collect();
+        let watcher = scope.spawn(|| -> Vec<String> {
+            let ended: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+            is_over.store(true, Ordering::Release);
+            ended.into_iter().flat_map(|confirmed| confirmed.expect("it resumes")).collect()
+        });
+        let mut seen = 0;
+        while !is_over.load(Ordering::Acquire) {
+            // Something must happen between two disturbances.
+            let now = acknowledged.load(Ordering::Relaxed);
+            if now > seen + 3 {
+                seen = now;
+                disturb();
+            }
+            std::thread::yield_now();
+        }
+        watcher.join().expect("all have resumed")
+    });
+    store.close();
+    let payloads = payloads(&world, THREADS);
+    assert!(payloads.values().all(|count| *count == 1), "a resume happened twice: {payloads:?}");
+    for text in &confirmed {
+        assert!(payloads.contains_key(text), "a resume was lost: {text}");
+    }
+    assert!(confirmed.len() as u64 > THREADS * EACH / 2, "most resumes succeed");
+}
+
+/// An error that says that the resume may be repeated, or that its outcome is unknown.
+fn is_honest(error: &WorldError) -> bool {
+    error.may_pass() || error.kind == ErrorKind::OutcomeUnknown
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_the_server_ends_connections() {
+    let url = fresh_database("ended");
+    let store = open(&url);
+    let mut ended = 0;
+    resumes_happen_once_while(&url, store, || {
+        ended += 1;
+        // Also in the middle of a transaction.
+        run_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = 'ended' AND application_name LIKE 'hookline/%'",
+        );
+    });
+    assert!(ended >= 10, "connections were ended {ended} times");
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_connections_break_between_a_commit_and_its_answer() {
+    let url = fresh_database("doubt");
+    let proxy = Proxy::start();
+    let store = open(&proxy.url("doubt"));
+    resumes_happen_once_while(&url, store, || proxy.cut_at_next_commit());
+    assert!(proxy.cuts() >= 10, "connections were cut {} times", proxy.cuts());
+}
+
+#[test]
+fn processes_that_make_the_schema_together_both_succeed() {
+    let url = fresh_database("together");
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| drop(open(&url)));
+        }
+    });
+    let world = with_runs(&url, 1);
+    assert_eq!(world.log(1).len(), 3);
+}
+
+/// The error of a database that does not open.
+fn refusal(url: &str) -> WorldError {
+    let opened = open_postgres(url, &Arc::new(ManualClock::at(NOW_MS)));
+    opened.map(drop).expect_err("it does not open")
+}
+
+#[test]
+fn what_keeps_a_database_from_opening_is_said_with_advice() {
+    let url = fresh_database("refuses");
+    let missing = refusal(&url.replace("/refuses?", "/nowhere?"));
+    assert_eq!(missing.kind, ErrorKind::CannotOpen, "{missing}");
+    assert!(missing.message.contains("no such database"), "{missing}");
+    let unreachable = refusal("postgres://me:secret@127.0.0.1:9/a");
+    assert_eq!(unreachable.kind, ErrorKind::CannotOpen, "{unreachable}");
+    assert!(unreachable.message.contains("cannot be reached"), "{unreachable}");
+    assert!(!unreachable.message.contains("secret"), "{unreachable}");
+    run_sql("CREATE ROLE poor LOGIN");
+    let poor = refusal(&url.replace("postgres@", "poor@"));
+    assert_eq!(poor.kind, ErrorKind::ReadOnly, "{poor}");
+    assert!(poor.message.contains("GRANT CREATE ON DATABASE"), "{poor}");
+    run_sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    let latin = refusal(&url.replace("/refuses?", "/latin?"));
+    assert!(latin.message.contains("ENCODING 'UTF8'"), "{latin}");
+}
+
+#[test]
+fn a_newer_or_foreign_schema_is_refused() {
+    let url = fresh_database("newer");
+    open(&url).close();
+    server::run_sql_in("newer", "INSERT INTO hookline.migrations VALUES (99, 'x', 0)");
+    assert_eq!(refusal(&url).kind, ErrorKind::NewerDatabase);
+    server::run_sql_in("newer", "DELETE FROM hookline.migrations WHERE version = 99");
+    server::run_sql_in("newer", "UPDATE hookline.migrations SET checksum = 'x'");
+    assert_eq!(refusal(&url).kind, ErrorKind::ForeignFile);
+}
+
+#[test]
+fn a_store_that_only_reads_refuses_writes_and_needs_a_schema() {
+    use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
+    let url = fresh_database("reads");
+    let reader = || {
+        PostgresStore::open_to_read(PostgresOptions {
+            location: PostgresLocation::parse(&url).expect("the URL is good"),
+            full_durability: true,
+            workflow_prefix: kit::WORKFLOW_PREFIX.into(),
+            release: None,
+            environment: None,
+            clock: None,
+        })
+    };
+    assert_eq!(reader().map(drop).expect_err("there is no schema").kind, ErrorKind::CannotOpen);
+    let world = with_runs(&url, 1);
+    let reader = reader().expect("there is a schema now");
+    let run = settled(|done| reader.run_by_id(&run_id(1)).settle(done)).expect("it is read");
+    assert_eq!(run.run_id, run_id(1));
+    let refused = settled(|done| reader.append_event(request(1, EventBody::RunCompleted), done));
+    assert_eq!(refused.expect_err("it only reads").kind, ErrorKind::ReadOnly);
+    drop(world);
+}
+
+#[test]
+fn without_a_clock_of_a_test_the_database_says_what_time_it_is() {
+    use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
+    let url = fresh_database("time");
+    let store = PostgresStore::open(PostgresOptions {
+        location: PostgresLocation::parse(&url).expect("the URL is good"),
+        full_durability: true,
+        workflow_prefix: kit::WORKFLOW_PREFIX.into(),
+        release: None,
+        environment: None,
+        clock: None,
+    })
+    .expect("the database opens");
+    settled(|done| store.enqueue(step_message("a"), 0, done)).expect("it is enqueued");
+    let skew = server::number_in(
+        "time",
+        "SELECT abs(created_at_ms - extract(epoch FROM clock_timestamp()) * 1000)::bigint \
+         FROM hookline.messages",
+    );
+    assert!(skew < 60_000, "{skew}");
+}
