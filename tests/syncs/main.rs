@@ -47,6 +47,7 @@ const SYNCED: &[&str] = &[
     "append_event wait_created",
     "append_event wait_completed",
     "append_event run_completed",
+    "append_events",
     "resume_once",
     "complete_waits",
     "enqueue",
@@ -165,6 +166,10 @@ fn wait_and_stream(world: &World, counter: &Counter) {
     world.does(2, EventBody::RunStarted(None));
     world.does(2, hook_created("h", "token"));
     world.does(2, wait_created("w", NOW_MS + 1000));
+    let batch = ["one", "two"].map(|step| request(2, step_created(step))).to_vec();
+    counter
+        .of("append_events", || settled(|done| world.store.append_events(batch, done)))
+        .expect("both are appended");
     let key = resume_key();
     let resume = request(2, hook_received("h", None));
     counter
@@ -332,6 +337,7 @@ fn the_table_names_every_operation() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/mod.rs");
     let source = fs::read_to_string(source).expect("the source is there");
     let (_, body) = source.split_once("pub trait Store").expect("the trait is there");
+    let (body, _) = body.split_once("\n}").expect("the trait ends");
     let methods = body.lines().filter_map(|line| line.trim().strip_prefix("fn "));
     for method in methods.filter_map(|line| line.split('(').next()) {
         let names = |row: &&&str| row.split(' ').next() == Some(method);

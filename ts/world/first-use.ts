@@ -65,7 +65,9 @@ export function beginAtFirstUse(engine: Engine, native: NativeWorld): void {
  * process: SDK 5.x, and many bundlers, register a handler at the first request to its route.
  */
 export function loadRoutes(engine: Engine, native: NativeWorld): void {
-  const { delivery, role, queueNamespace } = engine.config();
+  const { delivery, role, queueNamespace, forTests } = engine.config();
+  // A test has no routes, and may have ended by the time of the first question.
+  if (forTests !== undefined) return;
   if (delivery !== 'direct' || role === 'producer' || role === 'reader') return;
   const lacksHandler = () =>
     presentLine()
