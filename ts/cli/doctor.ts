@@ -11,7 +11,7 @@ import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
 import { installed, isSupported, missingSdk, unsupportedSdk } from '../setup/installed-sdk';
 import type { LivingWorker, Stall } from '../world/pulse';
-import { adviceOn, desertedOf, type NativeRelease, needOf, readReleases } from '../world/releases';
+import { adviceOn, type Deserted, needOf, readDeserted } from '../world/releases';
 import { livingWorkers, type NativeStats, readDeliveries, troublesOf } from '../world/workers';
 import { engineOf } from '../world/world';
 import { app } from './app';
@@ -127,12 +127,12 @@ async function delivery(engine: Engine): Promise<Looked> {
   const living = typeof seen === 'string' ? [] : seen;
   try {
     const { stats, stall } = await readDeliveries(engine);
-    const releases = await readReleases(engine);
+    const without = await readDeserted(engine);
     const findings = [
       queue(stats),
       ...stalled(stall),
       ...workers(seen, stall),
-      ...deserted(releases),
+      ...deserted(without),
       ...longLog(stats),
     ];
     return { findings, living };
@@ -201,8 +201,8 @@ function queue({ messages }: NativeStats): Finding {
 }
 
 /** Runs of a release or a line of the SDK without a living process. */
-function deserted(releases: NativeRelease[]): Finding[] {
-  return desertedOf(releases).map((it) => {
+function deserted(without: Deserted[]): Finding[] {
+  return without.map((it) => {
     const runs = it.runs === 1 ? '1 run needs' : `${it.runs} runs need`;
     const found = `${runs} ${needOf(it.deploymentId, it.specVersion)}, of which no process lives on this host`;
     return { what: 'Releases', state: 'warning', found: printable(found), fix: adviceOn(it) };

@@ -6,7 +6,7 @@ import { duration } from '../engine/duration';
 import type { Engine } from '../engine/engine';
 import { lineOfSpec } from '../lines/table';
 import { type Stall, sentenceOf } from '../world/pulse';
-import { adviceOn, type Deserted, desertedOf, needOf, readReleases } from '../world/releases';
+import { adviceOn, type Deserted, needOf, readDeserted } from '../world/releases';
 import { readDeliveries } from '../world/workers';
 import { engineOf } from '../world/world';
 import type { Context } from './context';
@@ -66,7 +66,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
   const { waits, messages, demand } = await readOutlook(world, runId);
   const engine = engineOf(world) as Engine;
   const { stall } = await readDeliveries(engine);
-  const deserted = desertedOf(await readReleases(engine)).find(
+  const deserted = (await readDeserted(engine)).find(
     ({ deploymentId, specVersion }) =>
       deploymentId === demand.deploymentId && specVersion === demand.specVersion,
   );

@@ -94,11 +94,11 @@ function encode(
   engine: Engine,
   queueName: string,
   message: unknown,
-  options: QueueMessageOptions = {},
+  options: QueueMessageOptions | null | undefined,
 ): { request: object; body: Uint8Array } {
   const body = storableJson(message);
   if (body === undefined) throw invalid('A queue message must be a JSON value.');
-  const { delaySeconds, idempotencyKey, headers } = options;
+  const { delaySeconds, idempotencyKey, headers, deploymentId } = options ?? {};
   if (delaySeconds !== undefined && !(Number.isFinite(delaySeconds) && delaySeconds >= 0)) {
     throw invalid('delaySeconds must be a number of seconds, zero or more.');
   }
@@ -107,7 +107,7 @@ function encode(
     delaySeconds,
     idempotencyKey,
     headers,
-    deploymentId: optionalText('deploymentId', options.deploymentId),
+    deploymentId: optionalText('deploymentId', deploymentId),
     fence: fenceOf(engine, runOf(message)),
   };
   return { request, body: new TextEncoder().encode(body) };

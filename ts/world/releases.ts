@@ -88,7 +88,9 @@ export interface Deserted {
 }
 
 /** Finds such runs. Where no process lives at all, the app is off, and nothing is said of it. */
-export function desertedOf(releases: NativeRelease[]): Deserted[] {
+export async function readDeserted(engine: Engine): Promise<Deserted[]> {
+  // It is only a part of what a person asks for. In a damaged database the other parts may say more.
+  const releases = await readReleases(engine).catch(() => []);
   if (releases.every(({ processes }) => processes.length === 0)) return [];
   const found = new Map<string, Deserted>();
   for (const { deploymentId, needs } of releases) {
