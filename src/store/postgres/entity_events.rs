@@ -7,13 +7,9 @@ use super::db::{Columns, Db, values};
 use super::events::{event_from, key, select_events, tail};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
-use crate::domain::page::{EventPlace, Page, SortOrder};
+use crate::domain::page::{EventPlace, Page, SCANNED_MAX, SortOrder, scanned};
 use crate::error::WorldError;
 use crate::store::EventQuery;
-
-/// The number of events that one page scans. At this limit the page ends, even with few results, and
-/// its cursor continues.
-const LOOKED_THROUGH_MAX: Position = 10_000;
 
 /// The condition of the index `events_opening_entities`.
 macro_rules! opens_an_entity {
@@ -32,7 +28,7 @@ pub(super) async fn list(
 ) -> Result<Page<Event>, WorldError> {
     let limit = query.page.limit;
     let order = query.page.order;
-    let mut looking = Looking { correlation_id, query, left: LOOKED_THROUGH_MAX };
+    let mut looking = Looking { correlation_id, query, left: SCANNED_MAX };
     let mut events = Vec::new();
     let mut run = match run_id {
         Some(run_id) => Some(run_id.clone()),
@@ -95,19 +91,11 @@ impl Looking<'_> {
         );
         let opened = opened_at(db, run_id, self.correlation_id).await?;
         let Some((opened, tail)) = opened.zip(tail(db, run_id).await?) else { return Ok(None) };
-        let (sql, first, last) = match self.query.page.order {
-            SortOrder::Ascending => {
-                let first = behind.map_or(opened, |behind| opened.max(behind + 1));
-                (FORWARDS, first, tail.position.min(first + self.left - 1))
-            }
-            SortOrder::Descending => {
-                let last = behind.map_or(tail.position, |behind| tail.position.min(behind - 1));
-                (BACKWARDS, opened.max(last - self.left + 1), last)
-            }
-        };
-        if first > last {
+        let order = self.query.page.order;
+        let sql = if order == SortOrder::Ascending { FORWARDS } else { BACKWARDS };
+        let Some((first, last)) = scanned(order, (opened, tail.position), behind, self.left) else {
             return Ok(None);
-        }
+        };
         self.left -= last - first + 1;
         let resolve_data = self.query.resolve_data;
         let values = values![resolve_data, run_id, first, last, self.correlation_id, wanted];

@@ -9,12 +9,8 @@ use super::checksum::Check;
 use super::events::{EVENTS, event_columns, event_of, key, select, tail};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
-use crate::domain::page::{EventPlace, Page, SortOrder};
+use crate::domain::page::{EventPlace, Page, SCANNED_MAX, SortOrder, scanned};
 use crate::store::EventQuery;
-
-/// The number of events that one page scans. At this limit the page ends, even with few results, and
-/// its cursor continues.
-const LOOKED_THROUGH_MAX: Position = 10_000;
 
 /// The condition of the index `events_opening_entities`, with the same words.
 macro_rules! opens_an_entity {
@@ -46,7 +42,7 @@ pub(super) fn list(
     mut after: Option<EventPlace>,
 ) -> Result<Page<Event>> {
     let limit = query.page.limit;
-    let mut looking = Looking { correlation_id, query, left: LOOKED_THROUGH_MAX };
+    let mut looking = Looking { correlation_id, query, left: SCANNED_MAX };
     let mut events = Vec::new();
     let mut run = match run_id {
         Some(run_id) => Some(run_id.clone()),
@@ -102,19 +98,9 @@ impl Looking<'_> {
         let opened = opened_at(connection, run_id, self.correlation_id)?;
         let Some((opened, tail)) = opened.zip(tail(connection, run_id)?) else { return Ok(None) };
         let order = self.query.page.order;
-        let (first, last) = match order {
-            SortOrder::Ascending => {
-                let first = behind.map_or(opened, |behind| opened.max(behind + 1));
-                (first, tail.position.min(first + self.left - 1))
-            }
-            SortOrder::Descending => {
-                let last = behind.map_or(tail.position, |behind| tail.position.min(behind - 1));
-                (opened.max(last - self.left + 1), last)
-            }
-        };
-        if first > last {
+        let Some((first, last)) = scanned(order, (opened, tail.position), behind, self.left) else {
             return Ok(None);
-        }
+        };
         self.left -= last - first + 1;
         let direction = if order == SortOrder::Ascending { "ASC" } else { "DESC" };
         let resolve_data = self.query.resolve_data;
