@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::sealed::KeptKey;
 use super::transaction::{Rows, Transaction};
-use super::{Admission, Appended, ClaimRequest, Claimed, Completion, Enqueued, EventReply};
+use super::{
+    ActivePlace, Admission, Appended, ClaimRequest, Claimed, Completion, Enqueued, EventReply,
+    Woken,
+};
 use crate::domain::event::EventRequest;
 use crate::domain::fence::Fence;
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
@@ -80,6 +83,33 @@ pub struct FreedLeases {
     pub count: usize,
     /// Their owners.
     pub owners: Vec<String>,
+}
+
+/// What a part of the search for forgotten runs has found.
+pub struct Forgotten {
+    /// Runs that seem forgotten.
+    pub runs: Vec<RunId>,
+    /// Where the next part begins; `None` at the end.
+    pub next: Option<ActivePlace>,
+}
+
+impl Forgotten {
+    /// Takes what a search finds, and wakes it. See [`Store::wake_forgotten`](super::Store::wake_forgotten).
+    pub fn to_wake(
+        submit: impl FnOnce(Operation) + Send + 'static,
+        done: Completion<Woken>,
+    ) -> Completion<Self> {
+        Completion::new(move |found: Result<Self, WorldError>| match found {
+            Ok(Self { runs, next }) if runs.is_empty() => done.settle(Ok(Woken { runs: 0, next })),
+            Ok(Self { runs, next }) => {
+                let woken = Completion::new(move |woken: Result<usize, WorldError>| {
+                    done.settle(woken.map(|runs| Woken { runs, next }));
+                });
+                submit(Operation::WakeForgotten(runs, woken));
+            }
+            Err(error) => done.settle(Err(error)),
+        })
+    }
 }
 
 /// What each store does in its own way within a transaction: it knows who is alive, and how it keeps

@@ -6,6 +6,7 @@ use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
 use crate::error::WorldError;
 use crate::store::ActivePlace;
+use crate::store::operation::Forgotten;
 
 /// The facts about a run `r`. The first parameter is the time.
 macro_rules! prospects {
@@ -39,12 +40,6 @@ fn prospects_from(columns: &mut Columns<'_>) -> Result<Prospects, WorldError> {
     })
 }
 
-/// The result of one search step: runs that seem forgotten, and the place where the next step begins.
-pub(super) struct Found {
-    pub(super) runs: Vec<RunId>,
-    pub(super) next: Option<ActivePlace>,
-}
-
 /// Searches a slice of the active runs, along the index on status, workflow and run, in whose order the
 /// active statuses are the last two.
 pub(super) async fn find(
@@ -52,7 +47,7 @@ pub(super) async fn find(
     after: Option<&ActivePlace>,
     limit: usize,
     now_ms: i64,
-) -> Result<Found, WorldError> {
+) -> Result<Forgotten, WorldError> {
     const ACTIVE: &str = concat!(
         "SELECT ",
         prospects!(),
@@ -66,7 +61,7 @@ pub(super) async fn find(
     };
     let values = values![now_ms, status.as_str(), workflow_name, run_id, limit];
     let rows = db.rows(ACTIVE, &values).await?;
-    let mut found = Found { runs: Vec::new(), next: None };
+    let mut found = Forgotten { runs: Vec::new(), next: None };
     for row in &rows {
         let mut columns = Columns::of(row);
         let prospects = prospects_from(&mut columns)?;

@@ -51,7 +51,7 @@ use self::reader::Reader;
 use self::session::Session;
 use self::writer::Writer;
 use super::listeners::Listeners;
-use super::operation::{FreedLeases, Operation, StreamName};
+use super::operation::{Forgotten, FreedLeases, Operation, StreamName};
 use super::queue_time::QueueTime;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
@@ -328,19 +328,7 @@ impl Store for PostgresStore {
 
     fn wake_forgotten(&self, after: Option<ActivePlace>, limit: usize, done: Completion<Woken>) {
         let (writer, now_ms) = (Arc::clone(&self.writer), self.clock.now_ms());
-        let found =
-            Completion::new(move |found: Result<forgotten::Found, WorldError>| match found {
-                Ok(found) if found.runs.is_empty() => {
-                    done.settle(Ok(Woken { runs: 0, next: found.next }));
-                }
-                Ok(forgotten::Found { runs, next }) => {
-                    let woken = Completion::new(move |woken: Result<usize, WorldError>| {
-                        done.settle(woken.map(|runs| Woken { runs, next }));
-                    });
-                    writer.submit(Operation::WakeForgotten(runs, woken));
-                }
-                Err(error) => done.settle(Err(error)),
-            });
+        let found = Forgotten::to_wake(move |operation| writer.submit(operation), done);
         self.lists.read(found, async move |db: &Db| {
             forgotten::find(db, after.as_ref(), limit, now_ms).await
         });

@@ -7,6 +7,7 @@ use crate::domain::id::RunId;
 use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
 use crate::store::ActivePlace;
+use crate::store::operation::Forgotten;
 
 /// The facts about a run `r`. The first parameter is the time.
 macro_rules! prospects {
@@ -38,12 +39,6 @@ fn prospects_of(row: &Row<'_>) -> Result<Prospects> {
     })
 }
 
-/// The result of one search step: runs that seem forgotten, and the place where the next step begins.
-pub(super) struct Found {
-    pub(super) runs: Vec<RunId>,
-    pub(super) next: Option<ActivePlace>,
-}
-
 /// Searches a slice of the active runs.
 ///
 /// It uses the index on status, workflow and run, in whose order the active statuses are the last two.
@@ -54,7 +49,7 @@ pub(super) fn find(
     after: Option<&ActivePlace>,
     limit: usize,
     now_ms: i64,
-) -> Result<Found> {
+) -> Result<Forgotten> {
     const ACTIVE: &str = concat!(
         "SELECT ",
         prospects!(),
@@ -69,7 +64,7 @@ pub(super) fn find(
     let mut statement = connection.prepare_cached(ACTIVE)?;
     let mut rows =
         statement.query(params![now_ms, status.as_str(), workflow_name, run_id, limit as i64])?;
-    let mut found = Found { runs: Vec::new(), next: None };
+    let mut found = Forgotten { runs: Vec::new(), next: None };
     let mut seen = 0;
     while let Some(row) = rows.next()? {
         let prospects = prospects_of(row)?;
