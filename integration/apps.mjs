@@ -24,6 +24,8 @@ export const isFull = process.env.HOOKLINE_FULL === '1';
 const PNPM = '10.34.9';
 const INSTALL_LIMIT_MS = 240_000;
 const PROGRAM_LIMIT_MS = 300_000;
+/** A registry that stops in the middle of an answer is asked again, well before an install's limit. */
+const FETCHES = { npm_config_fetch_timeout: '30000', npm_config_fetch_retries: '4' };
 /** A development server compiles before it answers. */
 const START_LIMIT_MS = 180_000;
 
@@ -37,7 +39,7 @@ const OF_THE_MACHINE =
 /** The environment of a user without any settings. */
 export function cleanEnvironment(more = {}) {
   const kept = Object.entries(process.env).filter(([name]) => OF_THE_MACHINE.test(name));
-  return { ...Object.fromEntries(kept), NEXT_TELEMETRY_DISABLED: '1', ...more };
+  return { ...Object.fromEntries(kept), ...FETCHES, NEXT_TELEMETRY_DISABLED: '1', ...more };
 }
 
 /** A new folder for this run of the tests. */
@@ -153,7 +155,9 @@ export async function ownTests(app, version) {
 /** Runs a program to its end in a folder; its output is the error when it fails. */
 export async function program(cwd, command, args, timeout = PROGRAM_LIMIT_MS, env = {}) {
   try {
-    const options = { cwd, timeout, env: cleanEnvironment(env), maxBuffer: 64 * 1024 * 1024 };
+    const environment = { env: cleanEnvironment(env), maxBuffer: 64 * 1024 * 1024 };
+    // npm answers SIGTERM only when its fetches have ended.
+    const options = { cwd, timeout, killSignal: 'SIGKILL', ...environment };
     return (await promisify(execFile)(command, args, options)).stdout;
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')}\n${error.stdout}\n${error.stderr}`, {
