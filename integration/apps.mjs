@@ -208,11 +208,11 @@ export class Server {
     return server;
   }
 
-  /** Waits until it answers; a development server that is not ready yet answers 503. */
+  /** Waits until it answers; a development server that still compiles answers 503 or 500. */
   answers(path = '/') {
     const answers = () =>
       fetch(this.url + path).then(
-        ({ status }) => status !== 503,
+        ({ status }) => status < 500,
         () => false,
       );
     return this.until('an answer', answers, START_LIMIT_MS);
