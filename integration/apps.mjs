@@ -209,13 +209,13 @@ export class Server {
   }
 
   /** Waits until it answers; a development server that still compiles answers 503 or 500. */
-  answers(path = '/') {
+  answers(path = '/', limitMs = START_LIMIT_MS) {
     const answers = () =>
       fetch(this.url + path).then(
         ({ status }) => status < 500,
         () => false,
       );
-    return this.until('an answer', answers, START_LIMIT_MS);
+    return this.until('an answer', answers, limitMs);
   }
 
   /** Looks again and again until `look` gives something true. */

@@ -20,6 +20,9 @@ const FILES = join(dirname(fileURLToPath(import.meta.url)), 'matrix');
 
 /** How long a run may take that nothing holds up. */
 const PATIENCE_MS = 90_000;
+/** When a development server that may hang is started again, and how often it is started. */
+const HANGING_MS = 45_000;
+const STARTS_MAX = 5;
 
 /** Looks at the app's database from a script beside the app; prints the awaited result. */
 const WATCH = `
@@ -158,13 +161,25 @@ export class MatrixApp {
     }
   }
 
-  async #serve(command, { runtime = this.node, waits = true }) {
+  async #serve(command, { waits = true, ...options }) {
+    const mayHang = this.framework.devHangs && command === this.framework.dev;
+    for (let starts = 1; ; starts += 1) {
+      const server = await this.#spawn(command, options);
+      try {
+        if (waits) await server.answers('/', mayHang ? HANGING_MS : undefined);
+        return server;
+      } catch (error) {
+        if (!mayHang || starts === STARTS_MAX) throw error;
+      }
+    }
+  }
+
+  async #spawn(command, { runtime = this.node }) {
     const port = await freePort();
     const args = command.map((argument) => argument.replace('$PORT', port));
     const env = { WORKFLOW_TARGET_WORLD: 'hookline' };
     const server = Server.spawn(this.folder, args, { port, env, node: runtime });
     this.#served.push(server);
-    if (waits) await server.answers();
     return server;
   }
 
