@@ -16,6 +16,14 @@ export interface WorldOptions {
    */
   url?: string;
   /**
+   * For a Postgres database behind a pooler that gives each transaction another connection (PgBouncer
+   * in transaction mode): a URL of the same database past the pooler, for the one connection of this
+   * process that must stay the same. `'off'` does without: commits of other processes are noticed after
+   * up to half a second, and the death of a worker when its leases expire, after 45 seconds. Default:
+   * the same URL as the database. Variable: `WORKFLOW_HOOKLINE_LISTEN_URL`.
+   */
+  listenUrl?: string;
+  /**
    * `'full'` (default): every acknowledged write survives a power cut. `'normal'`: it survives a
    * crash of the process, but perhaps not a power cut. Variable: `WORKFLOW_HOOKLINE_DURABILITY`.
    */

@@ -2,7 +2,7 @@
 //! tests that pause a worker and do not wait for 45 seconds:
 //!
 //! ```text
-//! cargo run --example expire_leases -- <file>
+//! cargo run --example expire_leases -- <file or postgres:// URL>
 //! ```
 
 // The rows in memory name `crate::domain`, here as in the library.
@@ -23,9 +23,12 @@ use hookline::store::{ClaimRequest, Store};
 const STEPS_MS: [i64; 2] = [40_000, 40_000];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).ok_or("usage: expire_leases <file>")?;
+    let path = std::env::args().nth(1).ok_or("usage: expire_leases <file or URL>")?;
     let clock = Arc::new(ManualClock::at(SystemClock.now_ms()));
-    let store = kit::open_file(Path::new(&path), &clock)?;
+    let store: Arc<dyn Store> = match path.starts_with("postgres:") {
+        true => Arc::new(kit::open_postgres(&path, &clock)?),
+        false => Arc::new(kit::open_file(Path::new(&path), &clock)?),
+    };
     for step_ms in STEPS_MS {
         clock.set(clock.now_ms() + step_ms);
         let request = ClaimRequest {

@@ -34,6 +34,8 @@ const PATH_DEFAULT: &str = ".workflow-data/hookline.db";
 pub struct RawConfig {
     /// A path, a `file:` URL, `:memory:` or a `postgres:` URL.
     pub url: Option<SecretText>,
+    /// A `postgres:` URL, or `off`.
+    pub listen_url: Option<SecretText>,
     /// `full` or `normal`.
     pub durability: Option<String>,
     /// A number.
@@ -170,6 +172,12 @@ impl Config {
             ],
         )?;
         let location = location(raw.url.as_ref().map(|SecretText(url)| url.as_str()))?;
+        let location = match (location, &raw.listen_url) {
+            (Location::Postgres(location), Some(SecretText(text))) => {
+                Location::Postgres(listens_at(location, text)?)
+            }
+            (location, _) => location,
+        };
         if raw.for_tests.is_some()
             && !matches!(location, Location::Sqlite(sqlite::Location::Memory(_)))
         {
@@ -335,6 +343,14 @@ fn location(url: Option<&str>) -> Result<Location, WorldError> {
         return Err(bad("URL", &format!("{scheme}://..."), URLS));
     }
     file(url, url)
+}
+
+fn listens_at(location: PostgresLocation, text: &str) -> Result<PostgresLocation, WorldError> {
+    location.with_session_at(text).map_err(|error| {
+        let message =
+            error.message.replace("WORKFLOW_HOOKLINE_URL", "WORKFLOW_HOOKLINE_LISTEN_URL");
+        WorldError { message, ..error }
+    })
 }
 
 /// The path of a file URL after its scheme; `None` if the URL names another host.

@@ -230,11 +230,16 @@ CREATE TABLE hookline.encryption_keys (
   created_at_ms bigint NOT NULL
 );
 
--- The workers. Each holds an advisory lock on its number for as long as its session lives.
+-- The workers. Each holds an advisory lock on its number for as long as its session lives, if it has one.
 CREATE TABLE hookline.owners (
   owner_number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   lease_owner text COLLATE "C" NOT NULL UNIQUE,
   started_at_ms bigint NOT NULL,
+  -- When the server had started on which the worker took its lock. NULL for one behind a pooler, which
+  -- has no session, and no lock.
+  locked_on text,
+  -- When a worker without a lock was last heard of.
+  seen_at_ms bigint NOT NULL,
   -- Set by the worker itself. Without it, a lock that is free may only mean a broken session.
   ended_at_ms bigint,
   report text

@@ -490,6 +490,11 @@ pub fn admitted_delivery(admitted: AdmittedDelivery) -> Result<Reply, WorldError
     })
 }
 
+/// Of a worker that has started.
+pub fn worker(lacks_session: bool) -> Result<Reply, WorldError> {
+    value(json!({ "lacksSession": lacks_session }))
+}
+
 /// A proof, as a header holds it.
 pub fn asked(asked: bool) -> Result<Reply, WorldError> {
     value(json!({ "asked": asked }))

@@ -412,7 +412,10 @@ impl NativeWorld {
             }
             world.on_fault(Arc::downgrade(&warns));
             Ok(move |done: Completion<Reply>| {
-                aside(done, move || world.start_worker(app).map(|()| Reply::void()));
+                aside(done, move || {
+                    world.start_worker(app)?;
+                    replies::worker(world.engine().store.lacks_session())
+                });
             })
         })
     }

@@ -487,6 +487,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`Upkeep::workers`](upkeep::Upkeep::workers) for as long as it lives; `false` when it cannot be
     /// shown. A few bytes, written at once.
     fn show_worker(&self, report: &str) -> bool;
+    /// Whether this worker could not get a session with its server, though it should have one. Then it
+    /// hears of other processes late, and they of its death.
+    fn lacks_session(&self) -> bool;
     /// Adds a listener, which is told for as long as the caller holds it.
     fn on_commit(&self, listener: Weak<dyn CommitListener>);
     /// Asks to be told of commits of other processes, or no longer; calls are counted.

@@ -429,6 +429,10 @@ impl Store for SealedStore {
         self.inner.show_worker(report)
     }
 
+    fn lacks_session(&self) -> bool {
+        self.inner.lacks_session()
+    }
+
     fn on_commit(&self, listener: Weak<dyn CommitListener>) {
         self.opened_news.listeners.add(listener);
     }

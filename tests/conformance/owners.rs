@@ -6,13 +6,14 @@ use std::sync::mpsc::Receiver;
 
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
+use hookline::domain::message::Delivery;
 use hookline::error::ErrorKind;
-use hookline::store::{ClaimRequest, Store};
+use hookline::store::{ClaimRequest, Outcome, Store};
 
 use crate::kit::rows::*;
 use crate::kit::{
-    LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, news_of, offer, settled,
-    step_message, wake_up,
+    LEASE_MS, PATIENCE, STEP_PREFIX, WORKFLOW_PREFIX, World, bodies, news_of, offer, replay,
+    settled, step_message, wake_up,
 };
 
 run_by_every_shared_store!(
@@ -21,6 +22,7 @@ run_by_every_shared_store!(
     a_message_whose_processes_die_comes_again_at_once_twice_and_then_waits,
     a_store_never_frees_its_own_leases,
     a_dead_processs_late_end_of_a_delivery_changes_nothing,
+    two_processes_that_claim_at_once_never_replay_a_run_both,
     what_one_store_commits_the_other_sees,
     a_watching_store_hears_of_commits_elsewhere,
     a_store_that_always_has_something_to_write_hears_of_commits_elsewhere_too,
@@ -32,7 +34,7 @@ fn neighbour(world: &World) -> Arc<dyn Store> {
     world.opened_again(&world.clock)
 }
 
-pub fn claim_all(store: &dyn Store) -> Vec<hookline::domain::message::Delivery> {
+pub fn claim_all(store: &dyn Store) -> Vec<Delivery> {
     let request = ClaimRequest {
         limit: 100,
         offer: offer(&[STEP_PREFIX]),
@@ -135,7 +137,7 @@ fn a_dead_processs_late_end_of_a_delivery_changes_nothing(world: &World) {
     neighbour.close();
     free_dead_leases(&*world.store);
     let current = world.claim_one();
-    assert!(!world.settle(&late, hookline::store::Outcome::Ack));
+    assert!(!world.settle(&late, Outcome::Ack));
     assert!(world.holds(&current));
 }
 
@@ -287,4 +289,51 @@ fn a_reopened_database_is_as_it_was_left(world: &World) {
     assert_eq!(deliveries.expect("the claim succeeds").deliveries.len(), 1);
     let late = settled(|done| world.store.append_event(request(1, EventBody::RunCompleted), done));
     assert_eq!(late.expect_err("it was closed").kind, ErrorKind::Closed);
+}
+
+/// Where deliveries of a run may overlap. Each claim looks at the first messages of some runs and at the second ones of others.
+fn two_processes_that_claim_at_once_never_replay_a_run_both(world: &World) {
+    const LINE_5: u32 = 8;
+    const RUNS: u64 = 32;
+    let neighbour = world.opened_again(&world.clock);
+    for run in 1..=RUNS {
+        world.start_run_of(run, LINE_5);
+    }
+    let claim = |store: &dyn Store| {
+        let request = ClaimRequest {
+            limit: RUNS as usize,
+            offer: offer(&[WORKFLOW_PREFIX]),
+            lease_owner: store.lease_owner().to_owned(),
+            lease_ms: LEASE_MS,
+        };
+        settled(|done| store.claim(request, done)).expect("the claim succeeds").deliveries
+    };
+    for _ in 0..20 {
+        for run in (1..=RUNS).chain(1..=RUNS) {
+            world.enqueue(replay(run, &format!("{run}")));
+        }
+        let mut left = 2 * RUNS as usize;
+        while left > 0 {
+            let claimed: Vec<(usize, Delivery)> = std::thread::scope(|scope| {
+                let stores = [&*world.store, &*neighbour];
+                let threads = stores.map(|store| scope.spawn(move || claim(store)));
+                let claimed = threads.map(|thread| thread.join().expect("it claims"));
+                let of =
+                    |(at, all): (usize, Vec<Delivery>)| all.into_iter().map(move |it| (at, it));
+                claimed.into_iter().enumerate().flat_map(of).collect()
+            });
+            let mut runs = bodies(&claimed.iter().map(|(_, it)| it.clone()).collect::<Vec<_>>());
+            runs.sort();
+            let count = runs.len();
+            runs.dedup();
+            assert_eq!(runs.len(), count, "a run is replayed twice at once");
+            for (at, delivery) in &claimed {
+                let store = [&*world.store, &*neighbour][*at];
+                let (id, token) = (delivery.message_id, delivery.lease_token.clone());
+                settled(|done| store.settle_delivery(id, token, Outcome::Ack, done))
+                    .expect("it settles");
+            }
+            left -= count;
+        }
+    }
 }

@@ -101,8 +101,16 @@ pub fn open_sealed(
 
 /// Opens a schema of this program's Postgres server. The clock of the test is the database's.
 pub fn open_postgres(url: &str, clock: &Arc<ManualClock>) -> Result<PostgresStore, WorldError> {
+    open_postgres_at(PostgresLocation::parse(url)?, clock)
+}
+
+/// Opens a schema as [`open_postgres`] does.
+pub fn open_postgres_at(
+    location: PostgresLocation,
+    clock: &Arc<ManualClock>,
+) -> Result<PostgresStore, WorldError> {
     PostgresStore::open(PostgresOptions {
-        location: PostgresLocation::parse(url)?,
+        location,
         full_durability: true,
         workflow_prefix: WORKFLOW_PREFIX.into(),
         release: None,

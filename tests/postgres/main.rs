@@ -5,14 +5,16 @@
 // The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
+mod disturbed;
+mod failover;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod pooled;
 mod proxy;
 mod server;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
@@ -22,7 +24,6 @@ use hookline::store::{Completion, Store};
 
 use kit::rows::*;
 use kit::{PATIENCE, World, open_postgres, settled, step_message};
-use proxy::Proxy;
 use server::{fresh_database, run_sql};
 
 /// A resume with a payload that no other one has.
@@ -83,89 +84,6 @@ fn processes_that_write_the_same_runs_in_any_order_all_succeed() {
     let payloads = payloads(&world, RUNS);
     assert_eq!(payloads.len() as u64, 3 * EACH);
     assert!(payloads.values().all(|count| *count == 1));
-}
-
-/// Resumes from several threads while `disturb` is called again and again. Every acknowledged resume is
-/// there once, and none is there twice.
-fn resumes_happen_once_while(url: &str, store: Arc<dyn Store>, mut disturb: impl FnMut()) {
-    const THREADS: u64 = 8;
-    const EACH: u64 = 60;
-    let world = with_runs(url, THREADS);
-    let acknowledged = AtomicUsize::new(0);
-    let is_over = AtomicBool::new(false);
-    let confirmed: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..=THREADS)
-            .map(|run| {
-                let (store, acknowledged) = (&store, &acknowledged);
-                scope.spawn(move || {
-                    let mut confirmed = Vec::new();
-                    for number in 0..EACH {
-                        let text = format!("{run} {number}");
-                        let outcome = settled(|done| store.append_event(resume(run, &text), done));
-                        acknowledged.fetch_add(1, Ordering::Relaxed);
-                        match outcome {
-                            Ok(_) => confirmed.push(text),
-                            Err(error) => assert!(is_honest(&error), "{error:?}"),
-                        }
-                    }
-                    confirmed
-                })
-            })
-            .collect();
-        let watcher = scope.spawn(|| -> Vec<String> {
-            let ended: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
-            is_over.store(true, Ordering::Release);
-            ended.into_iter().flat_map(|confirmed| confirmed.expect("it resumes")).collect()
-        });
-        let mut seen = 0;
-        while !is_over.load(Ordering::Acquire) {
-            // Something must happen between two disturbances.
-            let now = acknowledged.load(Ordering::Relaxed);
-            if now > seen + 3 {
-                seen = now;
-                disturb();
-            }
-            std::thread::yield_now();
-        }
-        watcher.join().expect("all have resumed")
-    });
-    store.close();
-    let payloads = payloads(&world, THREADS);
-    assert!(payloads.values().all(|count| *count == 1), "a resume happened twice: {payloads:?}");
-    for text in &confirmed {
-        assert!(payloads.contains_key(text), "a resume was lost: {text}");
-    }
-    assert!(confirmed.len() as u64 > THREADS * EACH / 2, "most resumes succeed");
-}
-
-/// An error that says that the resume may be repeated, or that its outcome is unknown.
-fn is_honest(error: &WorldError) -> bool {
-    error.may_pass() || error.kind == ErrorKind::OutcomeUnknown
-}
-
-#[test]
-fn no_resume_is_lost_or_doubled_while_the_server_ends_connections() {
-    let url = fresh_database("ended");
-    let store = open(&url);
-    let mut ended = 0;
-    resumes_happen_once_while(&url, store, || {
-        ended += 1;
-        // Also in the middle of a transaction.
-        run_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = 'ended' AND application_name LIKE 'hookline/%'",
-        );
-    });
-    assert!(ended >= 10, "connections were ended {ended} times");
-}
-
-#[test]
-fn no_resume_is_lost_or_doubled_while_connections_break_between_a_commit_and_its_answer() {
-    let url = fresh_database("doubt");
-    let proxy = Proxy::start();
-    let store = open(&proxy.url("doubt"));
-    resumes_happen_once_while(&url, store, || proxy.cut_at_next_commit());
-    assert!(proxy.cuts() >= 10, "connections were cut {} times", proxy.cuts());
 }
 
 #[test]

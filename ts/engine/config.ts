@@ -11,6 +11,7 @@ import type { Variable } from './variables';
 /** The JSON that `new NativeWorld()` takes; each value is unchanged, and absent when not set. */
 export interface NativeConfig {
   url?: string;
+  listenUrl?: string;
   durability?: string;
   concurrency?: string;
   role?: string;
@@ -44,6 +45,7 @@ const DEFAULT_PATH = join('.workflow-data', 'hookline.db');
 export function readConfig(options: WorldOptions): NativeConfig {
   return {
     url: setting(options.url, 'WORKFLOW_HOOKLINE_URL') ?? defaultUrl(),
+    listenUrl: setting(options.listenUrl, 'WORKFLOW_HOOKLINE_LISTEN_URL'),
     durability: setting(options.durability, 'WORKFLOW_HOOKLINE_DURABILITY'),
     concurrency: setting(options.concurrency, 'WORKFLOW_HOOKLINE_CONCURRENCY'),
     role: setting(options.role, 'WORKFLOW_HOOKLINE_ROLE'),

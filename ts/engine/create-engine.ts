@@ -24,6 +24,7 @@ import {
 import { inNobodysContext } from './nobody';
 import type { Given } from './options';
 import { placeOf, sayAbsent, warnOfPlace } from './place';
+import { type NativeWorker, warnOfSession } from './session';
 import { drainOnSignals, ignoreSignals } from './signals';
 import { pause } from './timer';
 import { warnOfVariables } from './variables';
@@ -185,7 +186,8 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
     // by then.
     if (!closing) inNobodysContext(() => drainOnSignals(drain));
     try {
-      await settled(starting);
+      const { json } = await settled<NativeWorker | undefined>(starting);
+      warnOfSession(json);
     } catch (error) {
       ignoreSignals(drain);
       throw error;

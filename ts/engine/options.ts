@@ -27,6 +27,7 @@ const text = (may: string): Kind => ({ may, admits: isText });
 /** A number or a boolean may also be a string, as in an environment variable. */
 const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
   url: text('a string: a path, a file: URL, :memory: or a postgres:// URL'),
+  listenUrl: text("a string: a postgres:// URL, or 'off'"),
   durability: text("'full' or 'normal'"),
   concurrency: {
     may: 'a number from 1 to 10000',

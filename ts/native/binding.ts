@@ -103,7 +103,9 @@ export interface NativeWorld {
    * as `len`, and the bodies one after the other. A list of `{ messageId }` or `{ error }`.
    */
   enqueueAll(request: string, bodies: Uint8Array): Promise<NativeReply>;
-  /** Settles after the first claim; rejects when that can never work. */
+  /**
+   * Settles with a `NativeWorker` after the first claim; rejects when that can never work.
+   */
   startWorker(
     deliver: (delivery: string, body: Uint8Array) => void,
     /**

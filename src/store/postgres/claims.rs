@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, Sending, Write, pipelined, values};
 use super::due::{self, Lane};
 use super::messages::{names_of, step_id};
 use crate::domain::id::{LeaseToken, MessageId, RunId};
@@ -16,6 +16,8 @@ use crate::domain::spec::SpecVersion;
 use crate::error::WorldError;
 use crate::store::{ClaimRequest, Claimed};
 
+/// Another delivery, which replays.
+const REPLAYS: UnderWay = UnderWay { is_step: false, claimed_at: 0, executes: None };
 /// The fewest due messages of a lane that are looked at together.
 const LOOKED_AT_MIN: usize = 16;
 
@@ -164,8 +166,7 @@ fn candidate_of(row: &Row, worker: &str) -> Result<Candidate, WorldError> {
     let is_refused = names_of(columns.take()?).iter().any(|name| name == worker);
     let place = (columns.take()?, message_id.number());
     let is_replayed: bool = columns.take()?;
-    let another_replay = UnderWay { is_step: false, claimed_at: 0, executes: None };
-    let under_way = if is_replayed { vec![another_replay] } else { Vec::new() };
+    let under_way = if is_replayed { vec![REPLAYS] } else { Vec::new() };
     let lease_token = LeaseToken::new("");
     Ok(Candidate {
         claimable: Claimable { run_id, is_step, spec_version, under_way, is_refused },
@@ -176,8 +177,11 @@ fn candidate_of(row: &Row, worker: &str) -> Result<Candidate, WorldError> {
 }
 
 /// Adds to replays what each delivery of their run is doing, if that matters: only where deliveries of
-/// a run may overlap.
+/// a run may overlap. There no index keeps two processes from claiming two replays of a run at once, so
+/// the first one locks the run for claims, and for the other one it is being replayed.
 async fn add_overlapping(db: &Db, candidates: &mut [Candidate]) -> Result<(), WorldError> {
+    const LOCK: &str = "SELECT r.run_id FROM unnest($1) AS r(run_id) \
+         WHERE pg_try_advisory_xact_lock(hashtextextended($2 || r.run_id, 0))";
     // After its step, the delivery of a step may replay and execute steps of its own.
     const UNDER_WAY: &str = "SELECT m.run_id, m.step_id IS NOT NULL, m.claimed_position, greatest(\
            (SELECT s.created_position FROM hookline.steps AS s WHERE s.step_id = m.step_id \
@@ -197,8 +201,19 @@ async fn add_overlapping(db: &Db, candidates: &mut [Candidate]) -> Result<(), Wo
     if runs.is_empty() {
         return Ok(());
     }
+    let runs: Vec<String> = runs.into_iter().collect();
+    let mut locked: HashSet<RunId> = HashSet::new();
+    let keys = values![runs.clone(), format!("hookline claims {} ", db.schema())];
+    let locking: Sending<'_> = Box::pin(async {
+        for row in db.rows(LOCK, &keys).await? {
+            locked.insert(Columns::of(&row).run_id()?);
+        }
+        Ok(())
+    });
+    // A statement of its own, which sees what the last claim of these runs has left.
+    let rows = pipelined(vec![locking], db.rows(UNDER_WAY, &values![runs])).await?;
     let mut under_way: HashMap<RunId, Vec<UnderWay>> = HashMap::new();
-    for row in db.rows(UNDER_WAY, &values![runs.into_iter().collect::<Vec<_>>()]).await? {
+    for row in rows {
         let mut columns = Columns::of(&row);
         let run_id = columns.run_id()?;
         let (is_step, claimed_at) = (columns.take()?, columns.take()?);
@@ -207,8 +222,11 @@ async fn add_overlapping(db: &Db, candidates: &mut [Candidate]) -> Result<(), Wo
     }
     for candidate in candidates.iter_mut().filter(|it| overlaps(it)) {
         let claimable = &mut candidate.claimable;
-        let of_run = claimable.run_id.as_ref().and_then(|run_id| under_way.get(run_id));
-        claimable.under_way = of_run.cloned().unwrap_or_default();
+        let Some(run_id) = &claimable.run_id else { continue };
+        claimable.under_way = match locked.contains(run_id) {
+            true => under_way.get(run_id).cloned().unwrap_or_default(),
+            false => vec![REPLAYS],
+        };
     }
     Ok(())
 }

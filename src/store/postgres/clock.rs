@@ -1,7 +1,9 @@
 //! The database's clock, as this host knows it. Hosts have clocks that differ; the database has one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::hosts_time::HostsTime;
 use crate::clock::{Clock, SystemClock};
 
 /// Receives what time it is for the database.
@@ -11,10 +13,17 @@ pub(super) trait DatabaseTime: Send + Sync {
 }
 
 /// The time that the database told last, and the time that has elapsed since.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct DatabaseClock {
     /// The database's time when this process's elapsed time was 0.
     offset_ms: AtomicI64,
+    hosts_time: Arc<HostsTime>,
+}
+
+impl DatabaseClock {
+    pub(super) fn new(hosts_time: Arc<HostsTime>) -> Self {
+        Self { offset_ms: AtomicI64::default(), hosts_time }
+    }
 }
 
 impl Clock for DatabaseClock {
@@ -30,6 +39,7 @@ impl Clock for DatabaseClock {
 impl DatabaseTime for DatabaseClock {
     fn is(&self, now_ms: i64) {
         self.offset_ms.store(now_ms - self.elapsed_ms(), Ordering::Relaxed);
+        self.hosts_time.measured(now_ms, SystemClock.now_ms());
     }
 }
 

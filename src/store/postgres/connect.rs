@@ -18,6 +18,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_RETRIES: u32 = 3;
+/// The same while something that was sent has not arrived.
+const USER_TIMEOUT: Duration = Duration::from_secs(11);
+/// How long an answer to a short statement may take. A network that loses everything and ends no
+/// connection is noticed only by this.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// The same for statements that may read a whole table, or wait for other processes to make one.
+pub(super) const LONG_ANSWER_WITHIN: Duration = Duration::from_secs(600);
+/// The pauses between attempts to connect again.
+const PAUSES_MS: [u64; 9] = [0, 50, 100, 200, 400, 800, 1600, 2000, 2000];
 
 /// The stream of a TLS connection.
 pub(super) type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -45,6 +54,7 @@ impl Connector {
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(USER_TIMEOUT)
             .ssl_mode(match location.ssl_mode {
                 SslMode::Disable => DriverSslMode::Disable,
                 SslMode::Prefer => DriverSslMode::Prefer,
@@ -65,11 +75,30 @@ impl Connector {
         &self.shown
     }
 
-    /// Connects. The connection lives as long as the runtime that runs this.
-    pub(super) async fn connect(&self, role: &str) -> Result<Db, WorldError> {
+    /// Connects, for statements that are answered within this time. The connection lives as long as the
+    /// runtime that runs this.
+    pub(super) async fn connect(&self, role: &str, within: Duration) -> Result<Db, WorldError> {
         let (client, connection) = self.connect_by_hand(role).await?;
         tokio::spawn(connection);
-        Ok(Db::new(client, &self.schema))
+        Ok(Db::new(client, &self.schema, within))
+    }
+
+    /// Connects as [`Connector::connect`] does. If the server cannot be reached, or is starting, tries
+    /// again for some seconds.
+    pub(super) async fn connect_again(
+        &self,
+        role: &str,
+        within: Duration,
+    ) -> Result<Db, WorldError> {
+        let mut last = WorldError::closed();
+        for pause_ms in PAUSES_MS {
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            match self.connect(role, within).await {
+                Err(error) if fault::may_connect_later(&error) => last = error,
+                connected => return connected,
+            }
+        }
+        Err(last)
     }
 
     /// Connects, and leaves the driving of the connection to the caller.

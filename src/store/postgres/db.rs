@@ -1,9 +1,12 @@
 //! One connection: statements with their values, and the columns of rows.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_postgres::types::{FromSqlOwned, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Row};
 
@@ -128,16 +131,31 @@ impl Write {
 pub(super) struct Db {
     client: Client,
     schema: String,
+    answer_within: Duration,
+    /// Whether an answer has not come.
+    is_silent: Cell<bool>,
 }
 
 impl Db {
-    pub(super) fn new(client: Client, schema: &str) -> Self {
-        Self { client, schema: schema.to_owned() }
+    pub(super) fn new(client: Client, schema: &str, answer_within: Duration) -> Self {
+        Self { client, schema: schema.to_owned(), answer_within, is_silent: Cell::new(false) }
     }
 
-    /// Whether the server has ended the connection.
+    /// Whether the connection has ended, or leads nowhere.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.is_silent.get() || self.client.is_closed()
+    }
+
+    /// Waits for an answer, but not for ever.
+    async fn answered<T>(
+        &self,
+        sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, WorldError> {
+        if let Ok(answer) = timeout(self.answer_within, sent).await {
+            return Ok(answer?);
+        }
+        self.is_silent.set(true);
+        Err(fault::lost())
     }
 
     /// The name of the schema.
@@ -154,7 +172,7 @@ impl Db {
     /// one after the other share a round trip.
     pub(super) async fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, WorldError> {
         let sql = self.in_schema(sql);
-        Ok(self.client.query_typed(&sql, &typed(values)).await?)
+        self.answered(self.client.query_typed(&sql, &typed(values))).await
     }
 
     /// The first row.
@@ -169,7 +187,7 @@ impl Db {
     /// Runs a statement that returns no rows; returns how many it changed.
     pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, WorldError> {
         let sql = self.in_schema(sql);
-        Ok(self.client.execute_typed(&sql, &typed(values)).await?)
+        self.answered(self.client.execute_typed(&sql, &typed(values))).await
     }
 
     /// Runs a write.
@@ -184,7 +202,7 @@ impl Db {
     /// Runs statements without values.
     pub(super) async fn simple(&self, sql: &str) -> Result<(), WorldError> {
         let sql = self.in_schema(sql);
-        Ok(self.client.batch_execute(&sql).await?)
+        self.answered(self.client.batch_execute(&sql)).await
     }
 }
 

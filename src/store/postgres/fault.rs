@@ -105,6 +105,11 @@ pub(super) fn is_lost(error: &WorldError) -> bool {
         || state(error).starts_with("08")
 }
 
+/// Whether the server may take a connection in a moment.
+pub(super) fn may_connect_later(error: &WorldError) -> bool {
+    is_lost(error) || has_state(error, "53300")
+}
+
 /// Whether the same transaction may go well at once: others wrote the same rows.
 pub(super) fn is_clash(error: &WorldError) -> bool {
     matches!(state(error), "40001" | "40P01" | "23505" | "55P03")

@@ -28,6 +28,18 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// Where a worker has its session: a connection of its own to the server, without a pooler that gives
+/// each transaction another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionAt {
+    /// Where the database is.
+    Database,
+    /// Elsewhere: the same database, past the pooler.
+    Url(Box<PostgresLocation>),
+    /// There is none.
+    Nowhere,
+}
+
 /// A database of a Postgres server, and how it is reached. Its `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresLocation {
@@ -43,6 +55,7 @@ pub struct PostgresLocation {
     pub(super) root_certificates: Option<PathBuf>,
     /// The certificate of this client and its key, both in PEM.
     pub(super) client_certificate: Option<(PathBuf, PathBuf)>,
+    pub(super) session: SessionAt,
 }
 
 impl fmt::Debug for PostgresLocation {
@@ -79,12 +92,36 @@ impl PostgresLocation {
             ssl_mode: SslMode::Prefer,
             root_certificates: None,
             client_certificate: None,
+            session: SessionAt::Database,
         };
         location.apply(query)?;
         if location.password.is_none() {
             location.password = env::var("PGPASSWORD").ok().or_else(|| location.password_of_file());
         }
         Ok(location)
+    }
+
+    /// The same database with another place for sessions: a URL, or `off` for none.
+    ///
+    /// # Errors
+    /// As [`PostgresLocation::parse`].
+    pub fn with_session_at(self, text: &str) -> Result<Self, WorldError> {
+        let session = match text {
+            "off" => SessionAt::Nowhere,
+            url => SessionAt::Url(Box::new(Self::parse(url)?)),
+        };
+        Ok(Self { session, ..self })
+    }
+
+    /// How the server itself is reached, with the schema of this database; `None` if it cannot be.
+    pub(super) fn direct(&self) -> Option<Self> {
+        match &self.session {
+            SessionAt::Database => Some(self.clone()),
+            SessionAt::Url(location) => {
+                Some(Self { schema: self.schema.clone(), ..(**location).clone() })
+            }
+            SessionAt::Nowhere => None,
+        }
     }
 
     fn apply(&mut self, query: &str) -> Result<(), WorldError> {

@@ -10,9 +10,6 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_i
 /// The oldest server that works, as `server_version_num` has it.
 const VERSION_MIN: i64 = 140_000;
 
-/// The first half of the keys of our advisory locks: "hook" in ASCII.
-pub(super) const LOCK_CLASS: i32 = 0x686f_6f6b;
-
 /// Refuses a server that cannot hold a database of ours.
 pub(super) async fn check_server(db: &Db) -> Result<(), WorldError> {
     const SERVER: &str = "SELECT current_setting('server_version_num')::bigint, version(), \

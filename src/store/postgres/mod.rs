@@ -15,7 +15,9 @@ mod entity_events;
 mod events;
 mod fault;
 mod forgotten;
+mod hearing;
 mod hooks;
+mod hosts_time;
 mod keys;
 mod leases;
 mod loaded;
@@ -47,6 +49,7 @@ use std::sync::{Arc, Weak};
 pub use location::{PostgresLocation, SslMode};
 
 use self::db::Db;
+use self::hosts_time::HostsTime;
 use self::reader::Reader;
 use self::session::Session;
 use self::writer::Writer;
@@ -100,12 +103,25 @@ pub struct PostgresStore {
     listeners: Arc<Listeners>,
     clock: Arc<dyn Clock>,
     queue_time: Arc<QueueTime>,
+    hosts_time: Arc<HostsTime>,
     environment: Option<String>,
     me: String,
     secret: DeliverySecret,
 }
 
 impl PostgresStore {
+    /// Settles with a value in which the database's times are those of the host.
+    fn by_host<T: Send + 'static>(
+        &self,
+        done: Completion<T>,
+        of: impl FnOnce(&HostsTime, T) -> T + Send + 'static,
+    ) -> Completion<T> {
+        let hosts_time = Arc::clone(&self.hosts_time);
+        Completion::new(move |outcome: Result<T, WorldError>| {
+            done.settle(outcome.map(|value| of(&hosts_time, value)));
+        })
+    }
+
     /// A point read.
     fn later<T: Send + 'static>(
         &self,
@@ -122,11 +138,16 @@ fn run_of(run: Option<Run>, run_id: &RunId) -> Result<Run, WorldError> {
 
 impl Store for PostgresStore {
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
-        self.writer.submit(Operation::AppendEvent(request, done));
+        let request = self.hosts_time.to_database(request);
+        self.writer.submit(Operation::AppendEvent(request, self.by_host(done, HostsTime::reply)));
     }
 
     fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>) {
-        self.writer.submit(Operation::AppendEvents(requests, done));
+        let requests = requests.into_iter().map(|it| self.hosts_time.to_database(it)).collect();
+        let replies = |time: &HostsTime, appended: Vec<Appended>| {
+            appended.into_iter().map(|it| it.map(|reply| time.reply(reply))).collect()
+        };
+        self.writer.submit(Operation::AppendEvents(requests, self.by_host(done, replies)));
     }
 
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
@@ -204,6 +225,7 @@ impl Store for PostgresStore {
         resolve_data: bool,
         done: Completion<StepView>,
     ) {
+        let done = self.by_host(done, HostsTime::step);
         self.keys.read(done, async move |db: &Db| {
             let view = steps::view(db, run_id.as_ref(), &step_id, resolve_data).await?;
             view.ok_or_else(|| {
@@ -219,11 +241,13 @@ impl Store for PostgresStore {
         resolve_data: bool,
         done: Completion<Page<StepView>>,
     ) {
+        let done = self.by_host(done, HostsTime::steps);
         self.lists
             .read(done, async move |db: &Db| steps::list(db, &run_id, &page, resolve_data).await);
     }
 
     fn event(&self, run_id: RunId, event_id: String, resolve_data: bool, done: Completion<Event>) {
+        let done = self.by_host(done, HostsTime::event);
         self.keys.read(done, async move |db: &Db| {
             let missing = || {
                 let message = format!("event \"{event_id}\" of run \"{run_id}\" does not exist");
@@ -237,6 +261,7 @@ impl Store for PostgresStore {
     }
 
     fn events(&self, query: EventQuery, done: Completion<Page<Event>>) {
+        let done = self.by_host(done, HostsTime::events);
         // A log is read by its replays; the events of an entity may have to be searched for.
         let reader = match query.correlation_id {
             None => &*self.keys,
@@ -336,7 +361,7 @@ impl Store for PostgresStore {
 
     fn queue_depth(&self, living: Vec<Offer>, done: Completion<QueueDepth>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
-        self.lists.read(done, async move |db: &Db| {
+        self.lists.read_at_once(done, async move |db: &Db| {
             stopped_messages::queue_depth(db, &living, now_ms).await
         });
     }
@@ -404,6 +429,10 @@ impl Store for PostgresStore {
 
     fn show_worker(&self, report: &str) -> bool {
         self.session.show(report)
+    }
+
+    fn lacks_session(&self) -> bool {
+        self.session.is_missing()
     }
 
     fn on_commit(&self, listener: Weak<dyn CommitListener>) {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::clock::{DatabaseClock, DatabaseTime, TestTime};
-use super::connect::Connector;
+use super::connect::{ANSWER_WITHIN, Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db, values};
+use super::hosts_time::HostsTime;
 use super::particulars::Suspects;
 use super::reader::Reader;
 use super::session::{Session, SessionState};
@@ -28,11 +29,14 @@ struct Known {
 }
 
 /// The clock of the store: the database's, or that of a test.
-fn clocks(options: &PostgresOptions) -> (Arc<dyn Clock>, Arc<dyn DatabaseTime>) {
+fn clocks(
+    options: &PostgresOptions,
+    hosts_time: &Arc<HostsTime>,
+) -> (Arc<dyn Clock>, Arc<dyn DatabaseTime>) {
     match &options.clock {
         Some(clock) => (Arc::clone(clock), Arc::new(TestTime)),
         None => {
-            let clock = Arc::new(DatabaseClock::default());
+            let clock = Arc::new(DatabaseClock::new(Arc::clone(hosts_time)));
             (Arc::clone(&clock) as Arc<dyn Clock>, clock)
         }
     }
@@ -105,10 +109,11 @@ impl PostgresStore {
     fn open_as(options: PostgresOptions, reads_only: bool) -> Result<Self, WorldError> {
         let shown = options.location.shown();
         let connector = Connector::new(&options.location, reads_only)?;
-        let (clock, time) = clocks(&options);
+        let hosts_time = Arc::<HostsTime>::default();
+        let (clock, time) = clocks(&options, &hosts_time);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let known = runtime.map_err(no_thread)?.block_on(async {
-            let db = connector.connect("opens").await?;
+            let db = connector.connect("opens", LONG_ANSWER_WITHIN).await?;
             let known = look(&db, &options, (&*clock, &*time), reads_only).await;
             known.map_err(|error| fault::at(error, &shown))
         })?;
@@ -116,16 +121,20 @@ impl PostgresStore {
         queue_time.now_at_least_ms(&*clock, known.reached_ms);
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let me = entropy.owner_name();
+        let direct = options.location.direct();
+        let direct = direct.map(|location| Connector::new(&location, reads_only)).transpose()?;
         let session = Session::start(SessionState {
             connector: connector.clone(),
+            direct,
             clock: Arc::clone(&clock),
             me: me.clone(),
             listeners: Arc::clone(&listeners),
         });
         let session = Arc::new(session.map_err(no_thread)?);
-        let reader = |name| Reader::start(connector.clone(), name).map_err(no_thread);
-        let keys = Arc::new(reader("hookline-postgres-keys")?);
-        let lists = reader("hookline-postgres-lists")?;
+        let reader =
+            |name, within| Reader::start(connector.clone(), name, within).map_err(no_thread);
+        let keys = Arc::new(reader("hookline-postgres-keys", ANSWER_WITHIN)?);
+        let lists = reader("hookline-postgres-lists", LONG_ANSWER_WITHIN)?;
         let environment = options.environment.clone();
         let writer = match reads_only {
             // A status below 500, because a retry would not help.
@@ -157,6 +166,7 @@ impl PostgresStore {
             listeners,
             clock,
             queue_time,
+            hosts_time,
             environment,
             me,
             secret,

@@ -17,9 +17,12 @@ use crate::store::queue_time::QueueTime;
 use crate::store::sealed::KeptKey;
 use crate::store::{Admission, ClaimRequest, Claimed};
 
-/// For how long the lock of a worker must have been free before it counts as dead: after a restart of
-/// the server all locks are free until the workers have connected again.
+/// For how long the lock of a worker must have been free before it counts as dead: its connection may
+/// have broken.
 const LOCK_FREE_MS: i64 = 3000;
+/// The same for a worker whose server has restarted or failed since. It tries to connect to each of its
+/// hosts for some seconds.
+const SERVER_CHANGED_MS: i64 = 15_000;
 
 /// The workers whose lock is free, each with the time since when.
 #[derive(Default)]
@@ -30,12 +33,14 @@ impl Suspects {
     fn dead(&self, signs: Vec<(String, Sign)>, elapsed_ms: i64) -> Vec<String> {
         let mut since = lock(&self.0);
         since.retain(|owner, _| signs.iter().any(|(other, _)| other == owner));
-        let is_dead = |(owner, sign): &(String, Sign)| match sign {
-            Sign::Ended => true,
-            Sign::LockFree => {
-                let since_ms = *since.entry(owner.clone()).or_insert(elapsed_ms);
-                elapsed_ms - since_ms >= LOCK_FREE_MS
-            }
+        let is_dead = |(owner, sign): &(String, Sign)| {
+            let since_ms = *since.entry(owner.clone()).or_insert(elapsed_ms);
+            elapsed_ms - since_ms
+                >= match sign {
+                    Sign::Ended => 0,
+                    Sign::LockFree => LOCK_FREE_MS,
+                    Sign::ServerChanged => SERVER_CHANGED_MS,
+                }
         };
         signs.into_iter().filter(is_dead).map(|(owner, _)| owner).collect()
     }

@@ -19,7 +19,7 @@ use crate::store::upkeep::{
 
 impl Upkeep for PostgresStore {
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
-        self.lists.read(done, async move |db: &Db| {
+        self.lists.read_at_once(done, async move |db: &Db| {
             let run = runs::by_id(db, &run_id).await?;
             Ok(Outlook {
                 demand: run.as_ref().map(Demand::of),
@@ -53,7 +53,7 @@ impl Upkeep for PostgresStore {
 
     fn releases(&self, done: Completion<Releases>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
-        self.lists.read(done, async move |db: &Db| {
+        self.lists.read_at_once(done, async move |db: &Db| {
             Ok(Releases {
                 known: releases::all(db).await?,
                 open_runs: open_runs::groups(db).await?,

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use tokio::sync::RwLock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -21,6 +23,8 @@ use crate::store::Completion;
 
 /// Reads that may wait. Another read is refused with `Throttled`, so memory stays bounded.
 const WAITING_READS_MAX: usize = 65_536;
+/// How often a read is made whose connection breaks again and again.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// A task of the thread.
 type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -35,31 +39,66 @@ pub(super) struct Reader {
     shown: String,
 }
 
+/// What the statements of a read see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// Each what is there when it runs.
+    Now,
+    /// All of them the same.
+    OneMoment,
+}
+
 /// The connection of the thread. It is made when it is needed.
 struct Slot {
     connector: Connector,
+    answer_within: Duration,
     db: RefCell<Option<Rc<Db>>>,
     connecting: tokio::sync::Mutex<()>,
+    /// Held alone by a read with a transaction of its own.
+    transaction: RwLock<()>,
 }
 
 impl Reader {
-    pub(super) fn start(connector: Connector, name: &str) -> std::io::Result<Self> {
+    /// `answer_within` bounds the time of one read.
+    pub(super) fn start(
+        connector: Connector,
+        name: &str,
+        answer_within: Duration,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = unbounded_channel();
         let shown = connector.shown().to_owned();
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             // Without a runtime the reads settle with `Closed`.
             if let Ok(runtime) = runtime {
-                LocalSet::new().block_on(&runtime, run(connector, receiver));
+                LocalSet::new().block_on(&runtime, run(connector, answer_within, receiver));
             }
         })?;
         let (sender, thread) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
         Ok(Self { sender, thread, waiting: Arc::default(), shown })
     }
 
-    /// Reads. A read whose connection breaks is made again, once.
+    /// Reads. A read whose connection breaks is made again.
     pub(super) fn read<T: Send + 'static>(
         &self,
+        done: Completion<T>,
+        work: impl AsyncFn(&Db) -> Result<T, WorldError> + Send + 'static,
+    ) {
+        self.read_as(View::Now, done, work);
+    }
+
+    /// Reads with several statements what is there at one moment. Other reads wait meanwhile.
+    pub(super) fn read_at_once<T: Send + 'static>(
+        &self,
+        done: Completion<T>,
+        work: impl AsyncFn(&Db) -> Result<T, WorldError> + Send + 'static,
+    ) {
+        self.read_as(View::OneMoment, done, work);
+    }
+
+    fn read_as<T: Send + 'static>(
+        &self,
+        view: View,
         done: Completion<T>,
         work: impl AsyncFn(&Db) -> Result<T, WorldError> + Send + 'static,
     ) {
@@ -71,7 +110,7 @@ impl Reader {
         let (waiting, shown) = (Arc::clone(&self.waiting), self.shown.clone());
         self.send(Box::new(move |slot| {
             Box::pin(async move {
-                let outcome = slot.read(&work).await;
+                let outcome = slot.read(view, &work).await;
                 waiting.fetch_sub(1, Ordering::Relaxed);
                 done.settle(outcome.map_err(|error| fault::at(error, &shown)));
             })
@@ -109,9 +148,14 @@ impl Reader {
     }
 }
 
-async fn run(connector: Connector, mut receiver: UnboundedReceiver<Job>) {
-    let (db, connecting) = (RefCell::default(), tokio::sync::Mutex::default());
-    let slot = Rc::new(Slot { connector, db, connecting });
+async fn run(connector: Connector, answer_within: Duration, mut receiver: UnboundedReceiver<Job>) {
+    let slot = Rc::new(Slot {
+        connector,
+        answer_within,
+        db: RefCell::default(),
+        connecting: tokio::sync::Mutex::default(),
+        transaction: RwLock::default(),
+    });
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
@@ -128,17 +172,38 @@ async fn run(connector: Connector, mut receiver: UnboundedReceiver<Job>) {
 impl Slot {
     async fn read<T>(
         &self,
+        view: View,
         work: &impl AsyncFn(&Db) -> Result<T, WorldError>,
     ) -> Result<T, WorldError> {
-        let db = self.connected().await?;
-        match work(&db).await {
-            Err(error) if fault::is_lost(&error) => {
-                self.db.borrow_mut().take_if(|open| Rc::ptr_eq(open, &db));
-                let db = self.connected().await?;
-                work(&db).await
+        let mut attempts = 1;
+        loop {
+            let db = self.connected().await?;
+            match self.view(&db, view, work).await {
+                Err(error) if fault::is_lost(&error) && attempts < ATTEMPTS_MAX => {
+                    self.db.borrow_mut().take_if(|open| Rc::ptr_eq(open, &db));
+                    attempts += 1;
+                }
+                outcome => return outcome,
             }
-            outcome => outcome,
         }
+    }
+
+    async fn view<T>(
+        &self,
+        db: &Db,
+        view: View,
+        work: &impl AsyncFn(&Db) -> Result<T, WorldError>,
+    ) -> Result<T, WorldError> {
+        if view == View::Now {
+            let _among_others = self.transaction.read().await;
+            return work(db).await;
+        }
+        let _alone = self.transaction.write().await;
+        db.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let outcome = work(db).await;
+        // It has written nothing.
+        db.simple("ROLLBACK").await?;
+        outcome
     }
 
     async fn connected(&self) -> Result<Rc<Db>, WorldError> {
@@ -147,7 +212,8 @@ impl Slot {
         if let Some(db) = open {
             return Ok(db);
         }
-        let db = Rc::new(self.connector.connect("reader").await?);
+        let db = self.connector.connect_again("reader", self.answer_within).await?;
+        let db = Rc::new(db);
         self.db.replace(Some(Rc::clone(&db)));
         Ok(db)
     }

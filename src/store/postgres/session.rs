@@ -1,22 +1,24 @@
 //! The session: a connection that holds this worker's lock, tells other processes of commits, and hears
 //! of theirs.
 //!
-//! What it tells and hears are hints. Without it, other processes look for themselves.
+//! What it tells and hears are hints. Behind a pooler that gives each transaction another connection
+//! there is no session: then this process looks for itself, and others see its death when its leases
+//! expire.
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_postgres::AsyncMessage;
 
 use super::connect::Connector;
 use super::db::Db;
-use super::owners;
+use super::hearing::{Hearing, notify};
+use super::{fault, owners};
 use crate::clock::Clock;
 use crate::error::WorldError;
 use crate::lock::lock;
@@ -26,14 +28,14 @@ use crate::store::listeners::Listeners;
 
 /// Commits of this time are told together.
 const TELL_EVERY: Duration = Duration::from_millis(5);
-/// A test whether what is told is heard must come back within this time.
-const TEST_WITHIN: Duration = Duration::from_secs(2);
+/// The interval at which a worker asks for its lock while an earlier session of it has that.
+const LOCK_EVERY: Duration = Duration::from_secs(1);
 /// How often a process looks that cannot hear: behind a pooler, for example.
 const LOOK_EVERY_DEAF: Duration = Duration::from_millis(500);
 /// How often a process looks that can.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The pauses between attempts to connect, the last one again and again.
-const CONNECT_PAUSES_MS: [u64; 6] = [50, 100, 250, 500, 1000, 2000];
+const CONNECT_PAUSES_MS: [u64; 5] = [50, 100, 250, 500, 1000];
 
 /// What is asked of the session.
 enum Command {
@@ -52,11 +54,15 @@ pub(super) struct Session {
     thread: Mutex<Option<JoinHandle<()>>>,
     is_registered: AtomicBool,
     watchers: Arc<AtomicUsize>,
+    is_missing: Arc<OnceLock<()>>,
 }
 
 /// What the session's task needs.
 pub(super) struct SessionState {
+    /// Leads to the database, perhaps through a pooler.
     pub(super) connector: Connector,
+    /// Leads to the server itself, as far as the user knows; `None` if nothing does.
+    pub(super) direct: Option<Connector>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) me: String,
     pub(super) listeners: Arc<Listeners>,
@@ -67,18 +73,20 @@ impl Session {
         let (sender, receiver) = unbounded_channel();
         let watchers = Arc::<AtomicUsize>::default();
         let watching = Arc::clone(&watchers);
+        let is_missing = Arc::<OnceLock<()>>::default();
+        let missing = Arc::clone(&is_missing);
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             // Without a runtime everything that is asked settles with `Closed`.
             if let Ok(runtime) = runtime {
-                let task = async { SessionTask::new(state, watching).run(receiver).await };
+                let task = async { SessionTask::new(state, watching, missing).run(receiver).await };
                 LocalSet::new().block_on(&runtime, task);
             }
         };
         let thread =
             std::thread::Builder::new().name("hookline-postgres-session".into()).spawn(run)?;
         let (sender, thread) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
-        Ok(Self { sender, thread, is_registered: AtomicBool::new(false), watchers })
+        Ok(Self { sender, thread, is_registered: AtomicBool::new(false), watchers, is_missing })
     }
 
     /// Calls `then` when this process is a worker.
@@ -92,6 +100,11 @@ impl Session {
     /// From now on [`Session::register`] has nothing to do.
     pub(super) fn has_registered(&self) {
         self.is_registered.store(true, Ordering::Release);
+    }
+
+    /// Whether a connection that should be a session was none.
+    pub(super) fn is_missing(&self) -> bool {
+        self.is_missing.get().is_some()
     }
 
     /// Tells other processes of a commit.
@@ -147,28 +160,15 @@ impl Session {
     }
 }
 
-/// A connection, and what it hears: the names of the processes that have committed.
-struct Open {
-    db: Rc<Db>,
-    heard: UnboundedReceiver<String>,
-    /// Whether it listens, and when a test of that must have come back.
-    listens: Listens,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Listens {
-    No,
-    Tested { until: Instant },
-    Yes,
-    Deaf,
-}
-
 struct SessionTask {
     state: SessionState,
     watchers: Arc<AtomicUsize>,
-    open: Option<Open>,
-    /// The number of this worker.
-    number: Option<i32>,
+    is_missing: Arc<OnceLock<()>>,
+    open: Option<Hearing>,
+    is_worker: bool,
+    report: Option<String>,
+    /// When this worker signs in again: without a session, or without its lock.
+    sign_in_at: Option<Instant>,
     has_something_to_tell: bool,
     tell_at: Instant,
     look_at: Instant,
@@ -176,13 +176,16 @@ struct SessionTask {
 }
 
 impl SessionTask {
-    fn new(state: SessionState, watchers: Arc<AtomicUsize>) -> Self {
+    fn new(state: SessionState, watchers: Arc<AtomicUsize>, is_missing: Arc<OnceLock<()>>) -> Self {
         let now = Instant::now();
         Self {
             state,
             watchers,
+            is_missing,
             open: None,
-            number: None,
+            is_worker: false,
+            report: None,
+            sign_in_at: None,
             has_something_to_tell: false,
             tell_at: now,
             look_at: now,
@@ -192,8 +195,7 @@ impl SessionTask {
 
     async fn run(mut self, mut receiver: UnboundedReceiver<Command>) {
         loop {
-            let is_needed =
-                self.number.is_some() || self.is_watched() || self.has_something_to_tell;
+            let is_needed = self.is_worker || self.is_watched() || self.has_something_to_tell;
             if is_needed && self.is_closed() {
                 self.reconnect().await;
             }
@@ -229,23 +231,19 @@ impl SessionTask {
     }
 
     fn wake_at(&self, is_needed: bool) -> Instant {
-        let mut at = self.look_at;
-        if self.has_something_to_tell {
-            at = at.min(self.tell_at);
-        }
-        match self.open.as_ref().map(|open| open.listens) {
-            Some(Listens::Tested { until }) => at.min(until),
-            _ if is_needed => at,
-            _ => at.max(Instant::now() + LOOK_EVERY),
-        }
+        let look_at = if is_needed { self.look_at } else { Instant::now() + LOOK_EVERY };
+        let tell_at = self.has_something_to_tell.then_some(self.tell_at);
+        [tell_at, self.sign_in_at].into_iter().flatten().fold(look_at, Instant::min)
     }
 
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Register(done) => done.settle(self.register().await),
             Command::Show(report) => {
-                if let Some(open) = &self.open {
-                    let _ = owners::show(&open.db, &self.state.me, &report).await;
+                self.report = Some(report);
+                // Without a connection the next one shows it.
+                if self.is_worker && !self.is_closed() && self.sign_in().await.is_err() {
+                    self.open = None;
                 }
             }
             Command::Tell => {
@@ -259,57 +257,84 @@ impl SessionTask {
         }
     }
 
-    /// Makes this process a worker, with a lock that the server frees when it dies.
+    /// Makes this process a worker. Tries again for some seconds if the connection breaks.
     async fn register(&mut self) -> Result<(), WorldError> {
-        if self.number.is_some() {
-            return Ok(());
+        for pause_ms in CONNECT_PAUSES_MS {
+            match self.sign_in().await {
+                Err(error) if fault::may_connect_later(&error) => {
+                    self.open = None;
+                    sleep(Duration::from_millis(pause_ms)).await;
+                }
+                outcome => {
+                    self.is_worker = outcome.is_ok();
+                    return outcome;
+                }
+            }
         }
+        self.sign_in().await?;
+        self.is_worker = true;
+        Ok(())
+    }
+
+    /// Puts this worker among the living: with a lock that the server frees when it dies, or else with a
+    /// word that it repeats.
+    async fn sign_in(&mut self) -> Result<(), WorldError> {
         let db = self.connected().await?;
-        let number = owners::insert(&db, &self.state.me, self.state.clock.now_ms()).await?;
-        owners::lock(&db, number).await?;
-        self.number = Some(number);
+        let has_session = self.is_session().await?;
+        let worker = owners::SignedIn {
+            owner: &self.state.me,
+            now_ms: self.state.clock.now_ms(),
+            has_session,
+            report: self.report.as_deref(),
+        };
+        let number = owners::sign_in(&db, worker).await?;
+        self.sign_in_at = match has_session {
+            false => Some(Instant::now() + owners::SEEN_EVERY),
+            true if owners::lock(&db, number).await? => None,
+            true => Some(Instant::now() + LOCK_EVERY),
+        };
         Ok(())
     }
 
     /// Listens, and tells that anything may have changed before.
     async fn watch(&mut self) {
-        let is_new = self.open.as_ref().is_none_or(|open| open.listens == Listens::No);
-        if is_new && let Ok(db) = self.connected().await {
-            self.listen(&db).await;
+        // Without a connection the next attempt to connect listens.
+        if self.connected().await.is_ok() {
+            let _ = self.is_session().await;
         }
         self.look();
     }
 
-    async fn listen(&mut self, db: &Db) {
-        let channel = channel(db.schema());
-        let asked = db.simple(&format!("LISTEN {channel}")).await;
-        let tested = asked.is_ok() && notify(db, &format!("{} test", self.state.me)).await.is_ok();
-        if let Some(open) = self.open.as_mut().filter(|_| tested) {
-            open.listens = Listens::Tested { until: Instant::now() + TEST_WITHIN };
+    /// Whether the connection is a session. Finds that out if it is not known.
+    async fn is_session(&mut self) -> Result<bool, WorldError> {
+        let Some(open) = &mut self.open else { return Err(fault::lost()) };
+        let (Some(_), None) = (&self.state.direct, open.is_session) else {
+            return Ok(open.is_session == Some(true));
+        };
+        let is_session = open.test(&self.state.connector, &self.state.me).await?;
+        if !is_session {
+            let _ = self.is_missing.set(());
         }
+        Ok(is_session)
     }
 
     fn hear(&mut self, heard: Option<String>) {
-        let Some(name) = heard else {
+        match heard {
             // The connection has ended.
-            self.open = None;
-            return;
-        };
-        if let Some(open) = &mut self.open {
-            open.listens = Listens::Yes;
+            None => self.open = None,
+            // What this process has told itself is known.
+            Some(name) if name == self.state.me => {}
+            Some(_) => self.look(),
         }
-        // What this process has told itself is known.
-        let is_own =
-            name.strip_prefix(&self.state.me).is_some_and(|rest| ["", " test"].contains(&rest));
-        if !is_own {
-            self.look();
-        }
+    }
+
+    fn hears(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.is_session == Some(true))
     }
 
     /// Lets everybody here look for what other processes have committed.
     fn look(&mut self) {
-        let is_deaf = self.open.as_ref().is_none_or(|open| open.listens == Listens::Deaf);
-        self.look_at = Instant::now() + if is_deaf { LOOK_EVERY_DEAF } else { LOOK_EVERY };
+        self.look_at = Instant::now() + if self.hears() { LOOK_EVERY } else { LOOK_EVERY_DEAF };
         if self.is_watched() {
             self.state.listeners.tell(&CommitNews { elsewhere: true, ..CommitNews::default() });
         }
@@ -320,13 +345,16 @@ impl SessionTask {
         if self.has_something_to_tell && now >= self.tell_at {
             self.tell().await;
         }
-        if let Some(open) = &mut self.open
-            && let Listens::Tested { until } = open.listens
-            && now >= until
-        {
-            open.listens = Listens::Deaf;
+        if self.sign_in_at.is_some_and(|at| now >= at) && self.sign_in().await.is_err() {
+            self.open = None;
         }
         if now >= self.look_at {
+            if self.hears()
+                && let Some(open) = &self.open
+                && !open.is_alive().await
+            {
+                self.open = None;
+            }
             self.look();
         }
     }
@@ -336,6 +364,7 @@ impl SessionTask {
         self.has_something_to_tell = false;
         self.tell_at = Instant::now() + TELL_EVERY;
         if notify(&db, &self.state.me).await.is_err() {
+            self.has_something_to_tell = true;
             self.open = None;
         }
     }
@@ -344,43 +373,33 @@ impl SessionTask {
         if let Some(open) = self.open.as_ref().filter(|open| !open.db.is_closed()) {
             return Ok(Rc::clone(&open.db));
         }
-        let (client, mut connection) = self.state.connector.connect_by_hand("session").await?;
-        let (sender, heard) = unbounded_channel();
-        // It ends with the connection, and then nothing more is heard.
-        tokio::task::spawn_local(async move {
-            while let Some(Ok(message)) =
-                std::future::poll_fn(|context| connection.poll_message(context)).await
-            {
-                if let AsyncMessage::Notification(notification) = message {
-                    let _ = sender.send(notification.payload().to_owned());
-                }
-            }
-        });
-        let db = Rc::new(Db::new(client, self.state.connector.schema()));
-        self.open = Some(Open { db: Rc::clone(&db), heard, listens: Listens::No });
+        let connector = self.state.direct.as_ref().unwrap_or(&self.state.connector);
+        let open = Hearing::connect(connector).await?;
+        let db = Rc::clone(&open.db);
+        self.open = Some(open);
         Ok(db)
     }
 
     /// Connects again after the connection broke: takes the lock again, listens again, looks.
     async fn reconnect(&mut self) {
-        let Ok(db) = self.connected().await else {
+        if self.join().await.is_err() {
+            self.open = None;
             let pause = CONNECT_PAUSES_MS[self.failures.min(CONNECT_PAUSES_MS.len() - 1)];
             self.failures += 1;
             return sleep(Duration::from_millis(pause)).await;
-        };
+        }
         self.failures = 0;
-        if let Some(number) = self.number {
-            let again = owners::insert(&db, &self.state.me, self.state.clock.now_ms()).await;
-            self.number = Some(again.unwrap_or(number));
-            if owners::lock(&db, self.number.unwrap_or(number)).await.is_err() {
-                self.open = None;
-                return;
-            }
-        }
-        if self.is_watched() {
-            self.listen(&db).await;
-        }
         self.look();
+    }
+
+    async fn join(&mut self) -> Result<(), WorldError> {
+        self.connected().await?;
+        if self.is_worker {
+            self.sign_in().await?;
+        } else if self.is_watched() {
+            self.is_session().await?;
+        }
+        Ok(())
     }
 
     /// Tells what is left to tell, and says that this worker has ended.
@@ -388,27 +407,10 @@ impl SessionTask {
         if self.has_something_to_tell {
             self.tell().await;
         }
-        if self.number.is_some() {
+        if self.is_worker {
             let db = self.connected().await?;
             owners::end(&db, &self.state.me, self.state.clock.now_ms()).await?;
         }
         Ok(())
     }
-}
-
-/// The channel of a schema. Its name has a length limit, as the schema's has.
-fn channel(schema: &str) -> String {
-    format!("hookline_{:08x}", crc32fast::hash(schema.as_bytes()))
-}
-
-/// Tells everybody who listens. The server need not keep it over a crash.
-async fn notify(db: &Db, text: &str) -> Result<(), WorldError> {
-    // A name consists of digits, letters and a hyphen.
-    let name: String =
-        text.chars().filter(|c| c.is_ascii_alphanumeric() || " -".contains(*c)).collect();
-    let channel = channel(db.schema());
-    db.simple(&format!(
-        "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_notify('{channel}', '{name}'); COMMIT"
-    ))
-    .await
 }

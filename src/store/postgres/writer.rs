@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::Instant;
 
 use super::attempt::{Attempt, Failed};
 use super::clock::DatabaseTime;
-use super::connect::Connector;
+use super::connect::{ANSWER_WITHIN, Connector};
 use super::db::Db;
 use super::doubt::{Doubtful, Fate};
 use super::fault;
@@ -41,11 +42,10 @@ const WAITING_OPERATIONS_MAX: usize = 65_536;
 const TOGETHER_MAX: u32 = 2;
 /// How often an operation alone is made again because of other processes.
 const ALONE_MAX: u32 = 20;
-/// The pauses between attempts to connect. After the last one the operations fail.
-const CONNECT_PAUSES_MS: [u64; 9] = [0, 50, 100, 200, 400, 800, 1600, 2000, 2000];
 /// The pauses between questions for the fate of a commit.
 const FATE_PAUSE: Duration = Duration::from_millis(50);
-const FATE_QUESTIONS_MAX: u32 = 400;
+/// For how long it is asked for. A fail-over takes less.
+const FATE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the writer thread owns.
 pub(super) struct WriterState {
@@ -303,17 +303,8 @@ impl WriterThread {
         }
         self.numbers = Rc::default();
         let connector = self.state.connector.clone();
-        let connected = self.runtime.block_on(async move {
-            let mut last = WorldError::closed();
-            for pause_ms in CONNECT_PAUSES_MS {
-                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-                match connector.connect("writer").await {
-                    Ok(db) => return Ok(Rc::new(db)),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        });
+        let connecting = async move { connector.connect_again("writer", ANSWER_WITHIN).await };
+        let connected = self.runtime.block_on(connecting).map(Rc::new);
         self.db = connected.as_ref().ok().cloned();
         connected
     }
@@ -321,7 +312,8 @@ impl WriterThread {
     /// Finds out what became of a commit.
     fn fate(&mut self, doubtful: &Doubtful) -> Result<Fate, WorldError> {
         let mut why = WorldError::closed();
-        for _ in 0..FATE_QUESTIONS_MAX {
+        let give_up_at = Instant::now() + FATE_WITHIN;
+        while Instant::now() < give_up_at {
             let asked = self.connected().and_then(|db| self.runtime.block_on(doubtful.fate(&db)));
             match asked {
                 Ok(Fate::UnderWay) => {}

@@ -482,6 +482,11 @@ impl Store for SqliteStore {
         self.owners.show(report).is_ok()
     }
 
+    /// A file needs none.
+    fn lacks_session(&self) -> bool {
+        false
+    }
+
     fn on_commit(&self, listener: Weak<dyn CommitListener>) {
         self.listeners.add(listener);
     }

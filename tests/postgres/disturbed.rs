@@ -1,0 +1,176 @@
+//! Connections and servers that break under resumes: every acknowledged resume is there once, and none is
+//! there twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use hookline::error::{ErrorKind, WorldError};
+use hookline::store::Store;
+
+use crate::kit::postgres_server::Server;
+use crate::kit::settled;
+use crate::proxy::{Fault, Proxy};
+use crate::server::{fresh_database, kill_a_connection, run_sql, wait_for};
+use crate::{open, payloads, resume, with_runs};
+
+/// How often something is broken: with `HOOKLINE_TEST_LONG`, or else in a test that every change must
+/// pass.
+fn times(long: usize, short: usize) -> usize {
+    if std::env::var_os("HOOKLINE_TEST_LONG").is_some() { long } else { short }
+}
+
+/// What its caller knows of a resume.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The payloads of the acknowledged ones.
+    pub acknowledged: Vec<String>,
+    /// How many failed, or have an unknown outcome.
+    failed: usize,
+}
+
+/// The runs that are resumed, each by a thread of its own.
+pub const RUNS: u64 = 8;
+
+/// Resumes from several threads while `disturb` is called so often.
+pub fn resumes_while(store: &Arc<dyn Store>, times: usize, mut disturb: impl FnMut(usize)) -> Told {
+    let settled_ones = AtomicUsize::new(0);
+    let is_over = AtomicBool::new(false);
+    let resumes = |run: u64| {
+        let mut told = Told::default();
+        for number in 0.. {
+            if is_over.load(Ordering::Acquire) {
+                break;
+            }
+            let text = format!("{run} {number}");
+            match settled(|done| store.append_event(resume(run, &text), done)) {
+                Ok(_) => told.acknowledged.push(text),
+                Err(error) => {
+                    assert!(is_honest(&error), "{error:?}");
+                    told.failed += 1;
+                }
+            }
+            settled_ones.fetch_add(1, Ordering::Relaxed);
+        }
+        told
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=RUNS).map(|run| scope.spawn(move || resumes(run))).collect();
+        let mut seen = 0;
+        for time in 0..times {
+            // Something must happen between two disturbances.
+            while settled_ones.load(Ordering::Relaxed) <= seen + 3 {
+                if threads.iter().any(|thread| thread.is_finished()) {
+                    // It has failed.
+                    is_over.store(true, Ordering::Release);
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            seen = settled_ones.load(Ordering::Relaxed);
+            if !is_over.load(Ordering::Acquire) {
+                disturb(time);
+            }
+        }
+        is_over.store(true, Ordering::Release);
+        let mut all = Told::default();
+        for thread in threads {
+            let told = thread.join().expect("it resumes");
+            all.acknowledged.extend(told.acknowledged);
+            all.failed += told.failed;
+        }
+        all
+    })
+}
+
+/// Checks the logs with a store that nothing disturbs.
+pub fn check(url: &str, told: &Told) {
+    let world = crate::World::of(open(url), Arc::new(crate::ManualClock::at(crate::NOW_MS)));
+    let payloads = payloads(&world, RUNS);
+    assert!(payloads.values().all(|count| *count == 1), "a resume happened twice: {payloads:?}");
+    for text in &told.acknowledged {
+        assert!(payloads.contains_key(text), "a resume was lost: {text}");
+    }
+    assert!(told.acknowledged.len() > told.failed, "most resumes succeed: {}", told.failed);
+}
+
+/// An error that says that the resume may be repeated, or that its outcome is unknown.
+fn is_honest(error: &WorldError) -> bool {
+    error.may_pass() || error.kind == ErrorKind::OutcomeUnknown
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_the_server_ends_connections() {
+    let url = fresh_database("ended");
+    drop(with_runs(&url, RUNS));
+    let store = open(&url);
+    let told = resumes_while(&store, times(200, 30), |_| {
+        // Also in the middle of a transaction.
+        run_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = 'ended' AND application_name LIKE 'hookline/%'",
+        );
+    });
+    store.close();
+    check(&url, &told);
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_processes_of_the_server_are_killed() {
+    let server = Server::start("");
+    let url = server.url("postgres");
+    drop(with_runs(&url, RUNS));
+    let store = open(&url);
+    let told = resumes_while(&store, times(50, 4), |time| {
+        if time % 2 == 0 {
+            kill_a_connection(&server);
+        } else {
+            server.kill();
+            server.start_again();
+        }
+        wait_for(&server);
+    });
+    store.close();
+    check(&url, &told);
+}
+
+fn behind_a_proxy(name: &str, fault: Fault, times: usize) {
+    let url = fresh_database(name);
+    drop(with_runs(&url, RUNS));
+    let proxy = Proxy::start();
+    let store = open(&proxy.url(name));
+    let told = resumes_while(&store, times, |time| {
+        proxy.break_next(fault);
+        while proxy.broken() <= time {
+            std::thread::yield_now();
+        }
+    });
+    proxy.mend();
+    store.close();
+    check(&url, &told);
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_connections_break_between_a_commit_and_its_answer() {
+    behind_a_proxy("doubt", Fault::CutAfterCommit, times(100, 20));
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_connections_break_before_a_commit_arrives() {
+    behind_a_proxy("before", Fault::CutBeforeCommit, times(100, 20));
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_connections_break_in_the_middle_of_what_is_sent() {
+    behind_a_proxy("midst", Fault::CutAnywhere, times(100, 20));
+}
+
+#[test]
+fn no_resume_is_lost_or_doubled_while_answers_are_late() {
+    behind_a_proxy("late", Fault::Delay, times(100, 20));
+}
+
+/// A network that loses everything from now on, and ends no connection.
+#[test]
+fn no_resume_is_lost_or_doubled_while_connections_lead_nowhere() {
+    behind_a_proxy("swallowed", Fault::Swallow, times(10, 1));
+}

@@ -1,0 +1,20 @@
+/** The warning of a worker that hears of other processes late. */
+import { sayOnce } from './say-once';
+
+/** The addon's report of a worker that has started. */
+export interface NativeWorker {
+  /** Whether it has no session with its Postgres server, though it should have one. */
+  lacksSession: boolean;
+}
+
+/** Warns once of a pooler that gives each transaction another connection. */
+export function warnOfSession(worker: NativeWorker | undefined): void {
+  if (!worker?.lacksSession) return;
+  sayOnce(
+    'HOOKLINE_SESSION',
+    'WORKFLOW_HOOKLINE_URL leads to a pooler that gives each transaction another connection. So this ' +
+      'process notices commits of other processes after up to half a second, and others notice its ' +
+      'death after 45 seconds. Set WORKFLOW_HOOKLINE_LISTEN_URL to a URL of the same database past ' +
+      'the pooler, or to off if you accept that.',
+  );
+}
