@@ -1,5 +1,25 @@
 const { availableParallelism } = require('node:os');
 
+/** What runs once per store: with HOOKLINE_TEST_POSTGRES on a Postgres server (`npm run test:postgres`). */
+const OF_EVERY_STORE = [
+  'storage',
+  'queue',
+  'streams',
+  'resume-hook',
+  'start',
+  'webhook',
+  'idempotency',
+  'encryption',
+  'wake-ups',
+  'from-spec-six',
+  'awaiting',
+  'http-delivery',
+  'closing',
+  'crash/*',
+  'sdk/{api,batches,clocks,encryption,hooks-to-come,many-resumes,overlaps,paused,processes,refusals}',
+  'sdk/{releases,restarts,retention,same-results,side-by-side,stress,webhooks}',
+];
+
 /**
  * Tests of the TypeScript layer and of the built package. `npm run build` comes first: what a user
  * would import is tested as `dist/`, under its own name.
@@ -11,7 +31,9 @@ const { availableParallelism } = require('node:os');
 module.exports = {
   maxWorkers: Math.max(2, availableParallelism() - 1),
   roots: ['<rootDir>/__test__'],
-  testMatch: ['**/*.test.ts'],
+  testMatch: process.env.HOOKLINE_TEST_POSTGRES
+    ? OF_EVERY_STORE.map((name) => `<rootDir>/__test__/${name}.test.ts`)
+    : ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/\\.build/'],
   moduleNameMapper: { '^hookline$': '<rootDir>/dist/index.js' },
   transform: {

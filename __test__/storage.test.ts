@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Event } from 'hookline';
+import { isOnPostgres, testOfFile } from './databases';
 import {
   cleanUp,
   devalueString,
@@ -18,7 +19,7 @@ afterEach(() => {
   delete process.env.WORKFLOW_MAX_EVENTS;
 });
 
-test('a World makes its database at the first write, and not before', async () => {
+testOfFile('a World makes its database at the first write, and not before', async () => {
   const url = join(newFolder(), 'nested', 'hookline.db');
   const world = newWorld({ url });
   expect(existsSync(dirname(url))).toBe(false);
@@ -172,9 +173,12 @@ test('maxEvents is there only when the environment sets a positive integer', asy
   expect((await start()).maxEvents).toBe(500);
 });
 
-test('two Worlds on one database see each other, however its path is written', async () => {
+test('two Worlds on one database see each other, however its URL is written', async () => {
   const url = newDatabase();
-  const [one, other] = [newWorld({ url }), newWorld({ url: pathToFileURL(url).href })];
+  const alike = isOnPostgres(url)
+    ? url.replace(/^postgres:/, 'postgresql:')
+    : pathToFileURL(url).href;
+  const [one, other] = [newWorld({ url }), newWorld({ url: alike })];
   const { runId } = await newHook(one, 'token');
   expect((await other.hooks.getByToken('token')).runId).toBe(runId);
   await one.close();
@@ -223,7 +227,7 @@ test('a malformed option is an error of the first operation, and of start()', as
   await expect(world.start()).rejects.toMatchObject({ code: 'BAD_CONFIG' });
 });
 
-test('a database that could not be opened is tried again by the next operation', async () => {
+testOfFile('a database that could not be opened is tried again by the next operation', async () => {
   const { mkdirSync, rmSync } = jest.requireActual<typeof import('node:fs')>('node:fs');
   const url = newDatabase();
   mkdirSync(url);

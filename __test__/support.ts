@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { createWorld, type Hook, type World, type WorldOptions } from 'hookline';
+import { databaseIn } from './databases';
 
 /** The root of the package. */
 export const ROOT = join(__dirname, '..');
@@ -50,9 +51,9 @@ export function newFolder(): string {
   return folder;
 }
 
-/** The path of a database that does not exist yet. */
+/** The URL of a database that does not exist yet. */
 export function newDatabase(): string {
-  return join(newFolder(), 'hookline.db');
+  return databaseIn(newFolder());
 }
 
 /** A World, by default on a database of its own; {@link cleanUp} closes it. */

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { databaseIn } from '../__test__/databases.ts';
 import { buildWorkflows } from '../scripts/build-workflows.mjs';
 
 export const WORLDS = ['local', 'hookline'];
@@ -16,7 +17,7 @@ const data = mkdtempSync(join(tmpdir(), 'hookline-conformance-'));
 export function useFreshData() {
   const folder = mkdtempSync(join(data, 'world-'));
   process.env.WORKFLOW_LOCAL_DATA_DIR = folder;
-  process.env.WORKFLOW_HOOKLINE_URL = join(folder, 'hookline.db');
+  process.env.WORKFLOW_HOOKLINE_URL = databaseIn(folder);
 }
 
 /** Makes the server processes run the suite's workflows as compiled by the installed SDK. */

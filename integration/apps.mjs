@@ -3,11 +3,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SDK } from './frameworks.mjs';
+
+export { freePort } from '../scripts/free-port.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const tarballs = JSON.parse(process.env.HOOKLINE_PACKAGES ?? '{}');
@@ -164,16 +165,6 @@ export async function program(cwd, command, args, timeout = PROGRAM_LIMIT_MS, en
       cause: error,
     });
   }
-}
-
-/** A port that nobody listens on now. */
-export async function freePort() {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** A server of an app: a process group, so that killing it leaves no child behind. */

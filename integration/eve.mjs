@@ -1,6 +1,8 @@
 // examples/eve-agent, installed and built as its users do, and driven over HTTP.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +11,8 @@ import { freePort, installApp, newFolder, nodeOf, program, Server } from './apps
 const ADDITIONS = join(dirname(fileURLToPath(import.meta.url)), 'eve-additions');
 const EVE = join('node_modules', 'eve', 'bin', 'eve.js');
 const ADDRESS = ['--host', '127.0.0.1'];
+/** Where the databases of the agents are, unless each is in a file (scripts/on-postgres.mjs). */
+const SERVER = process.env.HOOKLINE_TEST_POSTGRES;
 const ENVIRONMENT = { EVE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
 
 /** How an agent is served. */
@@ -36,6 +40,7 @@ export class EveAgent {
     agent.node = node;
     agent.folder = mode === 'alone' ? await copyOfOutput(folder) : folder;
     agent.signal = join(agent.folder, 'let-slow-end');
+    agent.schema = `test_${randomBytes(8).toString('hex')}`;
     for (const path of [agent.signal, join(agent.folder, '.workflow-data')]) {
       await rm(path, { recursive: true, force: true });
     }
@@ -50,7 +55,12 @@ export class EveAgent {
       dev: [EVE, 'dev', '--no-ui', ...ADDRESS, '--port', `${port}`],
       alone: [join('.output', 'server', 'index.mjs')],
     }[this.mode];
-    const env = { ...ENVIRONMENT, HOST: '127.0.0.1', LET_SLOW_END: this.signal };
+    const env = {
+      ...ENVIRONMENT,
+      HOST: '127.0.0.1',
+      LET_SLOW_END: this.signal,
+      ...(SERVER && { WORKFLOW_HOOKLINE_URL: `${SERVER}&schema=${this.schema}` }),
+    };
     this.#server = Server.spawn(this.folder, args, { port, env, node: this.node });
     this.#servers.push(this.#server);
     this.#server.url = `http://127.0.0.1:${port}`;
@@ -117,8 +127,13 @@ export class EveAgent {
     return { status: response.status, text: await response.text() };
   }
 
-  /** Whether the files of the database hold a text. */
+  /** Whether the files of the database hold a text, or its rows on Postgres. */
   async stores(text) {
+    if (SERVER) {
+      const args = ['-d', SERVER, '-n', this.schema, '--data-only'];
+      const rows = execFileSync('pg_dump', args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+      return rows.includes(text) || rows.includes(Buffer.from(text).toString('hex'));
+    }
     const folder = join(this.folder, '.workflow-data');
     for (const name of await readdir(folder)) {
       const bytes = await readFile(join(folder, name)).catch(() => undefined);

@@ -104,7 +104,7 @@ describe('eve, a session', () => {
   });
 
   // eve keeps a private session no longer than it lives; only its title, the first message, stays.
-  test('what was said in an ended session is gone from the files', async () => {
+  test('what was said in an ended session is gone from the database', async () => {
     const secret = 'xyzzy-4711';
     const session = await agent.begin('hello');
     await session.event('session.waiting');
@@ -116,6 +116,6 @@ describe('eve, a session', () => {
       const { status, text } = await agent.get(`session/${session.id}/stream?follow=false`);
       return status === 410 && text.includes('session_expired');
     });
-    await agent.until('clean files', async () => !(await agent.stores(secret)));
+    await agent.until('a clean database', async () => !(await agent.stores(secret)));
   });
 });

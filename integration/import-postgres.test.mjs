@@ -2,12 +2,11 @@
 // and a Postgres of its own.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startPostgres } from '../scripts/postgres.mjs';
+import { installPostgres, startPostgres } from '../scripts/postgres.mjs';
 import { freePort, newFolder, program } from './apps.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -45,8 +44,7 @@ async function installed() {
 
 /** A server of this test alone. */
 async function ownPostgres() {
-  const script = join(here, '..', 'scripts', 'install-postgres.sh');
-  const programs = execFileSync('bash', [script], { encoding: 'utf8' }).trim();
+  const programs = installPostgres();
   const [place, port] = [await newFolder('postgres-server'), await freePort()];
   return startPostgres({ programs, place, port, settings: ['fsync=off'] });
 }

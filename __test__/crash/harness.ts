@@ -4,6 +4,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { isOnPostgres, queryPostgres } from '../databases';
 import { ROOT } from '../support';
 
 /** A number from 0 to 1, the next of a sequence. */
@@ -38,7 +39,7 @@ function sequence(seed: number): Random {
   };
 }
 
-/** The result of `examples/inspect.rs` for a database file. */
+/** What a look into a database without the engine finds. */
 export interface Found {
   /** `['ok']`, or what is wrong. */
   integrity: string[];
@@ -96,11 +97,29 @@ function compile(example: string): string {
   return executables.at(-1) as string;
 }
 
+/** What `examples/inspect.rs` finds in a file. The server itself answers for its integrity. */
+const FOUND = `SELECT json_build_object(
+  'integrity', '["ok"]'::json,
+  'received', coalesce((SELECT json_object_agg(run_id, payloads) FROM (
+    SELECT run_id, json_agg(convert_from(payload, 'UTF8') ORDER BY position) AS payloads FROM events
+    WHERE event_type = 'hook_received' GROUP BY run_id) AS r), '{}'),
+  'queued', coalesce((SELECT json_object_agg(run_id, count) FROM (
+    SELECT run_id, count(*) FROM messages WHERE run_id IS NOT NULL AND dead_at_ms IS NULL
+    GROUP BY run_id) AS q), '{}'),
+  'messages', (SELECT count(*) FROM messages),
+  'attempts', coalesce((SELECT json_agg(attempt ORDER BY message_id) FROM messages), '[]'),
+  'failed', (SELECT count(*) FROM messages WHERE last_error IS NOT NULL),
+  'events', (SELECT count(*) FROM events),
+  'deliverySecret', (SELECT json_agg(encode(secret, 'hex')) FROM delivery_secret),
+  'gaps', coalesce((SELECT json_agg(run_id) FROM (SELECT run_id FROM events GROUP BY run_id
+    HAVING min(position) <> 1 OR max(position) <> count(*)) AS g), '[]'))`;
+
 /**
- * Inspects a database that no process writes now. It inspects a copy, because the next process must
+ * Inspects a database that no process writes now. Of a file it inspects a copy, because the next process must
  * recover the WAL of the killed one by itself.
  */
 export function inspect(database: string): Found {
+  if (isOnPostgres(database)) return JSON.parse(queryPostgres(database, FOUND)) as Found;
   const inspector = buildInspector();
   const folder = mkdtempSync(join(tmpdir(), 'hookline-inspect-'));
   try {

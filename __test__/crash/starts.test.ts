@@ -1,6 +1,6 @@
 /** Kills a process that starts runs, between any two steps of a start. */
 
-import { join } from 'node:path';
+import { databaseIn } from '../databases';
 import { cleanUp, freshData, SDKS, startApp } from '../sdk/harness';
 import {
   BUILD_LIMIT_MS,
@@ -26,7 +26,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     'kill -9 between any two steps of start leaves nothing, or a run that starts',
     withSeed(async (random) => {
       const data = freshData();
-      const database = join(data, 'hookline.db');
+      const database = databaseIn(data);
       const acknowledged: string[] = [];
       const asked: string[] = [];
       for (let life = 0; life < KILLS; life += 1) {

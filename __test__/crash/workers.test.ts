@@ -1,6 +1,6 @@
 /** A process that executes real workflows is killed again and again while others depend on it. */
 
-import { join } from 'node:path';
+import { databaseIn } from '../databases';
 import { type App, cleanUp, freshData, SDKS, startApp } from '../sdk/harness';
 import {
   BUILD_LIMIT_MS,
@@ -31,7 +31,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       const approvals = await app.ask<string[]>('startMany', { workflow: 'approval', all });
       await app.hooksReady('inbox', ...APPROVALS);
 
-      const database = join(data, 'hookline.db');
+      const database = databaseIn(data);
       const producer = spawnProcess('produce', database, { inbox: 'inbox', approvals: APPROVALS });
       const lines = linesOf(producer);
       for (let kills = 0; kills < 5; kills += 1) {
@@ -92,7 +92,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
         expect(ends).toHaveLength(1);
       }
       await app.stop();
-      expect(inspect(join(data, 'hookline.db'))).toMatchObject({ integrity: ['ok'], gaps: [] });
+      expect(inspect(databaseIn(data))).toMatchObject({ integrity: ['ok'], gaps: [] });
     }),
     LIMIT_MS,
   );

@@ -3,9 +3,8 @@
  * runtime.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { BUILD_LIMIT_MS, buildInspector, inspect, until } from '../crash/harness';
+import { bytesOf, databaseIn } from '../databases';
 import { type App, cleanUp, freshData, SDKS, startApp, type Via } from './harness';
 
 const LIMIT_MS = 120_000;
@@ -14,15 +13,6 @@ const KEYS = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toStr
 
 beforeAll(buildInspector, BUILD_LIMIT_MS);
 afterAll(cleanUp);
-
-/** All files that SQLite keeps for a database, with its log. */
-function bytesOf(data: string): Buffer {
-  const files = readdirSync(data, { recursive: true, withFileTypes: true });
-  const paths = files
-    .filter((file) => file.isFile())
-    .map((file) => join(file.parentPath, file.name));
-  return Buffer.concat(paths.map((path) => readFileSync(path)));
-}
 
 describe.each(SDKS)('with the SDK %s', (sdk) => {
   function start(data: string, env: Record<string, string>): Promise<App> {
@@ -163,7 +153,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     'a run whose key a worker lacks is tried without counting, and goes on when the key is back',
     async () => {
       const data = freshData();
-      const url = join(data, 'hookline.db');
+      const url = databaseIn(data);
       const before = await start(data, { WORKFLOW_HOOKLINE_ENCRYPTION_KEYS: KEYS('old', 1) });
       const runId = await before.start('race', 'token', '8s');
       await before.hooksReady('token');

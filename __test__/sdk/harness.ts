@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pauseBetweenWrites, untilPaused } from '../crash/harness';
+import { databaseIn } from '../databases';
 
 export type Via = 'sdk' | 'hookline';
 
@@ -99,7 +100,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       PORT: undefined,
       WORKFLOW_TARGET_WORLD: world,
       WORKFLOW_LOCAL_DATA_DIR: join(data, 'local'),
-      WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db'),
+      WORKFLOW_HOOKLINE_URL: databaseIn(data),
       APP_SDK: sdk,
       APP_ROLE: role,
       ...env,

@@ -5,6 +5,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILD_LIMIT_MS, buildExpiry, expireLeases, until } from '../crash/harness';
+import { databaseIn } from '../databases';
 import { type App, cleanUp, freshData, SDKS, startApp } from './harness';
 
 const LIMIT_MS = 20_000;
@@ -47,7 +48,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
         await stale.pause();
 
         const current = await app(data);
-        expireLeases(join(data, 'hookline.db'));
+        expireLeases(databaseIn(data));
         await until('it begins elsewhere', LIMIT_MS, () => begun(current));
         letGo(stale);
         stale.goOn();
@@ -81,7 +82,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
         await stale.paused();
 
         const current = await app(data);
-        expireLeases(join(data, 'hookline.db'));
+        expireLeases(databaseIn(data));
         await expect(current.result(runId)).resolves.toMatchObject({ record: expect.anything() });
         const log = await current.ask('events', { runId });
         stale.goOn();

@@ -4,6 +4,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { databaseIn } from '../databases';
 import { ROOT } from '../support';
 import { type App, cleanUp, freshData, SDKS, type Sdk, startApp } from './harness';
 
@@ -46,7 +47,7 @@ afterAll(cleanUp);
 /** `hookline explain`, as an operator runs it. */
 async function explained(data: string, runId: string): Promise<string> {
   const bin = join(ROOT, 'dist/cli.js');
-  const env = { ...process.env, WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db') };
+  const env = { ...process.env, WORKFLOW_HOOKLINE_URL: databaseIn(data) };
   return (await promisify(execFile)(process.execPath, [bin, 'explain', runId], { env })).stdout;
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createWorld } from '../..';
 import { until } from '../crash/harness';
+import { databaseIn } from '../databases';
 import { ROOT, runNode } from '../support';
 import { type App, cleanUp, freshData, SDKS, type Sdk, startApp } from './harness';
 
@@ -24,7 +25,7 @@ function release(sdk: Sdk, data: string, name: Release, env: Env = {}): Promise<
 
 /** Another process's view of the database. */
 function onlooker(data: string) {
-  return createWorld({ url: join(data, 'hookline.db'), role: 'producer' });
+  return createWorld({ url: databaseIn(data), role: 'producer' });
 }
 
 /** A run of the first release that waits for its hook when the release has gone. */
@@ -38,7 +39,7 @@ async function parked(sdk: Sdk, data: string, env: Env): Promise<string> {
 
 /** What a command of `npx hookline` prints. */
 async function command(data: string, ...args: string[]): Promise<string> {
-  const env = { WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db') };
+  const env = { WORKFLOW_HOOKLINE_URL: databaseIn(data) };
   const { stdout } = await runNode([join(ROOT, 'dist/cli.js'), ...args], { env });
   return stdout;
 }

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { withSeed } from '../crash/harness';
+import { databaseIn } from '../databases';
 import { ROOT, runNode } from '../support';
 import { type App, type AppOptions, cleanUp, freshData, startApp } from './harness';
 
@@ -27,7 +28,7 @@ function release(data: string, id: string, sdk: Sdk = 'workflow'): Promise<App> 
 
 /** What a command of `npx hookline` prints, and how it ends. */
 async function command(data: string, ...args: string[]) {
-  const env = { WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db') };
+  const env = { WORKFLOW_HOOKLINE_URL: databaseIn(data) };
   return runNode([join(ROOT, 'dist/cli.js'), ...args], { env });
 }
 

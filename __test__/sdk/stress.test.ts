@@ -1,4 +1,7 @@
-/** Four worker processes on one file, some of which are killed at any time. */
+/**
+ * Four worker processes on one database, some of which are killed at any time. With a restless server
+ * (scripts/on-postgres.mjs) that is killed too.
+ */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -13,9 +16,20 @@ const KILL_EVERY_MS = 200;
 /** Processes that are up at any time. */
 const UP_MIN = 2;
 const LIMIT_MS = 300_000;
+const RESULTS_LIMIT_MS = 240_000;
+/** The process that begins, or ends, to disturb the server when it gets a signal. */
+const DISTURBER = Number(process.env.HOOKLINE_TEST_RESTLESS);
 /** Whether deliveries of a run that are no steps may overlap. */
 const MAY_OVERLAP = { workflow: false, 'workflow-5': true };
 
+let isDisturbed = false;
+
+function disturb(wanted: boolean): void {
+  if (DISTURBER && wanted !== isDisturbed) process.kill(DISTURBER, 'SIGUSR2');
+  isDisturbed = wanted;
+}
+
+afterEach(() => disturb(false));
 afterAll(cleanUp);
 
 /** A line of `fixtures/recording-world.cjs`, or of a step's body. */
@@ -104,7 +118,11 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       const world = join(__dirname, '../fixtures/recording-world.cjs') as `/${string}`;
       // Few at a time, so that there are steps to kill all the time.
       const env = { RECORD: record, WORKFLOW_HOOKLINE_CONCURRENCY: '12' };
-      const worker = () => startApp({ data, sdk, world, env });
+      const worker = async (): Promise<App> => {
+        const started = startApp({ data, sdk, world, env });
+        // As whoever supervises it does.
+        return DISTURBER ? started.catch(worker) : started;
+      };
       const [producer, ...workers] = await Promise.all([
         startApp({ data, sdk, role: 'producer' }),
         ...Array.from({ length: WORKERS }, worker),
@@ -113,9 +131,10 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       const names = Array.from({ length: RUNS }, (_, n) => `run ${n}`);
       const all = names.map((name) => [name, record]);
       const runIds = await producer.ask<string[]>('startMany', { workflow: 'stress', all });
+      disturb(true);
       let over = false;
       const results = producer
-        .ask<{ winner: number; sum: number }[]>('results', { runIds })
+        .ask<{ winner: number; sum: number }[]>('results', { runIds, withinMs: RESULTS_LIMIT_MS })
         .finally(() => (over = true));
       // Resumes come before, while and after the runs wait for them, so a missing hook is not a
       // fault.
@@ -149,6 +168,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
 
       const ended = await results;
       await resuming;
+      disturb(false);
       expect(ended.map(({ sum }) => sum)).toEqual(names.map(() => 16));
       for (const [n, { winner }] of ended.entries()) expect([0, n + 1]).toContain(winner);
       const found = examine(read(record));
