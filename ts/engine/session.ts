@@ -7,14 +7,15 @@ export interface NativeWorker {
   lacksSession: boolean;
 }
 
-/** Warns once of a pooler that gives each transaction another connection. */
+/** Warns once of a worker without a session. */
 export function warnOfSession(worker: NativeWorker | undefined): void {
   if (!worker?.lacksSession) return;
   sayOnce(
     'HOOKLINE_SESSION',
-    'WORKFLOW_HOOKLINE_URL leads to a pooler that gives each transaction another connection. So this ' +
-      'process notices commits of other processes after up to half a second, and others notice its ' +
-      'death after 45 seconds. Set WORKFLOW_HOOKLINE_LISTEN_URL to a URL of the same database past ' +
-      'the pooler, or to off if you accept that.',
+    'This worker does not hear what other connections to its Postgres database tell: it is behind a ' +
+      'pooler that gives each transaction another connection. So it notices commits of other ' +
+      'processes after up to half a second, and they notice its death after 45 seconds. Set ' +
+      'WORKFLOW_HOOKLINE_LISTEN_URL to a URL of the same database past the pooler, or to off if you ' +
+      'accept that.',
   );
 }
