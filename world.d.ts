@@ -416,6 +416,8 @@ export interface StoppedMessage {
 export interface WorldCapabilities {
   /** A resume that carries an id happens once. */
   hookResumeDedup?: boolean;
+  /** A hook keeps its token for as long as its `experimental_minRetention` says. */
+  hookRetention?: { active: boolean };
   /** A message goes only to processes of the release of its run. */
   deploymentAffinity?: boolean;
 }
@@ -717,6 +719,13 @@ export interface Hook {
   specVersion?: number;
   /** Whether the public webhook route may resume this hook; `undefined` counts as true. */
   isWebhook?: boolean;
+  /** Whether workflow 5 made this hook for its own use; hooks of workflow 4 do not have it. */
+  isSystem?: boolean;
+  /**
+   * Until then the hook keeps its token at least (`experimental_minRetention` of workflow 5). A hook
+   * that outlives its run can be read, and not resumed.
+   */
+  tokenRetentionUntil?: Date;
 }
 
 /** A durable timer of a run. */
@@ -819,7 +828,13 @@ export type Event =
       eventData: { stepName?: string; error: any; stack?: string; retryAfter?: Date };
     })
   | (EntityEvent<'hook_created'> & {
-      eventData: { token: string; metadata?: SerializedData; isWebhook?: boolean };
+      eventData: {
+        token: string;
+        metadata?: SerializedData;
+        isWebhook?: boolean;
+        isSystem?: boolean;
+        tokenRetentionUntil?: Date;
+      };
     })
   | (EntityEvent<'hook_received'> & { eventData: { token?: string; payload: SerializedData } })
   | (EntityEvent<'hook_disposed'> & { eventData?: { token?: string } })

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use hookline::clock::{Clock, SystemClock};
 use hookline::domain::attributes::AttributeChanges;
 use hookline::domain::event::{EventBody, EventRequest, Report, RunCreation};
+use hookline::domain::hook::HookOptions;
 use hookline::domain::id::{CorrelationId, HookToken, RunId};
 use hookline::domain::message::Delivery;
 use hookline::domain::page::{PageRequest, SortOrder};
@@ -104,7 +105,7 @@ fn hook(number: u64) -> CorrelationId {
 
 fn hook_created(number: u64) -> EventBody {
     let token = HookToken::new(format!("token-{number:012}"));
-    EventBody::HookCreated { hook: hook(number), token, is_webhook: false }
+    EventBody::HookCreated { hook: hook(number), token, options: HookOptions::default() }
 }
 
 fn request(number: u64, body: EventBody) -> EventRequest {

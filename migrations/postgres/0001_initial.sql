@@ -98,8 +98,15 @@ CREATE TABLE hookline.hooks (
   created_at_ms bigint NOT NULL,
   disposed_at_ms bigint,
   spec_version bigint NOT NULL,
-  is_webhook boolean NOT NULL
+  is_webhook boolean NOT NULL,
+  is_system boolean NOT NULL,
+  -- Until then the hook keeps its token, also after the end of its run.
+  retained_until_ms bigint,
+  -- Whether the run has ended. The hook is over when the time of its retention is.
+  outlives_run boolean NOT NULL
 );
+-- Finds hooks that are over, to delete.
+CREATE INDEX hooks_over ON hookline.hooks (retained_until_ms) WHERE outlives_run;
 -- A token names at most one live hook.
 CREATE UNIQUE INDEX hooks_live_token ON hookline.hooks (token_digest) WHERE disposed_at_ms IS NULL;
 CREATE UNIQUE INDEX hooks_by_id ON hookline.hooks (hook_id, run_id);

@@ -145,9 +145,16 @@ CREATE TABLE hooks (
   disposed_at_ms INTEGER,
   spec_version INTEGER NOT NULL,
   is_webhook INTEGER NOT NULL CHECK (is_webhook IN (0, 1)),
+  is_system INTEGER NOT NULL CHECK (is_system IN (0, 1)),
+  -- Until then the hook keeps its token, also after the end of its run.
+  retained_until_ms INTEGER,
+  -- Whether the run has ended. The hook is over when the time of its retention is.
+  outlives_run INTEGER NOT NULL CHECK (outlives_run IN (0, 1)),
   checksum INTEGER NOT NULL,
   PRIMARY KEY (token, disposal)
 ) STRICT, WITHOUT ROWID;
+-- Finds hooks that are over, to delete.
+CREATE INDEX hooks_over ON hooks (retained_until_ms) WHERE outlives_run = 1;
 -- hooks.list: the live hooks, in the order of creation.
 CREATE UNIQUE INDEX hooks_by_number ON hooks (disposal, hook_number);
 -- hooks.list of a run; the end of a run.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::requests::{FenceRequest, PayloadFormat, parse};
 use crate::domain::attributes::{AttributeChange, AttributeChanges, AttributeValue};
 use crate::domain::event::{EventBody, EventRequest, EventType, Report, ResumeMark, RunCreation};
+use crate::domain::hook::HookOptions;
 use crate::domain::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use crate::domain::page::PageRequest;
 use crate::domain::payload::{Payload, StructuredError};
@@ -92,6 +93,8 @@ struct EventData {
     resume_at: Option<f64>,
     token: Option<String>,
     is_webhook: Option<bool>,
+    is_system: Option<bool>,
+    token_retention_until: Option<f64>,
     owner_message_id: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
@@ -221,7 +224,11 @@ fn body(
         EventType::HookCreated => EventBody::HookCreated {
             hook: id()?,
             token: HookToken::new(data.token.ok_or_else(|| missing(event_type, "a token"))?),
-            is_webhook: data.is_webhook.unwrap_or(false),
+            options: HookOptions {
+                is_webhook: data.is_webhook.unwrap_or(false),
+                is_system: data.is_system.unwrap_or(false),
+                retained_until_ms: data.token_retention_until.map(|at_ms| at_ms as i64),
+            },
         },
         EventType::HookReceived => {
             EventBody::HookReceived { hook: id()?, token: data.token.map(HookToken::new) }

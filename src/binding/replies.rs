@@ -15,6 +15,7 @@ use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::page::Page;
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::run::Run;
+use crate::domain::spec::SpecVersion;
 use crate::domain::wait::Wait;
 use crate::error::{ErrorKind, WorldError};
 use crate::queue::admission::AdmittedDelivery;
@@ -136,6 +137,10 @@ struct HookRecord {
     created_at_ms: i64,
     spec_version: u32,
     is_webhook: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_system: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_retention_until_ms: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -235,7 +240,11 @@ fn hook_record(view: HookView, block: &mut Block) -> HookRecord {
         metadata: block.payload(view.metadata),
         created_at_ms: hook.created_at_ms,
         spec_version: hook.spec_version,
-        is_webhook: hook.is_webhook,
+        is_webhook: hook.options.is_webhook,
+        is_system: SpecVersion(hook.spec_version)
+            .knows_system_hooks()
+            .then_some(hook.options.is_system),
+        token_retention_until_ms: hook.options.retained_until_ms,
     }
 }
 

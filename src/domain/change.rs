@@ -37,11 +37,12 @@ pub enum Change {
     InsertWait(Wait),
     /// The wait as it is now.
     UpdateWait(Wait),
-    /// The run has ended. Deletes its hooks (which frees their tokens), its waits and its sleeping
-    /// wake-ups.
+    /// The run has ended. Deletes its hooks, which frees their tokens, its waits and its sleeping
+    /// wake-ups. A hook whose token is retained longer stays, and outlives the run.
     FreeRun(RunId),
     /// Drops every value of the run so that nobody can read it again, also not in the files: the payloads
-    /// of its events, the contents of its streams, which it closes, and its waiting messages.
+    /// of its events, the metadata of its hooks, the contents of its streams, which it closes, and its
+    /// waiting messages.
     DropValues(RunId),
     /// Enqueues a wake-up of the run in the same transaction (the outbox).
     Enqueue(WakeUp),

@@ -2,6 +2,7 @@
 
 use super::attributes::AttributeChanges;
 use super::fence::Fence;
+use super::hook::HookOptions;
 use super::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::CodeMismatch;
@@ -141,7 +142,7 @@ pub enum EventBody {
     HookCreated {
         hook: CorrelationId,
         token: HookToken,
-        is_webhook: bool,
+        options: HookOptions,
     },
     HookReceived {
         hook: CorrelationId,

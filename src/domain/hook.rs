@@ -22,6 +22,40 @@ pub struct Hook {
     pub disposed_at_ms: Option<i64>,
     /// The event contract its creation used.
     pub spec_version: u32,
+    /// What its creator asked for.
+    pub options: HookOptions,
+    /// Whether its run has ended, and only the token is still held.
+    pub outlives_run: bool,
+}
+
+/// What the creator of a hook asks for, besides the token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HookOptions {
     /// Whether the public webhook route may resume it.
     pub is_webhook: bool,
+    /// Whether the SDK itself made it, for its own use.
+    pub is_system: bool,
+    /// Until when the hook keeps its token at least, also after the end of its run.
+    pub retained_until_ms: Option<i64>,
+}
+
+impl Hook {
+    /// Its run ends. Whether the hook stays, because its token is retained longer.
+    pub fn outlive(&mut self, now_ms: i64) -> bool {
+        self.outlives_run = self.disposed_at_ms.is_none() && self.options.is_retained(now_ms);
+        self.outlives_run
+    }
+
+    /// Whether the hook no longer keeps its token, though no event says so: its run has ended, and the
+    /// time for which the token was retained is over.
+    pub fn is_over(&self, now_ms: i64) -> bool {
+        self.outlives_run && !self.options.is_retained(now_ms)
+    }
+}
+
+impl HookOptions {
+    /// Whether the token is kept now even if the run has ended.
+    pub fn is_retained(&self, now_ms: i64) -> bool {
+        self.retained_until_ms.is_some_and(|until_ms| until_ms > now_ms)
+    }
 }

@@ -1,7 +1,7 @@
 //! Idempotent resumes: for some time, a key from the sender identifies one resume of a token.
 
 use super::event::{Event, EventBody, EventRequest};
-use super::hook::Hook;
+use super::hook::{Hook, HookOptions};
 use super::id::{CorrelationId, HookToken, RunId};
 use super::refusal::Refusal;
 
@@ -79,6 +79,8 @@ pub fn hook_as_made(
     #[serde(rename_all = "camelCase", default)]
     struct Made {
         is_webhook: bool,
+        is_system: bool,
+        token_retention_until: Option<i64>,
     }
     let details: Made =
         made.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
@@ -91,7 +93,12 @@ pub fn hook_as_made(
         created_at_ms: made.created_at_ms,
         disposed_at_ms: None,
         spec_version: made.spec_version,
-        is_webhook: details.is_webhook,
+        options: HookOptions {
+            is_webhook: details.is_webhook,
+            is_system: details.is_system,
+            retained_until_ms: details.token_retention_until,
+        },
+        outlives_run: false,
     }
 }
 

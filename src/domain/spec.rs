@@ -44,6 +44,11 @@ impl SpecVersion {
         self.0 >= OVERLAPPING
     }
 
+    /// Whether the SDK expects of every hook whether it made the hook itself.
+    pub fn knows_system_hooks(self) -> bool {
+        self.0 >= OVERLAPPING
+    }
+
     /// Whether the error of a failed run or step is a serialised value that only the SDK reads. It then
     /// stays with its event, as other values do. Before, it is an object with a message.
     pub fn errors_are_bytes(self) -> bool {

@@ -277,11 +277,11 @@ fn decide_event(seen: Seen, request: EventRequest, stamp: &Stamp) -> Result<Deci
                 EventBody::StepRetrying { step, error, retry_after_ms } => {
                     step::retry(&mut log, step, error, retry_after_ms)?;
                 }
-                EventBody::HookCreated { hook, token, is_webhook } => {
-                    hook::create(&mut log, hook, token, is_webhook, stamp.environment.clone())?;
+                EventBody::HookCreated { hook, token, options } => {
+                    hook::create(&mut log, hook, token, options, stamp)?;
                 }
                 EventBody::HookReceived { hook, token } => hook::receive(&mut log, hook, token)?,
-                EventBody::HookDisposed { hook } => hook::dispose(&mut log, hook)?,
+                EventBody::HookDisposed { hook } => hook::dispose(&mut log, hook, stamp.now_ms)?,
                 EventBody::WaitCreated { wait, resume_at_ms } => {
                     wait::create(&mut log, wait, resume_at_ms)?;
                 }

@@ -1,11 +1,13 @@
 //! Hooks: a token names at most one live hook, is freed with it, and is found with one look-up.
 
 use hookline::domain::event::{EventBody, EventRequest, EventType};
+use hookline::domain::hook::{Hook, HookOptions};
 use hookline::domain::id::{HookToken, TOKEN_LENGTH_MAX};
 use hookline::error::ErrorKind;
 
 use crate::kit::rows::*;
 use crate::kit::{World, settled};
+use crate::retention::start_private;
 
 run_by_every_store!(
     a_created_hook_is_answered_with_its_metadata,
@@ -21,7 +23,97 @@ run_by_every_store!(
     of_many_hooks_with_one_token_one_gets_it,
     a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal,
     tokens_may_hold_any_text,
+    a_retained_hook_outlives_its_run_and_is_gone_when_its_time_is_over,
+    a_retained_token_is_taken_by_the_next_hook_when_its_time_is_over,
+    hooks_that_are_over_are_deleted_when_other_hooks_outlive_their_runs,
+    a_hook_that_outlives_its_run_is_nothing_to_wait_for,
+    a_retained_hook_of_a_private_run_loses_its_metadata,
 );
+
+/// Creates a hook of the SDK itself whose token is retained for 10 ms.
+fn hook_retained(hook: &str, token: &str) -> EventBody {
+    let retained_until_ms = Some(NOW_MS + 10);
+    let options = HookOptions { is_system: true, retained_until_ms, ..HookOptions::default() };
+    EventBody::HookCreated { hook: id(hook), token: HookToken::new(token), options }
+}
+
+fn a_retained_hook_outlives_its_run_and_is_gone_when_its_time_is_over(world: &World) {
+    world.start_runs(3);
+    for (run, ending) in (1..).zip(endings()) {
+        world.at(0);
+        let (hook, token) = (format!("h{run}"), format!("token {run}"));
+        let made = world.does(run, hook_retained(&hook, &token)).hook.expect("it is answered").hook;
+        world.does(run, hook_created(&format!("gone{run}"), &format!("other token {run}")));
+        world.does(run, ending);
+        let hook_token = HookToken::new(&*token);
+        let (view, ended) =
+            settled(|done| world.store.hook_and_run_by_token(&hook_token).settle(done))
+                .expect("its token names it");
+        assert_eq!(view.hook, Hook { outlives_run: true, ..made.clone() });
+        assert_eq!(view.metadata, payload("hook_created"));
+        assert!(ended.status.is_terminal());
+        assert_eq!(settled(|done| world.store.hook(id(&hook), true, done)), Ok(view.clone()));
+        assert_eq!(world.hooks(Some(run)), [view]);
+        let refused = world.refuses(run, hook_received(&hook, Some(&token)));
+        assert_eq!(refused.kind, ErrorKind::HookNotFound);
+        world.at(10);
+        assert_eq!(found(world, &token), Err(ErrorKind::HookNotFound));
+        let missing = settled(|done| world.store.hook(id(&hook), true, done));
+        assert_eq!(missing.expect_err("it is over").kind, ErrorKind::HookNotFound);
+        assert_eq!(world.hooks(Some(run)), []);
+    }
+}
+
+fn a_retained_token_is_taken_by_the_next_hook_when_its_time_is_over(world: &World) {
+    world.start_runs(3);
+    world.does(1, hook_retained("first", "secret"));
+    world.does(1, EventBody::RunCompleted);
+    world.at(9);
+    assert_eq!(world.does(2, hook_created("second", "secret")).hook, None);
+    assert_eq!(world.log_types(2)[2..], ["hook_conflict"]);
+    world.at(10);
+    world.does(3, hook_created("third", "secret"));
+    assert_eq!(found(world, "secret"), Ok("third".into()));
+    world.does(3, hook_received("third", Some("secret")));
+}
+
+fn hooks_that_are_over_are_deleted_when_other_hooks_outlive_their_runs(world: &World) {
+    world.start_runs(2);
+    world.does(1, hook_retained("h", "secret"));
+    world.does(1, EventBody::RunCompleted);
+    world.at(10);
+    // The hook of a later run has the same name and another time.
+    let options = HookOptions { retained_until_ms: Some(NOW_MS + 20), ..HookOptions::default() };
+    let token = HookToken::new("secret of another");
+    world.does(2, EventBody::HookCreated { hook: id("kept"), token, options });
+    world.does(2, EventBody::RunCompleted);
+    // Now the first hook does not even exist.
+    world.at(0);
+    assert_eq!(found(world, "secret"), Err(ErrorKind::HookNotFound));
+    assert_eq!(found(world, "secret of another"), Ok("kept".into()));
+}
+
+fn a_hook_that_outlives_its_run_is_nothing_to_wait_for(world: &World) {
+    world.start_runs(1);
+    world.does(1, hook_retained("h", "secret"));
+    let live = || {
+        settled(|done| world.store.live_hooks(vec![HookToken::new("secret")], done))
+            .expect("it is read")
+            .len()
+    };
+    assert_eq!(live(), 1);
+    world.does(1, EventBody::RunCompleted);
+    assert_eq!(live(), 0);
+}
+
+fn a_retained_hook_of_a_private_run_loses_its_metadata(world: &World) {
+    start_private(world, 1);
+    world.does(1, hook_retained("h", "secret"));
+    world.does(1, EventBody::RunCompleted);
+    let token = HookToken::new("secret");
+    let view = settled(|done| world.store.hook_by_token(&token).settle(done)).expect("it is kept");
+    assert_eq!(view.metadata, None);
+}
 
 fn found(world: &World, token: &str) -> Result<String, ErrorKind> {
     settled(|done| world.store.hook_by_token(&HookToken::new(token)).settle(done))
@@ -31,11 +123,14 @@ fn found(world: &World, token: &str) -> Result<String, ErrorKind> {
 
 fn a_created_hook_is_answered_with_its_metadata(world: &World) {
     world.start_runs(1);
-    let body =
-        EventBody::HookCreated { hook: id("h"), token: HookToken::new("secret"), is_webhook: true };
+    let body = EventBody::HookCreated {
+        hook: id("h"),
+        token: HookToken::new("secret"),
+        options: HookOptions { is_webhook: true, ..HookOptions::default() },
+    };
     let view = world.does(1, body).hook.expect("the hook is answered");
     assert_eq!((view.hook.run_id.clone(), view.hook.hook_id.clone()), (run_id(1), id("h")));
-    assert_eq!((view.hook.token.expose(), view.hook.is_webhook), ("secret", true));
+    assert_eq!((view.hook.token.expose(), view.hook.options.is_webhook), ("secret", true));
     assert_eq!((&view.hook.environment, view.hook.created_at_ms), (&test_environment(), NOW_MS));
     assert_eq!(view.metadata, payload("hook_created"));
     let read = settled(|done| world.store.hook(id("h"), true, done)).expect("it exists");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::hook::HookOptions;
 use hookline::domain::id::{CorrelationId, HookToken, RunId};
 use hookline::domain::message::{NewMessage, Purpose};
 use hookline::domain::payload::Payload;
@@ -77,7 +78,11 @@ fn one_run(store: &SqliteStore, run: u64) {
     let error = error("not this time");
     append(store, run, EventBody::StepRetrying { step: again, error, retry_after_ms: None });
     let hook = named("hook", run);
-    append(store, run, EventBody::HookCreated { hook, token: token(run), is_webhook: false });
+    append(
+        store,
+        run,
+        EventBody::HookCreated { hook, token: token(run), options: HookOptions::default() },
+    );
     for (wait, resume_at_ms) in [("wait", NOW_MS + 60_000), ("over", NOW_MS)] {
         append(store, run, EventBody::WaitCreated { wait: named(wait, run), resume_at_ms });
     }

@@ -35,7 +35,7 @@ export const PAYLOAD_FIELDS: Readonly<Record<string, string>> = {
 };
 
 /** The fields of `eventData` that are points in time: milliseconds natively, `Date`s in the SDK. */
-export const DATE_FIELDS = ['resumeAt', 'retryAfter'] as const;
+export const DATE_FIELDS = ['resumeAt', 'retryAfter', 'tokenRetentionUntil'] as const;
 
 /**
  * A record in the JSON of a reply; `binding.ts` and `src/binding/replies.rs` describe its fields.
@@ -110,6 +110,9 @@ export function toHook(record: NativeRecord, bytes: Uint8Array, resolveData = tr
     specVersion: record.specVersion,
     isWebhook: record.isWebhook,
   } as Hook;
+  if (record.isSystem !== undefined) hook.isSystem = record.isSystem as boolean;
+  if (record.tokenRetentionUntilMs !== undefined)
+    hook.tokenRetentionUntil = new Date(record.tokenRetentionUntilMs as number);
   const value = resolveData ? payloadOf(metadata as PayloadRef, bytes) : undefined;
   if (value !== undefined) hook.metadata = value;
   return hook;

@@ -14,6 +14,7 @@ const FIELD_TYPES = [
   ['errorCode', 'string'],
   ['token', 'string'],
   ['isWebhook', 'boolean'],
+  ['isSystem', 'boolean'],
   ['ownerMessageId', 'string'],
   ['encryptionPublicKey', 'string'],
   ['allowReservedAttributes', 'boolean'],
@@ -23,6 +24,7 @@ const FIELD_TYPES = [
 const TIMES: Readonly<Record<string, string>> = {
   resumeAt: 'The end of a sleep (eventData.resumeAt)',
   retryAfter: 'The retryAfter of a RetryableError (eventData.retryAfter)',
+  tokenRetentionUntil: 'The experimental_minRetention of a hook (eventData.tokenRetentionUntil)',
 };
 
 /** The lease of the writing delivery, as it crosses to the addon. */

@@ -1,20 +1,20 @@
 //! The life of a hook: created with its own token, received any number of times, disposed once.
 
-use super::{Entity, Log};
+use super::{Entity, Log, Stamp};
 use crate::domain::change::Change;
 use crate::domain::event::{Event, EventType};
-use crate::domain::hook::Hook;
+use crate::domain::hook::{Hook, HookOptions};
 use crate::domain::id::{CorrelationId, HookToken};
 use crate::domain::refusal::Refusal;
 
-/// Creates a hook. If another live hook holds the token, this is not an error: the log records a
-/// `hook_conflict`, which the workflow sees in its next replay.
+/// Creates a hook. If another hook holds the token, this is not an error: the log records a
+/// `hook_conflict`, which the workflow sees in its next replay. A hook that is over gives its token up.
 pub(super) fn create(
     log: &mut Log,
     hook_id: CorrelationId,
     token: HookToken,
-    is_webhook: bool,
-    environment: Option<String>,
+    options: HookOptions,
+    stamp: &Stamp,
 ) -> Result<(), Refusal> {
     log.refuse_if_ended()?;
     if !token.is_acceptable() {
@@ -23,10 +23,18 @@ pub(super) fn create(
     if log.hook.is_some() {
         return Err(Refusal::HookExists(hook_id));
     }
-    if let Some(holder) = log.token_holder.take() {
-        let data = conflict_json(&token, &holder);
-        log.append_as(EventType::HookConflict, Some(data), None);
-        return Ok(());
+    match log.token_holder.take() {
+        Some(holder) if holder.is_over(stamp.now_ms) => log.change(Change::DisposeHook {
+            run_id: holder.run_id,
+            hook_id: holder.hook_id,
+            at_ms: stamp.now_ms,
+        }),
+        Some(holder) => {
+            let data = conflict_json(&token, &holder);
+            log.append_as(EventType::HookConflict, Some(data), None);
+            return Ok(());
+        }
+        None => {}
     }
     let has_metadata = log.payload.is_some();
     let position = log.append();
@@ -34,12 +42,13 @@ pub(super) fn create(
         run_id: log.run.run_id.clone(),
         hook_id,
         token,
-        environment,
+        environment: stamp.environment.clone(),
         metadata_position: has_metadata.then_some(position),
         created_at_ms: log.now_ms(),
         disposed_at_ms: None,
         spec_version: log.spec_version,
-        is_webhook,
+        options,
+        outlives_run: false,
     };
     let id = hook.hook_id.clone();
     log.change(Change::InsertHook(hook));
@@ -86,12 +95,17 @@ fn repeat(log: &mut Log, hook_id: &CorrelationId, earlier: Event) -> Result<(), 
     Ok(())
 }
 
-pub(super) fn dispose(log: &mut Log, hook_id: CorrelationId) -> Result<(), Refusal> {
+/// Ends a hook. Its token is free at once, even if it was to be retained.
+pub(super) fn dispose(log: &mut Log, hook_id: CorrelationId, now_ms: i64) -> Result<(), Refusal> {
     let disposed_before = log.hook.as_ref().is_some_and(|hook| hook.disposed_at_ms.is_some());
     if disposed_before && !log.run.status.is_terminal() {
         return Err(Refusal::HookDisposed(hook_id));
     }
-    let hook = live_hook(log, hook_id)?;
+    let outlives = |hook: &Hook| hook.outlives_run && !hook.is_over(now_ms) && !disposed_before;
+    let hook = match log.hook.take_if(|hook| outlives(hook)) {
+        Some(hook) => hook,
+        None => live_hook(log, hook_id)?,
+    };
     log.append();
     let at_ms = log.now_ms();
     log.change(Change::DisposeHook { run_id: hook.run_id, hook_id: hook.hook_id, at_ms });
@@ -110,6 +124,7 @@ fn live_hook(log: &mut Log, hook_id: CorrelationId) -> Result<Hook, Refusal> {
 mod tests {
     use super::super::test_kit::*;
     use crate::domain::event::{EventBody, EventRequest, EventType};
+    use crate::domain::hook::HookOptions;
     use crate::domain::id::{HookToken, TOKEN_LENGTH_MAX};
     use crate::domain::refusal::Refusal;
     use crate::domain::transition::Entity;
@@ -133,7 +148,10 @@ mod tests {
         let hook = rows.hook("h");
         assert_eq!((hook.metadata_position, hook.created_at_ms), (Some(3), NOW_MS));
         assert_eq!((hook.token.expose(), hook.disposed_at_ms), ("secret", None));
-        assert_eq!((hook.is_webhook, &hook.environment), (false, &test_environment()));
+        assert_eq!(
+            (hook.options, &hook.environment),
+            (HookOptions::default(), &test_environment())
+        );
         assert_eq!(rows.wake_ups, []);
     }
 
@@ -141,8 +159,9 @@ mod tests {
     fn a_hook_is_a_webhook_only_if_it_says_so() {
         let mut rows = Rows::with_running_run();
         let token = HookToken::new("secret");
-        rows.does(EventBody::HookCreated { hook: id("h"), token, is_webhook: true });
-        assert!(rows.hook("h").is_webhook);
+        let options = HookOptions { is_webhook: true, ..HookOptions::default() };
+        rows.does(EventBody::HookCreated { hook: id("h"), token, options });
+        assert!(rows.hook("h").options.is_webhook);
     }
 
     #[test]
@@ -325,6 +344,69 @@ mod tests {
         rows.does(EventBody::RunCancelled);
         rows.hooks = hooks;
         assert_eq!(rows.refuses(hook_received("h", Some("secret"))), not_found());
+        assert_eq!(rows.refuses(hook_disposed("h")), not_found());
+    }
+
+    /// Rows with a live hook "h" whose token "secret" is retained until 10 ms from now.
+    fn with_retained_hook() -> Rows {
+        let mut rows = Rows::with_running_run();
+        let options =
+            HookOptions { retained_until_ms: Some(NOW_MS + 10), ..HookOptions::default() };
+        let token = HookToken::new("secret");
+        rows.does(EventBody::HookCreated { hook: id("h"), token, options });
+        rows.does_in(2, EventBody::RunCreated(creation()));
+        rows
+    }
+
+    #[test]
+    fn a_retained_token_is_held_after_the_run_until_its_time_is_over() {
+        for ending in endings() {
+            let mut rows = with_retained_hook();
+            rows.does(ending);
+            assert!(rows.hook("h").outlives_run);
+            assert_eq!(rows.refuses(hook_received("h", Some("secret"))), not_found());
+            rows.now_ms = NOW_MS + 9;
+            rows.does_in(2, hook_created("h2", "secret"));
+            let conflict = rows.logs[&run_id(2)].last().expect("it was logged");
+            assert_eq!(conflict.event_type, EventType::HookConflict);
+            rows.now_ms = NOW_MS + 10;
+            let decision = rows.does_in(2, hook_created("h2", "secret"));
+            assert_eq!(decision.entity, Entity::Hook(run_id(2), id("h2")));
+        }
+    }
+
+    #[test]
+    fn a_token_is_retained_no_longer_than_its_run_if_that_ends_later() {
+        let mut rows = with_retained_hook();
+        rows.now_ms = NOW_MS + 20;
+        rows.does_in(2, hook_created("h2", "secret"));
+        let conflict = rows.logs[&run_id(2)].last().expect("it was logged");
+        assert_eq!(conflict.event_type, EventType::HookConflict);
+        rows.does(EventBody::RunCompleted);
+        assert_eq!(rows.hooks.len(), 0);
+    }
+
+    #[test]
+    fn a_disposal_frees_a_retained_token_at_once_also_after_the_run() {
+        let mut rows = with_retained_hook();
+        rows.does(hook_disposed("h"));
+        rows.does_in(2, hook_created("h2", "secret"));
+        rows.does(EventBody::RunCompleted);
+        assert_eq!(rows.hooks.len(), 1);
+
+        let mut rows = with_retained_hook();
+        rows.does(EventBody::RunCompleted);
+        rows.does(hook_disposed("h"));
+        assert_eq!(rows.refuses(hook_disposed("h")), not_found());
+        let decision = rows.does_in(2, hook_created("h2", "secret"));
+        assert_eq!(decision.entity, Entity::Hook(run_id(2), id("h2")));
+    }
+
+    #[test]
+    fn a_hook_that_is_over_is_not_disposed_of_again() {
+        let mut rows = with_retained_hook();
+        rows.does(EventBody::RunCompleted);
+        rows.now_ms = NOW_MS + 10;
         assert_eq!(rows.refuses(hook_disposed("h")), not_found());
     }
 

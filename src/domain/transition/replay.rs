@@ -98,7 +98,7 @@ pub struct ReplayedRun {
     pub events: Vec<Event>,
     /// Its steps, in the order of their creation.
     pub steps: Vec<Step>,
-    /// Its hooks; none if it has ended.
+    /// Its hooks; if it has ended, those that outlive it.
     pub hooks: Vec<Hook>,
     /// Its waits; none if it has ended.
     pub waits: Vec<Wait>,
@@ -110,6 +110,12 @@ impl ReplayedRun {
     /// The hooks that hold their tokens.
     pub fn live_hooks(&self) -> impl Iterator<Item = &Hook> {
         self.hooks.iter().filter(|hook| hook.disposed_at_ms.is_none())
+    }
+
+    /// Leaves out the hooks that no longer keep their tokens.
+    pub fn without_hooks_that_are_over(mut self, now_ms: i64) -> Self {
+        self.hooks.retain(|hook| !hook.is_over(now_ms));
+        self
     }
 }
 
@@ -293,10 +299,14 @@ impl Rows {
                 self.waits.insert(wait.correlation_id.clone(), wait);
             }
             Change::FreeRun(_) => {
-                self.hooks.clear();
+                let ended_at_ms = self.tail().map_or(0, |tail| tail.created_at_ms);
+                self.hooks.retain(|_, hook| hook.outlive(ended_at_ms));
                 self.waits.clear();
             }
-            Change::DropValues(_) => self.events.iter_mut().for_each(Event::drop_values),
+            Change::DropValues(_) => {
+                self.events.iter_mut().for_each(Event::drop_values);
+                self.hooks.values_mut().for_each(|hook| hook.metadata_position = None);
+            }
             // The end of the log decides whether the run must be woken.
             Change::Enqueue(_) => {}
         }

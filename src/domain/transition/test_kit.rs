@@ -13,7 +13,7 @@ use crate::domain::event::{
     Event, EventBody, EventRequest, EventType, Report, ResumeMark, RunCreation,
 };
 use crate::domain::fence::Fence;
-use crate::domain::hook::Hook;
+use crate::domain::hook::{Hook, HookOptions};
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::refusal::Refusal;
@@ -239,12 +239,14 @@ impl Rows {
                 assert!(self.waits.insert(key, wait).is_some(), "the wait exists");
             }
             Change::FreeRun(run_id) => {
-                self.hooks.retain(|(run, _), _| *run != run_id);
+                self.hooks.retain(|(run, _), hook| *run != run_id || hook.outlive(self.now_ms));
                 self.waits.retain(|(run, _), _| *run != run_id);
             }
             Change::DropValues(run_id) => {
                 let log = self.logs.get_mut(&run_id).expect("the run has a log");
                 log.iter_mut().for_each(Event::drop_values);
+                let of_run = self.hooks.iter_mut().filter(|((run, _), _)| *run == run_id);
+                of_run.for_each(|(_, hook)| hook.metadata_position = None);
             }
             Change::Enqueue(wake_up) => self.wake_ups.push(wake_up.run_id),
         }
@@ -351,7 +353,8 @@ pub fn step_retrying(step: &str, retry_after_ms: Option<i64>) -> EventBody {
 }
 
 pub fn hook_created(hook: &str, token: &str) -> EventBody {
-    EventBody::HookCreated { hook: id(hook), token: HookToken::new(token), is_webhook: false }
+    let (hook, token) = (id(hook), HookToken::new(token));
+    EventBody::HookCreated { hook, token, options: HookOptions::default() }
 }
 
 pub fn hook_received(hook: &str, token: Option<&str>) -> EventBody {

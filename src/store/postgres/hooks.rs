@@ -4,9 +4,10 @@ use super::db::{Columns, Db, Write, values};
 use super::fault;
 use super::rows::payload_from;
 use super::runs::{run_columns, run_from};
-use crate::domain::hook::Hook;
+use crate::domain::hook::{Hook, HookOptions};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::resume_key::SWEPT_MAX;
 use crate::domain::run::Run;
 use crate::error::WorldError;
 use crate::store::HookView;
@@ -15,7 +16,8 @@ use crate::store::HookView;
 macro_rules! columns {
     () => {
         "h.run_id, h.hook_id, h.token, h.environment, h.metadata_position, h.created_at_ms, \
-         h.disposed_at_ms, h.spec_version, h.is_webhook"
+         h.disposed_at_ms, h.spec_version, h.is_webhook, h.is_system, h.retained_until_ms, \
+         h.outlives_run"
     };
 }
 
@@ -34,7 +36,14 @@ macro_rules! select_views {
     };
 }
 
-/// The condition that a live hook has the token of the parameter in one of its stored forms. The text
+/// The condition that a hook holds its token at the time of the parameter: it is not over.
+macro_rules! is_kept {
+    ($now:literal) => {
+        concat!(" AND (NOT h.outlives_run OR h.retained_until_ms > ", $now, ")")
+    };
+}
+
+/// The condition that a hook that was not disposed has the token of the parameter in one of its stored forms. The text
 /// is compared too: the digest alone would be believed.
 macro_rules! has_token {
     ($texts:literal) => {
@@ -64,7 +73,12 @@ fn hook_from(columns: &mut Columns<'_>) -> Result<Hook, WorldError> {
         created_at_ms: columns.take()?,
         disposed_at_ms: columns.take()?,
         spec_version: columns.version()?,
-        is_webhook: columns.take()?,
+        options: HookOptions {
+            is_webhook: columns.take()?,
+            is_system: columns.take()?,
+            retained_until_ms: columns.take()?,
+        },
+        outlives_run: columns.take()?,
     })
 }
 
@@ -74,8 +88,9 @@ fn view_from(columns: &mut Columns<'_>) -> Result<HookView, WorldError> {
 
 pub(super) fn insert(hook: &Hook) -> Write {
     const INSERT: &str = "INSERT INTO hookline.hooks (run_id, hook_id, token, token_digest, \
-         environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook) \
-         VALUES ($1, $2, $3, sha256($3), $4, $5, $6, $7, $8, $9)";
+         environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, \
+         is_system, retained_until_ms, outlives_run) \
+         VALUES ($1, $2, $3, sha256($3), $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let columns = values![
         &hook.run_id,
         &hook.hook_id,
@@ -85,7 +100,10 @@ pub(super) fn insert(hook: &Hook) -> Write {
         hook.created_at_ms,
         hook.disposed_at_ms,
         hook.spec_version,
-        hook.is_webhook,
+        hook.options.is_webhook,
+        hook.options.is_system,
+        hook.options.retained_until_ms,
+        hook.outlives_run,
     ];
     Write::new(INSERT, columns)
 }
@@ -96,8 +114,23 @@ pub(super) fn dispose(run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Wr
     Write::new(DISPOSE, values![run_id, hook_id, at_ms])
 }
 
-pub(super) fn delete_of_run(run_id: &RunId) -> Write {
-    Write::new("DELETE FROM hookline.hooks WHERE run_id = $1", values![run_id])
+/// See [`Rows::end_hooks`](crate::store::transaction::Rows::end_hooks). Each run whose hooks outlive it
+/// sweeps, so hooks that are over never pile up, and other runs pay nothing for it.
+pub(super) fn end_of_run(run_id: &RunId, now_ms: i64) -> Write {
+    const END: &str = "WITH kept AS (UPDATE hookline.hooks SET outlives_run = true \
+         WHERE run_id = $1 AND retained_until_ms > $2 AND disposed_at_ms IS NULL RETURNING 1), \
+         swept AS (DELETE FROM hookline.hooks WHERE EXISTS (SELECT FROM kept) \
+         AND hook_number = ANY (ARRAY(SELECT hook_number FROM hookline.hooks \
+         WHERE outlives_run AND retained_until_ms <= $2 LIMIT $3 FOR UPDATE SKIP LOCKED))) \
+         DELETE FROM hookline.hooks WHERE run_id = $1 AND (retained_until_ms IS NULL \
+         OR retained_until_ms <= $2 OR disposed_at_ms IS NOT NULL)";
+    Write::new(END, values![run_id, now_ms, SWEPT_MAX])
+}
+
+/// The metadata of the hooks that outlive a run has been dropped with the run's other values.
+pub(super) fn forget_metadata(run_id: &RunId) -> Write {
+    const FORGET: &str = "UPDATE hookline.hooks SET metadata_position = NULL WHERE run_id = $1";
+    Write::new(FORGET, values![run_id])
 }
 
 /// The hook of this run, disposed or not.
@@ -128,7 +161,7 @@ fn likelier<T>(token: &HookToken, found: Vec<T>, hook_of: impl Fn(&T) -> &Hook) 
     found.into_iter().nth(at)
 }
 
-/// The live hook that holds this token in either of its stored forms.
+/// The hook that holds this token in either of its stored forms; it may be over.
 pub(super) async fn by_token(db: &Db, token: &HookToken) -> Result<Option<Hook>, WorldError> {
     const BY_TOKEN: &str =
         concat!("SELECT ", columns!(), " FROM hookline.hooks AS h WHERE", has_token!("$1"));
@@ -152,7 +185,7 @@ pub(super) async fn many(
     rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect()
 }
 
-/// The live hook of each of these tokens, by the text that is likelier to be stored.
+/// The hook of each of these tokens, by the text that is likelier to be stored; it may be over.
 pub(super) async fn live_of(
     db: &Db,
     tokens: &[HookToken],
@@ -170,13 +203,15 @@ pub(super) async fn live_of(
     Ok(tokens.iter().map(of_token).collect())
 }
 
-/// The live hook that holds this token, with its metadata.
+/// The hook that holds this token now, with its metadata.
 pub(super) async fn view_by_token(
     db: &Db,
     token: &HookToken,
+    now_ms: i64,
 ) -> Result<Option<HookView>, WorldError> {
-    const VIEW_BY_TOKEN: &str = concat!(select_views!("", ""), " WHERE", has_token!("$2"));
-    let rows = db.rows(VIEW_BY_TOKEN, &values![true, texts_of(token)]).await?;
+    const VIEW_BY_TOKEN: &str =
+        concat!(select_views!("", ""), " WHERE", has_token!("$2"), is_kept!("$3"));
+    let rows = db.rows(VIEW_BY_TOKEN, &values![true, texts_of(token), now_ms]).await?;
     let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
     Ok(likelier(token, views.collect::<Result<_, _>>()?, |view| &view.hook))
 }
@@ -185,6 +220,7 @@ pub(super) async fn view_by_token(
 pub(super) async fn with_run_by_token(
     db: &Db,
     token: &HookToken,
+    now_ms: i64,
 ) -> Result<Option<(HookView, Run)>, WorldError> {
     const WITH_RUN: &str = concat!(
         select_views!(
@@ -192,9 +228,10 @@ pub(super) async fn with_run_by_token(
             " JOIN hookline.runs AS r ON r.run_id = h.run_id"
         ),
         " WHERE",
-        has_token!("$2")
+        has_token!("$2"),
+        is_kept!("$3")
     );
-    let rows = db.rows(WITH_RUN, &values![true, texts_of(token)]).await?;
+    let rows = db.rows(WITH_RUN, &values![true, texts_of(token), now_ms]).await?;
     let both = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
         Ok((view_from(&mut columns)?, run_from(&mut columns)?))
@@ -202,12 +239,13 @@ pub(super) async fn with_run_by_token(
     Ok(likelier(token, both.collect::<Result<_, WorldError>>()?, |(view, _)| &view.hook))
 }
 
-/// Those of these tokens that a live hook holds.
+/// Those of these tokens that the hook of a running run holds.
 pub(super) async fn live_among(
     db: &Db,
     tokens: Vec<HookToken>,
 ) -> Result<Vec<(HookToken, HookView)>, WorldError> {
-    const LIVE: &str = concat!(select_views!("", ""), " WHERE", has_token!("$2"));
+    const LIVE: &str =
+        concat!(select_views!("", ""), " WHERE NOT h.outlives_run AND", has_token!("$2"));
     let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
     let rows = db.rows(LIVE, &values![true, texts]).await?;
     let views: Vec<HookView> =
@@ -219,17 +257,20 @@ pub(super) async fn live_among(
     Ok(live.collect())
 }
 
-/// The live hook with this id.
+/// The hook with this id, if it holds its token now.
 pub(super) async fn by_id(
     db: &Db,
     hook_id: &CorrelationId,
     resolve_data: bool,
+    now_ms: i64,
 ) -> Result<Option<HookView>, WorldError> {
     const BY_ID: &str = concat!(
         select_views!("", ""),
-        " WHERE h.hook_id = $2 AND h.disposed_at_ms IS NULL ORDER BY h.run_id LIMIT 1"
+        " WHERE h.hook_id = $2 AND h.disposed_at_ms IS NULL",
+        is_kept!("$3"),
+        " ORDER BY h.run_id LIMIT 1"
     );
-    let row = db.first(BY_ID, &values![resolve_data, hook_id]).await?;
+    let row = db.first(BY_ID, &values![resolve_data, hook_id, now_ms]).await?;
     row.map(|row| view_from(&mut Columns::of(&row))).transpose()
 }
 
@@ -244,12 +285,13 @@ pub(super) async fn view_of_run(
     row.map(|row| view_from(&mut Columns::of(&row))).transpose()
 }
 
-/// Live hooks in the order of their creation.
+/// The hooks that hold their tokens now, in the order of their creation.
 pub(super) async fn list(
     db: &Db,
     run_id: Option<&RunId>,
     page: &PageRequest,
     resolve_data: bool,
+    now_ms: i64,
 ) -> Result<Page<HookView>, WorldError> {
     let (comparison, direction, edge) = match page.order {
         SortOrder::Ascending => (">", "ASC", 0),
@@ -258,11 +300,12 @@ pub(super) async fn list(
     let after = page.after_number()?.unwrap_or(edge);
     let of_run = if run_id.is_some() { "h.run_id = $2" } else { "$2::text IS NULL" };
     let sql = format!(
-        "{} WHERE {of_run} AND h.disposed_at_ms IS NULL AND h.hook_number {comparison} $3 \
+        "{} WHERE {of_run} AND h.disposed_at_ms IS NULL AND h.hook_number {comparison} $3{} \
          ORDER BY h.hook_number {direction} LIMIT $4",
-        select_views!(", h.hook_number", "")
+        select_views!(", h.hook_number", ""),
+        is_kept!("$5")
     );
-    let rows = db.rows(&sql, &values![resolve_data, run_id, after, page.limit + 1]).await?;
+    let rows = db.rows(&sql, &values![resolve_data, run_id, after, page.limit + 1, now_ms]).await?;
     let numbered = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
         Ok((view_from(&mut columns)?, columns.take::<i64>()?))

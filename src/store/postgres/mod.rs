@@ -177,17 +177,17 @@ impl Store for PostgresStore {
     }
 
     fn hook_by_token(&self, token: &HookToken) -> Read<HookView> {
-        let token = token.clone();
+        let (token, now_ms) = (token.clone(), self.clock.now_ms());
         self.later(async move |db: &Db| {
-            let view = hooks::view_by_token(db, &token).await?;
+            let view = hooks::view_by_token(db, &token, now_ms).await?;
             view.ok_or_else(|| WorldError::hook_not_found(token.expose()))
         })
     }
 
     fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)> {
-        let token = token.clone();
+        let (token, now_ms) = (token.clone(), self.clock.now_ms());
         self.later(async move |db: &Db| {
-            let both = hooks::with_run_by_token(db, &token).await?;
+            let both = hooks::with_run_by_token(db, &token, now_ms).await?;
             both.ok_or_else(|| WorldError::hook_not_found(token.expose()))
         })
     }
@@ -271,8 +271,9 @@ impl Store for PostgresStore {
     }
 
     fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
+        let now_ms = self.clock.now_ms();
         self.keys.read(done, async move |db: &Db| {
-            let view = hooks::by_id(db, &hook_id, resolve_data).await?;
+            let view = hooks::by_id(db, &hook_id, resolve_data, now_ms).await?;
             view.ok_or_else(|| WorldError::hook_not_found(hook_id.as_str()))
         });
     }
@@ -284,8 +285,9 @@ impl Store for PostgresStore {
         resolve_data: bool,
         done: Completion<Page<HookView>>,
     ) {
+        let now_ms = self.clock.now_ms();
         self.lists.read(done, async move |db: &Db| {
-            hooks::list(db, run_id.as_ref(), &page, resolve_data).await
+            hooks::list(db, run_id.as_ref(), &page, resolve_data, now_ms).await
         });
     }
 

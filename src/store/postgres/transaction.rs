@@ -283,9 +283,9 @@ impl Rows for Batch {
         self.write(hooks::dispose(run_id, hook_id, at_ms))
     }
 
-    fn delete_hooks(&self, run_id: &RunId) -> Outcome<()> {
+    fn end_hooks(&self, run_id: &RunId, now_ms: i64) -> Outcome<()> {
         self.loaded.forget_hooks();
-        self.write(hooks::delete_of_run(run_id))
+        self.write(hooks::end_of_run(run_id, now_ms))
     }
 
     fn insert_wait(&self, wait: &Wait) -> Outcome<()> {
@@ -302,6 +302,7 @@ impl Rows for Batch {
 
     fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Outcome<Vec<String>> {
         self.write(events::drop_values(run_id))?;
+        self.write(hooks::forget_metadata(run_id))?;
         self.change_message(messages::delete_unclaimed(run_id))?;
         self.load(streams::drop_values(&self.db, run_id, now_ms))
     }

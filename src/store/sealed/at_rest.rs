@@ -109,8 +109,8 @@ impl AtRest {
                 let error = self.seal_error(run_id, error);
                 EventBody::StepRetrying { step, error, retry_after_ms }
             }
-            EventBody::HookCreated { hook, token, is_webhook } => {
-                EventBody::HookCreated { hook, token: self.seal_token(token), is_webhook }
+            EventBody::HookCreated { hook, token, options } => {
+                EventBody::HookCreated { hook, token: self.seal_token(token), options }
             }
             EventBody::HookReceived { hook, token } => {
                 EventBody::HookReceived { hook, token: token.map(|token| self.seal_token(token)) }

@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::checksum::{Check, Table, damage};
 use super::events::{self, payload_at, payload_columns};
 use super::runs::{run_columns, run_from};
-use crate::domain::hook::Hook;
+use crate::domain::hook::{Hook, HookOptions};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
+use crate::domain::resume_key::SWEPT_MAX;
 use crate::domain::run::Run;
 use crate::error::WorldError;
 use crate::store::HookView;
@@ -36,6 +37,12 @@ macro_rules! hook_columns {
             $of,
             "is_webhook, ",
             $of,
+            "is_system, ",
+            $of,
+            "retained_until_ms, ",
+            $of,
+            "outlives_run, ",
+            $of,
             "hook_number, ",
             $of,
             "disposal, ",
@@ -45,10 +52,22 @@ macro_rules! hook_columns {
     };
 }
 
+/// The condition that a hook holds its token at the time of the next parameter: it is not over.
+macro_rules! is_kept {
+    ($of:literal) => {
+        concat!(" AND (", $of, "outlives_run = 0 OR ", $of, "retained_until_ms > ?)")
+    };
+}
+
+/// A time at which no hook outlives its run.
+const NEVER_KEPT: i64 = i64::MAX;
+
 const COLUMNS: &str = hook_columns!("");
-static HOOKS: Table = Table { name: "hooks", columns: 11, key: &[0, 1] };
+static HOOKS: Table = Table { name: "hooks", columns: 14, key: &[0, 1] };
+/// The index of the hook's number in [`COLUMNS`].
+const NUMBER_AT: usize = 12;
 /// The index of the metadata's event after the columns of its hook.
-const METADATA_AT: usize = 12;
+const METADATA_AT: usize = 15;
 
 /// Checks and reads [`COLUMNS`].
 fn hook_of(row: &Row<'_>) -> Result<Hook> {
@@ -62,7 +81,12 @@ fn hook_of(row: &Row<'_>) -> Result<Hook> {
         created_at_ms: columns.take()?,
         disposed_at_ms: columns.take()?,
         spec_version: columns.take()?,
-        is_webhook: columns.take()?,
+        options: HookOptions {
+            is_webhook: columns.take()?,
+            is_system: columns.take()?,
+            retained_until_ms: columns.take()?,
+        },
+        outlives_run: columns.take()?,
     };
     columns.skip(2)?;
     columns.end()?;
@@ -70,7 +94,7 @@ fn hook_of(row: &Row<'_>) -> Result<Hook> {
 }
 
 fn numbered_hook_of(row: &Row<'_>) -> Result<(Hook, i64)> {
-    Ok((hook_of(row)?, row.get(9)?))
+    Ok((hook_of(row)?, row.get(NUMBER_AT)?))
 }
 
 /// Runs a statement whose parameters are [`COLUMNS`].
@@ -84,7 +108,10 @@ fn write(connection: &Connection, sql: &str, hook: &Hook, number: i64) -> Result
         hook.created_at_ms,
         hook.disposed_at_ms,
         hook.spec_version,
-        hook.is_webhook,
+        hook.options.is_webhook,
+        hook.options.is_system,
+        hook.options.retained_until_ms,
+        hook.outlives_run,
         number,
         hook.disposed_at_ms.map_or(0, |_| number),
     ];
@@ -98,7 +125,7 @@ pub(super) fn insert(connection: &Connection, hook: &Hook) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO hooks (",
         hook_columns!(""),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     let number: i64 = connection.prepare_cached(NUMBER)?.query_row([], |row| row.get(0))?;
     write(connection, INSERT, hook, number)
@@ -110,7 +137,7 @@ pub(super) fn dispose(
     hook_id: &CorrelationId,
     at_ms: i64,
 ) -> Result<()> {
-    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ?7, disposal = ?11, checksum = ?12 \
+    const DISPOSE: &str = "UPDATE hooks SET disposed_at_ms = ?7, disposal = ?14, checksum = ?15 \
          WHERE run_id = ?1 AND hook_id = ?2";
     match numbered(connection, run_id, hook_id)? {
         Some((hook, number)) => {
@@ -127,9 +154,44 @@ pub(super) const CHECK: Check = Check {
     verify: |row| HOOKS.verify(row, 0),
 };
 
-pub(super) fn delete_of_run(connection: &Connection, run_id: &RunId) -> Result<()> {
-    const DELETE_OF_RUN: &str = "DELETE FROM hooks WHERE run_id = ?";
-    connection.prepare_cached(DELETE_OF_RUN)?.execute([run_id.as_str()])?;
+/// See [`Rows::end_hooks`](crate::store::transaction::Rows::end_hooks).
+pub(super) fn end_of_run(connection: &Connection, run_id: &RunId, now_ms: i64) -> Result<()> {
+    const DELETE: &str = "DELETE FROM hooks WHERE run_id = ?1 AND \
+         (retained_until_ms IS NULL OR retained_until_ms <= ?2 OR disposed_at_ms IS NOT NULL)";
+    const KEEP: &str = "UPDATE hooks SET outlives_run = ?12, checksum = ?15 \
+         WHERE run_id = ?1 AND hook_id = ?2";
+    connection.prepare_cached(DELETE)?.execute(params![run_id.as_str(), now_ms])?;
+    let rest = all_of_run(connection, run_id)?;
+    if !rest.is_empty() {
+        delete_over(connection, now_ms)?;
+    }
+    for (hook, number) in rest {
+        write(connection, KEEP, &Hook { outlives_run: true, ..hook }, number)?;
+    }
+    Ok(())
+}
+
+/// The metadata of the hooks that outlive a run has been dropped with the run's other values.
+pub(super) fn forget_metadata(connection: &Connection, run_id: &RunId) -> Result<()> {
+    const FORGET: &str = "UPDATE hooks SET metadata_position = ?5, checksum = ?15 \
+         WHERE run_id = ?1 AND hook_id = ?2";
+    for (hook, number) in all_of_run(connection, run_id)? {
+        write(connection, FORGET, &Hook { metadata_position: None, ..hook }, number)?;
+    }
+    Ok(())
+}
+
+fn all_of_run(connection: &Connection, run_id: &RunId) -> Result<Vec<(Hook, i64)>> {
+    const ALL: &str = concat!("SELECT ", hook_columns!(""), " FROM hooks WHERE run_id = ?");
+    connection.prepare_cached(ALL)?.query_map([run_id.as_str()], numbered_hook_of)?.collect()
+}
+
+/// Deletes some hooks that are over. Each run whose hooks outlive it calls this, so they never pile up.
+fn delete_over(connection: &Connection, now_ms: i64) -> Result<()> {
+    const DELETE_OVER: &str = "DELETE FROM hooks WHERE (token, disposal) IN \
+         (SELECT token, disposal FROM hooks WHERE outlives_run = 1 AND retained_until_ms <= ? \
+          ORDER BY retained_until_ms LIMIT ?)";
+    connection.prepare_cached(DELETE_OVER)?.execute(params![now_ms, SWEPT_MAX as i64])?;
     Ok(())
 }
 
@@ -162,7 +224,7 @@ fn numbered(
         .optional()
 }
 
-/// The live hook that holds this token in either of its stored forms.
+/// The hook that holds this token in either of its stored forms; it may be over.
 pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Option<Hook>> {
     const BY_TOKEN: &str =
         concat!("SELECT ", hook_columns!(""), " FROM hooks WHERE token = ? AND disposal = 0");
@@ -181,25 +243,25 @@ fn in_either_form<T>(
     }
 }
 
-/// Those of these tokens that a live hook holds.
+/// Those of these tokens that the hook of a running run holds.
 pub(super) fn live_among(
     connection: &Connection,
     tokens: Vec<HookToken>,
 ) -> Result<Vec<(HookToken, HookView)>> {
     let mut live = Vec::new();
     for token in tokens {
-        if let Some(view) = view_by_token(connection, &token)? {
-            live.push((token, view));
-        }
+        let view = view_by_token(connection, &token, NEVER_KEPT)?;
+        live.extend(view.map(|view| (token, view)));
     }
     Ok(live)
 }
 
-/// The live hook that holds this token, with its metadata. One statement reads one state of the
+/// The hook that holds this token now, with its metadata. One statement reads one state of the
 /// database and takes its locks once.
 pub(super) fn view_by_token(
     connection: &Connection,
     token: &HookToken,
+    now_ms: i64,
 ) -> Result<Option<HookView>> {
     const VIEW_BY_TOKEN: &str = concat!(
         "SELECT ",
@@ -208,10 +270,11 @@ pub(super) fn view_by_token(
         payload_columns!("m."),
         " FROM hooks AS h \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
-         WHERE h.token = ? AND h.disposal = 0"
+         WHERE h.token = ? AND h.disposal = 0",
+        is_kept!("h.")
     );
     let mut statement = connection.prepare_cached(VIEW_BY_TOKEN)?;
-    in_either_form(token, |text| statement.query_row([text], view_of).optional())
+    in_either_form(token, |text| statement.query_row(params![text, now_ms], view_of).optional())
 }
 
 /// Checks the neighbours of a token that was not found, because the token of a damaged hook is not
@@ -228,6 +291,7 @@ pub(super) fn check_around(connection: &Connection, token: &HookToken) -> Result
 pub(super) fn with_run_by_token(
     connection: &Connection,
     token: &HookToken,
+    now_ms: i64,
 ) -> Result<Option<(HookView, Option<Run>)>> {
     const WITH_RUN_BY_TOKEN: &str = concat!(
         "SELECT ",
@@ -238,13 +302,14 @@ pub(super) fn with_run_by_token(
         run_columns!("r."),
         " FROM hooks AS h LEFT JOIN runs AS r ON r.run_id = h.run_id \
          LEFT JOIN events AS m ON m.run_id = h.run_id AND m.position = h.metadata_position \
-         WHERE h.token = ? AND h.disposal = 0"
+         WHERE h.token = ? AND h.disposal = 0",
+        is_kept!("h.")
     );
     const RUN_AT: usize = METADATA_AT + events::PAYLOAD_COLUMNS;
     let mut statement = connection.prepare_cached(WITH_RUN_BY_TOKEN)?;
     in_either_form(token, |text| {
         statement
-            .query_row([text], |row| {
+            .query_row(params![text, now_ms], |row| {
                 let run_is_there = row.get_ref(RUN_AT)? != ValueRef::Null;
                 Ok((view_of(row)?, run_is_there.then(|| run_from(row, RUN_AT)).transpose()?))
             })
@@ -262,12 +327,21 @@ fn view_of(row: &Row<'_>) -> Result<HookView> {
     Ok(HookView { hook, metadata })
 }
 
-/// The live hook with this id.
-pub(super) fn by_id(connection: &Connection, hook_id: &CorrelationId) -> Result<Option<Hook>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM hooks WHERE hook_id = ? AND disposed_at_ms IS NULL LIMIT 1");
-    let hook =
-        connection.prepare_cached(&sql)?.query_row([hook_id.as_str()], hook_of).optional()?;
+/// The hook with this id, if it holds its token now.
+pub(super) fn by_id(
+    connection: &Connection,
+    hook_id: &CorrelationId,
+    now_ms: i64,
+) -> Result<Option<Hook>> {
+    const BY_ID: &str = concat!(
+        "SELECT ",
+        hook_columns!(""),
+        " FROM hooks WHERE hook_id = ? AND disposed_at_ms IS NULL",
+        is_kept!(""),
+        " LIMIT 1"
+    );
+    let parameters = params![hook_id.as_str(), now_ms];
+    let hook = connection.prepare_cached(BY_ID)?.query_row(parameters, hook_of).optional()?;
     // A damaged index may lead to another hook or to none.
     match hook {
         None => CHECK.around(connection, &["hook_id"], params![hook_id.as_str()]).map(|()| None),
@@ -285,12 +359,13 @@ pub(super) fn view(connection: &Connection, hook: Hook, resolve_data: bool) -> R
     Ok(HookView { hook, metadata })
 }
 
-/// Live hooks in the order of their creation.
+/// The hooks that hold their tokens now, in the order of their creation.
 pub(super) fn list(
     connection: &Connection,
     run_id: Option<&RunId>,
     page: &PageRequest,
     resolve_data: bool,
+    now_ms: i64,
 ) -> std::result::Result<Page<HookView>, WorldError> {
     let (comparison, direction, edge) = match page.order {
         SortOrder::Ascending => (">", "ASC", 0),
@@ -300,7 +375,8 @@ pub(super) fn list(
     let of_run = if run_id.is_some() { "run_id = ?1" } else { "?1 IS NULL" };
     let sql = format!(
         "SELECT {COLUMNS} FROM hooks WHERE {of_run} AND disposal = 0 \
-         AND hook_number {comparison} ?2 ORDER BY hook_number {direction} LIMIT ?3"
+         AND hook_number {comparison} ?2 AND (outlives_run = 0 OR retained_until_ms > ?4) \
+         ORDER BY hook_number {direction} LIMIT ?3"
     );
     let listed_of = |row: &Row<'_>| {
         let (hook, number) = numbered_hook_of(row)?;
@@ -312,7 +388,10 @@ pub(super) fn list(
     };
     let hooks: Vec<(Hook, i64)> = connection
         .prepare_cached(&sql)?
-        .query_map(params![run_id.map(RunId::as_str), after, (page.limit + 1) as i64], listed_of)?
+        .query_map(
+            params![run_id.map(RunId::as_str), after, (page.limit + 1) as i64, now_ms],
+            listed_of,
+        )?
         .collect::<Result<_>>()?;
     let page = Page::from_lookahead(hooks, page.limit, |(_, number)| number.to_string());
     if let Some(run_id) = run_id.filter(|_| !page.has_more) {

@@ -206,8 +206,9 @@ impl Store for SqliteStore {
     }
 
     fn hook_by_token(&self, token: &HookToken) -> Read<HookView> {
+        let now_ms = self.clock.now_ms();
         Read::Now(self.point.read(|connection| {
-            let view = hooks::view_by_token(connection, token)?;
+            let view = hooks::view_by_token(connection, token, now_ms)?;
             if view.is_none() {
                 hooks::check_around(connection, token)?;
             }
@@ -216,8 +217,9 @@ impl Store for SqliteStore {
     }
 
     fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)> {
+        let now_ms = self.clock.now_ms();
         Read::Now(self.point.read(|connection| {
-            let Some((hook, run)) = hooks::with_run_by_token(connection, token)? else {
+            let Some((hook, run)) = hooks::with_run_by_token(connection, token, now_ms)? else {
                 hooks::check_around(connection, token)?;
                 return Err(WorldError::hook_not_found(token.expose()));
             };
@@ -306,8 +308,9 @@ impl Store for SqliteStore {
     }
 
     fn hook(&self, hook_id: CorrelationId, resolve_data: bool, done: Completion<HookView>) {
+        let now_ms = self.clock.now_ms();
         self.replays.read(done, move |connection| {
-            let hook = hooks::by_id(connection, &hook_id)?
+            let hook = hooks::by_id(connection, &hook_id, now_ms)?
                 .ok_or_else(|| WorldError::hook_not_found(hook_id.as_str()))?;
             Ok(hooks::view(connection, hook, resolve_data)?)
         });
@@ -320,8 +323,9 @@ impl Store for SqliteStore {
         resolve_data: bool,
         done: Completion<Page<HookView>>,
     ) {
+        let now_ms = self.clock.now_ms();
         self.lists.read(done, move |connection| {
-            hooks::list(connection, run_id.as_ref(), &page, resolve_data)
+            hooks::list(connection, run_id.as_ref(), &page, resolve_data, now_ms)
         });
     }
 

@@ -117,8 +117,8 @@ impl Rows for Connection {
         Ok(hooks::dispose(self, run_id, hook_id, at_ms)?)
     }
 
-    fn delete_hooks(&self, run_id: &RunId) -> Outcome<()> {
-        Ok(hooks::delete_of_run(self, run_id)?)
+    fn end_hooks(&self, run_id: &RunId, now_ms: i64) -> Outcome<()> {
+        Ok(hooks::end_of_run(self, run_id, now_ms)?)
     }
 
     fn insert_wait(&self, wait: &Wait) -> Outcome<()> {
@@ -136,6 +136,7 @@ impl Rows for Connection {
     fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Outcome<Vec<String>> {
         erasures::ask(self)?;
         events::drop_values(self, run_id)?;
+        hooks::forget_metadata(self, run_id)?;
         messages::delete_unclaimed(self, run_id)?;
         Ok(streams::drop_values(self, run_id, now_ms)?)
     }

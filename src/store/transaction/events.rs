@@ -176,7 +176,7 @@ impl<R: Rows> Transaction<'_, R> {
             Change::InsertWait(wait) => rows.insert_wait(&wait)?,
             Change::UpdateWait(wait) => rows.update_wait(&wait)?,
             Change::FreeRun(run_id) => {
-                rows.delete_hooks(&run_id)?;
+                rows.end_hooks(&run_id, self.now.ms)?;
                 rows.delete_waits(&run_id)?;
                 rows.delete_wake_ups(&run_id)?;
             }

@@ -9,10 +9,16 @@ impl<R: Rows> Transaction<'_, R> {
     /// See [`Upkeep::import_run`](crate::store::upkeep::Upkeep::import_run).
     pub fn import_run(&mut self, imported: ReplayedRun) -> Result<(), WorldError> {
         let rows = self.rows;
+        let imported = imported.without_hooks_that_are_over(self.now.ms);
         let here = rows.run(&imported.run.run_id)?;
         let mut holders = Vec::new();
         for hook in imported.live_hooks() {
-            holders.extend(rows.live_hook(&hook.token)?);
+            match rows.live_hook(&hook.token)? {
+                Some(over) if over.is_over(self.now.ms) => {
+                    rows.dispose_hook(&over.run_id, &over.hook_id, self.now.ms)?;
+                }
+                holder => holders.extend(holder),
+            }
         }
         if let Some(refusal) = conflict(&imported, here.as_ref(), &holders) {
             return Err(refusal.into());

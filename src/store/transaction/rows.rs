@@ -67,7 +67,7 @@ pub trait Rows {
     fn step(&self, run_id: &RunId, step_id: &CorrelationId) -> Result<Option<Step>, WorldError>;
     /// A hook of the run, disposed or not.
     fn hook(&self, run_id: &RunId, hook_id: &CorrelationId) -> Result<Option<Hook>, WorldError>;
-    /// The hook that holds this token.
+    /// The hook that holds this token; it may be over ([`Hook::is_over`]).
     fn live_hook(&self, token: &HookToken) -> Result<Option<Hook>, WorldError>;
     fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Result<Option<Wait>, WorldError>;
     /// The event of a resume, without its payload.
@@ -103,12 +103,15 @@ pub trait Rows {
         hook_id: &CorrelationId,
         at_ms: i64,
     ) -> Result<(), WorldError>;
-    fn delete_hooks(&self, run_id: &RunId) -> Result<(), WorldError>;
+    /// The run ends. Deletes its hooks, except those that outlive it ([`Hook::outlive`]), and some hooks
+    /// of any run that are over.
+    fn end_hooks(&self, run_id: &RunId, now_ms: i64) -> Result<(), WorldError>;
     fn insert_wait(&self, wait: &Wait) -> Result<(), WorldError>;
     fn update_wait(&self, wait: &Wait) -> Result<(), WorldError>;
     fn delete_waits(&self, run_id: &RunId) -> Result<(), WorldError>;
-    /// Drops the payloads of a run's events and the chunks of its streams, closes these, and deletes its
-    /// messages that nobody has the lease of. Returns the names of the streams.
+    /// Drops the payloads of a run's events, the metadata of the hooks that outlive it, and the chunks of
+    /// its streams. Closes the streams, and deletes the run's messages that nobody has the lease of.
+    /// Returns the names of the streams.
     fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Result<Vec<String>, WorldError>;
 
     fn keyed_resume(&self, key_digest: &str) -> Result<Option<KeyedResume>, WorldError>;

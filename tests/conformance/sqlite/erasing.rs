@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use hookline::domain::event::{EventBody, EventRequest, RunCreation};
+use hookline::domain::hook::HookOptions;
 use hookline::domain::id::HookToken;
 use hookline::domain::message::NewMessage;
 use hookline::domain::payload::Payload;
@@ -95,7 +96,7 @@ fn begin(world: &World, run: u64, word: &str, attributes: &[(&str, Option<&str>)
     let hook = EventBody::HookCreated {
         hook: id("h"),
         token: HookToken::new(format!("token {run}")),
-        is_webhook: false,
+        options: HookOptions::default(),
     };
     does_with(world, run, hook, &text(word, 300));
 }

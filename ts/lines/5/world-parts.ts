@@ -17,7 +17,11 @@ export function worldParts({ streams, abilities, registerRoute }: WorldParts) {
     },
     get capabilities() {
       const { resumesOnce, routesReleases } = abilities();
-      return { hookResumeDedup: resumesOnce, deploymentAffinity: routesReleases };
+      return {
+        hookResumeDedup: resumesOnce,
+        hookRetention: { active: true },
+        deploymentAffinity: routesReleases,
+      };
     },
     registerHandler: registerRoute,
   };
