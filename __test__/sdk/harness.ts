@@ -65,7 +65,7 @@ export function freshData(): string {
  * A folder of an app in which the package `workflow` is this one, as the SDK, this package and its
  * tools find it from the working directory.
  */
-function installedFolder(sdk: Sdk): string {
+export function installedFolder(sdk: Sdk): string {
   const folder = freshData();
   const modules = join(folder, 'node_modules');
   mkdirSync(modules);

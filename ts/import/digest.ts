@@ -2,16 +2,17 @@
 import { createHash } from 'node:crypto';
 import type { Event } from '../../index';
 import { isBytes } from '../native/json';
+import { PAYLOAD_FIELDS } from '../native/records';
 
 /** A digest of a log, without event ids: each World derives its own. */
-export function digestOf(events: Event[]): string {
+export function digestOf(events: Event[], { withValues }: { withValues: boolean }): string {
   const hash = createHash('sha256');
   let latest = 0;
   for (const event of events) {
     // In this World the times of a log never decrease.
     latest = Math.max(latest, event.createdAt.getTime());
     // `run_created` has the data of the run; not every World repeats it here.
-    const data = event.eventType === 'run_started' ? {} : dataOf(event);
+    const data = event.eventType === 'run_started' ? {} : dataOf(event, withValues);
     const { eventType, correlationId = null, resumeId } = event as Event & { resumeId?: string };
     const named = resumeId === undefined ? [] : [resumeId];
     hash.update(`${canonical([eventType, correlationId, latest, data, ...named])}\n`);
@@ -19,8 +20,10 @@ export function digestOf(events: Event[]): string {
   return hash.digest('hex');
 }
 
-function dataOf(event: Event): unknown {
-  return (event as { eventData?: object }).eventData ?? {};
+function dataOf(event: Event, withValues: boolean): unknown {
+  const { eventData } = event as { eventData?: object };
+  const valueField = PAYLOAD_FIELDS[event.eventType] ?? '';
+  return { ...eventData, ...(!withValues && { [valueField]: undefined }) };
 }
 
 /** JSON with sorted keys; bytes as base64, dates as milliseconds, nothing for `undefined`. */

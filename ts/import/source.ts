@@ -6,13 +6,33 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { World } from '../../index';
+import type { RunStreams, World } from '../../index';
 
 /** A World to read from. */
 export interface Source {
   world: World;
   /** For people; without a password. */
   name: string;
+}
+
+/** The package of world-local; each line of the SDK exports its function by another name. */
+interface LocalWorlds {
+  createLocalWorld?(options: { dataDir: string }): World;
+  createWorld(options: { dataDir: string }): World;
+}
+
+/** What is read of the streams of a World. */
+export type SourceStreams = Pick<RunStreams, 'list' | 'getInfo' | 'getChunks'>;
+
+/** The streams of a World of any line of the SDK. */
+export function streamsOf(world: World): SourceStreams {
+  return (
+    (world.streams as RunStreams | undefined) ?? {
+      list: (runId) => world.listStreamsByRunId(runId),
+      getInfo: (runId, name) => world.getStreamInfo(name, runId),
+      getChunks: (runId, name, options) => world.getStreamChunks(name, runId, options),
+    }
+  );
 }
 
 /** The way to the SDK's World of files: each package requires the next. */
@@ -53,10 +73,9 @@ export async function openSource(from: string): Promise<Source> {
       `${folder} holds no runs of world-local (it has no "runs" folder).${elsewhere(folder)}`,
     );
   }
-  const { createLocalWorld } = await load<{ createLocalWorld(options: object): World }>(
-    WAY_TO_LOCAL,
-  );
-  return { world: createLocalWorld({ dataDir: folder }), name: folder };
+  const { createLocalWorld, createWorld } = await load<LocalWorlds>(WAY_TO_LOCAL);
+  const create = createLocalWorld ?? createWorld;
+  return { world: create({ dataDir: folder }), name: folder };
 }
 
 async function openPostgres(url: string): Promise<Source> {
