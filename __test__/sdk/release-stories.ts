@@ -1,36 +1,16 @@
-/**
- * Releases that set an id share a database: each run goes to the release that started it. And both
- * lines of the SDK share one: each run goes to processes of its line.
- */
+/** Releases that set an id share a database: each run goes to the release that started it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { withSeed } from '../crash/harness';
-import { databaseIn } from '../databases';
-import { ROOT, runNode } from '../support';
-import { type App, type AppOptions, cleanUp, freshData, startApp } from './harness';
+import { cleanUp, freshData, type Sdk, startApp } from './harness';
+import { command, due, parked, release, type Signed, statusOf } from './side-by-side';
 
 const LIMIT_MS = 120_000;
-const LINES = ['workflow', 'workflow-5'] as const;
 const RUNS = 30;
 const KILLS = 4;
 /** A killed process lives for so long at most. */
 const LIFE_MS = 2500;
-
-type Sdk = NonNullable<AppOptions['sdk']>;
-type Signed = { before: string; n: number; after: string };
-
-afterEach(cleanUp);
-
-function release(data: string, id: string, sdk: Sdk = 'workflow'): Promise<App> {
-  return startApp({ data, sdk, env: { WORKFLOW_HOOKLINE_DEPLOYMENT_ID: id } });
-}
-
-/** What a command of `npx hookline` prints, and how it ends. */
-async function command(data: string, ...args: string[]) {
-  const env = { WORKFLOW_HOOKLINE_URL: databaseIn(data) };
-  return runNode([join(ROOT, 'dist/cli.js'), ...args], { env });
-}
 
 async function json<T>(data: string, ...args: string[]): Promise<T> {
   return JSON.parse((await command(data, ...args, '--json')).stdout);
@@ -49,17 +29,10 @@ async function shown(data: string, id: string): Promise<Shown | undefined> {
   return (await json<Shown[]>(data, 'releases')).find((it) => it.release === id);
 }
 
-/** Starts a run that waits for its hook. */
-async function parked(app: App, token: string): Promise<string> {
-  const runId = await app.start('signed', token);
-  await app.hooksReady(token);
-  return runId;
-}
+/** What must hold of releases on each line; each line has a file, so that they run at once. */
+export function releaseStories(sdk: Sdk): void {
+  afterEach(cleanUp);
 
-const due = (app: App) =>
-  app.ask<{ messages: { due: number; parked: number } }>('stats').then(({ messages }) => messages);
-
-describe.each(LINES)('with releases, on %s', (sdk) => {
   test(
     'each run is executed by the release that started it, whoever resumes it',
     async () => {
@@ -200,6 +173,31 @@ describe.each(LINES)('with releases, on %s', (sdk) => {
   );
 
   test(
+    'a health check of a release is answered by its process, and says so when there is none',
+    async () => {
+      const data = freshData();
+      const old = await release(data, 'a', sdk);
+      const current = await release(data, 'b', sdk);
+      const check = (options: object) => current.ask('health', { deploymentId: 'a', ...options });
+      expect(await check({})).toMatchObject({ healthy: true });
+      await old.stop();
+      expect(await check({ timeout: 500 })).toEqual({
+        healthy: false,
+        error: 'Health check timed out after 500ms',
+      });
+      await json(data, 'gone', 'a');
+      expect(await check({})).toEqual({
+        healthy: false,
+        error: expect.stringMatching(/^release "a" is gone/),
+      });
+      const back = await release(data, 'a', sdk);
+      expect(await check({})).toMatchObject({ healthy: true });
+      await Promise.all([current.stop(), back.stop()]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     'the runs that a release leaves are cancelled together',
     async () => {
       const data = freshData();
@@ -272,10 +270,6 @@ describe.each(LINES)('with releases, on %s', (sdk) => {
     }),
     2 * LIMIT_MS,
   );
-});
-
-async function statusOf(app: App, runId: string): Promise<string> {
-  return (await app.ask<{ status: string }>('run', { runId })).status;
 }
 
 /** Resumes each token once, from a process of neither release. */
@@ -287,33 +281,3 @@ async function resumeAll(data: string, sdk: Sdk, tokens: string[]): Promise<void
   }
   await producer.stop();
 }
-
-test.each([
-  ['workflow', 'workflow-5'],
-  ['workflow-5', 'workflow'],
-] as const)(
-  'a rolling deploy from %s to %s: each run ends on its line, and waits unharmed without it',
-  async (before, after) => {
-    const data = freshData();
-    const old = await startApp({ data, sdk: before });
-    const first = await parked(old, 'first');
-    const second = await parked(old, 'second');
-    const current = await startApp({ data, sdk: after });
-    const fresh = await parked(current, 'fresh');
-    for (const [n, token] of ['first', 'fresh'].entries()) {
-      await (n === 0 ? current : old).resume('hookline', token, { n });
-    }
-    const none = { before: 'none', after: 'none' };
-    expect(await old.result(first)).toEqual({ ...none, n: 0 });
-    expect(await current.result(fresh)).toEqual({ ...none, n: 1 });
-    await old.stop();
-    await current.resume('hookline', 'second', { n: 2 });
-    expect(await due(current)).toMatchObject({ due: 0, parked: 1 });
-    expect((await command(data, 'doctor')).stdout).toMatch(/1 run needs line \d of the SDK/);
-    expect(await statusOf(current, second)).toBe('running');
-    const back = await startApp({ data, sdk: before });
-    expect(await back.result(second)).toEqual({ ...none, n: 2 });
-    await Promise.all([current.stop(), back.stop()]);
-  },
-  LIMIT_MS,
-);

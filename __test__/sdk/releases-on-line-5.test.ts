@@ -1,0 +1,3 @@
+import { releaseStories } from './release-stories';
+
+describe('with releases, on line 5', () => releaseStories('workflow-5'));
