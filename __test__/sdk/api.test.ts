@@ -165,6 +165,28 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       expect(children.map(({ attributes }) => attributes.$rootRunId)).toEqual([parent]);
     });
 
+    test('others write to the streams of a run as by the SDK', async () => {
+      const runId = await app.start('approval', freshToken(), 'invoice');
+      const streams: Outcome[] = [];
+      for (const via of VIAS) {
+        const options = { namespace: `by ${via}` };
+        const chunks = ['one', { two: [2] }, 3];
+        const written = await app.ask<Outcome>('writable', { via, runId, chunks, options });
+        expect(written.error).toBeUndefined();
+        for (const by of VIAS) {
+          streams.push(await app.ask<Outcome>('readable', { via: by, runId, options }));
+        }
+      }
+      expect(streams).toEqual(streams.map(() => streams[0]));
+      expect(streams[0]?.value).toContain("chunks: [ 'one', { two: [ 2 ] }, 3 ]");
+      const none = { runId: RUN, chunks: ['lost'] };
+      const outcome = await both(async (via) => [
+        '-',
+        await app.ask<Outcome>('writable', { via, ...none }),
+      ]);
+      expect(outcome.error).toBeDefined();
+    });
+
     test('a run may be cancelled with a reason', async () => {
       const logs: unknown[] = [];
       for (const via of VIAS) {

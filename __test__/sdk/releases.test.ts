@@ -140,6 +140,32 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       LIMIT_MS,
     );
 
+    // Workflow 4 has loaded its code before it starts a run, so such a run is the release's own.
+    (sdk === 'workflow-5' ? test : test.skip)(
+      'a run that was started before any code was loaded is held if the code lacks its workflow',
+      async () => {
+        const data = freshData();
+        const without = await release(sdk, data, 'third', env);
+        const { runId } = await without.ask<{ runId: string }>('startVia', {
+          via: 'sdk',
+          id: { workflowId: 'workflow//./workflows/order//order' },
+          args: ['order-1'],
+        });
+        const message = await held(data, runId);
+        expect(message?.error).toMatch(/the workflow is not in the code/);
+        expect(await command(data, 'doctor', '--json')).toMatch(/1 message is held/);
+        expect(await command(data, 'explain', runId)).toMatch(/: held \(1 message is held/);
+        await staysAlive(without);
+        await without.stop();
+        const back = await release(sdk, data, 'first', env);
+        await back.hooksReady('order-1');
+        await back.resume('hookline', 'order-1', { amount: 7 });
+        expect(await back.result(runId)).toBe('charged 7');
+        await back.stop();
+      },
+      2 * LIMIT_MS,
+    );
+
     test(
       'with WORKFLOW_HOOKLINE_CODE_MISMATCH=fail such a run fails',
       async () => {

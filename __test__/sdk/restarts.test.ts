@@ -1,6 +1,7 @@
 /** The only process goes away while its runs sleep, wait for a retry, and execute a long step. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from '../crash/harness';
 import { cleanUp, freshData, SDKS, startApp } from './harness';
 
 const LIMIT_MS = 120_000;
@@ -8,6 +9,30 @@ const LIMIT_MS = 120_000;
 afterEach(cleanUp);
 
 describe.each(SDKS)('with the SDK %s', (sdk) => {
+  test(
+    'a step whose process is killed begins once more, in the next process',
+    async () => {
+      const data = freshData();
+      const bodies = join(data, 'bodies');
+      const first = await startApp({ data, sdk });
+      const runId = await first.start('cutOff', data);
+      await until('the step has begun', LIMIT_MS, () => existsSync(bodies));
+      await first.kill();
+      writeFileSync(join(data, 'gate'), '');
+      const second = await startApp({ data, sdk });
+      expect(await second.result(runId)).toBe(second.pid);
+      expect(readFileSync(bodies, 'utf8')).toBe(`${first.pid}\n${second.pid}\n`);
+      const types = await second.eventTypes(runId);
+      expect(types.filter((type) => type.startsWith('step_'))).toEqual([
+        'step_created',
+        'step_started',
+        'step_started',
+        'step_completed',
+      ]);
+    },
+    LIMIT_MS,
+  );
+
   test.each<['kill' | 'stop', string]>([
     ['kill', 'is killed'],
     ['stop', 'is asked to end'],

@@ -76,6 +76,13 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     );
   });
 
+  test('a run that fails by its step has the error and the code of world-local', async () => {
+    const [ours, reference] = await Promise.all([hookline, local].map(fail));
+    expect(ours).toEqual(reference);
+    expect(ours?.error).toMatchObject({ name: 'WorkflowRunFailedError' });
+    expect(JSON.stringify(ours)).toContain('the reason of the step');
+  });
+
   describe('resumeHook and getHookByToken', () => {
     test('return the same Hook fields as workflow/api, of the same kinds', async () => {
       const [bySdk, byUs] = await Promise.all([
@@ -142,6 +149,17 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     await expect(hookline.result(next)).resolves.toEqual({ got: 8 });
   });
 });
+
+/** A failed run: the error of its return value, and its code. */
+async function fail(app: App) {
+  const runId = await app.start('failingStep', 'the reason of the step');
+  const asked = { via: 'sdk', runId, ask: 'returnValue' };
+  const { error } = await app.ask<{ error: object }>('askRun', asked);
+  const { errorCode } = await app.ask<{ errorCode?: string }>('run', { runId });
+  return JSON.parse(JSON.stringify({ error, errorCode }).replaceAll(runId, 'RUN')) as {
+    error: object;
+  };
+}
 
 async function play(app: App, via: Via, scenario: Scenario): Promise<Play> {
   const runId = await scenario(app, via, freshToken());
