@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT, runNode } from './support';
+import { cleanUp, newFolder, ROOT, runNode } from './support';
+
+afterAll(cleanUp);
 
 const TSC = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
 
@@ -8,6 +10,42 @@ test('the documented examples compile under --strict, without the SDK and withou
   const ended = await runNode([TSC, '-p', join(ROOT, '__test__', 'types', 'tsconfig.json')]);
   expect(ended).toMatchObject({ code: 0, stdout: '' });
 }, 60_000);
+
+/** The options of a strict user, whose compiler finds packages as it finds them on disk. */
+const STRICT = {
+  target: 'ES2022',
+  lib: ['ES2023', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
+  module: 'nodenext',
+  types: ['node'],
+  strict: true,
+  noEmit: true,
+  skipLibCheck: true,
+};
+
+test.each([
+  ['4', 'workflow'],
+  ['5', 'workflow-5'],
+])(
+  'the documented examples compile under --strict beside workflow %s, as its own functions do',
+  async (line, sdk) => {
+    const app = newFolder();
+    const linked = (name: string, to: string) =>
+      symlinkSync(join(ROOT, to), join(app, 'node_modules', name), 'junction');
+    mkdirSync(join(app, 'node_modules/@types'), { recursive: true });
+    linked('workflow', `node_modules/${sdk}`);
+    linked('hookline', '.');
+    linked('@types/node', 'node_modules/@types/node');
+    for (const folder of ['samples', 'installed']) {
+      cpSync(join(ROOT, '__test__/types', folder), join(app, folder), { recursive: true });
+    }
+    writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
+    const files = ['samples/*.ts', 'installed/sdk.ts', 'installed/approval.ts'];
+    const include = [...files, `installed/only-${line}.ts`];
+    writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: STRICT, include }));
+    expect(await runNode([TSC, '-p', app])).toMatchObject({ code: 0, stdout: '' });
+  },
+  60_000,
+);
 
 test('every value that index.d.ts declares is exported, and the reverse', () => {
   const declarations = readFileSync(join(ROOT, 'index.d.ts'), 'utf8');

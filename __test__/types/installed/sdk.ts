@@ -1,8 +1,8 @@
 /**
- * Compiled with the SDK installed: our World is one of its Worlds, and our functions are its own.
+ * Compiled in an app where the SDK is installed, once for each line: our World is one of its Worlds, and
+ * our functions are its own.
  */
-import type * as api from '@workflow/core/runtime';
-import type { Hook as SdkHook, World as SdkWorld } from '@workflow/world';
+
 import {
   createWorld,
   getHookByToken,
@@ -11,15 +11,19 @@ import {
   type Run,
   resumeHook,
   resumeWebhook,
-  runStep,
   type StartOptions,
   type StopSleepResult,
   type start,
   type WorkflowReadableStreamOptions,
 } from 'hookline';
+import type * as api from 'workflow/api';
+import type { getWorld } from 'workflow/runtime';
+
+type SdkWorld = Awaited<ReturnType<typeof getWorld>>;
+type SdkHook = Awaited<ReturnType<SdkWorld['hooks']['getByToken']>>;
 
 createWorld() satisfies SdkWorld;
-createWorld() satisfies Required<Pick<SdkWorld, 'start' | 'close' | 'writeToStreamMulti'>>;
+createWorld() satisfies Required<Pick<SdkWorld, 'start' | 'close'>>;
 
 ({}) as Hook satisfies SdkHook;
 ({}) as SdkHook satisfies Hook;
@@ -32,10 +36,9 @@ resumeHook<object> satisfies typeof api.resumeHook<object>;
 null as unknown as Parameters<typeof api.start> satisfies Parameters<typeof start>;
 getRun satisfies (...args: Parameters<typeof api.getRun>) => { runId: string };
 resumeWebhook satisfies typeof api.resumeWebhook;
-runStep satisfies typeof api.runStep;
 ({}) as Run<string> satisfies Pick<api.Run<string>, keyof api.Run<string>>;
 // A run of workflow 4 has no sink for other writers.
-({}) as api.Run<string> satisfies Pick<Run<string>, keyof api.Run<string>>;
+({}) as api.Run<string> satisfies Pick<Run<string>, keyof Run<string> & keyof api.Run<string>>;
 ({}) as api.StartOptions satisfies StartOptions;
 ({}) as WorkflowReadableStreamOptions satisfies api.WorkflowReadableStreamOptions;
 ({}) as api.StopSleepResult satisfies StopSleepResult;
