@@ -86,6 +86,7 @@ test('the files named for a standalone server are those that run', () => {
   const globs = withHookline({ reactStrictMode: true }).outputFileTracingIncludes['/*'] ?? [];
   expect(globs[0]).toMatch(/package\.json$/);
   expect(globs[1]).toMatch(/\{dist,native\}\/\*$/);
+  expect(globs.at(-1)).toMatch(/workflow\/package\.json$/);
   // The pattern has no depth: what runs lies flat.
   for (const folder of ['dist', 'native']) {
     const entries = readdirSync(join(ROOT, folder), { withFileTypes: true });
@@ -93,7 +94,7 @@ test('the files named for a standalone server are those that run', () => {
   }
 });
 
-test('a standalone server gets the link by which the package is found, as pnpm makes one', async () => {
+test('a standalone server gets the links by which the package and the SDK are found, as pnpm makes them', async () => {
   const folder = newFolder();
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(ROOT, join(folder, 'node_modules', 'hookline'));
@@ -103,4 +104,5 @@ test('a standalone server gets the link by which the package is found, as pnpm m
     console.log(JSON.stringify(withHookline({}).outputFileTracingIncludes['/*']));`;
   const { stdout } = await runNode(['-e', script], { cwd: folder });
   expect(JSON.parse(stdout)).toContain('node_modules/hookline');
+  expect(JSON.parse(stdout)).toContain('node_modules/workflow');
 });

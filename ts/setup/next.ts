@@ -6,7 +6,7 @@
  */
 import type { HooklineNextConfig } from '../../next';
 import { builtin } from '../native/node-version';
-import { messageOf, missingSdk, unsupportedSdk } from './installed-sdk';
+import { installed, messageOf, missingSdk, unsupportedSdk } from './installed-sdk';
 
 const PACKAGE = 'hookline';
 const BASE_PATH = Symbol.for('@workflow/core/basePath');
@@ -43,6 +43,7 @@ function withPackage(config: Config): HooklineNextConfig {
 
 /** Globs of the files that run, for `output: 'standalone'`: Next.js cannot find them by itself. */
 function packageFiles(): string[] {
+  const { realpathSync } = builtin('node:fs');
   const { createRequire } = builtin('node:module');
   const { dirname, join, relative, sep } = builtin('node:path');
   const cwd = process.cwd();
@@ -52,6 +53,7 @@ function packageFiles(): string[] {
   const links = (resolve.paths(PACKAGE) ?? [])
     .map((folder) => join(folder, PACKAGE))
     .filter(isLink);
+  const sdk = installed('workflow')?.folder;
   return [
     `${from}/package.json`,
     `${from}/{dist,native}/*`,
@@ -60,6 +62,8 @@ function packageFiles(): string[] {
     // The link by which the package is found from the working directory: Turbopack follows the link
     // and drops it.
     ...links.slice(0, 1).map(glob),
+    // The SDK itself is bundled. Its manifest says of which line it is before any of it is loaded.
+    ...(sdk ? [`${glob(realpathSync(sdk))}/package.json`, ...[sdk].filter(isLink).map(glob)] : []),
   ];
 }
 
