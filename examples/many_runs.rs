@@ -90,6 +90,7 @@ fn run_id(number: u64) -> RunId {
 fn creation(number: u64, wakes: bool) -> EventBody {
     EventBody::RunCreated(RunCreation {
         deployment_id: "dpl_1".into(),
+        release_id: None,
         workflow_name: format!("workflow//./workflows/w{}//w", number % WORKFLOWS),
         execution_context: Some(r#"{"workflowCoreVersion":"4.8.9"}"#.into()),
         wakes,

@@ -147,6 +147,30 @@ export function releaseStories(sdk: Sdk): void {
   );
 
   test(
+    'an adopted run whose creator died before it was created runs on the other release',
+    async () => {
+      const data = freshData();
+      const old = await startApp({
+        data,
+        sdk,
+        role: 'producer',
+        env: { WORKFLOW_HOOKLINE_DEPLOYMENT_ID: 'a' },
+      });
+      const runId = await old.ask<string>('startHalfway', { workflow: 'signed', args: ['half'] });
+      await old.kill();
+      const current = await release(data, 'b', sdk);
+      expect(await json(data, 'adopt', '--from', 'a', '--to', 'b', '--yes')).toMatchObject({
+        runs: 1,
+      });
+      await current.hooksReady('half');
+      await current.resume('sdk', 'half', { n: 8 });
+      expect(await current.result(runId)).toEqual({ before: 'b', n: 8, after: 'b' });
+      await current.stop();
+    },
+    LIMIT_MS,
+  );
+
+  test(
     'what is sent to a release that is gone is refused, until the release is back',
     async () => {
       const data = freshData();

@@ -142,7 +142,10 @@ impl AppendEvent {
             held: self.event_count.map(|count| count as i64),
             skips_log: self.skip_preload,
         };
-        let body = body(&self.event_type, correlation_id, fields, payload.as_ref())?;
+        let mut body = body(&self.event_type, correlation_id, fields, payload.as_ref())?;
+        if let EventBody::RunStarted(Some(creation)) = &mut body {
+            creation.release_id = self.fence.as_ref().and_then(|fence| fence.adopted_by.clone());
+        }
         let is_resume = body.event_type() == EventType::HookReceived;
         let resume = self
             .resume_id
@@ -264,6 +267,7 @@ fn creation(data: EventData) -> Option<RunCreation> {
         },
         encryption_public_key: data.encryption_public_key,
         deployment_id: data.deployment_id?,
+        release_id: None,
         workflow_name: data.workflow_name?,
         execution_context: data.execution_context.map(|raw| Box::<str>::from(raw).into_string()),
         wakes: false,

@@ -60,6 +60,8 @@ impl App {
 pub(super) struct FenceRequest {
     message_id: String,
     lease_token: String,
+    /// The release of the delivery, if it has adopted the run.
+    pub(super) adopted_by: Option<String>,
 }
 
 impl FenceRequest {

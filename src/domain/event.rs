@@ -90,6 +90,9 @@ impl EventType {
 pub struct RunCreation {
     /// The code version that will own the run.
     pub deployment_id: String,
+    /// The release that continues the run, if not the one with its deployment id: another release has
+    /// adopted the message that starts it.
+    pub release_id: Option<String>,
     /// The workflow's name.
     pub workflow_name: String,
     /// JSON object: see [`super::run::Run::execution_context`].

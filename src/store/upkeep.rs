@@ -157,7 +157,8 @@ pub trait Upkeep: Send + Sync + 'static {
     /// The releases, and what needs them.
     fn releases(&self, done: Completion<Releases>);
     /// Gives all open runs of a deployment id to another release, some hundred in a transaction; the
-    /// code of that release must fit them. Settles with how many. `NotFound` if no process has had the
+    /// code of that release must fit them. Runs that are still to be created, by a message that starts
+    /// them, count too. Settles with how many. `NotFound` if no process has had the
     /// other release, `ReleaseGone` if it is gone.
     fn adopt(&self, from: String, to: String, done: Completion<usize>);
     /// Notes that a release will never be back: from now on whatever is sent to it is refused with

@@ -2,7 +2,7 @@
 
 use hookline::domain::event::{EventBody, EventRequest, RunCreation};
 use hookline::domain::id::RunId;
-use hookline::domain::message::{NewMessage, Purpose};
+use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::queue::offer::{Demand, NO_RELEASE, Offer};
 use hookline::domain::run::RunStatus;
 use hookline::error::ErrorKind;
@@ -17,6 +17,7 @@ run_by_every_store!(
     what_no_living_process_offers_to_take_is_parked_and_not_due,
     an_adopted_run_and_its_messages_go_to_the_other_release,
     every_run_of_a_release_is_adopted_however_many_there_are,
+    the_start_of_a_run_that_was_never_created_is_adopted_too,
     a_held_message_of_an_adopted_run_waits_for_the_other_release,
     only_a_release_that_a_process_has_had_adopts,
     nothing_more_is_sent_to_a_release_that_is_gone,
@@ -39,6 +40,14 @@ fn claims(world: &World, release: Option<&str>) -> usize {
         assert!(world.settle(delivery, back.clone()));
     }
     claimed.deliveries.len()
+}
+
+/// Claims a message as a process of a release.
+fn claim_one(world: &World, release: Option<&str>) -> Delivery {
+    let lease_owner = world.store.lease_owner().to_owned();
+    let request = ClaimRequest { limit: 1, offer: of(release), lease_owner, lease_ms: LEASE_MS };
+    let claimed = settled(|done| world.store.claim(request, done)).expect("it is claimed");
+    claimed.deliveries.into_iter().next().expect("one is due")
 }
 
 fn create(world: &World, run: u64, deployment_id: &str) {
@@ -165,16 +174,38 @@ fn every_run_of_a_release_is_adopted_however_many_there_are(world: &World) {
     );
 }
 
+/// A process may die between the two calls of the SDK's `start()`. Then only the message is there.
+fn the_start_of_a_run_that_was_never_created_is_adopted_too(world: &World) {
+    assert_eq!(claims(world, Some("a")) + claims(world, Some("b")), 0);
+    let demand = Demand { deployment_id: "a".into(), spec_version: 3 };
+    let of_a = |purpose| NewMessage { purpose, demand: demand.clone(), ..wake_up(1) };
+    world.enqueue(of_a(Purpose::Start(run_id(1))));
+    let delivery = claim_one(world, Some("a"));
+    assert!(world.settle(&delivery, Outcome::Refuse { error: "no such code".into() }));
+    world.enqueue(of_a(Purpose::Start(run_id(2))));
+    world.enqueue(of_a(Purpose::Other));
+    create(world, 3, "a");
+    world.enqueue(wake_up(3));
+    assert_eq!(adopts(world, "a", "b"), Ok(3));
+    assert_eq!(
+        (claims(world, Some("a")), claims(world, Some("b"))),
+        (1, 3),
+        "a health check stays"
+    );
+    let creation =
+        RunCreation { deployment_id: "a".into(), release_id: Some("b".into()), ..creation() };
+    world.does(2, EventBody::RunStarted(Some(creation)));
+    let run = settled(|done| world.store.run(run_id(2), true, done)).expect("it is sound").run;
+    assert_eq!((run.release_id.as_str(), run.deployment_id.as_str()), ("b", "a"));
+    assert_eq!((claims(world, Some("a")), claims(world, Some("b"))), (1, 3));
+    assert_eq!(adopts(world, "a", "b"), Ok(0));
+}
+
 fn a_held_message_of_an_adopted_run_waits_for_the_other_release(world: &World) {
     assert_eq!(claims(world, Some("b")), 0);
     create(world, 1, "a");
     world.enqueue(wake_up(1));
-    let lease_owner = world.store.lease_owner().to_owned();
-    let request = ClaimRequest { limit: 1, offer: of(Some("a")), lease_owner, lease_ms: LEASE_MS };
-    let delivery = settled(|done| world.store.claim(request, done))
-        .expect("it is claimed")
-        .deliveries
-        .remove(0);
+    let delivery = claim_one(world, Some("a"));
     assert!(world.settle(&delivery, Outcome::Refuse { error: "no such code".into() }));
     assert_eq!(adopts(world, "a", "b"), Ok(1));
     assert_eq!(claims(world, Some("b")), 1);

@@ -37,8 +37,8 @@ interface Place {
   code: LoadedCode;
   /** The run that the delivery replays, or whose step it executes. */
   runId: unknown;
-  /** Whether another release has started that run, and this one has adopted it. */
-  isOfAdopted: boolean;
+  /** This release, if another one has started that run and this one has adopted it. */
+  adoptedBy?: string;
   /**
    * Whether the handler has returned. Code that it left running no longer belongs to the delivery.
    */
@@ -75,7 +75,7 @@ export async function inDelivery<T>(
   message: unknown,
   handler: () => Promise<T>,
 ): Promise<T> {
-  const here = { delivery, code, runId: runOf(message), isOfAdopted: false, returned: false };
+  const here = { delivery, code, runId: runOf(message), returned: false };
   const result = await state().place.run(here, handler);
   here.returned = true;
   return result;
@@ -88,19 +88,19 @@ export function fenceOf(engine: Engine, runId: unknown): Fence | undefined {
   const here = placeOf(engine, runId);
   if (!here) return undefined;
   const { messageId, leaseToken } = here.delivery;
-  return { messageId, leaseToken };
+  return { messageId, leaseToken, adoptedBy: here.adoptedBy };
 }
 
-/** Notes that the run of the delivery in which this is called is an adopted one. */
-export function deliversAdopted(): void {
+/** Notes that this release has adopted the run of the delivery in which this is called. */
+export function deliversAdopted(release: string): void {
   const here = state().place.getStore();
-  if (here) here.isOfAdopted = true;
+  if (here) here.adoptedBy = release;
 }
 
 /** Whether this is called in a delivery of an adopted run. */
 export function isInDeliveryOfAdopted(): boolean {
   const here = state().place.getStore();
-  return here?.isOfAdopted === true && !here.returned;
+  return here?.adoptedBy !== undefined && !here.returned;
 }
 
 /** The code that delivers a message of this run; `undefined` outside of its own deliveries. */

@@ -31,6 +31,8 @@ const TIMES: Readonly<Record<string, string>> = {
 export interface Fence {
   messageId: string;
   leaseToken: string;
+  /** The release of the delivery, if it has adopted the run. */
+  adoptedBy?: string;
 }
 
 /** The code of this process does not fit the run (`src/domain/queue/hold.rs`). */

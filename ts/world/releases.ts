@@ -59,20 +59,29 @@ export async function latestRelease(engine: Engine): Promise<string> {
 /**
  * Notes whether the run of the delivery in which this is called is an adopted one. The runtime of line 5
  * refuses to run what another deployment id has started; the run must keep that id, because the ids of
- * its steps are drawn from it. So in such a delivery the World says of no release.
+ * its steps are drawn from it. So in such a delivery the World says of no release. A run that its
+ * creator did not live to create is still in the message that starts it.
  */
 export async function noteAdoption(engine: Engine, message: unknown): Promise<void> {
   const own = ownRelease();
   const runId = runOf(message);
   if (own === undefined || typeof runId !== 'string') return;
   const native = await engine.connect();
+  let startedBy: string | undefined;
   try {
     type Found = { run: { deploymentId: string } };
     const { json } = await pointRead<Found>(native.runForResume(runId));
-    if (json.run.deploymentId !== own) deliversAdopted();
+    startedBy = json.run.deploymentId;
   } catch {
-    // A run that does not exist yet is nobody else's. Any other fault the handler finds itself.
+    // Any fault but that there is no such run the handler finds itself.
+    startedBy = (message as Starting).runInput?.deploymentId;
   }
+  if (startedBy !== undefined && startedBy !== own) deliversAdopted(own);
+}
+
+/** A message that starts its run. */
+interface Starting {
+  runInput?: { deploymentId?: string };
 }
 
 /** Whether an error says that the release which was to get a message is gone. */

@@ -46,14 +46,14 @@ fn pending_run(
     Ok(Run {
         run_id,
         status: RunStatus::Pending,
-        deployment_id: creation.deployment_id.clone(),
+        release_id: creation.release_id.unwrap_or_else(|| creation.deployment_id.clone()),
+        deployment_id: creation.deployment_id,
         workflow_name: creation.workflow_name,
         spec_version,
         execution_context: creation.execution_context,
         encryption_key_id: creation.encryption_key_id,
         attributes: creation.attributes.merged_into(&Attributes::new())?,
         encryption_public_key: creation.encryption_public_key,
-        release_id: creation.deployment_id,
         // The creating event is the first of the log.
         input_position: Some(1),
         output_position: None,

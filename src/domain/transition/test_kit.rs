@@ -282,6 +282,7 @@ pub fn test_environment() -> Option<String> {
 pub fn creation() -> RunCreation {
     RunCreation {
         deployment_id: "dpl".into(),
+        release_id: None,
         workflow_name: "workflow//a".into(),
         execution_context: None,
         wakes: false,

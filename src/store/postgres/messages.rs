@@ -129,6 +129,21 @@ pub(super) fn move_to_release(run_id: &RunId, release_id: &str) -> Write {
     Write::new(MOVE, values![run_id, release_id])
 }
 
+/// Runs that are not there, but have at most `limit` messages for a release that nobody has the lease of,
+/// each as often as it has messages.
+pub(super) async fn runs_to_create(
+    db: &Db,
+    release_id: &str,
+    limit: usize,
+) -> Result<Vec<RunId>, WorldError> {
+    const RUNS: &str = "SELECT run_id FROM hookline.messages AS m \
+         WHERE deployment_id = $1 AND lease_token IS NULL AND dead_at_ms IS NULL \
+         AND run_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM hookline.runs AS r WHERE r.run_id = m.run_id) LIMIT $2";
+    let rows = db.rows(RUNS, &values![release_id, limit]).await?;
+    rows.iter().map(|row| Columns::of(row).run_id()).collect()
+}
+
 pub(super) fn delete_for_deployment(deployment_id: &str) -> Write {
     const DELETE: &str = "DELETE FROM hookline.messages WHERE deployment_id = $1 \
          AND lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL";

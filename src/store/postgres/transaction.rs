@@ -452,10 +452,17 @@ impl Rows for Batch {
         self.load(open_runs::of(&self.db, release_id, limit))
     }
 
-    fn move_run(&self, run: &Run) -> Outcome<()> {
+    fn update_release(&self, run: &Run) -> Outcome<()> {
         self.loaded.runs.borrow_mut().insert(run.run_id.clone(), Some(run.clone()));
-        self.write(runs::update_release(run))?;
-        self.change_message(messages::move_to_release(&run.run_id, &run.release_id))
+        self.write(runs::update_release(run))
+    }
+
+    fn move_messages(&self, run_id: &RunId, release_id: &str) -> Outcome<()> {
+        self.change_message(messages::move_to_release(run_id, release_id))
+    }
+
+    fn runs_to_create(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
+        self.load(messages::runs_to_create(&self.db, release_id, limit))
     }
 
     fn delete_messages_for(&self, deployment_id: &str) -> Outcome<()> {

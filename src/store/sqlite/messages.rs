@@ -204,6 +204,38 @@ pub(super) fn move_to_release(
     Ok(())
 }
 
+/// Runs that are not there, but have messages for a release that nobody has the lease of, each as often as
+/// it has messages; at most `limit` of a lane.
+pub(super) fn runs_to_create(
+    connection: &Connection,
+    release_id: &str,
+    limit: usize,
+) -> Result<Vec<RunId>> {
+    const IN_LANE: &str = "SELECT run_id FROM messages AS m INDEXED BY messages_due \
+         WHERE lease_token IS NULL AND dead_at_ms IS NULL AND held_at_ms IS NULL \
+         AND queue_name = ? AND deployment_id = ? AND spec_version = ? AND run_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.run_id = m.run_id) LIMIT ?";
+    const HELD: &str = "SELECT run_id FROM messages AS m INDEXED BY messages_held \
+         WHERE held_at_ms IS NOT NULL AND deployment_id = ? AND run_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.run_id = m.run_id) LIMIT ?";
+    let limit = limit as i64;
+    let run_id = |row: &Row<'_>| Ok(RunId::new(row.get::<_, String>(0)?));
+    let mut held = connection.prepare_cached(HELD)?;
+    let mut runs: Vec<RunId> =
+        held.query_map(params![release_id, limit], run_id)?.collect::<Result<_>>()?;
+    let mut in_lane = connection.prepare_cached(IN_LANE)?;
+    for (Lane { queue_name, demand }, _) in due::lanes(connection, &[String::new()])? {
+        if demand.deployment_id != release_id {
+            continue;
+        }
+        let key = params![queue_name, release_id, demand.spec_version, limit];
+        for run in in_lane.query_map(key, run_id)? {
+            runs.push(run?);
+        }
+    }
+    Ok(runs)
+}
+
 /// Deletes the messages for a deployment id that are neither leased nor stopped.
 pub(super) fn delete_for_deployment(connection: &Connection, deployment_id: &str) -> Result<()> {
     const DELETE_LANE: &str = "DELETE FROM messages WHERE message_id IN \

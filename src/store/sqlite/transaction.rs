@@ -261,9 +261,16 @@ impl Rows for Connection {
         Ok(open_runs::of(self, release_id, limit)?)
     }
 
-    fn move_run(&self, run: &Run) -> Outcome<()> {
-        runs::update_release(self, run)?;
-        Ok(messages::move_to_release(self, &run.run_id, &run.release_id)?)
+    fn update_release(&self, run: &Run) -> Outcome<()> {
+        Ok(runs::update_release(self, run)?)
+    }
+
+    fn move_messages(&self, run_id: &RunId, release_id: &str) -> Outcome<()> {
+        Ok(messages::move_to_release(self, run_id, release_id)?)
+    }
+
+    fn runs_to_create(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
+        Ok(messages::runs_to_create(self, release_id, limit)?)
     }
 
     fn delete_messages_for(&self, deployment_id: &str) -> Outcome<()> {

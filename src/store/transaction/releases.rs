@@ -33,7 +33,8 @@ impl<R: Rows> Transaction<'_, R> {
         }
     }
 
-    /// Gives some runs of a deployment id to another release; returns how many. See
+    /// Gives some runs of a deployment id to another release, and once none is left, some that are still
+    /// to be created; returns how many. See
     /// [`Upkeep::adopt`](crate::store::upkeep::Upkeep::adopt).
     pub fn adopt(&mut self, from: &str, to: &str) -> Result<usize, WorldError> {
         if from == to {
@@ -49,11 +50,27 @@ impl<R: Rows> Transaction<'_, R> {
         for run_id in self.rows.open_runs_of(from, RUNS_AT_ONCE)? {
             let Some(mut run) = self.rows.run(&run_id)? else { continue };
             to.clone_into(&mut run.release_id);
-            self.rows.move_run(&run)?;
+            self.rows.update_release(&run)?;
+            self.rows.move_messages(&run_id, to)?;
             count += 1;
+        }
+        if count == 0 {
+            count = self.adopt_starts(from, to)?;
         }
         self.news.queue |= count > 0;
         Ok(count)
+    }
+
+    /// Gives the messages of some runs that are still to be created to another release; returns of how
+    /// many runs.
+    fn adopt_starts(&mut self, from: &str, to: &str) -> Result<usize, WorldError> {
+        let mut runs = self.rows.runs_to_create(from, RUNS_AT_ONCE)?;
+        runs.sort_unstable();
+        runs.dedup();
+        for run_id in &runs {
+            self.rows.move_messages(run_id, to)?;
+        }
+        Ok(runs.len())
     }
 
     /// Cancels some runs of a deployment id; returns how many. Once none is left, deletes the messages

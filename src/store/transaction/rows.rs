@@ -176,8 +176,13 @@ pub trait Rows {
     fn mark_gone(&self, release_id: &str, now_ms: i64) -> Result<(), WorldError>;
     /// At most `limit` runs that a release continues.
     fn open_runs_of(&self, release_id: &str, limit: usize) -> Result<Vec<RunId>, WorldError>;
-    /// Writes the release of a run, also for its messages, and forgets who has refused these.
-    fn move_run(&self, run: &Run) -> Result<(), WorldError>;
+    /// Writes the release that continues a run.
+    fn update_release(&self, run: &Run) -> Result<(), WorldError>;
+    /// Gives the messages of a run to a release, and forgets who has refused them.
+    fn move_messages(&self, run_id: &RunId, release_id: &str) -> Result<(), WorldError>;
+    /// Runs that are not there, but have messages for a release that nobody has the lease of, each as
+    /// often as it has messages. A part of a store reads at most `limit` of these.
+    fn runs_to_create(&self, release_id: &str, limit: usize) -> Result<Vec<RunId>, WorldError>;
     /// Deletes the messages for a deployment id that nobody has the lease of.
     fn delete_messages_for(&self, deployment_id: &str) -> Result<(), WorldError>;
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Result<Option<Prospects>, WorldError>;
