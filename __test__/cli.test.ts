@@ -345,6 +345,24 @@ test('a run is cancelled, or failed with a message, once', async () => {
   expect((await cli(url, ['cancel', 'wrun_01K00000000000000000000000'])).code).toBe(3);
 });
 
+test('a command takes the queue names of the database, which only the app knows', async () => {
+  process.env.WORKFLOW_QUEUE_NAMESPACE = 'custom';
+  const url = newDatabase();
+  const world = newWorld({ url, delivery: 'direct' });
+  const woken = new Promise<string>((resolve) => {
+    world.createQueueHandler('__custom_wkf_workflow_', async (_, { queueName }) => {
+      resolve(queueName);
+    });
+  });
+  const runId = await newRun(world);
+  await newHook(world, 'named', { runId });
+  delete process.env.WORKFLOW_QUEUE_NAMESPACE;
+  expect((await cli(url, ['resume', 'named', '1'])).code).toBe(0);
+  await world.start();
+  expect(await woken).toMatch(/^__custom_wkf_workflow_/);
+  expect((await cli(url, ['cancel', runId])).code).toBe(0);
+});
+
 test('looking changes nothing in the database', async () => {
   const url = newDatabase();
   const world = newWorld({ url });

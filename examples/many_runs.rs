@@ -61,6 +61,7 @@ fn open(file: &str) -> Result<Arc<SqliteStore>, WorldError> {
         location: Location::File(PathBuf::from(file)),
         full_durability: false,
         workflow_prefix: "__wkf_workflow_".into(),
+        takes_queue_names: false,
         release: None,
         environment: None,
         clock: Arc::new(SystemClock),

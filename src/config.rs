@@ -48,6 +48,8 @@ pub struct RawConfig {
     pub base_url: Option<String>,
     /// `WORKFLOW_QUEUE_NAMESPACE`.
     pub queue_namespace: Option<String>,
+    /// Whether the queue names of the database count, whatever the namespace is: for the command line.
+    pub takes_queue_names: bool,
     /// The environment of every hook, for example `production`.
     pub environment: Option<String>,
     /// The release of this process.
@@ -105,6 +107,8 @@ pub struct Config {
     pub base_url: Option<String>,
     /// The prefix of the queue names of flow messages.
     pub workflow_prefix: String,
+    /// Whether a database with other queue names is taken with these.
+    pub takes_queue_names: bool,
     /// The environment of new hooks: `NODE_ENV`, with `None` for `production`.
     pub environment: Option<String>,
     /// The release of this process; `None` if none is set.
@@ -206,6 +210,7 @@ impl Config {
             )?,
             base_url: base_url(raw.base_url.as_deref())?,
             workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
+            takes_queue_names: raw.takes_queue_names,
             environment: raw.environment.clone().filter(|name| name != "production"),
             release: release(raw.deployment_id.as_deref())?,
             spec_versions: raw.spec_versions.map_or(SPEC_VERSIONS_DEFAULT, |(from, to)| from..=to),

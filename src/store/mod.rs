@@ -504,8 +504,7 @@ fn other_queue_names(ours: &str, kept: &str) -> WorldError {
         ErrorKind::BadConfig,
         format!(
             "WORKFLOW_QUEUE_NAMESPACE gives queue names that begin with \"{ours}\", but those of the \
-             database begin with \"{kept}\": set it to the value that the app has (--env-file reads it for \
-             the CLI)"
+             database begin with \"{kept}\": set it to the value that the app has"
         ),
     )
 }

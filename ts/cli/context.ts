@@ -1,7 +1,7 @@
 /** The parts that all commands share: the World, the printer, the exit codes. */
 import { resolve } from 'node:path';
 import type { World, WorldOptions } from '../../index';
-import { engineKey, readConfig } from '../engine/config';
+import { engineKey, readConfig, TAKES_QUEUE_NAMES } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import { absence } from '../engine/place';
 import { createWorld } from '../index';
@@ -53,7 +53,9 @@ export async function runCommand(
       location,
       world(role, { create } = { create: false }) {
         refuseInMemory(location);
-        const world = createWorld({ url: options.url, role });
+        // Only the app knows its queue's namespace; a framework may have chosen it.
+        const own = { url: options.url, role, [TAKES_QUEUE_NAMES]: true };
+        const world = createWorld(own);
         worlds.push(world);
         if (!create) refuseMissing(world);
         return world;

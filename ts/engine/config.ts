@@ -18,6 +18,8 @@ export interface NativeConfig {
   delivery?: string;
   baseUrl?: string;
   queueNamespace?: string;
+  /** For the command line: whether the queue names of the database count instead. */
+  takesQueueNames?: boolean;
   environment?: string;
   deploymentId?: string;
   fileSystem?: string;
@@ -31,6 +33,9 @@ export interface NativeConfig {
 
 /** The option with which `hookline/testing` makes a World whose time can be skipped. */
 export const FOR_TESTS = Symbol.for('hookline//for-tests');
+
+/** The option with which the command line takes whatever queue names the database has. */
+export const TAKES_QUEUE_NAMES = Symbol.for('hookline//takes-queue-names');
 
 const BASE_PATH = Symbol.for('@workflow/core/basePath');
 /** The default database, in the folder of the app. */
@@ -52,6 +57,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     delivery: delivery(setting(options.delivery, 'WORKFLOW_HOOKLINE_DELIVERY')),
     baseUrl: setting(options.baseUrl, 'WORKFLOW_HOOKLINE_BASE_URL'),
     queueNamespace: setting(undefined, 'WORKFLOW_QUEUE_NAMESPACE'),
+    takesQueueNames: (options as { [TAKES_QUEUE_NAMES]?: boolean })[TAKES_QUEUE_NAMES],
     // Each hook stores this as the environment in which it was made.
     environment: setting(undefined, 'NODE_ENV'),
     deploymentId: setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID'),

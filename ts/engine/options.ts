@@ -6,7 +6,7 @@
  */
 import type { WorldOptions } from '../../index';
 import { kindOf } from '../native/kind';
-import { FOR_TESTS } from './config';
+import { FOR_TESTS, TAKES_QUEUE_NAMES } from './config';
 
 /** The options, or why they are bad. A fault names no value, because any value may be a secret. */
 export interface Given {
@@ -70,6 +70,7 @@ export function readOptions(given: unknown): Given {
     const names = new Set<string | symbol>([
       ...Object.keys(KINDS),
       FOR_TESTS,
+      TAKES_QUEUE_NAMES,
       ...Object.keys(given),
     ]);
     for (const name of names) {

@@ -26,6 +26,8 @@ fn no_thread(error: std::io::Error) -> WorldError {
 struct Known {
     secret: DeliverySecret,
     reached_ms: i64,
+    /// Begins its queue names.
+    workflow_prefix: String,
 }
 
 /// The clock of the store: the database's, or that of a test.
@@ -56,13 +58,14 @@ async fn look(
     if let Some(row) = db.first(TIME, &[]).await? {
         time.is(Columns::of(&row).take()?);
     }
+    let mut workflow_prefix = options.workflow_prefix.clone();
     if reads_only {
         migrate::check(db).await?;
     } else {
         migrate::migrate(db, clock.now_ms()).await?;
         let fresh = entropy::secret_bytes::<DELIVERY_SECRET_LENGTH>();
         db.execute(KEEP_SECRET, &values![&fresh[..]]).await?;
-        agree_on_queue_names(db, &options.workflow_prefix).await?;
+        workflow_prefix = agree_on_queue_names(db, options).await?;
         if let Some(release) = &options.release {
             db.write(&releases::note(release, clock.now_ms())).await?;
         }
@@ -71,19 +74,20 @@ async fn look(
     let secret: Vec<u8> = Columns::of(&row).take()?;
     let secret = secret.try_into().map_err(|_| fault::damage("a secret of another length"))?;
     let reached_ms = queue_time::reached_ms(db).await?;
-    Ok(Known { secret: DeliverySecret::new(secret), reached_ms })
+    Ok(Known { secret: DeliverySecret::new(secret), reached_ms, workflow_prefix })
 }
 
-/// Stores or checks the queue's namespace. No worker would deliver a wake-up of another namespace.
-async fn agree_on_queue_names(db: &Db, workflow_prefix: &str) -> Result<(), WorldError> {
+/// Stores, checks or takes the queue's namespace. No worker would deliver a wake-up of another one.
+async fn agree_on_queue_names(db: &Db, options: &PostgresOptions) -> Result<String, WorldError> {
     const KEEP: &str = "INSERT INTO hookline.queue_names VALUES (1, $1) \
          ON CONFLICT (only_row) DO NOTHING";
     const KEPT: &str = "SELECT workflow_prefix FROM hookline.queue_names";
+    let workflow_prefix = &options.workflow_prefix;
     db.execute(KEEP, &values![workflow_prefix]).await?;
     let row = db.first(KEPT, &[]).await?.ok_or_else(|| fault::damage("no queue names"))?;
     let kept: String = Columns::of(&row).take()?;
-    match kept == workflow_prefix {
-        true => Ok(()),
+    match kept == *workflow_prefix || options.takes_queue_names {
+        true => Ok(kept),
         false => Err(crate::store::other_queue_names(workflow_prefix, &kept)),
     }
 }
@@ -149,7 +153,7 @@ impl PostgresStore {
                 me: me.clone(),
                 entropy,
                 environment: options.environment,
-                workflow_prefix: options.workflow_prefix,
+                workflow_prefix: known.workflow_prefix,
                 release: options.release,
                 full_durability: options.full_durability,
                 listeners: Arc::clone(&listeners),

@@ -114,6 +114,8 @@ pub struct SqliteOptions {
     pub full_durability: bool,
     /// Begins the queue names of flow messages.
     pub workflow_prefix: String,
+    /// Whether a database with other queue names is taken with these. Else it is refused.
+    pub takes_queue_names: bool,
     /// The release of this process, if it has one.
     pub release: Option<String>,
     /// Where new hooks are made: `NODE_ENV`, with `None` for `production`.

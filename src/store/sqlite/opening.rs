@@ -58,16 +58,17 @@ fn presence(
     }))
 }
 
-/// Opens the connection that writes. Afterwards the database exists and has the current version.
+/// Opens the connection that writes. Afterwards the database exists and has the current version. Also
+/// returns what begins its queue names.
 fn connect_to_write(
     location: &Location,
     options: &SqliteOptions,
-) -> Result<Connection, WorldError> {
+) -> Result<(Connection, String), WorldError> {
     let mut connection = connect::connect(location, Patience::Long)?;
     // Refuses a foreign file before anything in it is changed, even its journal mode.
     migrate::migrate(&mut connection, options.clock.now_ms())?;
     connect::enable_wal(&mut connection, location)?;
-    agree_on_queue_names(&connection, &options.workflow_prefix)?;
+    let workflow_prefix = agree_on_queue_names(&connection, options)?;
     delivery_secret::keep(&connection)?;
     if let Some(release) = &options.release {
         releases::note(&connection, release, options.clock.now_ms())?;
@@ -75,7 +76,7 @@ fn connect_to_write(
     connect::widen_cache(&connection)?;
     connect::undo_in_memory(&connection)?;
     connect::overwrite_what_is_deleted(&connection)?;
-    Ok(connection)
+    Ok((connection, workflow_prefix))
 }
 
 /// The log of a database. It is first written again if that may be needed: an earlier process may have
@@ -125,8 +126,11 @@ fn queue_time(connection: &Connection, clock: &dyn Clock) -> Result<QueueTime, W
     Ok(queue_time)
 }
 
-/// Stores or checks the queue's namespace. No worker would deliver a wake-up of another namespace.
-fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Result<(), WorldError> {
+/// Stores, checks or takes the queue's namespace. No worker would deliver a wake-up of another one.
+fn agree_on_queue_names(
+    connection: &Connection,
+    options: &SqliteOptions,
+) -> Result<String, WorldError> {
     static QUEUE_NAMES: Table = Table { name: "queue_names", columns: 2, key: &[0] };
     const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (?, ?, ?)";
     const KEPT: &str = "SELECT only_row, workflow_prefix, checksum FROM queue_names";
@@ -135,12 +139,15 @@ fn agree_on_queue_names(connection: &Connection, workflow_prefix: &str) -> Resul
         row.get::<_, String>(1)
     };
     let kept = || connection.query_row(KEPT, [], prefix_of).optional();
+    let workflow_prefix = &options.workflow_prefix;
     if kept()?.is_none() {
         QUEUE_NAMES.write(&mut connection.prepare(KEEP)?, params![1, workflow_prefix], &[])?;
     }
     match kept()? {
-        Some(kept) if kept != workflow_prefix => Err(other_queue_names(workflow_prefix, &kept)),
-        _ => Ok(()),
+        Some(kept) if kept != *workflow_prefix && !options.takes_queue_names => {
+            Err(other_queue_names(workflow_prefix, &kept))
+        }
+        kept => Ok(kept.unwrap_or_else(|| workflow_prefix.clone())),
     }
 }
 
@@ -162,7 +169,7 @@ impl SqliteStore {
         let guard = join(&location)?;
         let location = &guard.as_ref().map_or(location, |guard| Location::File(guard.path()));
         let claim = guard.as_ref().map(|guard| claim(guard, &options)).transpose()?;
-        let connection = connect_to_write(location, &options)?;
+        let (connection, workflow_prefix) = connect_to_write(location, &options)?;
         let protection = guard.as_ref().map(Guard::protect).transpose()?;
         let presence = presence(guard.as_ref(), claim.clone(), &options.clock)?;
         let reading = |patience| connect_to_look(location, patience);
@@ -193,7 +200,7 @@ impl SqliteStore {
             owners: Arc::clone(&owners),
             entropy: Arc::clone(&entropy),
             environment: options.environment.clone(),
-            workflow_prefix: options.workflow_prefix,
+            workflow_prefix,
             release: options.release,
             full_durability: options.full_durability,
             synced: None,
