@@ -133,7 +133,8 @@ export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
    *
    * From then on, at SIGTERM or SIGINT, the process first lets deliveries in flight end, for ten
    * seconds at most, and then ends by the signal; a second signal ends it at once. This applies
-   * only if no other code of the process listens for the signal.
+   * only if no other code of the process listens for the signal, or if that code has given the World
+   * its route (as eve does); then the code ends the process.
    */
   start(): Promise<void>;
   /** Lets deliveries in flight end, and closes. You may call it twice, or before any use. */

@@ -60,6 +60,16 @@ test.each(['host', 'host that listens once'])(
 );
 
 test(
+  'a host that gave the World its route ends as it wants, after the delivery in flight is done',
+  async () => {
+    const ended = await signalled('host that gave its route', ['SIGTERM']);
+    const stdout = 'at work\ndone\n';
+    expect(ended).toMatchObject({ code: 7, signal: null, stdout, stderr: '', messages: 0 });
+  },
+  LIMIT_MS,
+);
+
+test(
   'a host that looks whether it is alone finds that it is',
   async () => {
     const ended = await signalled('host that looks whether it is alone', ['SIGTERM']);

@@ -17,6 +17,10 @@ world.createQueueHandler('__wkf_step_', async () => {
   process.stdout.write('done\n');
 });
 
+if (way === 'host that gave its route') {
+  process.once('SIGTERM', async () => process.exit(7));
+  world.registerHandler('__wkf_workflow_', async () => new Response());
+}
 if (way === 'host') process.on('SIGTERM', () => process.exit(7));
 if (way === 'host that listens once') process.once('SIGTERM', () => process.exit(7));
 // As the package signal-exit does: it ends the process by the signal when it is alone.

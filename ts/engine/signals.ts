@@ -3,7 +3,8 @@
  * that another process need not first notice the death of this one.
  *
  * This happens only if no other code of the process handles the signal. A host that handles it
- * (Next.js, most servers) knows better when to end, and may call `close()`.
+ * (Next.js, most servers) knows better when to end, and may call `close()`. A host that has given the
+ * World its route does not know it, because the World delivers: such a host ends after the deliveries.
  */
 
 type Drain = () => Promise<void>;
@@ -12,6 +13,8 @@ interface Signals {
   /** The functions that end the deliveries of each started World. */
   started: Set<Drain>;
   listener?: (signal: NodeJS.Signals) => void;
+  /** Whether the host has given a World its route. */
+  gaveRoute?: boolean;
 }
 
 const SIGNALS: NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
@@ -34,6 +37,11 @@ export function drainOnSignals(drain: Drain): void {
   for (const signal of SIGNALS) process.prependListener(signal, signals.listener);
 }
 
+/** Notes that the host has given a World its route. */
+export function hostGaveRoute(): void {
+  shared().gaveRoute = true;
+}
+
 /** A World has been closed, so nothing is left to do for it. */
 export function ignoreSignals(drain: Drain): void {
   shared().started.delete(drain);
@@ -52,8 +60,22 @@ async function endBy(signal: NodeJS.Signals): Promise<void> {
   // counts listeners does not find ours.
   const isHandledElsewhere = process.listenerCount(signal) > 1;
   stopListening();
-  if (isHandledElsewhere) return;
+  if (isHandledElsewhere && !shared().gaveRoute) return;
   // The World stays open meanwhile, so that other work of the app continues until the end.
-  await Promise.allSettled([...shared().started].map((drain) => drain()));
+  const drained = Promise.allSettled([...shared().started].map((drain) => drain()));
+  if (isHandledElsewhere) return exitAfter(drained);
+  await drained;
   process.kill(process.pid, signal);
+}
+
+/** Keeps the process until something is done: it ends then if an exit was asked for meanwhile. */
+async function exitAfter(done: Promise<unknown>): Promise<void> {
+  const { exit } = process;
+  let asked: Parameters<typeof exit> | undefined;
+  process.exit = ((...code: Parameters<typeof exit>) => {
+    asked ??= code;
+  }) as typeof exit;
+  await done;
+  process.exit = exit;
+  if (asked) process.exit(...asked);
 }

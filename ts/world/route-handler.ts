@@ -5,6 +5,7 @@
  */
 import type { Engine } from '../engine/engine';
 import { handlerFor, type QueueHandler, registerHandler } from '../engine/handlers';
+import { hostGaveRoute } from '../engine/signals';
 import { invalid } from '../native/errors';
 
 /** The handler of an app's route. */
@@ -14,6 +15,7 @@ export type Route = (request: Request) => Promise<Response>;
 export function registerRoute(engine: Engine, prefix: string, route: Route): void {
   if (typeof prefix !== 'string') throw invalid('A queue name prefix must be a string.');
   if (typeof route !== 'function') throw invalid('A route handler must be a function.');
+  hostGaveRoute();
   if (handlerFor(engine, prefix)) return;
   let asked: Promise<unknown> | undefined;
   const first: QueueHandler = async (message, meta) => {
