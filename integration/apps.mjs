@@ -223,14 +223,26 @@ export class Server {
 
   /** Ends it and all programs below it at once, as a power cut would; resolves when it is gone. */
   async kill(signal = 'SIGKILL') {
-    for (const group of await groupsOf(this.#child.pid)) {
-      try {
-        process.kill(-group, signal);
-      } catch {
-        // It has ended by itself.
-      }
-    }
+    signalGroups(await groupsOf(this.#child.pid), signal);
     return this.#ended;
+  }
+
+  /** Ends it alone; resolves when it is gone, to what ends the programs below it. */
+  async killAlone() {
+    const groups = await groupsOf(this.#child.pid);
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+    return () => signalGroups(groups, 'SIGKILL');
+  }
+}
+
+function signalGroups(groups, signal) {
+  for (const group of groups) {
+    try {
+      process.kill(-group, signal);
+    } catch {
+      // It has ended by itself.
+    }
   }
 }
 

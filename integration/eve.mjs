@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort, installApp, newFolder, nodeOf, program, Server } from './apps.mjs';
 
@@ -18,14 +19,22 @@ const ENVIRONMENT = { EVE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
 /** How an agent is served. */
 export const MODES = ['start', 'dev', 'alone'];
 
-/** Installs the example, with the tools and the model of the tests, and builds it. */
-export async function builtAgent() {
-  const folder = await installApp('eve-agent', 'npm', (app) =>
-    cp(ADDITIONS, app, { recursive: true }),
-  );
+/** Installs the example, with the tools and the model of the tests and a version of eve, and builds it. */
+export async function builtAgent(version) {
+  const folder = await installApp('eve-agent', 'npm', async (app) => {
+    await cp(ADDITIONS, app, { recursive: true });
+    if (version) await useEve(app, version);
+  });
   const node = await nodeOf('24');
   await program(folder, node, [EVE, 'build'], undefined, ENVIRONMENT);
   return { folder, node };
+}
+
+async function useEve(app, version) {
+  const file = join(app, 'package.json');
+  const manifest = JSON.parse(await readFile(file, 'utf8'));
+  manifest.dependencies.eve = version;
+  await writeFile(file, JSON.stringify(manifest));
 }
 
 /** An agent that is served, killed and served again; every server has a port of its own. */
@@ -33,22 +42,25 @@ export class EveAgent {
   #servers = [];
   #server;
 
-  /** Serves a built agent with an empty database. `alone`: the output without anything else. */
-  static async serve({ folder, node }, mode) {
+  /**
+   * Serves a built agent with an empty database, or with the one that its environment names. `alone`:
+   * the output without anything else.
+   */
+  static async serve({ folder, node }, mode, env = {}) {
     const agent = new EveAgent();
-    agent.mode = mode;
-    agent.node = node;
+    Object.assign(agent, { mode, node, env });
     agent.folder = mode === 'alone' ? await copyOfOutput(folder) : folder;
     agent.signal = join(agent.folder, 'let-slow-end');
     agent.schema = `test_${randomBytes(8).toString('hex')}`;
     for (const path of [agent.signal, join(agent.folder, '.workflow-data')]) {
       await rm(path, { recursive: true, force: true });
     }
-    await agent.#start();
+    await agent.start();
     return agent;
   }
 
-  async #start() {
+  /** Starts the next server. */
+  async start() {
     const port = await freePort();
     const args = {
       start: [EVE, 'start', ...ADDRESS, '--port', `${port}`],
@@ -60,22 +72,29 @@ export class EveAgent {
       HOST: '127.0.0.1',
       LET_SLOW_END: this.signal,
       ...(SERVER && { WORKFLOW_HOOKLINE_URL: `${SERVER}&schema=${this.schema}` }),
+      ...this.env,
     };
     this.#server = Server.spawn(this.folder, args, { port, env, node: this.node });
     this.#servers.push(this.#server);
     this.#server.url = `http://127.0.0.1:${port}`;
-    await this.until('an answer', () =>
-      fetch(`${this.#server.url}/eve/v1/health`).then(
-        ({ ok }) => ok,
-        () => false,
-      ),
-    );
+    await this.until('an answer', () => isAnswering(this.#server.url));
   }
 
   /** Kills the server and all its children at once, and starts the next one. */
   async restart() {
     await this.kill();
-    await this.#start();
+    await this.start();
+  }
+
+  /**
+   * Kills the command alone: the server that `eve dev` has started below it ends by itself, within 15
+   * seconds. Resolves when it takes no request any more, to what kills it.
+   */
+  async killCommand() {
+    const { url } = this.#server;
+    const killTheRest = await this.#server.killAlone();
+    while (await isAnswering(url)) await pause(20);
+    return killTheRest;
   }
 
   kill(signal) {
@@ -99,6 +118,11 @@ export class EveAgent {
   /** How often the servers have printed a text. */
   printed(text) {
     return this.output.split(text).length - 1;
+  }
+
+  /** Lets the slow tool take its time again. */
+  holdSlow() {
+    return rm(this.signal, { force: true });
   }
 
   /** Lets the slow tool end. */
@@ -142,6 +166,12 @@ export class EveAgent {
     return false;
   }
 }
+
+const isAnswering = (url) =>
+  fetch(`${url}/eve/v1/health`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 
 /** One conversation. */
 export class Session {

@@ -47,6 +47,25 @@ for (const mode of MODES) {
       assert.deepEqual([agent.printed('slow begins'), agent.printed('slow ends')], [2, 1]);
     });
 
+    // The server outlives its command: it takes no request any more, and ends what it is doing.
+    test('killed without its server: what that still does is done once', {
+      skip: mode !== 'dev',
+    }, async () => {
+      await agent.holdSlow();
+      const begun = agent.printed('slow begins');
+      const session = await agent.begin('slow');
+      await agent.hasPrinted('slow begins', begun + 1);
+      const killTheRest = await agent.killCommand();
+      await agent.letSlowEnd();
+      await agent.start();
+      assert.match(await session.answer(), /slow is done/);
+      await session.event('session.waiting');
+      await session.say('thanks');
+      assert.equal(await session.answer(2), 'thanks: 2 messages');
+      assert.equal(agent.printed('slow begins'), begun + 1);
+      killTheRest();
+    });
+
     // Only a development server has a route that lets a schedule run now.
     test('a schedule begins a session', { skip: mode !== 'dev' }, async () => {
       const before = agent.printed('listing orders');
