@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -16,6 +15,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::crypto::certificates::{AnyName, provider};
 
 /// The certificates that Node.js trusts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl TlsClient {
     ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connector = match is_of_this_host || self.trusted.any {
-            true => self.here.get_or_init(|| connector(Arc::new(Any(provider())))),
+            true => self.here.get_or_init(|| connector(Arc::new(AnyName::of_anybody()))),
             false => {
                 let elsewhere = self.elsewhere.get_or_init(|| {
                     Authorities::of(&self.trusted).map(|trusted| connector(Arc::new(trusted)))
@@ -66,11 +67,6 @@ pub(super) fn is_untrusted(error: &io::Error) -> bool {
     matches!(inner, Some(Error::InvalidCertificate(_) | Error::General(_)))
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(ring::default_provider())))
-}
-
 fn connector(verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -81,52 +77,13 @@ fn connector(verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-/// Accepts every certificate whose key the other end has.
-#[derive(Debug)]
-struct Any(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Any {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// Accepts a certificate of an authority, and one that is itself among the authorities: Node.js trusts
 /// a self-signed certificate in `NODE_EXTRA_CA_CERTS`.
 #[derive(Debug)]
 struct Authorities {
     authorities: Arc<WebPkiServerVerifier>,
     themselves: Vec<CertificateDer<'static>>,
-    of_any: Any,
+    of_any: AnyName,
 }
 
 impl Authorities {
@@ -143,7 +100,7 @@ impl Authorities {
         let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider())
             .build()
             .map_err(|_| Error::General("Node.js trusts no authority".into()))?;
-        Ok(Self { authorities, themselves, of_any: Any(provider()) })
+        Ok(Self { authorities, themselves, of_any: AnyName::of_anybody() })
     }
 }
 

@@ -4,16 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::location::{PostgresLocation, SslMode};
+use crate::crypto::certificates::{AnyName, provider};
 use crate::error::{ErrorKind, WorldError};
 
 /// Where systems keep the authorities that they trust.
@@ -27,23 +26,20 @@ const SYSTEM_AUTHORITIES: [&str; 5] = [
 
 /// What makes TLS connections to this server.
 pub(super) fn connector(location: &PostgresLocation) -> Result<MakeRustlsConnect, WorldError> {
-    let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match location.ssl_mode {
         SslMode::VerifyFull => {
-            WebPkiServerVerifier::builder_with_provider(roots(location)?.into(), provider.clone())
+            WebPkiServerVerifier::builder_with_provider(roots(location)?.into(), provider())
                 .build()
                 .map_err(|error| bad(&format!("holds no usable authority: {error}")))?
         }
-        SslMode::VerifyCa => {
-            Arc::new(AnyName { roots: Some(roots(location)?), provider: provider.clone() })
-        }
+        SslMode::VerifyCa => Arc::new(AnyName::of(roots(location)?)),
         // As libpq does: a file of authorities is there to be used.
         SslMode::Require if location.root_certificates.is_some() => {
-            Arc::new(AnyName { roots: Some(roots(location)?), provider: provider.clone() })
+            Arc::new(AnyName::of(roots(location)?))
         }
-        _ => Arc::new(AnyName { roots: None, provider: provider.clone() }),
+        _ => Arc::new(AnyName::of_anybody()),
     };
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| bad(&error.to_string()))?
         .dangerous()
@@ -92,55 +88,4 @@ fn roots(location: &PostgresLocation) -> Result<RootCertStore, WorldError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(path)?);
     Ok(roots)
-}
-
-/// Accepts a certificate for any name: of one of these authorities, or of anybody.
-#[derive(Debug)]
-struct AnyName {
-    roots: Option<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if let Some(roots) = &self.roots {
-            verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                roots,
-                intermediates,
-                now,
-                self.provider.signature_verification_algorithms.all,
-            )?;
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
