@@ -33,6 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) runtime: &'a Rc<Runtime>,
     pub(super) numbers: &'a Rc<Numbers>,
     pub(super) db: &'a Rc<Db>,
+    /// Whether it waits for a moment for rows that another transaction holds.
+    pub(super) waits: bool,
 }
 
 /// The beginning of a transaction.
@@ -103,9 +105,9 @@ impl Attempt<'_> {
     /// Begins the transaction and locks the runs of the operations: all processes in the same order, so
     /// that none waits in a circle.
     fn begin(&self, batch: &[Submitted], is_durable: bool) -> Result<Begun, WorldError> {
-        const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; \
+        const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; \
              SET LOCAL idle_in_transaction_session_timeout = '5s'";
-        const BEGIN_VOLATILE: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; \
+        const BEGIN_VOLATILE: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; \
              SET LOCAL idle_in_transaction_session_timeout = '5s'; \
              SET LOCAL synchronous_commit = off";
         const HEAD: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
@@ -128,6 +130,9 @@ impl Attempt<'_> {
         let db = &**self.db;
         let reached_ms = Cell::new(0);
         let mut first: Vec<Sending<'_>> = vec![Box::pin(db.simple(begin))];
+        if !self.waits {
+            first.push(Box::pin(db.simple("SET LOCAL lock_timeout = '1ms'")));
+        }
         if !run_ids.is_empty() || !messages.is_empty() {
             first.push(Box::pin(runs::lock(db, run_ids, messages)));
         }
@@ -213,7 +218,7 @@ fn not_run(submitted: Submitted, fault: &WorldError) -> Done {
 }
 
 /// The runs that an operation changes, by their ids or by messages of theirs.
-fn locks_of(operation: &Operation, run_ids: &mut Vec<String>, messages: &mut Vec<i64>) {
+pub(super) fn locks_of(operation: &Operation, run_ids: &mut Vec<String>, messages: &mut Vec<i64>) {
     let runs = match operation {
         Operation::AppendEvent(request, _) | Operation::ResumeOnce(request, ..) => {
             request.run_id.as_slice()

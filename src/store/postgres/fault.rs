@@ -10,6 +10,20 @@ const LOST: &str = "08006";
 /// The field of an error that holds its SQLSTATE.
 const STATE: &str = "sqlState";
 
+/// The state of a statement that has waited long enough for rows.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+const HELD: (ErrorKind, &str) = (
+    ErrorKind::Busy,
+    "another transaction holds the same rows; end it soon after it resumes a hook, and try again",
+);
+
+const ONLY_READS: (ErrorKind, &str) = (
+    ErrorKind::ReadOnly,
+    "the Postgres server only reads: it is a standby, or default_transaction_read_only is on; name the \
+     primary, or switch that off for this role",
+);
+
 impl From<tokio_postgres::Error> for WorldError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(answer) = error.as_db_error() else { return without_answer(&error) };
@@ -21,50 +35,102 @@ impl From<tokio_postgres::Error> for WorldError {
     }
 }
 
+/// An error of the driver, before or instead of a word of the server.
 fn without_answer(error: &tokio_postgres::Error) -> WorldError {
     use std::error::Error as _;
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    // A value that does not fit its parameter or column is ours.
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
     let text = error.to_string();
+    // A value that does not fit its parameter or column is ours.
     if text.starts_with("error serializing") || text.starts_with("error deserializing") {
-        return WorldError::new(ErrorKind::Internal, format!("unexpected row: {text}{cause}"));
+        return WorldError::new(ErrorKind::Internal, format!("unexpected row: {text}: {cause}"));
     }
-    WorldError::new(
-        ErrorKind::CannotOpen,
-        format!("the Postgres server cannot be reached; check that it runs, its address and its TLS [{text}{cause}]"),
-    )
-    .with(STATE, LOST)
+    let (kind, state, advice) = match (&*text, &*cause) {
+        ("error performing TLS handshake", cause) if cause.contains("certificate") => (
+            ErrorKind::CannotOpen,
+            LOST,
+            "the certificate of the Postgres server is not trusted, or is for another name; name its \
+             authority with sslrootcert, and the host as the certificate does",
+        ),
+        ("error performing TLS handshake", _) => (
+            ErrorKind::CannotOpen,
+            LOST,
+            "the Postgres server and this process do not agree on TLS; switch TLS on there, or use \
+             another sslmode",
+        ),
+        ("invalid configuration", _) => (
+            ErrorKind::CannotOpen,
+            LOST,
+            "the Postgres server asks for a password; put it into the URL, PGPASSWORD or the password \
+             file",
+        ),
+        ("authentication error", _) => (
+            ErrorKind::CannotOpen,
+            LOST,
+            "the Postgres server and this process do not agree on the proof of the password; let the \
+             server use scram-sha-256",
+        ),
+        ("error connecting to server", "database does not allow writes") => {
+            let (kind, advice) = ONLY_READS;
+            (kind, SqlState::READ_ONLY_SQL_TRANSACTION.code(), advice)
+        }
+        _ => (
+            ErrorKind::CannotOpen,
+            LOST,
+            "the Postgres server cannot be reached; check that it runs, its address and its TLS",
+        ),
+    };
+    let separator = if cause.is_empty() { "" } else { ": " };
+    WorldError::new(kind, format!("{advice} [{text}{separator}{cause}]")).with(STATE, state)
 }
 
 fn advice_for(state: &SqlState) -> (ErrorKind, &'static str) {
     match state.code() {
-        "28P01" | "28000" => (
+        "28P01" => (
             ErrorKind::CannotOpen,
-            "the Postgres server refused the user or the password; check both, and pg_hba.conf",
+            "the Postgres server refused the password; check the user, and the password in the URL, \
+             PGPASSWORD or the password file",
+        ),
+        "28000" => (
+            ErrorKind::CannotOpen,
+            "the Postgres server refused the user, or this way to connect; check the user, \
+             pg_hba.conf, and whether it wants TLS (sslmode) or a certificate (sslcert, sslkey)",
         ),
         "3D000" => (
             ErrorKind::CannotOpen,
             "the Postgres server has no such database; create it, or correct the URL",
         ),
+        "42704" => {
+            (ErrorKind::BadConfig, "the Postgres server knows no such role; create it first")
+        }
         "42501" => (
             ErrorKind::ReadOnly,
-            "the Postgres role lacks a right; let the owner of the schema grant it, or create the schema",
+            "the Postgres role lacks a right; let the owner of the schema run: npx hookline migrate \
+             --url .. --grant ..",
         ),
-        "25006" => (
-            ErrorKind::ReadOnly,
-            "the Postgres server only reads: it is a standby, or default_transaction_read_only is on",
-        ),
+        "25006" => ONLY_READS,
         "53100" => {
             (ErrorKind::StorageFull, "the disk of the Postgres server is full; nothing was written")
         }
-        "53300" | "57P03" | "53200" | "53400" => (
+        "53300" => (
             ErrorKind::Busy,
             "the Postgres server takes no more connections now; try again, or raise max_connections",
         ),
-        "57014" => {
-            (ErrorKind::Busy, "the Postgres server ended a statement that took too long; try again")
-        }
-        "40001" | "40P01" | "23505" | "55P03" | "25P03" => {
+        "53200" | "53400" => (
+            ErrorKind::Busy,
+            "the Postgres server has no more memory or space that it allows; try again, or raise its \
+             limit",
+        ),
+        "57P03" => (
+            ErrorKind::Busy,
+            "the Postgres server is starting, stopping or in recovery; try again, or name the primary",
+        ),
+        "57014" => (
+            ErrorKind::Busy,
+            "the Postgres server ended a statement that took too long; try again, or raise \
+             statement_timeout of this role",
+        ),
+        LOCK_NOT_AVAILABLE => HELD,
+        "40001" | "40P01" | "23505" | "25P03" => {
             (ErrorKind::Busy, "other processes write the same rows; try again")
         }
         "57P01" | "57P02" | "57P05" => {
@@ -112,7 +178,17 @@ pub(super) fn may_connect_later(error: &WorldError) -> bool {
 
 /// Whether the same transaction may go well at once: others wrote the same rows.
 pub(super) fn is_clash(error: &WorldError) -> bool {
-    matches!(state(error), "40001" | "40P01" | "23505" | "55P03")
+    matches!(state(error), "40001" | "40P01" | "23505")
+}
+
+/// Whether another transaction holds the rows for longer than was waited.
+pub(super) fn is_held(error: &WorldError) -> bool {
+    has_state(error, LOCK_NOT_AVAILABLE)
+}
+
+/// Another transaction holds the rows.
+pub(super) fn held() -> WorldError {
+    WorldError::new(HELD.0, HELD.1).with(STATE, LOCK_NOT_AVAILABLE)
 }
 
 /// Whether the server has answered with this SQLSTATE.

@@ -96,7 +96,10 @@ impl PostgresLocation {
         };
         location.apply(query)?;
         if location.password.is_none() {
-            location.password = env::var("PGPASSWORD").ok().or_else(|| location.password_of_file());
+            location.password = match env::var("PGPASSWORD") {
+                Ok(password) => Some(password),
+                Err(_) => location.password_of_file()?,
+            };
         }
         Ok(location)
     }
@@ -170,14 +173,35 @@ impl PostgresLocation {
     }
 
     /// The password that the file `PGPASSFILE`, or `~/.pgpass`, has for the first host.
-    fn password_of_file(&self) -> Option<String> {
+    fn password_of_file(&self) -> Result<Option<String>, WorldError> {
         let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".pgpass"));
-        let path = env::var_os("PGPASSFILE").map(PathBuf::from).or_else(home)?;
-        let text = fs::read_to_string(path).ok()?;
-        let (host, port) = self.hosts.first()?;
+        let path = env::var_os("PGPASSFILE").map(PathBuf::from).or_else(home);
+        let text = path.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        let (Some(path), Some(text), Some((host, port))) = (path, text, self.hosts.first()) else {
+            return Ok(None);
+        };
         let host = if host.starts_with('/') { "localhost" } else { host };
-        password_in(&text, [host, &port.to_string(), &self.database, &self.user])
+        let found = password_in(&text, [host, &port.to_string(), &self.database, &self.user]);
+        match found.is_some() && is_open_to_others(&path) {
+            true => Err(WorldError::new(
+                ErrorKind::BadConfig,
+                format!("others may read the password file; chmod 600 {}", path.display()),
+            )),
+            false => Ok(found),
+        }
     }
+}
+
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+}
+
+/// The folder of the user protects the file.
+#[cfg(not(unix))]
+fn is_open_to_others(_: &Path) -> bool {
+    false
 }
 
 fn bad(why: &str) -> WorldError {

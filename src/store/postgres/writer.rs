@@ -3,6 +3,7 @@
 //! It takes everything that has arrived, runs it in one transaction, commits once and settles. A
 //! transaction that fails because of another process, or whose connection breaks, is made again.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,9 +12,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::attempt::{Attempt, Failed};
+use super::attempt::{Attempt, Failed, locks_of};
 use super::clock::DatabaseTime;
 use super::connect::{ANSWER_WITHIN, Connector};
 use super::db::Db;
@@ -42,6 +43,11 @@ const WAITING_OPERATIONS_MAX: usize = 65_536;
 const TOGETHER_MAX: u32 = 2;
 /// How often an operation alone is made again because of other processes.
 const ALONE_MAX: u32 = 20;
+/// How often an operation is tried again whose rows another transaction holds: perhaps a user's, in which
+/// a hook was resumed. Meanwhile the others go on.
+const TRY_AGAIN_EVERY: Duration = Duration::from_millis(50);
+/// For how long it is tried.
+const TRY_AGAIN_FOR: Duration = Duration::from_secs(30);
 /// The pauses between questions for the fate of a commit.
 const FATE_PAUSE: Duration = Duration::from_millis(50);
 /// For how long it is asked for. A fail-over takes less.
@@ -187,23 +193,52 @@ fn throttled() -> WorldError {
     WorldError::throttled("so many writes are waiting already that the memory for them is full")
 }
 
+/// An operation whose rows another transaction holds.
+struct Aside {
+    submitted: Submitted,
+    /// The runs that it locks, as far as they are known.
+    runs: Vec<String>,
+    give_up_at: Instant,
+}
+
 /// The writer, on its thread.
 struct WriterThread {
     state: WriterState,
     runtime: Rc<Runtime>,
     db: Option<Rc<Db>>,
     numbers: Rc<Numbers>,
+    /// In the order in which they came.
+    aside: VecDeque<Aside>,
+    try_again_at: Instant,
 }
 
 impl WriterThread {
     fn new(state: WriterState) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { state, runtime: Rc::new(runtime), db: None, numbers: Rc::default() })
+        Ok(Self {
+            state,
+            runtime: Rc::new(runtime),
+            db: None,
+            numbers: Rc::default(),
+            aside: VecDeque::new(),
+            try_again_at: Instant::now(),
+        })
     }
 
     fn run(&mut self, mut receiver: Receiver<Submitted>) {
         let runtime = Rc::clone(&self.runtime);
-        while let Some(first) = runtime.block_on(receiver.recv()) {
+        loop {
+            let received = match self.aside.is_empty() {
+                true => runtime.block_on(receiver.recv()),
+                false => match self.received_soon(&mut receiver) {
+                    Ok(received) => received,
+                    Err(_) => {
+                        self.try_again();
+                        continue;
+                    }
+                },
+            };
+            let Some(first) = received else { break };
             let mut bytes = first.operation.bytes();
             let mut batch = vec![first];
             while batch.len() < BATCH_OPERATIONS_MAX
@@ -213,17 +248,83 @@ impl WriterThread {
                 bytes += next.operation.bytes();
                 batch.push(next);
             }
-            self.commit(batch);
+            self.set_aside(&mut batch);
+            if !batch.is_empty() {
+                self.commit(batch, true);
+            }
+            self.try_again();
+        }
+        while !self.aside.is_empty() {
+            self.sleep(TRY_AGAIN_EVERY);
+            self.try_again();
         }
     }
 
-    /// Commits a batch: together, and if that does not go, each operation alone.
-    fn commit(&mut self, mut batch: Vec<Submitted>) {
+    /// What comes before something is to be tried again.
+    fn received_soon(
+        &self,
+        receiver: &mut Receiver<Submitted>,
+    ) -> Result<Option<Submitted>, tokio::time::error::Elapsed> {
+        self.runtime.block_on(async { timeout(TRY_AGAIN_EVERY, receiver.recv()).await })
+    }
+
+    /// Takes the operations out of a batch that would wait for a run for which others wait already.
+    fn set_aside(&mut self, batch: &mut Vec<Submitted>) {
+        if self.aside.is_empty() {
+            return;
+        }
+        for submitted in std::mem::take(batch) {
+            let runs = runs_of(&submitted.operation);
+            match self.aside.iter().any(|aside| shares(&aside.runs, &runs)) {
+                true => self.put_aside(submitted, runs),
+                false => batch.push(submitted),
+            }
+        }
+    }
+
+    fn put_aside(&mut self, submitted: Submitted, runs: Vec<String>) {
+        let give_up_at = Instant::now() + TRY_AGAIN_FOR;
+        self.aside.push_back(Aside { submitted, runs, give_up_at });
+    }
+
+    /// Tries everything again whose rows were held, in order, if it is time. What is held still stays for
+    /// the next time.
+    fn try_again(&mut self) {
+        if self.aside.is_empty() || Instant::now() < self.try_again_at {
+            return;
+        }
+        self.try_again_at = Instant::now() + TRY_AGAIN_EVERY;
+        let mut held: Vec<String> = Vec::new();
+        for aside in std::mem::take(&mut self.aside) {
+            if Instant::now() >= aside.give_up_at {
+                let shown = self.state.connector.shown();
+                aside.submitted.refuse(fault::at(fault::held(), shown));
+                continue;
+            }
+            if shares(&held, &aside.runs) {
+                self.aside.push_back(aside);
+                continue;
+            }
+            let Aside { submitted, runs, give_up_at } = aside;
+            let before = self.aside.len();
+            self.commit(vec![submitted], false);
+            if self.aside.len() > before
+                && let Some(again) = self.aside.back_mut()
+            {
+                again.give_up_at = give_up_at;
+                held.extend(runs);
+            }
+        }
+    }
+
+    /// Commits a batch: together, and if that does not go, each operation alone. Rows that another
+    /// transaction holds are waited for if `waits` is set; those of an operation alone then not again.
+    fn commit(&mut self, mut batch: Vec<Submitted>, waits: bool) {
         let is_alone = batch.len() == 1;
         let clashes_max = if is_alone { ALONE_MAX } else { TOGETHER_MAX };
         let mut clashes = 0;
         loop {
-            let Err(Unfinished { done, why }) = self.attempt(batch) else { return };
+            let Err(Unfinished { done, why }) = self.attempt(batch, waits) else { return };
             let fault = match *why {
                 Failed::Refused => return self.settle(done, None),
                 Failed::Before(fault) if fault::is_lost(&fault) => {
@@ -240,6 +341,18 @@ impl WriterThread {
                     }
                 }
             };
+            if fault::is_held(&fault) {
+                for submitted in done.into_iter().filter_map(Done::again) {
+                    match is_alone {
+                        true => {
+                            let runs = runs_of(&submitted.operation);
+                            self.put_aside(submitted, runs);
+                        }
+                        false => self.commit(vec![submitted], false),
+                    }
+                }
+                return;
+            }
             let is_transient = fault::is_lost(&fault) || fault::is_clash(&fault);
             if is_transient && clashes < clashes_max {
                 if fault::is_clash(&fault) {
@@ -253,14 +366,14 @@ impl WriterThread {
                 return self.settle(done, Some(fault));
             }
             for submitted in done.into_iter().filter_map(Done::again) {
-                self.commit(vec![submitted]);
+                self.commit(vec![submitted], true);
             }
             return;
         }
     }
 
     /// Makes one attempt.
-    fn attempt(&mut self, batch: Vec<Submitted>) -> Result<(), Unfinished> {
+    fn attempt(&mut self, batch: Vec<Submitted>, waits: bool) -> Result<(), Unfinished> {
         let db = match self.connected() {
             Ok(db) => db,
             Err(fault) => {
@@ -270,8 +383,13 @@ impl WriterThread {
                 return Ok(());
             }
         };
-        let attempt =
-            Attempt { state: &self.state, runtime: &self.runtime, numbers: &self.numbers, db: &db };
+        let attempt = Attempt {
+            state: &self.state,
+            runtime: &self.runtime,
+            numbers: &self.numbers,
+            db: &db,
+            waits,
+        };
         let (done, outcome) = attempt.make(batch);
         match outcome {
             Ok(news) => {
@@ -339,6 +457,17 @@ impl WriterThread {
         // Made inside of the runtime, which has the timer.
         self.runtime.block_on(async { tokio::time::sleep(pause).await });
     }
+}
+
+/// The runs that an operation locks, as far as it names them.
+fn runs_of(operation: &Operation) -> Vec<String> {
+    let (mut runs, mut messages) = (Vec::new(), Vec::new());
+    locks_of(operation, &mut runs, &mut messages);
+    runs
+}
+
+fn shares(some: &[String], others: &[String]) -> bool {
+    some.iter().any(|run_id| others.contains(run_id))
 }
 
 fn outcome_unknown(why: &WorldError) -> WorldError {
