@@ -78,6 +78,12 @@ export interface WorldOptions {
    */
   fileSystem?: 'local' | 'any';
   /**
+   * Whether opening a Postgres database makes its schema, or brings it up to date, where that is
+   * needed (`'on'`, default). With `'off'` only `npx hookline migrate` does. Variable:
+   * `WORKFLOW_HOOKLINE_MIGRATE`.
+   */
+  migrate?: 'on' | 'off';
+  /**
    * Encrypts stored values with this key ring: entries `id:base64`, the newest first, each key 32
    * bytes. The first key encrypts new values; the other keys still decrypt. Default: no encryption.
    * Variable: `WORKFLOW_HOOKLINE_ENCRYPTION_KEYS`, with commas between the entries.

@@ -58,6 +58,8 @@ pub struct RawConfig {
     pub spec_versions: Option<(u32, u32)>,
     /// `local` or `any`.
     pub file_system: Option<String>,
+    /// `on` or `off`.
+    pub migrate: Option<String>,
     /// Lets a test skip time and make commits fail, only for `:memory:`. The number is the offset of
     /// its clock from the host's, in milliseconds.
     pub for_tests: Option<i64>,
@@ -117,6 +119,8 @@ pub struct Config {
     pub spec_versions: RangeInclusive<u32>,
     /// Whether the file may be on a file system that other hosts can reach.
     pub on_any_file_system: bool,
+    /// Whether opening a Postgres database makes or changes its schema where that is needed.
+    pub migrates: bool,
     /// Lets a test skip time and make commits fail. The number is the offset of its clock from the
     /// host's, in milliseconds.
     pub for_tests: Option<i64>,
@@ -208,6 +212,7 @@ impl Config {
                 raw.file_system.as_deref(),
                 &[("local", false), ("any", true)],
             )?,
+            migrates: choose("MIGRATE", raw.migrate.as_deref(), &[("on", true), ("off", false)])?,
             base_url: base_url(raw.base_url.as_deref())?,
             workflow_prefix: workflow_prefix(raw.queue_namespace.as_deref())?,
             takes_queue_names: raw.takes_queue_names,

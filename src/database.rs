@@ -124,6 +124,7 @@ fn open_postgres(
     };
     open(PostgresOptions {
         location: location.clone(),
+        migrates: config.migrates,
         full_durability: config.full_durability,
         workflow_prefix: config.workflow_prefix.clone(),
         takes_queue_names: config.takes_queue_names,

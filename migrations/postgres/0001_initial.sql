@@ -214,6 +214,14 @@ CREATE TABLE hookline.releases (
   gone_at_ms bigint
 );
 
+-- What the function start writes into a run where its caller says nothing: as the worker that began
+-- last.
+CREATE TABLE hookline.start_defaults (
+  only_row integer PRIMARY KEY CHECK (only_row = 1),
+  deployment_id text NOT NULL,
+  spec_version bigint NOT NULL
+);
+
 -- The number of chunks is that of the last one; a counter would be updated with each.
 CREATE TABLE hookline.streams (
   stream_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

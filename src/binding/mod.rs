@@ -7,6 +7,7 @@
 mod api;
 mod event_requests;
 mod handler;
+mod migration;
 mod place;
 mod promise;
 mod queue;

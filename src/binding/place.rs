@@ -27,7 +27,7 @@ impl NativeWorld {
         promise::answer(&env, place)
     }
 
-    fn checked_config(&self) -> std::result::Result<Config, WorldError> {
+    pub(super) fn checked_config(&self) -> std::result::Result<Config, WorldError> {
         let raw: RawConfig = requests::parse(&self.config)?;
         Config::parse(&raw)
     }

@@ -5,6 +5,8 @@
 
 /// The spec version of a request that names none (`SPEC_VERSION_CURRENT` of the SDK's 4.x line).
 pub const SPEC_VERSION_DEFAULT: u32 = 3;
+/// The spec version of the runs that the SDK's 5.x line starts.
+const SPEC_VERSION_OF_LINE_5: u32 = 7;
 /// The newest spec version whose runs this engine executes.
 pub const SPEC_VERSION_MAX: u32 = 8;
 
@@ -12,6 +14,15 @@ pub const SPEC_VERSION_MAX: u32 = 8;
 const LEGACY: u32 = 1;
 /// The first version in which deliveries of one run overlap and execute steps themselves.
 const OVERLAPPING: u32 = 6;
+
+/// The spec version of the runs that an SDK starts, which continues runs up to `newest`: what
+/// `ts/lines/*/spec-version.ts` says.
+pub fn spec_version_of_new_runs(newest: u32) -> u32 {
+    match SpecVersion(newest).replays_overlap() {
+        true => SPEC_VERSION_OF_LINE_5,
+        false => SPEC_VERSION_DEFAULT,
+    }
+}
 
 /// The spec version of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +94,12 @@ mod tests {
         let supported: Vec<u32> =
             (0..20).filter(|version| SpecVersion(*version).is_supported()).collect();
         assert_eq!(supported, [0, 1, 2, 3, 6, 7, 8]);
+    }
+
+    #[test]
+    fn a_new_run_is_of_the_line_of_its_sdk() {
+        assert_eq!([3, 5].map(spec_version_of_new_runs), [3, 3]);
+        assert_eq!([6, 8].map(spec_version_of_new_runs), [7, 7]);
     }
 
     #[test]

@@ -112,6 +112,7 @@ pub fn open_postgres_at(
 ) -> Result<PostgresStore, WorldError> {
     PostgresStore::open(PostgresOptions {
         location,
+        migrates: true,
         full_durability: true,
         workflow_prefix: WORKFLOW_PREFIX.into(),
         takes_queue_names: false,
@@ -182,7 +183,8 @@ impl World {
         Self { store, upkeep: None, clock, folder: None, reopen: None }
     }
 
-    fn with_upkeep<S: Store + Upkeep>(
+    /// A World around an open store, with its operations for the person who runs it.
+    pub fn with_upkeep<S: Store + Upkeep>(
         store: Arc<S>,
         clock: Arc<ManualClock>,
         folder: Option<TempDir>,

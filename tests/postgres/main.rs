@@ -127,7 +127,7 @@ fn what_keeps_a_database_from_opening_is_said_with_advice() {
 fn a_newer_or_foreign_schema_is_refused() {
     let url = fresh_database("newer");
     open(&url).close();
-    server::run_sql_in("newer", "INSERT INTO hookline.migrations VALUES (99, 'x', 0)");
+    server::run_sql_in("newer", "INSERT INTO hookline.migrations VALUES (99, 'x', 0, true)");
     assert_eq!(refusal(&url).kind, ErrorKind::NewerDatabase);
     server::run_sql_in("newer", "DELETE FROM hookline.migrations WHERE version = 99");
     server::run_sql_in("newer", "UPDATE hookline.migrations SET checksum = 'x'");
@@ -141,6 +141,7 @@ fn a_store_that_only_reads_refuses_writes_and_needs_a_schema() {
     let reader = || {
         PostgresStore::open_to_read(PostgresOptions {
             location: PostgresLocation::parse(&url).expect("the URL is good"),
+            migrates: true,
             full_durability: true,
             workflow_prefix: kit::WORKFLOW_PREFIX.into(),
             takes_queue_names: false,
@@ -165,6 +166,7 @@ fn without_a_clock_of_a_test_the_database_says_what_time_it_is() {
     let url = fresh_database("time");
     let store = PostgresStore::open(PostgresOptions {
         location: PostgresLocation::parse(&url).expect("the URL is good"),
+        migrates: true,
         full_durability: true,
         workflow_prefix: kit::WORKFLOW_PREFIX.into(),
         takes_queue_names: false,

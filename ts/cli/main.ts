@@ -12,6 +12,7 @@ import { importRuns } from './import';
 import { init } from './init';
 import { keygen } from './keygen';
 import { hooks, runs } from './lists';
+import { migrate } from './migrate';
 import { createPrinter } from './print';
 import { dead, held, redrive, stats } from './queue';
 import { adopt, cancelRelease, gone, releases } from './releases';
@@ -204,6 +205,13 @@ program
   .description('a new master key for WORKFLOW_HOOKLINE_ENCRYPTION_KEYS')
   .option('--id <id>', 'its name in the ring')
   .action(({ id }) => running((context) => keygen(context, id)));
+
+program
+  .command('migrate')
+  .description('make the schema of a Postgres database, or bring it up to date, without an app')
+  .option('--dry-run', 'only print the statements')
+  .option('--grant <role>', 'give this role what an app needs, and no more')
+  .action((options) => running((context, global) => migrate(context, global, options)));
 
 program
   .command('import')

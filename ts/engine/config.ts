@@ -23,6 +23,7 @@ export interface NativeConfig {
   environment?: string;
   deploymentId?: string;
   fileSystem?: string;
+  migrate?: string;
   encryptionKeys?: string;
   tokens?: string;
   traceTokens?: string;
@@ -62,6 +63,7 @@ export function readConfig(options: WorldOptions): NativeConfig {
     environment: setting(undefined, 'NODE_ENV'),
     deploymentId: setting(undefined, 'WORKFLOW_HOOKLINE_DEPLOYMENT_ID'),
     fileSystem: setting(options.fileSystem, 'WORKFLOW_HOOKLINE_FILE_SYSTEM'),
+    migrate: setting(options.migrate, 'WORKFLOW_HOOKLINE_MIGRATE'),
     encryptionKeys: setting(keyRing(options.encryptionKeys), 'WORKFLOW_HOOKLINE_ENCRYPTION_KEYS'),
     tokens: setting(options.tokens, 'WORKFLOW_HOOKLINE_TOKENS'),
     traceTokens: setting(options.traceTokens, 'WORKFLOW_HOOKLINE_TRACE_TOKENS'),

@@ -37,6 +37,7 @@ const KINDS: Readonly<Record<keyof WorldOptions, Kind>> = {
   delivery: text("'auto', 'direct' or 'http'"),
   baseUrl: text('a string: an http:// or https:// URL of this app'),
   fileSystem: text("'local' or 'any'"),
+  migrate: text("'on' or 'off'"),
   encryptionKeys: {
     may: 'a string id:base64, or a list of such strings',
     admits: (value) => isText(value) || (Array.isArray(value) && value.every(isText)),

@@ -45,6 +45,11 @@ export interface NativeWorld {
   isAbsent(): boolean;
   /** Where the database is, or will be made: a `Place`; void for memory. Opens nothing. */
   place(): NativeReply;
+  /**
+   * Makes the schema of a Postgres database, or brings it up to date: `{ onlyShows, grantTo }`. Opens
+   * no World.
+   */
+  migrate(request: string): Promise<NativeReply>;
   close(): Promise<NativeReply>;
   /** Ends deliveries as `close` does, and leaves the database open. */
   drain(): Promise<NativeReply>;

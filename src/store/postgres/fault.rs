@@ -7,6 +7,9 @@ use crate::error::{ErrorKind, WorldError};
 /// The state of a connection that has ended without a word of the server.
 const LOST: &str = "08006";
 
+/// The state of a connection that the same attempt would not make either.
+const NO_STATE: &str = "";
+
 /// The field of an error that holds its SQLSTATE.
 const STATE: &str = "sqlState";
 
@@ -47,25 +50,24 @@ fn without_answer(error: &tokio_postgres::Error) -> WorldError {
     let (kind, state, advice) = match (&*text, &*cause) {
         ("error performing TLS handshake", cause) if cause.contains("certificate") => (
             ErrorKind::CannotOpen,
-            LOST,
+            NO_STATE,
             "the certificate of the Postgres server is not trusted, or is for another name; name its \
              authority with sslrootcert, and the host as the certificate does",
         ),
-        ("error performing TLS handshake", _) => (
+        ("error performing TLS handshake", "server does not support TLS") => (
             ErrorKind::CannotOpen,
-            LOST,
-            "the Postgres server and this process do not agree on TLS; switch TLS on there, or use \
-             another sslmode",
+            NO_STATE,
+            "the Postgres server has no TLS; switch it on there, or use another sslmode",
         ),
         ("invalid configuration", _) => (
             ErrorKind::CannotOpen,
-            LOST,
+            NO_STATE,
             "the Postgres server asks for a password; put it into the URL, PGPASSWORD or the password \
              file",
         ),
         ("authentication error", _) => (
             ErrorKind::CannotOpen,
-            LOST,
+            NO_STATE,
             "the Postgres server and this process do not agree on the proof of the password; let the \
              server use scram-sha-256",
         ),

@@ -82,7 +82,7 @@ impl Hearing {
 }
 
 /// The channel of a schema. Its name has a length limit, as the schema's has.
-fn channel(schema: &str) -> String {
+pub(super) fn channel(schema: &str) -> String {
     format!("hookline_{:08x}", crc32fast::hash(schema.as_bytes()))
 }
 

@@ -4,6 +4,7 @@
 //! table; a statement stands above the function that runs it. Statements name the schema `hookline`,
 //! which [`db::Db`] replaces.
 
+mod aside;
 mod attempt;
 mod claims;
 mod clock;
@@ -36,6 +37,7 @@ mod resume_keys;
 mod rows;
 mod runs;
 mod session;
+mod start_defaults;
 mod steps;
 mod stopped_messages;
 mod streams;
@@ -47,6 +49,7 @@ mod writer;
 use std::sync::{Arc, Weak};
 
 pub use location::{PostgresLocation, SslMode};
+pub use migrate::{MigrateRequest, Migrated};
 
 use self::db::Db;
 use self::hosts_time::HostsTime;
@@ -80,6 +83,8 @@ use crate::error::{ErrorKind, WorldError};
 pub struct PostgresOptions {
     /// Where.
     pub location: PostgresLocation,
+    /// Whether the schema is made or changed where that is needed.
+    pub migrates: bool,
     /// Whether commits that carry events are synced to the server's disk.
     pub full_durability: bool,
     /// Begins the queue names of flow messages.
@@ -319,7 +324,7 @@ impl Store for PostgresStore {
 
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
         let (writer, session) = (Arc::clone(&self.writer), Arc::clone(&self.session));
-        self.session.register(move |registered| match registered {
+        self.session.register(&request.offer.clone(), move |registered| match registered {
             Ok(()) => {
                 session.has_registered();
                 writer.submit(Operation::Claim(request, done));

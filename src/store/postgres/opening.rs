@@ -10,7 +10,10 @@ use super::particulars::Suspects;
 use super::reader::Reader;
 use super::session::{Session, SessionState};
 use super::writer::{Writer, WriterState};
-use super::{PostgresOptions, PostgresStore, fault, migrate, queue_time, releases};
+use super::{
+    MigrateRequest, Migrated, PostgresLocation, PostgresOptions, PostgresStore, fault, migrate,
+    queue_time, releases,
+};
 use crate::clock::Clock;
 use crate::crypto::{DELIVERY_SECRET_LENGTH, DeliverySecret};
 use crate::entropy::{self, Entropy};
@@ -59,10 +62,12 @@ async fn look(
         time.is(Columns::of(&row).take()?);
     }
     let mut workflow_prefix = options.workflow_prefix.clone();
-    if reads_only {
+    if reads_only || !options.migrates {
         migrate::check(db).await?;
     } else {
-        migrate::migrate(db, clock.now_ms()).await?;
+        migrate::migrate(db).await?;
+    }
+    if !reads_only {
         let fresh = entropy::secret_bytes::<DELIVERY_SECRET_LENGTH>();
         db.execute(KEEP_SECRET, &values![&fresh[..]]).await?;
         workflow_prefix = agree_on_queue_names(db, options).await?;
@@ -108,6 +113,25 @@ impl PostgresStore {
     /// As [`PostgresStore::open`].
     pub fn open_to_read(options: PostgresOptions) -> Result<Self, WorldError> {
         Self::open_as(options, true)
+    }
+
+    /// Makes the schema, or brings it up to date, without opening it for an app. Blocks.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub fn migrate(
+        location: &PostgresLocation,
+        request: &MigrateRequest,
+    ) -> Result<Migrated, WorldError> {
+        let shown = location.shown();
+        let connector = Connector::new(location, request.only_shows)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(no_thread)?.block_on(async {
+            let db = connector.connect("migrates", LONG_ANSWER_WITHIN).await?;
+            migrate::check_server(&db).await.map_err(|error| fault::at(error, &shown))?;
+            let migrated = migrate::by_hand(&db, request).await;
+            migrated.map_err(|error| fault::at(error, &shown))
+        })
     }
 
     fn open_as(options: PostgresOptions, reads_only: bool) -> Result<Self, WorldError> {

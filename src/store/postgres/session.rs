@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connect::Connector;
 use super::db::Db;
 use super::hearing::{Hearing, notify};
-use super::{fault, owners};
+use super::{fault, owners, start_defaults};
 use crate::clock::Clock;
+use crate::domain::queue::offer::Offer;
 use crate::error::WorldError;
 use crate::lock::lock;
 use crate::store::CommitNews;
@@ -39,8 +40,8 @@ const CONNECT_PAUSES_MS: [u64; 5] = [50, 100, 250, 500, 1000];
 
 /// What is asked of the session.
 enum Command {
-    /// Makes this process a worker.
-    Register(Completion<()>),
+    /// Makes this process a worker that offers this.
+    Register(Offer, Completion<()>),
     /// Ends it as a worker.
     End(Completion<()>),
     Show(String),
@@ -90,11 +91,15 @@ impl Session {
     }
 
     /// Calls `then` when this process is a worker.
-    pub(super) fn register(&self, then: impl FnOnce(Result<(), WorldError>) + Send + 'static) {
+    pub(super) fn register(
+        &self,
+        offer: &Offer,
+        then: impl FnOnce(Result<(), WorldError>) + Send + 'static,
+    ) {
         if self.is_registered.load(Ordering::Acquire) {
             return then(Ok(()));
         }
-        self.send(Command::Register(Completion::new(then)));
+        self.send(Command::Register(offer.clone(), Completion::new(then)));
     }
 
     /// From now on [`Session::register`] has nothing to do.
@@ -238,7 +243,7 @@ impl SessionTask {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Register(done) => done.settle(self.register().await),
+            Command::Register(offer, done) => done.settle(self.register(&offer).await),
             Command::Show(report) => {
                 self.report = Some(report);
                 // Without a connection the next one shows it.
@@ -258,9 +263,9 @@ impl SessionTask {
     }
 
     /// Makes this process a worker. Tries again for some seconds if the connection breaks.
-    async fn register(&mut self) -> Result<(), WorldError> {
+    async fn register(&mut self, offer: &Offer) -> Result<(), WorldError> {
         for pause_ms in CONNECT_PAUSES_MS {
-            match self.sign_in().await {
+            match self.begin_work(offer).await {
                 Err(error) if fault::may_connect_later(&error) => {
                     self.open = None;
                     sleep(Duration::from_millis(pause_ms)).await;
@@ -271,9 +276,15 @@ impl SessionTask {
                 }
             }
         }
-        self.sign_in().await?;
+        self.begin_work(offer).await?;
         self.is_worker = true;
         Ok(())
+    }
+
+    /// Signs in, and says what runs are to be that are started in SQL.
+    async fn begin_work(&mut self, offer: &Offer) -> Result<(), WorldError> {
+        self.sign_in().await?;
+        self.connected().await?.write(&start_defaults::keep(offer)).await
     }
 
     /// Puts this worker among the living: with a lock that the server frees when it dies, or else with a

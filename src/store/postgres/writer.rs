@@ -3,7 +3,6 @@
 //! It takes everything that has arrived, runs it in one transaction, commits once and settles. A
 //! transaction that fails because of another process, or whose connection breaks, is made again.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +13,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout};
 
-use super::attempt::{Attempt, Failed, locks_of};
+use super::aside::{Aside, SetAside, TRY_AGAIN_EVERY, share};
+use super::attempt::{Attempt, Failed};
 use super::clock::DatabaseTime;
 use super::connect::{ANSWER_WITHIN, Connector};
 use super::db::Db;
@@ -43,11 +43,6 @@ const WAITING_OPERATIONS_MAX: usize = 65_536;
 const TOGETHER_MAX: u32 = 2;
 /// How often an operation alone is made again because of other processes.
 const ALONE_MAX: u32 = 20;
-/// How often an operation is tried again whose rows another transaction holds: perhaps a user's, in which
-/// a hook was resumed. Meanwhile the others go on.
-const TRY_AGAIN_EVERY: Duration = Duration::from_millis(50);
-/// For how long it is tried.
-const TRY_AGAIN_FOR: Duration = Duration::from_secs(30);
 /// The pauses between questions for the fate of a commit.
 const FATE_PAUSE: Duration = Duration::from_millis(50);
 /// For how long it is asked for. A fail-over takes less.
@@ -193,23 +188,13 @@ fn throttled() -> WorldError {
     WorldError::throttled("so many writes are waiting already that the memory for them is full")
 }
 
-/// An operation whose rows another transaction holds.
-struct Aside {
-    submitted: Submitted,
-    /// The runs that it locks, as far as they are known.
-    runs: Vec<String>,
-    give_up_at: Instant,
-}
-
 /// The writer, on its thread.
 struct WriterThread {
     state: WriterState,
     runtime: Rc<Runtime>,
     db: Option<Rc<Db>>,
     numbers: Rc<Numbers>,
-    /// In the order in which they came.
-    aside: VecDeque<Aside>,
-    try_again_at: Instant,
+    aside: Aside,
 }
 
 impl WriterThread {
@@ -220,8 +205,7 @@ impl WriterThread {
             runtime: Rc::new(runtime),
             db: None,
             numbers: Rc::default(),
-            aside: VecDeque::new(),
-            try_again_at: Instant::now(),
+            aside: Aside::new(),
         })
     }
 
@@ -248,7 +232,7 @@ impl WriterThread {
                 bytes += next.operation.bytes();
                 batch.push(next);
             }
-            self.set_aside(&mut batch);
+            self.aside.take_from(&mut batch);
             if !batch.is_empty() {
                 self.commit(batch, true);
             }
@@ -268,50 +252,25 @@ impl WriterThread {
         self.runtime.block_on(async { timeout(TRY_AGAIN_EVERY, receiver.recv()).await })
     }
 
-    /// Takes the operations out of a batch that would wait for a run for which others wait already.
-    fn set_aside(&mut self, batch: &mut Vec<Submitted>) {
-        if self.aside.is_empty() {
-            return;
-        }
-        for submitted in std::mem::take(batch) {
-            let runs = runs_of(&submitted.operation);
-            match self.aside.iter().any(|aside| shares(&aside.runs, &runs)) {
-                true => self.put_aside(submitted, runs),
-                false => batch.push(submitted),
-            }
-        }
-    }
-
-    fn put_aside(&mut self, submitted: Submitted, runs: Vec<String>) {
-        let give_up_at = Instant::now() + TRY_AGAIN_FOR;
-        self.aside.push_back(Aside { submitted, runs, give_up_at });
-    }
-
     /// Tries everything again whose rows were held, in order, if it is time. What is held still stays for
     /// the next time.
     fn try_again(&mut self) {
-        if self.aside.is_empty() || Instant::now() < self.try_again_at {
-            return;
-        }
-        self.try_again_at = Instant::now() + TRY_AGAIN_EVERY;
         let mut held: Vec<String> = Vec::new();
-        for aside in std::mem::take(&mut self.aside) {
-            if Instant::now() >= aside.give_up_at {
+        for waiting in self.aside.take_due() {
+            if Instant::now() >= waiting.give_up_at {
                 let shown = self.state.connector.shown();
-                aside.submitted.refuse(fault::at(fault::held(), shown));
+                waiting.submitted.refuse(fault::at(fault::held(), shown));
                 continue;
             }
-            if shares(&held, &aside.runs) {
-                self.aside.push_back(aside);
+            if share(&held, &waiting.runs) {
+                self.aside.put_back(waiting);
                 continue;
             }
-            let Aside { submitted, runs, give_up_at } = aside;
-            let before = self.aside.len();
+            let SetAside { submitted, runs, give_up_at } = waiting;
+            let before = self.aside.count();
             self.commit(vec![submitted], false);
-            if self.aside.len() > before
-                && let Some(again) = self.aside.back_mut()
-            {
-                again.give_up_at = give_up_at;
+            if self.aside.count() > before {
+                self.aside.give_last_up_at(give_up_at);
                 held.extend(runs);
             }
         }
@@ -344,10 +303,7 @@ impl WriterThread {
             if fault::is_held(&fault) {
                 for submitted in done.into_iter().filter_map(Done::again) {
                     match is_alone {
-                        true => {
-                            let runs = runs_of(&submitted.operation);
-                            self.put_aside(submitted, runs);
-                        }
+                        true => self.aside.put(submitted),
                         false => self.commit(vec![submitted], false),
                     }
                 }
@@ -457,17 +413,6 @@ impl WriterThread {
         // Made inside of the runtime, which has the timer.
         self.runtime.block_on(async { tokio::time::sleep(pause).await });
     }
-}
-
-/// The runs that an operation locks, as far as it names them.
-fn runs_of(operation: &Operation) -> Vec<String> {
-    let (mut runs, mut messages) = (Vec::new(), Vec::new());
-    locks_of(operation, &mut runs, &mut messages);
-    runs
-}
-
-fn shares(some: &[String], others: &[String]) -> bool {
-    some.iter().any(|run_id| others.contains(run_id))
 }
 
 fn outcome_unknown(why: &WorldError) -> WorldError {

@@ -1,0 +1,319 @@
+-- The functions that users call in their own transactions. They do what the rules of src/domain do for a
+-- resume and for a start; a test runs both and compares the rows.
+--
+-- They run with the rights of the owner of the schema, so that a caller needs none on the tables. The
+-- search path ends with pg_temp: where it is not named, temporary types of the caller come first.
+
+-- The time by which everything happens.
+CREATE FUNCTION hookline.now_ms() RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+$$;
+
+-- JSON as the serialisers of the SDK write it: "devl", and the flat array of devalue. The root is the
+-- first value, and the parts of objects and arrays are numbers of values.
+CREATE FUNCTION hookline.devalue(value jsonb) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_values jsonb[] := ARRAY[value];
+  v_count integer := 1;
+  v_at integer := 1;
+  -- The values come level by level; this is the last one of the present level.
+  v_level_end integer := 1;
+  v_depth integer := 1;
+  v_out text[] := '{}';
+  -- The loops get this one value; all of them would be copied for each loop.
+  v_value jsonb;
+  v_parts text[];
+  v_key text;
+  v_part jsonb;
+BEGIN
+  WHILE v_at <= v_count LOOP
+    IF v_at > v_level_end THEN
+      v_level_end := v_count;
+      v_depth := v_depth + 1;
+      IF v_depth > 1000 THEN
+        RAISE EXCEPTION 'a value may be nested 1000 levels deep at most, or no process could read it'
+          USING ERRCODE = 'HL422';
+      END IF;
+    END IF;
+    v_value := v_values[v_at];
+    CASE jsonb_typeof(v_value)
+    WHEN 'object' THEN
+      v_parts := '{}';
+      FOR v_key, v_part IN SELECT o.key, o.value FROM jsonb_each(v_value) AS o LOOP
+        IF v_key = '__proto__' THEN
+          RAISE EXCEPTION 'the SDK serialises no object with the key "__proto__"'
+            USING ERRCODE = 'HL422';
+        END IF;
+        v_values[v_count + 1] := v_part;
+        v_parts := v_parts || (to_json(v_key)::text || ':' || v_count);
+        v_count := v_count + 1;
+      END LOOP;
+      v_out[v_at] := '{' || array_to_string(v_parts, ',') || '}';
+    WHEN 'array' THEN
+      v_parts := '{}';
+      FOR v_part IN SELECT a.value FROM jsonb_array_elements(v_value) AS a LOOP
+        v_values[v_count + 1] := v_part;
+        v_parts := v_parts || v_count::text;
+        v_count := v_count + 1;
+      END LOOP;
+      v_out[v_at] := '[' || array_to_string(v_parts, ',') || ']';
+    ELSE
+      v_out[v_at] := v_value::text;
+    END CASE;
+    v_at := v_at + 1;
+  END LOOP;
+  RETURN convert_to('devl[' || array_to_string(v_out, ',') || ']', 'UTF8');
+END $$;
+
+-- The id of a new run: a ULID, which is 48 bits of time and 80 random bits. A random UUID has fixed
+-- bits in its 7th and its 9th byte, which are left out.
+CREATE FUNCTION hookline.fresh_run_id(now_ms bigint) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT 'wrun_' || string_agg(
+      substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (p.bits >> s & 31)::integer + 1, 1), ''
+      ORDER BY p.place, s DESC)
+    FROM (SELECT uuid_send(gen_random_uuid()) AS bytes) AS u
+    CROSS JOIN LATERAL (VALUES
+      (1, now_ms, 45),
+      (2, ('x' || encode(substr(u.bytes, 1, 5), 'hex'))::bit(40)::bigint, 35),
+      (3, ('x' || encode(substr(u.bytes, 10, 5), 'hex'))::bit(40)::bigint, 35)
+    ) AS p (place, bits, highest)
+    CROSS JOIN LATERAL generate_series(p.highest, 0, -5) AS s
+$$;
+
+-- Refuses a database whose values are encrypted: a value that SQL writes would be plain, and the tokens
+-- may be sealed.
+CREATE FUNCTION hookline.refuse_if_encrypted() RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM hookline.encryption_keys) THEN
+    RAISE EXCEPTION 'this database is used with encryption keys, which SQL does not have'
+      USING ERRCODE = 'HL501', HINT = 'Use resumeHook() or start() of the app.';
+  END IF;
+END $$;
+
+-- Refuses what only processes of a release that is gone could continue.
+CREATE FUNCTION hookline.refuse_if_gone(release text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF release <> 'dpl_hookline' AND EXISTS (SELECT 1 FROM hookline.releases AS r
+      WHERE r.release_id = release AND r.gone_at_ms IS NOT NULL) THEN
+    RAISE EXCEPTION 'release "%" is gone, as a person has said', release
+      USING ERRCODE = 'HL410', HINT = 'Start it again, or give its runs to another release.';
+  END IF;
+END $$;
+
+-- Wakes a run, unless a message that waits will wake it; the caller holds the run. Tells the workers,
+-- which hear of it at the commit.
+CREATE FUNCTION hookline.wake(run hookline.runs, now_ms bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queue text;
+  v_queue_ms bigint;
+  v_trace text;
+BEGIN
+  SELECT q.workflow_prefix || run.workflow_name, greatest(now_ms, t.reached_ms,
+      (SELECT m.created_at_ms FROM hookline.messages AS m ORDER BY m.message_id DESC LIMIT 1))
+    INTO v_queue, v_queue_ms FROM hookline.queue_names AS q, hookline.queue_time AS t;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'no app has used this database yet'
+      USING ERRCODE = 'HL503', HINT = 'Start the app first.';
+  END IF;
+  -- The lock keeps a claim from taking a message that has absorbed this wake-up.
+  PERFORM FROM hookline.messages AS m
+    WHERE m.run_id = run.run_id AND m.step_id IS NULL AND m.queue_name = v_queue
+      AND m.lease_expires_at_ms IS NULL AND m.dead_at_ms IS NULL
+      AND (m.held_at_ms IS NOT NULL OR (m.available_at_ms <= v_queue_ms
+        AND NOT (run.spec_version >= 6 AND m.attempt > 0)))
+    ORDER BY m.message_id LIMIT 1 FOR UPDATE;
+  IF NOT FOUND THEN
+    -- The type json keeps the text of a value. It refuses an escaped NUL anywhere.
+    IF position(chr(92) || 'u0000' IN run.execution_context) = 0 THEN
+      v_trace := run.execution_context::json -> 'traceCarrier';
+    END IF;
+    LOOP
+      INSERT INTO hookline.messages (message_id, queue_name, run_id, deployment_id, spec_version,
+          is_wake_up, body, created_at_ms, available_at_ms)
+        VALUES ((v_queue_ms << 20) | nextval('hookline.message_numbers'), v_queue, run.run_id,
+          run.release_id, run.spec_version, true,
+          convert_to('{"runId":' || to_json(run.run_id)::text
+            || coalesce(',"traceCarrier":' || nullif(v_trace, 'null'), '') || '}', 'UTF8'),
+          v_queue_ms, v_queue_ms)
+        ON CONFLICT (message_id) DO NOTHING;
+      EXIT WHEN FOUND;
+    END LOOP;
+  END IF;
+  PERFORM pg_notify('hookline:channel', 'sql');
+END $$;
+
+-- The run of an earlier resume with this key; NULL if there was none within its window.
+CREATE FUNCTION hookline.earlier_resume(key_digest text, payload_digest text, now_ms bigint)
+RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_earlier record;
+BEGIN
+  SELECT k.run_id, k.payload_digest INTO v_earlier FROM hookline.resume_keys AS k
+    WHERE k.key_digest = earlier_resume.key_digest AND k.expires_at_ms > now_ms;
+  IF v_earlier.payload_digest <> payload_digest THEN
+    RAISE EXCEPTION 'this idempotency key has been used for another payload'
+      USING ERRCODE = 'HL409', HINT = 'Use a fresh key for it.';
+  END IF;
+  RETURN v_earlier.run_id;
+END $$;
+
+-- Sends a payload to the live hook with a token and wakes its run, if and when the transaction commits.
+-- Returns the id of the run. A payload that is NULL arrives as undefined.
+CREATE FUNCTION hookline.resume_hook(
+  token text,
+  payload jsonb DEFAULT NULL,
+  idempotency_key text DEFAULT NULL,
+  idempotency_window interval DEFAULT '7 days'
+) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_token bytea := convert_to(token, 'UTF8');
+  v_payload bytea := coalesce(hookline.devalue(payload), 'devl-1');
+  v_now_ms bigint := hookline.now_ms();
+  v_window_ms bigint := (extract(epoch FROM idempotency_window) * 1000)::bigint;
+  v_key_digest text;
+  v_payload_digest text := encode(sha256(v_payload), 'hex');
+  v_earlier text;
+  v_hook record;
+  v_run hookline.runs;
+  v_tail record;
+BEGIN
+  PERFORM hookline.refuse_if_encrypted();
+  IF idempotency_key IS NOT NULL THEN
+    IF char_length(idempotency_key) NOT BETWEEN 1 AND 1024
+        OR v_window_ms IS NULL OR v_window_ms NOT BETWEEN 1 AND 31536000000 THEN
+      RAISE EXCEPTION 'an idempotency key has 1 to 1024 characters, and a window of at most 365 days'
+        USING ERRCODE = 'HL422';
+    END IF;
+    v_key_digest := encode(sha256(convert_to('[' || to_json(token)::text || ','
+      || to_json(idempotency_key)::text || ']', 'UTF8')), 'hex');
+    v_earlier := hookline.earlier_resume(v_key_digest, v_payload_digest, v_now_ms);
+    IF v_earlier IS NOT NULL THEN
+      RETURN v_earlier;
+    END IF;
+  END IF;
+  SELECT h.run_id, h.hook_id, h.spec_version INTO v_hook FROM hookline.hooks AS h
+    WHERE h.token_digest = sha256(v_token) AND h.token = v_token AND h.disposed_at_ms IS NULL;
+  SELECT r.* INTO v_run FROM hookline.runs AS r WHERE r.run_id = v_hook.run_id FOR NO KEY UPDATE;
+  -- What follows sees what the last holder of the run has left.
+  v_now_ms := hookline.now_ms();
+  IF v_key_digest IS NOT NULL THEN
+    v_earlier := hookline.earlier_resume(v_key_digest, v_payload_digest, v_now_ms);
+    IF v_earlier IS NOT NULL THEN
+      RETURN v_earlier;
+    END IF;
+  END IF;
+  PERFORM FROM hookline.hooks AS h WHERE h.run_id = v_hook.run_id AND h.hook_id = v_hook.hook_id
+    AND h.disposed_at_ms IS NULL AND v_run.status IN ('pending', 'running');
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'hook not found' USING ERRCODE = 'HL404',
+      HINT = 'No hook has this token now: it does not exist yet, is disposed, or its run has ended.';
+  END IF;
+  PERFORM hookline.refuse_if_gone(v_run.release_id);
+  IF v_run.encryption_key_id IS NOT NULL OR v_hook.spec_version NOT IN (2, 3, 6, 7, 8)
+      OR v_run.spec_version NOT IN (2, 3, 6, 7, 8) THEN
+    RAISE EXCEPTION 'SQL cannot write the values of this run' USING ERRCODE = 'HL501',
+      HINT = 'They are encrypted, or of a version of the SDK that only the app knows: use resumeHook().';
+  END IF;
+  SELECT e.position, e.created_at_ms INTO v_tail FROM hookline.events AS e
+    WHERE e.run_id = v_run.run_id ORDER BY e.position DESC LIMIT 1;
+  INSERT INTO hookline.events (run_id, position, event_type, correlation_id, created_at_ms,
+      spec_version, data, payload_format, payload)
+    VALUES (v_run.run_id, v_tail.position + 1, 'hook_received', v_hook.hook_id,
+      greatest(v_now_ms, v_tail.created_at_ms), CASE WHEN v_hook.spec_version >= 6 THEN 7 ELSE 3 END,
+      '{"token":' || to_json(token)::text || '}', 1, v_payload)
+    ON CONFLICT (run_id, position) DO NOTHING;
+  IF NOT FOUND THEN
+    -- Only in a snapshot that is older than the lock.
+    RAISE EXCEPTION 'another transaction has changed the run' USING ERRCODE = '40001';
+  END IF;
+  PERFORM hookline.wake(v_run, v_now_ms);
+  IF v_key_digest IS NOT NULL THEN
+    INSERT INTO hookline.resume_keys AS k
+        (key_digest, run_id, hook_id, payload_digest, expires_at_ms)
+      VALUES (v_key_digest, v_run.run_id, v_hook.hook_id, v_payload_digest, v_now_ms + v_window_ms)
+      ON CONFLICT (key_digest) DO UPDATE SET run_id = excluded.run_id, hook_id = excluded.hook_id,
+        payload_digest = excluded.payload_digest, expires_at_ms = excluded.expires_at_ms
+        WHERE k.expires_at_ms <= v_now_ms;
+    DELETE FROM hookline.resume_keys AS k WHERE k.key_digest = ANY (ARRAY(
+      SELECT x.key_digest FROM hookline.resume_keys AS x WHERE x.expires_at_ms <= v_now_ms
+        ORDER BY x.expires_at_ms LIMIT 64 FOR UPDATE SKIP LOCKED));
+  END IF;
+  RETURN v_run.run_id;
+END $$;
+
+-- Starts a run of a workflow, if and when the transaction commits; returns its id. The name is the
+-- workflowId of the function. What is not said is as the worker has it that began last.
+CREATE FUNCTION hookline.start(
+  workflow text,
+  args jsonb DEFAULT '[]',
+  release text DEFAULT NULL,
+  spec_version integer DEFAULT NULL
+) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_now_ms bigint := hookline.now_ms();
+  v_run hookline.runs;
+BEGIN
+  PERFORM hookline.refuse_if_encrypted();
+  SELECT coalesce(release, d.deployment_id), coalesce(start.spec_version, d.spec_version)
+    INTO v_run.deployment_id, v_run.spec_version
+    FROM (SELECT) AS always LEFT JOIN hookline.start_defaults AS d ON true;
+  IF v_run.deployment_id IS NULL OR v_run.spec_version IS NULL THEN
+    RAISE EXCEPTION 'no worker has ever begun on this database, so SQL does not know what it runs'
+      USING ERRCODE = 'HL503', HINT = 'Start a worker first, or say release and spec_version.';
+  END IF;
+  IF workflow !~ '^[A-Za-z0-9_./@()[\]-]+$' OR workflow IS NULL THEN
+    RAISE EXCEPTION 'this is not the workflowId of a workflow' USING ERRCODE = 'HL422',
+      HINT = 'It is like workflow//./workflows/order//order.';
+  ELSIF jsonb_typeof(args) IS DISTINCT FROM 'array' THEN
+    RAISE EXCEPTION 'the arguments of a workflow must be a JSON array' USING ERRCODE = 'HL422';
+  ELSIF v_run.deployment_id !~ '^[A-Za-z0-9_.@+:-]{1,100}$' OR v_run.deployment_id = 'latest' THEN
+    RAISE EXCEPTION 'this is not the id of a release' USING ERRCODE = 'HL422',
+      HINT = 'It is what WORKFLOW_HOOKLINE_DEPLOYMENT_ID is in the processes of that release.';
+  ELSIF v_run.spec_version NOT IN (2, 3, 6, 7, 8) THEN
+    RAISE EXCEPTION 'SQL starts no runs of this spec version' USING ERRCODE = 'HL422',
+      HINT = 'It is 3 for line 4 of the SDK and 7 for line 5.';
+  END IF;
+  PERFORM hookline.refuse_if_gone(v_run.deployment_id);
+  v_run.run_id := hookline.fresh_run_id(v_now_ms);
+  v_run.release_id := v_run.deployment_id;
+  v_run.workflow_name := workflow;
+  v_run.execution_context := '{"traceCarrier":{},"features":{"encryption":false}'
+    || CASE WHEN v_run.spec_version >= 6 THEN ',"hookResumeInputVersion":1}' ELSE '}' END;
+  INSERT INTO hookline.runs (run_id, status, deployment_id, release_id, workflow_name, spec_version,
+      execution_context, input_position, created_at_ms, updated_at_ms)
+    VALUES (v_run.run_id, 'pending', v_run.deployment_id, v_run.release_id, v_run.workflow_name,
+      v_run.spec_version, v_run.execution_context, 1, v_now_ms, v_now_ms);
+  INSERT INTO hookline.events (run_id, position, event_type, created_at_ms, spec_version, data,
+      payload_format, payload)
+    VALUES (v_run.run_id, 1, 'run_created', v_now_ms, v_run.spec_version,
+      '{"deploymentId":' || to_json(v_run.deployment_id)::text || ',"workflowName":'
+        || to_json(v_run.workflow_name)::text || ',"executionContext":' || v_run.execution_context
+        || '}', 1, hookline.devalue(args));
+  IF release <> 'dpl_hookline' THEN
+    INSERT INTO hookline.releases (release_id, first_seen_ms) VALUES (release, v_now_ms)
+      ON CONFLICT (release_id) DO NOTHING;
+  END IF;
+  PERFORM hookline.wake(v_run, v_now_ms);
+  RETURN v_run.run_id;
+END $$;
+
+REVOKE ALL ON FUNCTION
+  hookline.now_ms(),
+  hookline.devalue(jsonb),
+  hookline.fresh_run_id(bigint),
+  hookline.refuse_if_encrypted(),
+  hookline.refuse_if_gone(text),
+  hookline.wake(hookline.runs, bigint),
+  hookline.earlier_resume(text, text, bigint),
+  hookline.resume_hook(text, jsonb, text, interval),
+  hookline.start(text, jsonb, text, integer)
+FROM PUBLIC;
