@@ -15,8 +15,9 @@ const OF_EVERY_STORE = [
   'awaiting',
   'http-delivery',
   'closing',
+  'migrate',
   'crash/*',
-  'sdk/{api,batches,clocks,encryption,hooks-to-come,many-resumes,overlaps,paused,processes,refusals}',
+  'sdk/{api,batches,clocks,encryption,hooks-to-come,in-transactions,many-resumes,overlaps,paused,processes,refusals}',
   'sdk/{releases,restarts,retention,same-results,side-by-side,stress,webhooks}',
 ];
 
