@@ -111,29 +111,44 @@ fn move_fields(data: &mut Option<String>, by_ms: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::transition::test_kit::{NOW_MS, request, wait_created};
+    use crate::domain::event::Report;
+    use crate::domain::id::{CorrelationId, RunId};
 
     const FIVE_MINUTES_MS: i64 = 300_000;
+    const NOW_MS: i64 = 1_795_000_000_000;
+
+    fn sleep_until(resume_at_ms: i64) -> EventBody {
+        EventBody::WaitCreated { wait: CorrelationId::new("wait_1"), resume_at_ms }
+    }
 
     fn moved(by_ms: i64) -> EventRequest {
         let hosts_time = HostsTime::default();
         hosts_time.measured(NOW_MS + by_ms, NOW_MS);
-        let data = Some(format!(r#"{{"resumeAt":{NOW_MS}}}"#));
-        hosts_time.to_database(EventRequest { data, ..request(1, wait_created("w", NOW_MS)) })
+        hosts_time.to_database(EventRequest {
+            run_id: Some(RunId::new("wrun_1")),
+            body: sleep_until(NOW_MS),
+            data: Some(format!(r#"{{"resumeAt":{NOW_MS}}}"#)),
+            spec_version: 3,
+            payload: None,
+            fence: None,
+            code_mismatch: None,
+            report: Report::default(),
+            resume: None,
+        })
     }
 
     #[test]
     fn a_time_of_a_host_whose_clock_is_wrong_is_stored_by_the_databases_clock() {
         for by_ms in [FIVE_MINUTES_MS, -FIVE_MINUTES_MS] {
             let request = moved(by_ms);
-            assert_eq!(request.body, wait_created("w", NOW_MS + by_ms));
+            assert_eq!(request.body, sleep_until(NOW_MS + by_ms));
             assert_eq!(request.data, Some(format!(r#"{{"resumeAt":{}}}"#, NOW_MS + by_ms)));
         }
     }
 
     #[test]
     fn clocks_that_hardly_differ_move_nothing() {
-        assert_eq!(moved(SAME_MS).body, wait_created("w", NOW_MS));
+        assert_eq!(moved(SAME_MS).body, sleep_until(NOW_MS));
     }
 
     #[test]
