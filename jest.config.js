@@ -13,12 +13,13 @@ const OF_EVERY_STORE = [
   'wake-ups',
   'from-spec-six',
   'awaiting',
-  'http-delivery',
+  'http-{answers,delivery}',
   'closing',
   'migrate',
   'crash/*',
-  'sdk/{api,batches,clocks,encryption,hooks-to-come,in-transactions,many-resumes,overlaps,paused,processes,refusals}',
-  'sdk/{releases,restarts,retention,same-results,side-by-side,stress,webhooks}',
+  'sdk/{api,batches,clocks,encryption,hooks-to-come,in-transactions,many-resumes,overlaps,paused}',
+  'sdk/{processes,refusals,releases*,restarts,retained-tokens,retention,rolling-deploys}',
+  'sdk/{same-results,stress,webhooks}',
 ];
 
 /**
