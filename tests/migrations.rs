@@ -73,6 +73,7 @@ fn options(url: &str, migrates: bool) -> PostgresOptions {
         migrates,
         full_durability: true,
         workflow_prefix: kit::WORKFLOW_PREFIX.into(),
+        takes_queue_names: false,
         release: Some("release".into()),
         environment: None,
         clock: Some(Arc::new(ManualClock::at(NOW_MS))),

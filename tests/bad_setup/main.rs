@@ -15,7 +15,8 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use hookline::clock::ManualClock;
-use hookline::domain::event::EventRequest;
+use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::hook::HookOptions;
 use hookline::domain::payload::Payload;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::Store;
@@ -200,6 +201,7 @@ fn what_only_reads_is_said_before_anything_is_written() {
         migrates: true,
         full_durability: true,
         workflow_prefix: kit::WORKFLOW_PREFIX.into(),
+        takes_queue_names: false,
         release: None,
         environment: None,
         clock: None,
@@ -328,8 +330,8 @@ fn the_log_of_the_server_holds_no_token_and_no_password() {
     world.does(2, hook_created("h", TOKEN));
     server.sql("app", "ALTER TABLE hookline.hooks ADD CHECK (NOT is_webhook) NOT VALID");
     let token = hookline::domain::id::HookToken::new(format!("{TOKEN} 2"));
-    let refused =
-        hookline::domain::event::EventBody::HookCreated { hook: id("i"), token, is_webhook: true };
+    let options = HookOptions { is_webhook: true, ..HookOptions::default() };
+    let refused = EventBody::HookCreated { hook: id("i"), token, options };
     let error = world.tries(request(1, refused)).expect_err("the server refuses the row");
     assert!(!error.message.contains(TOKEN), "{error}");
     let log = fs::read_to_string(server.place().join("log")).expect("the log is read");
