@@ -7,9 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { EveAgent, Session } from './eve.mjs';
 
-/** A build that is killed lives for so long at most, and is away for so long at most. */
-const LIFE_MS = 2000;
-const AWAY_MS = 1000;
+/**
+ * A build that is killed lives for so long, and is away for so long at most. It lives long enough for a
+ * step, because the SDK gives a step up that was begun four times.
+ */
+const LIFE_MS_MIN = 2000;
+const LIFE_MS_MAX = 6000;
+const AWAY_MS_MAX = 1000;
 /** A person does not answer at once. */
 const THINKS_MS = 400;
 const ASK_AGAIN_MS = 100;
@@ -55,10 +59,10 @@ export class Chaos {
 
   async #run(agent, random) {
     while (!this.#ends) {
-      await pause(random() * LIFE_MS);
+      await pause(LIFE_MS_MIN + random() * (LIFE_MS_MAX - LIFE_MS_MIN));
       await agent.kill();
       this.kills += 1;
-      await pause(random() * AWAY_MS);
+      await pause(random() * AWAY_MS_MAX);
       await agent.start();
     }
   }
