@@ -1,16 +1,10 @@
 /** Releases that set an id share a database: each run goes to the release that started it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { withSeed } from '../crash/harness';
-import { cleanUp, freshData, type Sdk, startApp } from './harness';
+import { cleanUp, freshData, type Sdk } from './harness';
 import { command, due, parked, release, type Signed, statusOf } from './side-by-side';
 
 const LIMIT_MS = 120_000;
-const RUNS = 30;
-const KILLS = 4;
-/** A killed process lives for so long at most. */
-const LIFE_MS = 2500;
 
 async function json<T>(data: string, ...args: string[]): Promise<T> {
   return JSON.parse((await command(data, ...args, '--json')).stdout);
@@ -262,46 +256,4 @@ export function releaseStories(sdk: Sdk): void {
     },
     LIMIT_MS,
   );
-
-  test(
-    'kills of either release lose no run, and answer none twice',
-    withSeed(async (random) => {
-      const data = freshData();
-      const apps = { a: await release(data, 'a', sdk), b: await release(data, 'b', sdk) };
-      const tokens = Array.from({ length: RUNS }, (_, n) => `token ${n}`);
-      const idOf = (n: number) => (n % 2 === 0 ? 'a' : 'b');
-      const runs = await Promise.all(
-        tokens.map((token, n) => apps[idOf(n)].start('signed', token)),
-      );
-      await apps.a.hooksReady(...tokens);
-      const resumed = resumeAll(data, sdk, tokens);
-      for (let kill = 0; kill < KILLS; kill++) {
-        await pause(random() * LIFE_MS);
-        const id = random() < 0.5 ? 'a' : 'b';
-        await apps[id].kill();
-        apps[id] = await release(data, id, sdk);
-      }
-      await resumed;
-      const results = await Promise.all(runs.map((runId, n) => apps[idOf(n)].result(runId)));
-      expect(results).toEqual(tokens.map((_, n) => ({ before: idOf(n), n, after: idOf(n) })));
-      for (const runId of runs) {
-        const types = await apps.a.eventTypes(runId);
-        for (const once of ['hook_received', 'run_completed']) {
-          expect(types.filter((type) => type === once)).toHaveLength(1);
-        }
-      }
-      await Promise.all([apps.a.stop(), apps.b.stop()]);
-    }),
-    2 * LIMIT_MS,
-  );
-}
-
-/** Resumes each token once, from a process of neither release. */
-async function resumeAll(data: string, sdk: Sdk, tokens: string[]): Promise<void> {
-  const producer = await startApp({ data, sdk, role: 'producer' });
-  for (const [n, token] of tokens.entries()) {
-    await producer.resume('hookline', token, { n });
-    await pause(LIFE_MS / tokens.length);
-  }
-  await producer.stop();
 }
