@@ -17,7 +17,7 @@ export class WorkflowWorldError extends Error {
   status?: number;
   /**
    * The reason: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
-   * `NEWER_DATABASE`, `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
+   * `NEWER_DATABASE`, `MOVED` (to another place, which the message names), `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
    * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: the
    * write may be there when the database is opened again, or not), `CODE_MISMATCH` (the code of this process does not fit the run, and other code may), `RELEASE_GONE` (a person has said that the release of the run is gone), `LEASE_LOST` (the writing
    * delivery has lost its lease to another delivery), `INTERNAL`, `INVALID`, `NOT_FOUND`,

@@ -63,7 +63,7 @@ export interface WorldStats {
     faults: WorkerFault[];
   };
   /**
-   * Why messages wait that should be delivered, by all that is known on this host; `null` while
+   * Why messages wait that should be delivered, by all that is known; `null` while
    * they are delivered. `hookline doctor` says the same sentence.
    */
   stalled: {

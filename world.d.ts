@@ -32,8 +32,8 @@ import type {
  */
 export interface WorldOptions {
   /**
-   * The database: a path, a `file:` URL or `:memory:`; a relative path starts at the working
-   * directory. Default `.workflow-data/hookline.db` in the working directory, or in the folder of the
+   * The database: a path, a `file:` URL, `:memory:`, or a `postgres://` URL for many hosts
+   * (docs/postgres.md); a relative path starts at the working directory. Default `.workflow-data/hookline.db` in the working directory, or in the folder of the
    * app when its built server runs in a build folder. Variable: `WORKFLOW_HOOKLINE_URL`.
    */
   url?: string;
@@ -54,8 +54,8 @@ export interface WorldOptions {
   concurrency?: number;
   /**
    * What this process does. `'all'` (default) and `'worker'` read, write and deliver. `'producer'`
-   * reads and writes, and never delivers. `'reader'` opens the file for reading only, and refuses
-   * every write with the code `READ_ONLY`.
+   * reads and writes, and never delivers. `'reader'` only reads, and refuses every write with the
+   * code `READ_ONLY`.
    * Variable: `WORKFLOW_HOOKLINE_ROLE`.
    */
   role?: 'all' | 'producer' | 'worker' | 'reader';

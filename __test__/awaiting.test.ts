@@ -132,7 +132,7 @@ test('a hook that does not come because nothing delivers says so, and names no t
   const error = await waitForHook('secret token', { timeout: 1500 }).catch((reason) => reason);
   expect(error).toBeInstanceOf(TimeLimitError);
   expect(error.message).toMatch(
-    /did not come within 1500 ms: 1 message has been due for 1 s, and no process on this host delivers from this database: start the app/,
+    /did not come within 1500 ms: 1 message has been due for 1 s, and no process delivers from this database: start the app/,
   );
   expect(error.message).not.toContain('secret');
 });

@@ -12,9 +12,10 @@ import {
   type Sdk,
   startApp,
 } from './sdk/harness';
-import { ROOT, runNode } from './support';
+import { newDatabase, ROOT, cleanUp as removeDatabases, runNode } from './support';
 
 afterAll(cleanUp);
+afterAll(removeDatabases);
 
 const CLI = join(ROOT, 'dist', 'cli.js');
 
@@ -95,7 +96,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     const local = await startApp({ data, sdk, world: 'local' });
     await fillLocal(local);
     await local.stop();
-    const [folder, url] = [join(data, 'local'), join(data, 'hookline.db')];
+    const [folder, url] = [join(data, 'local'), newDatabase()];
 
     const first = await importFrom(sdk, folder, url);
     expect(first).toMatchObject({ code: 0, report: { failures: [] } });
@@ -108,7 +109,8 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
 
     await expectSealedImport(sdk, folder, join(data, 'sealed.db'));
 
-    const app = await startApp({ data, sdk, world: 'hookline' });
+    const env = { WORKFLOW_HOOKLINE_URL: url };
+    const app = await startApp({ data, sdk, world: 'hookline', env });
     expect(await app.result(runs.approved as string)).toMatchObject({
       record: 'holidays: approved by Ada',
     });

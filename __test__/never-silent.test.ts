@@ -130,8 +130,7 @@ function expectSaid(
   expect(timeless(explain)).toContain(sentence);
 }
 
-const NO_WORKER =
-  /no process on this host delivers from this database: start the app; .*startDelivery/;
+const NO_WORKER = /no process delivers from this database: start the app; .*startDelivery/;
 
 describe('nothing is delivered, and everybody says why, when', () => {
   test.concurrent(

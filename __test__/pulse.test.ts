@@ -62,7 +62,7 @@ test('what waits for another release or line is said only after all other causes
     { deploymentId: 'dpl_hookline', specVersion: 7, count: 1, oldestDueMs: 60_000 },
   ];
   expect(said({ parked: parked(9000), workers: [WELL] })).toBe(
-    '2 messages wait for release a on line 4 of the SDK, 1 message waits for line 5 of the SDK, of which no process lives on this host: start such a process; hookline releases shows what needs it, hookline adopt and hookline cancel end the wait, and until then nothing is lost (docs/releases.md)',
+    '2 messages wait for release a on line 4 of the SDK, 1 message waits for line 5 of the SDK, of which no process lives: start such a process; hookline releases shows what needs it, hookline adopt and hookline cancel end the wait, and until then nothing is lost (docs/releases.md)',
   );
   expect(stall({ parked: parked(9000).slice(0, 1), workers: [WELL] })?.cause).toBe('parked');
   expect(stall({ parked: parked(100).slice(0, 1), workers: [WELL] })).toBeUndefined();
@@ -71,7 +71,7 @@ test('what waits for another release or line is said only after all other causes
 
 test('without a living worker the start line is named', () => {
   expect(said(WAITS)).toBe(
-    '3 messages are due, the oldest for 12 s, and no process on this host delivers from this database: start the app; it delivers once it has called startDelivery(), or register() of hookline/next, in the role all or worker',
+    '3 messages are due, the oldest for 12 s, and no process delivers from this database: start the app; it delivers once it has called startDelivery(), or register() of hookline/next, in the role all or worker',
   );
   expect(said({ due: 1, oldestDueMs: 61_000 })).toMatch(
     /^1 message has been due for 1 min, and no/,
@@ -79,7 +79,7 @@ test('without a living worker the start line is named', () => {
 });
 
 test('a delivery whose worker was killed or paused has not ended, though nothing is due', () => {
-  expect(said({ leased: 1 })).toMatch(/^1 delivery has not ended, and no process on this host/);
+  expect(said({ leased: 1 })).toMatch(/^1 delivery has not ended, and no process delivers/);
   expect(stall({ leased: 1, workers: [WELL] })).toBeUndefined();
   expect(said({ leased: 2, workers: [{ ...WELL, isPaused: true }] })).toBe(
     '2 deliveries have not ended, and the worker of process 7 is paused: continue it with kill -CONT 7, or end it',

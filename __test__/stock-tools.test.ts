@@ -2,17 +2,16 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type App, cleanUp, freshData, startApp } from './sdk/harness';
-import { ROOT, runNode } from './support';
+import { type App, cleanUp as endApps, startApp } from './sdk/harness';
+import { cleanUp, newDatabase, newFolder, ROOT, runNode } from './support';
 
 const CLI = join(ROOT, 'node_modules', 'workflow', 'bin', 'run.js');
 const runs: Record<string, string> = {};
-let data: string;
+const database = newDatabase();
 let app: App;
 
 beforeAll(async () => {
-  data = freshData();
-  app = await startApp({ data });
+  app = await startApp({ data: newFolder(), env: { WORKFLOW_HOOKLINE_URL: database } });
   runs.done = await app.start('approval', 'done', 'holidays');
   await app.hooksReady('done');
   await app.resume('hookline', 'done', { approved: true, by: 'Ada' });
@@ -23,6 +22,7 @@ beforeAll(async () => {
   await app.result(runs.streaming);
 }, 120_000);
 
+afterAll(endApps);
 afterAll(cleanUp);
 
 async function workflow(args: string[]) {
@@ -30,7 +30,7 @@ async function workflow(args: string[]) {
     env: {
       ...process.env,
       NODE_OPTIONS: '',
-      WORKFLOW_HOOKLINE_URL: join(data, 'hookline.db'),
+      WORKFLOW_HOOKLINE_URL: database,
       PORT: new URL(app.url).port,
     },
   });
@@ -44,12 +44,11 @@ async function inspected(...args: string[]) {
   return found.data ?? found;
 }
 
-/** What is in the database and in its log. */
+/** What is in the file of the database and in its log. */
 function content(): string {
   const hash = createHash('sha256');
   for (const end of ['', '-wal']) {
-    const file = join(data, `hookline.db${end}`);
-    if (existsSync(file)) hash.update(readFileSync(file));
+    if (existsSync(database + end)) hash.update(readFileSync(database + end));
   }
   return hash.digest('hex');
 }

@@ -65,7 +65,7 @@ describe('a worker whose queue has a damaged page', () => {
     expect(report.doctorAfterTheEnd).toEqual([
       expect.objectContaining({
         state: 'problem',
-        found: expect.stringContaining('no process on this host delivers'),
+        found: expect.stringContaining('no process delivers'),
       }),
     ]);
   });

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     ForeignFile,
     /// The database was written by a newer engine.
     NewerDatabase,
+    /// The database was moved to another place.
+    Moved,
     /// The SQLite library has a known defect that loses data.
     OldSqlite,
     /// An option or environment variable is malformed.
@@ -91,6 +93,7 @@ impl ErrorKind {
             ErrorKind::Corrupt => "CORRUPT",
             ErrorKind::ForeignFile => "FOREIGN_FILE",
             ErrorKind::NewerDatabase => "NEWER_DATABASE",
+            ErrorKind::Moved => "MOVED",
             ErrorKind::OldSqlite => "OLD_SQLITE",
             ErrorKind::BadConfig => "BAD_CONFIG",
             ErrorKind::EncryptionKeyMissing => "ENCRYPTION_KEY_MISSING",
@@ -117,6 +120,7 @@ impl ErrorKind {
             | ErrorKind::Corrupt
             | ErrorKind::ForeignFile
             | ErrorKind::NewerDatabase
+            | ErrorKind::Moved
             | ErrorKind::OldSqlite
             | ErrorKind::BadConfig
             | ErrorKind::EncryptionKeyMissing

@@ -5,10 +5,11 @@
 //! - [`queue`]: delivers messages. [`board`]: waiters for chunks, ends of runs and hooks.
 //! - [`world`]: one engine for each database of the process, shared through `sharing`; [`config`] holds
 //!   its settings.
+//! - [`moving`]: the move of a database to another place.
 //! - [`test_controls`]: the controls that users' tests have over their World.
 //! - [`crypto`]: the key ring, and the keys and seals that are derived from it.
 //! - [`binding`]: the interface to JavaScript. No rules, only conversion.
-//! - [`error`], [`clock`], [`entropy`], [`lock`]: shared by every layer above the domain.
+//! - [`error`], [`clock`], [`entropy`], [`lock`], `host`: shared by every layer above the domain.
 
 // The limits are in clippy.toml.
 #![warn(clippy::disallowed_methods, clippy::disallowed_types, clippy::too_many_lines)]
@@ -22,7 +23,9 @@ pub mod database;
 pub mod domain;
 pub mod entropy;
 pub mod error;
+mod host;
 pub mod lock;
+pub mod moving;
 pub mod queue;
 mod sharing;
 pub mod store;

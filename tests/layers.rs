@@ -32,20 +32,25 @@ const NOT_IN: [(&str, &[&str]); 2] = [
 ];
 
 /// The names that each part of the house may use. The first place that contains a file counts.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("src/domain", &["domain"]),
     ("src/clock.rs", &["domain"]),
     ("src/entropy.rs", &["domain", "lock"]),
     ("src/lock.rs", &[]),
+    ("src/host.rs", &[]),
     ("src/sharing.rs", &["lock"]),
     ("src/error.rs", &["domain"]),
     ("src/crypto", &["crypto", "domain", "error", "entropy"]),
-    ("src/store", &["store", "crypto", "domain", "error", "clock", "entropy", "lock"]),
+    ("src/store", &["store", "crypto", "domain", "error", "clock", "entropy", "lock", "host"]),
     ("src/board", &["board", "store", "domain", "error", "lock"]),
-    ("src/queue", &["queue", "store", "crypto", "domain", "error", "clock", "entropy", "lock"]),
+    (
+        "src/queue",
+        &["queue", "store", "crypto", "domain", "error", "clock", "entropy", "lock", "host"],
+    ),
     ("src/test_controls.rs", &["store", "clock"]),
     ("src/config.rs", &["store", "crypto", "domain", "error", "clock", "entropy", "lock", "queue"]),
     ("src/database.rs", &["config", "store", "error", "clock"]),
+    ("src/moving.rs", &["config", "store", "error", "clock", "lock"]),
     (
         "src/world",
         &[
@@ -67,8 +72,8 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     (
         "src/binding",
         &[
-            "board", "binding", "world", "config", "queue", "store", "crypto", "domain", "error",
-            "lock",
+            "board", "binding", "world", "config", "moving", "queue", "store", "crypto", "domain",
+            "error", "lock",
         ],
     ),
 ];

@@ -177,6 +177,7 @@ fn a_database_whose_messages_are_done_gives_their_pages_back_without_traffic() {
         assert!(started.elapsed() < PATIENCE, "{} bytes", length());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let damages = settled(|done| place.store.examine(done)).expect("it is examined").damages;
+    let damages =
+        settled(|done| place.store.examine(done)).expect("it is examined").damages().to_vec();
     assert_eq!(damages, Vec::<String>::new());
 }

@@ -15,7 +15,7 @@ use hookline::domain::message::{NewMessage, Purpose};
 use hookline::domain::transition::replay::{PastEvent, PastFact};
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::sqlite::{Location, SqliteStore};
-use hookline::store::upkeep::Upkeep;
+use hookline::store::upkeep::{Examination, Upkeep};
 use hookline::store::{Completion, Store};
 use tempfile::TempDir;
 
@@ -231,7 +231,8 @@ fn a_sound_database_has_no_damages() {
     let Place { folder: _folder, store } = place();
     append(&store, 1, EventBody::RunCreated(creation()));
     let found = settled(|done| store.examine(done)).expect("it is examined");
-    assert_eq!(found.damages, Vec::<String>::new());
+    assert_eq!(found.damages(), Vec::<String>::new());
+    let Examination::Sqlite(found) = found else { panic!("it is a file") };
     assert_eq!(found.journal_mode, "wal");
     assert!(found.bytes > 0);
 }

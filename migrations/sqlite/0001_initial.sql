@@ -333,3 +333,10 @@ CREATE TABLE encryption_keys (
   created_at_ms INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Where the database was moved to: hookline move. One row, only if it was.
+CREATE TABLE moved (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  place TEXT NOT NULL,
+  moved_at_ms INTEGER NOT NULL
+) STRICT;

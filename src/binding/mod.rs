@@ -8,6 +8,7 @@ mod api;
 mod event_requests;
 mod handler;
 mod migration;
+mod moving;
 mod place;
 mod promise;
 mod queue;

@@ -61,6 +61,7 @@ fn runs(count: usize) -> std::result::Result<Reply, WorldError> {
 
 /// A living worker, by its report.
 struct Living<'a> {
+    host: &'a Value,
     pid: &'a Value,
     /// `None` if its report does not say it.
     offer: Option<Offer>,
@@ -84,7 +85,11 @@ impl Living<'_> {
 fn shown(releases: &Releases, reports: &[Value]) -> Value {
     let living: Vec<_> = reports
         .iter()
-        .map(|report| Living { pid: &report["pid"], offer: living::offer_of(report) })
+        .map(|report| Living {
+            host: &report["host"],
+            pid: &report["pid"],
+            offer: living::offer_of(report),
+        })
         .collect();
     let ids = releases.known.iter().map(|known| known.release_id.clone()).collect();
     // In the order in which they are shown.
@@ -125,7 +130,8 @@ fn release(
     };
     let process = |it: &Living<'_>| {
         let spec_versions = it.offer.as_ref().map(|offer| &offer.spec_versions);
-        json!({ "pid": it.pid, "specVersions": spec_versions.map(|it| [it.start(), it.end()]) })
+        let spec_versions = spec_versions.map(|it| [it.start(), it.end()]);
+        json!({ "host": it.host, "pid": it.pid, "specVersions": spec_versions })
     };
     json!({
         "deploymentId": id,

@@ -19,7 +19,9 @@ use crate::domain::transition::replay::{Entry, PastEvent, PastFact};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
 use crate::store::Completion;
-use crate::store::upkeep::{Backup, Examination, Outlook, QueuedMessage};
+use crate::store::upkeep::{
+    Backup, Examination, OldSnapshot, Outlook, QueuedMessage, ServerExamination,
+};
 
 /// A run of another World, given by its log. Its payloads are in the block of bytes.
 #[derive(Deserialize)]
@@ -158,14 +160,50 @@ fn message(message: &QueuedMessage) -> Value {
 }
 
 fn examination(found: Examination) -> std::result::Result<Reply, WorldError> {
-    replies::value(json!({
-        "sqliteVersion": found.sqlite_version,
+    replies::value(match found {
+        Examination::Sqlite(found) => json!({
+            "kind": "sqlite",
+            "version": found.sqlite_version,
+            "schemaVersion": found.schema_version,
+            "journalMode": found.journal_mode,
+            "bytes": found.bytes,
+            "freeBytes": found.free_bytes,
+            "damages": found.damages,
+        }),
+        Examination::Postgres(found) => of_server(&found),
+    })
+}
+
+fn of_server(found: &ServerExamination) -> Value {
+    let holder = |it: &OldSnapshot| json!({ "what": it.what, "ageMs": it.age_ms });
+    json!({
+        "kind": "postgres",
+        "version": found.version,
+        "schema": found.schema,
         "schemaVersion": found.schema_version,
-        "journalMode": found.journal_mode,
         "bytes": found.bytes,
-        "freeBytes": found.free_bytes,
-        "damages": found.damages,
-    }))
+        "isStandby": found.is_standby,
+        "onlyReads": found.only_reads,
+        "tls": found.tls,
+        "role": found.role,
+        "missingRights": found.missing_rights,
+        "roundTripUs": found.round_trip_us,
+        "clockAheadMs": found.clock_ahead_ms,
+        "isHeard": found.is_heard,
+        "syncsToDisk": found.syncs_to_disk,
+        "synchronousCommit": found.synchronous_commit,
+        "connections": found.connections,
+        "connectionsMax": found.connections_max,
+        "oldSnapshots": found.old_snapshots.iter().map(holder).collect::<Vec<_>>(),
+        "queue": {
+            "bytes": found.queue.bytes,
+            "liveRows": found.queue.live_rows,
+            "deadRows": found.queue.dead_rows,
+            "vacuumedMsAgo": found.queue.vacuumed_ms_ago,
+        },
+        "livingWorkers": found.living_workers,
+        "knownWorkers": found.known_workers,
+    })
 }
 
 fn backup(made: Backup) -> std::result::Result<Reply, WorldError> {

@@ -6,6 +6,7 @@
 
 pub mod certificates;
 mod delivery;
+mod digest;
 mod seal;
 mod token;
 
@@ -19,6 +20,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use self::delivery::{DELIVERY_SECRET_LENGTH, DeliverySecret, ProvenDelivery};
+pub use self::digest::Digest;
 pub use self::seal::{SealedKind, Seals, is_sealed, sealed_key_id};
 pub use self::token::{TOKEN_KEY_LENGTH, TokenSeal};
 use crate::domain::id::RunId;

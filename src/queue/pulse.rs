@@ -11,6 +11,7 @@ use super::reach::Reach;
 use crate::clock::Clock;
 use crate::domain::queue::offer::Offer;
 use crate::error::{ErrorKind, WorldError};
+use crate::host;
 use crate::lock::lock;
 
 /// The most characters of a fault's message that are kept.
@@ -213,6 +214,7 @@ impl Pulse {
         let pid = std::process::id();
         let Offer { spec_versions, release, .. } = offer;
         json!({
+            "host": host::name(),
             "pid": pid,
             "faults": faults,
             "app": app,

@@ -8,6 +8,7 @@ pub mod completion;
 pub mod fault_plan;
 pub mod listeners;
 pub mod location;
+pub mod moving;
 pub mod operation;
 pub mod postgres;
 pub mod queue_time;

@@ -50,9 +50,28 @@ pub struct Outlook {
     pub messages: Vec<QueuedMessage>,
 }
 
-/// The state of a database.
+/// The state of a database, in the words of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examination {
+pub enum Examination {
+    /// A SQLite file.
+    Sqlite(FileExamination),
+    /// A schema of a Postgres server.
+    Postgres(Box<ServerExamination>),
+}
+
+impl Examination {
+    /// The damages that were found. A Postgres server looks for its own.
+    pub fn damages(&self) -> &[String] {
+        match self {
+            Self::Sqlite(found) => &found.damages,
+            Self::Postgres(_) => &[],
+        }
+    }
+}
+
+/// The state of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileExamination {
     /// The version of this process's SQLite library.
     pub sqlite_version: String,
     /// The number of migrations that have run on the file.
@@ -65,6 +84,73 @@ pub struct Examination {
     pub free_bytes: i64,
     /// The damages that were found; empty if it is sound.
     pub damages: Vec<String>,
+}
+
+/// The state of a schema, of its server, and of the way to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerExamination {
+    /// The version of the server.
+    pub version: String,
+    /// The name of the schema.
+    pub schema: String,
+    /// The number of migrations that have run on the schema.
+    pub schema_version: i64,
+    /// Bytes of its tables and indexes.
+    pub bytes: i64,
+    /// Whether the server follows another one, and so only reads.
+    pub is_standby: bool,
+    /// Whether transactions only read unless they say otherwise.
+    pub only_reads: bool,
+    /// The version of TLS; `None` without.
+    pub tls: Option<String>,
+    /// The role of this process.
+    pub role: String,
+    /// The rights on our tables that the role lacks.
+    pub missing_rights: Vec<String>,
+    /// The shortest of some round trips, in microseconds.
+    pub round_trip_us: i64,
+    /// By how many milliseconds the server's clock is ahead of this host's.
+    pub clock_ahead_ms: i64,
+    /// Whether `NOTIFY` reaches a `LISTEN` on this way.
+    pub is_heard: bool,
+    /// `fsync`.
+    pub syncs_to_disk: bool,
+    /// `synchronous_commit`.
+    pub synchronous_commit: String,
+    /// The connections of all clients of the server.
+    pub connections: i64,
+    /// How many it takes.
+    pub connections_max: i64,
+    /// Whoever keeps dead rows from being removed.
+    pub old_snapshots: Vec<OldSnapshot>,
+    /// The table of messages.
+    pub queue: QueueTable,
+    /// The workers that are alive.
+    pub living_workers: i64,
+    /// Those, and the ones that have died without a word.
+    pub known_workers: i64,
+}
+
+/// A session, a prepared transaction or a replication slot that keeps dead rows from being removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldSnapshot {
+    /// For people.
+    pub what: String,
+    /// Since when, in milliseconds; `None` if the server does not say it.
+    pub age_ms: Option<i64>,
+}
+
+/// The table of messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueTable {
+    /// Bytes, with its indexes.
+    pub bytes: i64,
+    /// Its rows, as far as the server has counted.
+    pub live_rows: i64,
+    /// Rows that are to be removed.
+    pub dead_rows: i64,
+    /// When it was cleaned; `None` if never.
+    pub vacuumed_ms_ago: Option<i64>,
 }
 
 /// A process that delivers or could deliver: it has claimed, and is alive.

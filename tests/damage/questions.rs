@@ -108,7 +108,7 @@ fn read_questions() -> Vec<(String, Read)> {
     ask(
         "damages".into(),
         Box::new(|store| {
-            settled(|done| store.examine(done)).map(|examination| examination.damages)
+            settled(|done| store.examine(done)).map(|examination| examination.damages().to_vec())
         }),
     );
     questions

@@ -47,12 +47,13 @@ export async function runCommand(
   const worlds: World[] = [];
   try {
     if (options.envFile !== undefined) readVariables(options.envFile);
-    const location = engineKey(readConfig({ url: options.url }));
+    const url = engineKey(readConfig({ url: options.url }));
+    const location = withoutSecrets(url);
     const context: Context = {
       print,
       location,
       world(role, { create } = { create: false }) {
-        refuseInMemory(location);
+        refuseInMemory(url);
         // Only the app knows its queue's namespace; a framework may have chosen it.
         const own = { url: options.url, role, [TAKES_QUEUE_NAMES]: true };
         const world = createWorld(own);
@@ -81,12 +82,23 @@ function readVariables(file: string): void {
   }
 }
 
-function refuseInMemory(location: string): void {
-  if (!location.startsWith(':memory:')) return;
+function refuseInMemory(url: string): void {
+  if (!url.startsWith(':memory:')) return;
   throw new CommandError('A database in memory is visible only to its own process.', EXIT.usage);
 }
 
-/** Fails if there is no database: only an app and `import` make one. */
+/** A URL without user, password and parameters; a path as it is. */
+export function withoutSecrets(url: string): string {
+  return url.replace(/^([a-z]+:\/\/)(?:.*@)?([^?]*).*$/s, '$1$2');
+}
+
+/** Fails if there is no database to move. */
+export function refuseAbsent(url: string | undefined): void {
+  refuseInMemory(engineKey(readConfig({ url })));
+  refuseMissing(createWorld({ url, role: 'reader' }));
+}
+
+/** Fails if there is no database: only an app, `import` and `move` make one. */
 function refuseMissing(world: World): void {
   const engine = engineOf(world) as Engine;
   if (!engine.isAbsent()) return;

@@ -10,15 +10,16 @@ import { INSTALL_SDK, lineOfVersion, SUPPORTED_SDK } from '../lines/table';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { isNodeSupported, NODE_ADVICE } from '../native/node-version';
 import { installed, isSupported, missingSdk, unsupportedSdk } from '../setup/installed-sdk';
-import type { LivingWorker, Stall } from '../world/pulse';
+import { isHere, type LivingWorker, processOf, type Stall } from '../world/pulse';
 import { adviceOn, type Deserted, needOf, readDeserted } from '../world/releases';
 import { livingWorkers, type NativeStats, readDeliveries, troublesOf } from '../world/workers';
 import { engineOf } from '../world/world';
 import { app } from './app';
 import { chosenWorld } from './chosen-world';
-import { type Context, EXIT, type GlobalOptions } from './context';
+import { type Context, EXIT, type GlobalOptions, withoutSecrets } from './context';
 import type { Finding } from './finding';
 import { bad, bold, dim, good, printable, size, warn } from './print';
+import { ofServer, type ServerExamination } from './server';
 
 /** A log of this size deserves a warning. */
 const LONG_LOG_BYTES = 64 * 1024 * 1024;
@@ -34,7 +35,10 @@ export async function doctor({ print }: Context, options: GlobalOptions): Promis
   const chosen = chosenWorld(living.length > 0);
   // What the app answers may be the reason why nothing is delivered.
   const isSaid = ({ found }: Finding) => findings.some((it) => it.found.includes(found));
-  const apps = (await app(living)).filter((finding) => !isSaid(finding));
+  // The address of an app on another host may mean another program here.
+  const apps = (await app(living.filter(({ host }) => isHere(host)))).filter(
+    (finding) => !isSaid(finding),
+  );
   return report(print, [
     nodeItself,
     native,
@@ -93,12 +97,8 @@ async function database({ url }: GlobalOptions): Promise<Looked> {
     const found = 'in memory of each process';
     return { findings: [{ what, state: 'warning', found, fix }], living: [] };
   }
-  if (path.includes('://')) {
-    return {
-      findings: [{ what, state: 'good', found: path.split('://', 1)[0] ?? '' }],
-      living: [],
-    };
-  }
+  const name = withoutSecrets(path);
+  const isFile = !path.includes('://');
   const world = createWorld({ url, role: 'reader' });
   const engine = engineOf(world) as Engine;
   const findings: Finding[] = [];
@@ -106,9 +106,10 @@ async function database({ url }: GlobalOptions): Promise<Looked> {
   try {
     findings.push(...placed(engine.place()));
     if (engine.isAbsent()) return { findings: [missingDatabase(path), ...findings], living };
-    findings.unshift(...[permissions(path)].filter((finding) => finding !== undefined));
-    const native = await engine.connect();
-    findings.unshift(await examination(native, path));
+    if (isFile) {
+      findings.unshift(...[permissions(path)].filter((finding) => finding !== undefined));
+    }
+    findings.unshift(...(await examination(await engine.connect(), name)));
     const delivered = await delivery(engine);
     findings.push(...delivered.findings);
     living = delivered.living;
@@ -158,8 +159,9 @@ function placed(place: Place | undefined): Finding[] {
   return [{ what, state: 'warning', found, fix: advice }];
 }
 
-interface Examination {
-  sqliteVersion: string;
+interface FileExamination {
+  kind: 'sqlite';
+  version: string;
   schemaVersion: number;
   journalMode: string;
   bytes: number;
@@ -167,17 +169,20 @@ interface Examination {
   damages: string[];
 }
 
-async function examination(native: NativeWorld, path: string): Promise<Finding> {
+async function examination(native: NativeWorld, name: string): Promise<Finding[]> {
   try {
-    return examined(path, (await settled<Examination>(native.examine())).json);
+    const { json } = await settled<FileExamination | ServerExamination>(native.examine());
+    return json.kind === 'sqlite'
+      ? [examined(name, json)]
+      : ofServer(name, json, readConfig({}).listenUrl);
   } catch (error) {
     // The damage may be so bad that the database cannot even be examined.
-    return { what: 'Database', state: 'problem', found: messageOf(error) };
+    return [{ what: 'Database', state: 'problem', found: messageOf(error) }];
   }
 }
 
-function examined(path: string, examination: Examination): Finding {
-  const { sqliteVersion, schemaVersion, bytes, freeBytes, damages } = examination;
+function examined(path: string, examination: FileExamination): Finding {
+  const { version, schemaVersion, bytes, freeBytes, damages } = examination;
   const what = 'Database';
   if (damages.length > 0) {
     const fix = 'Restore a backup; keep the damaged file and its -wal file for a rescue.';
@@ -185,7 +190,7 @@ function examined(path: string, examination: Examination): Finding {
   }
   const free =
     freeBytes > bytes / 2 && freeBytes > 64 * 1024 * 1024 ? `, ${size(freeBytes)} free` : '';
-  const found = `${path}, ${size(bytes)}${free}, sound; schema ${schemaVersion}, SQLite ${sqliteVersion}`;
+  const found = `${path}, ${size(bytes)}${free}, sound; schema ${schemaVersion}, SQLite ${version}`;
   return { what, state: 'good', found };
 }
 
@@ -204,7 +209,7 @@ function queue({ messages }: NativeStats): Finding {
 function deserted(without: Deserted[]): Finding[] {
   return without.map((it) => {
     const runs = it.runs === 1 ? '1 run needs' : `${it.runs} runs need`;
-    const found = `${runs} ${needOf(it.deploymentId, it.specVersion)}, of which no process lives on this host`;
+    const found = `${runs} ${needOf(it.deploymentId, it.specVersion)}, of which no process lives`;
     return { what: 'Releases', state: 'warning', found: printable(found), fix: adviceOn(it) };
   });
 }
@@ -221,7 +226,7 @@ function longLog({ log: { bytes, readBy } }: NativeStats): Finding[] {
   return [{ what: 'Log', state: 'warning', found, fix }];
 }
 
-/** The workers of this host, or why they cannot be seen; the stall may tell one's trouble already. */
+/** The living workers, or why they cannot be seen; the stall may tell one's trouble already. */
 function workers(living: LivingWorker[] | string, stall?: Stall): Finding[] {
   const what = 'Workers';
   if (typeof living === 'string') return [{ what, state: 'problem', found: living }];
@@ -229,13 +234,13 @@ function workers(living: LivingWorker[] | string, stall?: Stall): Finding[] {
   if (troubles.length > 0) {
     return troubles.map((trouble) => ({ what, state: 'problem', found: printable(trouble) }));
   }
-  const pids = living.map(({ pid }) => pid ?? '?').join(', ');
-  const found = living.length > 0 ? `${living.length} live here: process ${pids}` : NO_WORKER;
+  const names = living.map(processOf).join(', ');
+  const found = living.length > 0 ? `${living.length} live: process ${names}` : NO_WORKER;
   return [{ what, state: 'good', found }];
 }
 
 /** The lock files of another user's processes cannot be seen. */
-const NO_WORKER = 'no process of this host delivers, as far as this user can see';
+const NO_WORKER = 'none lives, as far as this user can see';
 
 function missingDatabase(path: string): Finding {
   let folder = dirname(path);

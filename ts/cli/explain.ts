@@ -111,7 +111,7 @@ async function explanationOf(world: World, runId: string, tokens: boolean): Prom
 /** The stall of the messages of a run that no living process can continue. */
 function awayOf(deserted: Deserted): Stall {
   const need = needOf(deserted.deploymentId, deserted.specVersion);
-  const found = `no process of ${need} lives on this host`;
+  const found = `no process of ${need} lives`;
   return { cause: 'parked', found, fix: adviceOn(deserted) };
 }
 

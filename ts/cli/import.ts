@@ -1,9 +1,9 @@
 /** `hookline import --from <source>`. */
-import { SingleBar } from 'cli-progress';
 import { importWorld } from '../import/importer';
 import { openSource } from '../import/source';
 import { type Context, EXIT } from './context';
 import { bold } from './print';
+import { type ProgressBar, progressBar } from './progress';
 
 /** Imports the runs of another World; exit code 4 when one is missing or differs. */
 export async function importRuns(
@@ -14,7 +14,11 @@ export async function importRuns(
   try {
     // The one command that may make the database.
     const target = world('producer', { create: true });
-    const report = await importWorld(source.world, target, progressBar(!print.json));
+    const report = await importWorld(
+      source.world,
+      target,
+      counting(progressBar(!print.json, 'runs')),
+    );
     const { total, imported, already, failed } = report.runs;
     print.answer({ from: source.name, to: location, ...report }, () => {
       print.line(`${bold('From')} ${source.name} ${bold('to')} ${location}`);
@@ -31,25 +35,18 @@ export async function importRuns(
   }
 }
 
-function progressBar(shown: boolean) {
-  const bar = new SingleBar({
-    format: 'runs [{bar}] {value}/{total}, {eta_formatted} to go',
-    stream: process.stderr,
-    clearOnComplete: true,
-    hideCursor: true,
-  });
-  const live = shown && process.stderr.isTTY === true;
-  let left = 0;
+/** Counts the imported runs. */
+function counting(bar: ProgressBar) {
+  let [done, total] = [0, 0];
   return {
-    begin(total: number) {
-      left = total;
-      if (live && total > 0) bar.start(total, 0);
+    begin(count: number) {
+      total = count;
+      bar.at(0, total);
     },
     advance() {
-      left -= 1;
-      if (!live) return;
-      bar.increment();
-      if (left === 0) bar.stop();
+      done += 1;
+      bar.at(done, total);
+      if (done === total) bar.end();
     },
   };
 }

@@ -13,6 +13,7 @@ import { init } from './init';
 import { keygen } from './keygen';
 import { hooks, runs } from './lists';
 import { migrate } from './migrate';
+import { move } from './move';
 import { createPrinter } from './print';
 import { dead, held, redrive, stats } from './queue';
 import { adopt, cancelRelease, gone, releases } from './releases';
@@ -223,5 +224,17 @@ program
     "a world-local folder, or the URL of world-postgres's database",
   )
   .action(({ from }) => running((context) => importRuns(context, from)));
+
+program
+  .command('move')
+  .description('move the database to another place; its workers must have stopped')
+  .requiredOption('--to <url>', 'a postgres:// URL whose schema is new, or a file that is new')
+  .addHelpText(
+    'after',
+    `
+Every row goes along as it is, and both sides are compared by digests before the old place is marked:
+whoever opens it afterwards is told the new one. A move that was interrupted is repeated.`,
+  )
+  .action(({ to }) => running((context, options) => move(context, options, to)));
 
 void program.parseAsync();

@@ -2,6 +2,7 @@
 declare module 'cli-progress' {
   /** One progress bar. */
   export class SingleBar {
+    readonly isActive: boolean;
     constructor(options: {
       format: string;
       stream: NodeJS.WriteStream;
@@ -9,7 +10,7 @@ declare module 'cli-progress' {
       hideCursor: boolean;
     });
     start(total: number, value: number): void;
-    increment(): void;
+    update(value: number): void;
     stop(): void;
   }
 }

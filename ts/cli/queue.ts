@@ -22,7 +22,8 @@ export async function stats({ world, print }: Context): Promise<undefined> {
     if (stalled && stalled.cause !== 'held') print.line(bad(printable(stalled.message)));
     const { bytes, readBy } = found.log;
     const readers = readBy.length > 0 ? `, read by processes ${readBy.join(', ')}` : '';
-    print.line(`${bold('Log')} ${size(bytes)}${readers}`);
+    // Only a file has one.
+    if (bytes > 0) print.line(`${bold('Log')} ${size(bytes)}${readers}`);
     const { pending, running } = found.runs;
     print.line(`${bold('Runs')} ${running} running, ${pending} not started yet`);
   });

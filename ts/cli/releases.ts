@@ -3,6 +3,7 @@ import type { World } from '../../index';
 import type { Engine } from '../engine/engine';
 import { lineOfSpec } from '../lines/table';
 import { settled } from '../native/binding';
+import { processOf } from '../world/pulse';
 import { type NativeRelease, type Need, readReleases } from '../world/releases';
 import { engineOf } from '../world/world';
 import { isWanted } from './asking';
@@ -37,7 +38,7 @@ function shown(it: NativeRelease) {
     isRelease: it.firstSeenMs !== null,
     firstSeenAt: it.firstSeenMs === null ? undefined : new Date(it.firstSeenMs),
     goneAt: it.goneAtMs === null ? undefined : new Date(it.goneAtMs),
-    processes: it.processes.map(({ pid }) => pid ?? '?'),
+    processes: it.processes.map(processOf),
     /** Running ones have a message that is due or being delivered. */
     runs: { running, parked: open - running },
     messages: it.messages,
@@ -91,7 +92,7 @@ export async function gone(
   const all = await readReleases(producer);
   const alive = all.find((it) => it.deploymentId === release)?.processes ?? [];
   if (alive.length > 0) {
-    const pids = alive.map(({ pid }) => pid ?? '?').join(', ');
+    const pids = alive.map(processOf).join(', ');
     const message = `Release ${release} is not gone: process ${pids} is of it. Stop it first.`;
     throw new CommandError(message, EXIT.failed);
   }

@@ -163,7 +163,7 @@ export interface NativeWorld {
   outlook(runId: string): Promise<NativeReply>;
   /** Examines the database; reads all of it. */
   examine(): Promise<NativeReply>;
-  /** The living workers of this host, as a list of `LivingWorker`s. */
+  /** The living workers, as a list of `LivingWorker`s. */
   workers(): Promise<NativeReply>;
   /** Copies the database into a new file: `{ bytes, runs, events }`. */
   backUp(file: string): Promise<NativeReply>;
@@ -179,9 +179,16 @@ export interface NativeWorld {
   listStreams(runId: string): Promise<NativeReply>;
 }
 
+/** A move of a database to another place: `src/binding/moving.rs`. */
+export interface NativeMove {
+  /** The next word about it: `{ done, total }`, at the end `{ from, to, tables }`. */
+  next(): Promise<NativeReply>;
+}
+
 /** The addon's exports. */
 export interface NativeBinding {
   NativeWorld: new (config: string) => NativeWorld;
+  NativeMove: new (from: string, to: string) => NativeMove;
   addonVersion(): string;
   /**
    * Calls `work` in a context in which no `AsyncLocalStorage` has a store; throws what `work`

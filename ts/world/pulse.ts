@@ -2,6 +2,7 @@
  * Is anything delivering? This file alone decides it, from what the queue holds and what the living
  * workers say, and this file alone words it.
  */
+import { hostname } from 'node:os';
 import { duration } from '../engine/duration';
 import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
 import { needOf } from './releases';
@@ -22,10 +23,12 @@ export interface Silence {
 }
 
 /**
- * A living process that delivers, by its lock file. Its report may be missing, and another version
+ * A living process that delivers, by what it says of itself. Its report may be missing, and another version
  * may have written it.
  */
 export interface LivingWorker {
+  /** The name of its host. */
+  host?: string;
   pid?: number;
   /** Faults that are not past. */
   faults?: NativeWorkerFault[];
@@ -117,6 +120,23 @@ export function stallOf(facts: DeliveryFacts): Stall | undefined {
   return refusal || parked(facts) || held(facts);
 }
 
+/** What names the process of a worker. */
+interface Named {
+  pid?: number | null;
+  host?: string | null;
+}
+
+/** The number of a worker's process, with its host unless that is this one. */
+export function processOf({ pid, host }: Named): number | string {
+  const name = pid ?? '?';
+  return isHere(host) ? name : `${name} on ${host}`;
+}
+
+/** Whether a worker is on this host; an older version does not say where it is. */
+export function isHere(host: string | null | undefined): boolean {
+  return host == null || host.toLowerCase() === hostname().toLowerCase();
+}
+
 /** The sentence that everybody says of a stall. */
 export function sentenceOf({ found, fix }: Stall): string {
   return fix ? `${found}: ${fix}` : found;
@@ -125,7 +145,7 @@ export function sentenceOf({ found, fix }: Stall): string {
 function noWorker(facts: DeliveryFacts): Stall {
   return {
     cause: 'noWorker',
-    found: `${waiting(facts)}, and no process on this host delivers from this database`,
+    found: `${waiting(facts)}, and no process delivers from this database`,
     fix: 'start the app; it delivers once it has called startDelivery(), or register() of hookline/next, in the role all or worker',
   };
 }
@@ -149,7 +169,7 @@ function parked(facts: DeliveryFacts): Stall | undefined {
   });
   return {
     cause: 'parked',
-    found: `${found.join(', ')}, of which no process lives on this host`,
+    found: `${found.join(', ')}, of which no process lives`,
     fix: 'start such a process; hookline releases shows what needs it, hookline adopt and hookline cancel end the wait, and until then nothing is lost (docs/releases.md)',
   };
 }
@@ -176,7 +196,7 @@ function idle(workers: LivingWorker[], facts: DeliveryFacts): Stall {
 
 /** What keeps a worker from taking messages that are due. */
 function complaintOf(worker: LivingWorker, facts: DeliveryFacts): Stall | undefined {
-  const of = `${waiting(facts)}, but the worker of process ${worker.pid ?? '?'}`;
+  const of = `${waiting(facts)}, but the worker of process ${processOf(worker)}`;
   const { pid } = worker;
   const fault = worker.faults?.find(({ duty }) => duty !== 'reachApp');
   if (fault) return { cause: 'fault', found: `${of} ${describeFault(fault)}`, pid };
@@ -198,7 +218,7 @@ function complaintOf(worker: LivingWorker, facts: DeliveryFacts): Stall | undefi
 function refused(worker: LivingWorker, facts: DeliveryFacts): Stall | undefined {
   const { pid, refusal } = worker;
   if (!refusal || facts.nowMs - refusal.lastAtMs > REFUSED_LATELY_MS) return undefined;
-  const found = `messages wait for another attempt, but the last delivery of process ${pid ?? '?'} found no handler that takes it: ${refusal.error}`;
+  const found = `messages wait for another attempt, but the last delivery of process ${processOf(worker)} found no handler that takes it: ${refusal.error}`;
   return { cause: 'refused', found, pid };
 }
 
@@ -230,7 +250,7 @@ function waiting({ due, leased, oldestDueMs }: DeliveryFacts): string {
 }
 
 function named(workers: LivingWorker[]): string {
-  const pids = workers.map(({ pid }) => pid ?? '?');
+  const pids = workers.map(processOf);
   return pids.length === 1
     ? `the worker of process ${pids[0]} is`
     : `the workers of the processes ${pids.join(', ')} are`;

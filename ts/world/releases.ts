@@ -14,8 +14,12 @@ export interface NativeRelease {
   firstSeenMs: number | null;
   /** Since when it is gone, as a person has said. */
   goneAtMs: number | null;
-  /** Its living processes on this host. */
-  processes: { pid?: number; specVersions: [oldest: number, newest: number] | null }[];
+  /** Its living processes. */
+  processes: {
+    host?: string;
+    pid?: number;
+    specVersions: [oldest: number, newest: number] | null;
+  }[];
   /** How many runs have a message that is due or being delivered. */
   activeRuns: number;
   messages: { due: number; sleeping: number; leased: number };

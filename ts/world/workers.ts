@@ -1,20 +1,31 @@
-/** What is known of the deliveries of a database: its queue, and its living workers on this host. */
+/** What is known of the deliveries of a database: its queue, and its living workers. */
 import { readFileSync } from 'node:fs';
 import type { WorldStats } from '../../index';
 import type { Engine } from '../engine/engine';
 import { describeFault, type NativeWorkerFault } from '../engine/worker-faults';
 import { type NativeWorld, settled } from '../native/binding';
-import { type LivingWorker, type Parked, type Stall, sentenceOf, stallOf } from './pulse';
+import {
+  isHere,
+  type LivingWorker,
+  type Parked,
+  processOf,
+  type Stall,
+  sentenceOf,
+  stallOf,
+} from './pulse';
 
 /** Lists the living workers. */
 export async function livingWorkers(native: NativeWorld): Promise<LivingWorker[]> {
   const workers = (await settled<LivingWorker[]>(native.workers())).json;
-  return workers.map((worker) => ({ ...worker, isPaused: isPaused(worker.pid) }));
+  return workers.map((worker) => ({ ...worker, isPaused: isPaused(worker) }));
 }
 
 /** The faults of a worker, one line each. */
-export function troublesOf({ pid, faults = [] }: LivingWorker): string[] {
-  return faults.map((fault) => `the worker of process ${pid ?? '?'} ${describeFault(fault)}`);
+export function troublesOf(worker: LivingWorker): string[] {
+  const { faults = [] } = worker;
+  return faults.map(
+    (fault) => `the worker of process ${processOf(worker)} ${describeFault(fault)}`,
+  );
 }
 
 /** The addon's `WorldStats`. */
@@ -51,9 +62,9 @@ export async function whyNothingIsDelivered(engine: Engine): Promise<string | un
   return stall && sentenceOf(stall);
 }
 
-/** Whether the system has stopped a process: by SIGSTOP, or by a debugger. Only Linux says it. */
-function isPaused(pid: number | undefined): boolean | undefined {
-  if (pid === undefined || process.platform !== 'linux') return undefined;
+/** Whether the system has stopped a process: by SIGSTOP, or by a debugger. Only Linux says it, of its own. */
+function isPaused({ pid, host }: LivingWorker): boolean | undefined {
+  if (pid === undefined || !isHere(host) || process.platform !== 'linux') return undefined;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name of the program comes before, in brackets, and may hold anything.

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSqlOwned, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Row};
 
@@ -139,6 +140,21 @@ pub(super) struct Db {
 impl Db {
     pub(super) fn new(client: Client, schema: &str, answer_within: Duration) -> Self {
         Self { client, schema: schema.to_owned(), answer_within, is_silent: Cell::new(false) }
+    }
+
+    /// The same connection, for another schema.
+    pub(super) fn of_schema(self, schema: String) -> Self {
+        Self { schema, ..self }
+    }
+
+    /// Begins to write rows of these types by a COPY in the binary format.
+    pub(super) async fn copy_in(
+        &self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Pin<Box<BinaryCopyInWriter>>, WorldError> {
+        let sink = self.client.copy_in(&self.in_schema(sql)).await?;
+        Ok(Box::pin(BinaryCopyInWriter::new(sink, types)))
     }
 
     /// Whether the connection has ended, or leads nowhere.

@@ -142,9 +142,10 @@ fn advice_for(state: &SqlState) -> (ErrorKind, &'static str) {
             (ErrorKind::Invalid, "a text holds a NUL character, which Postgres cannot store")
         }
         "54000" => (ErrorKind::Invalid, "a name or key is too long for an index of Postgres"),
-        "42P01" | "3F000" | "42703" | "42883" => {
-            (ErrorKind::Corrupt, "the schema lacks a table of ours; restore it from a backup")
-        }
+        "42P01" | "3F000" | "42703" | "42883" => (
+            ErrorKind::Corrupt,
+            "the schema lacks a table of ours; it was moved or dropped: start the process again to learn which, or restore a backup",
+        ),
         "XX001" | "XX002" => {
             (ErrorKind::Corrupt, "the database is damaged; restore it from a backup")
         }

@@ -3,7 +3,7 @@
 //! What is run is a script, which a person can also be shown, and can run.
 
 use super::db::{Columns, Db, values};
-use super::{fault, hearing, owners};
+use super::{fault, hearing, moving, owners};
 use crate::error::{ErrorKind, WorldError};
 
 /// A step from one version of the schema to the next. A published one never changes.
@@ -229,7 +229,11 @@ async fn find(db: &Db) -> Result<Found, WorldError> {
     match names {
         None if !has_anything => return Ok(Found { is_there: true, applied: None }),
         Some(names) if names == COLUMNS => {}
-        _ => return Err(foreign(db)),
+        // Of one that was moved, only the mark is left.
+        _ => {
+            let moved = moving::moved_to(db).await?;
+            return Err(moved.map_or_else(|| foreign(db), |to| crate::store::moving::moved(&to)));
+        }
     }
     let mut applied = Vec::new();
     for row in db.rows(APPLIED, &[]).await.map_err(|error| lacks_right(db, error))? {

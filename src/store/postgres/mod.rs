@@ -14,6 +14,7 @@ mod doubt;
 mod due;
 mod entity_events;
 mod events;
+mod examination;
 mod fault;
 mod forgotten;
 mod hearing;
@@ -25,6 +26,7 @@ mod loaded;
 mod location;
 mod messages;
 mod migrate;
+mod moving;
 mod open_runs;
 mod opening;
 mod owners;
@@ -50,7 +52,9 @@ use std::sync::{Arc, Weak};
 
 pub use location::{PostgresLocation, SslMode};
 pub use migrate::{MigrateRequest, Migrated};
+pub use moving::PostgresSide;
 
+use self::connect::Connector;
 use self::db::Db;
 use self::hosts_time::HostsTime;
 use self::reader::Reader;
@@ -102,6 +106,7 @@ pub struct PostgresOptions {
 /// A World's database on a Postgres server.
 pub struct PostgresStore {
     writer: Arc<Writer>,
+    connector: Connector,
     /// Look-ups by key, and pages of a log or a stream: nothing that takes long.
     keys: Arc<Reader>,
     /// Everything else: no look-up waits for it.

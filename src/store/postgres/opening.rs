@@ -168,7 +168,7 @@ impl PostgresStore {
             // A status below 500, because a retry would not help.
             true => Writer::refusing(crate::store::only_reads().with("status", 400)),
             false => Writer::start(WriterState {
-                connector,
+                connector: connector.clone(),
                 clock: Arc::clone(&clock),
                 time,
                 queue_time: Arc::clone(&queue_time),
@@ -188,6 +188,7 @@ impl PostgresStore {
         let secret = known.secret;
         Ok(Self {
             writer,
+            connector,
             keys,
             lists,
             session,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::db::{Columns, Db, values};
 use super::messages::step_id;
-use super::{PostgresStore, due, open_runs, owners, releases, runs, waits};
+use super::{PostgresStore, due, examination, open_runs, owners, releases, runs, waits};
 use crate::domain::id::RunId;
 use crate::domain::queue::offer::Demand;
 use crate::domain::transition::replay::{PastEvent, replay};
@@ -30,7 +30,13 @@ impl Upkeep for PostgresStore {
     }
 
     fn examine(&self, done: Completion<Examination>) {
-        self.lists.read(done, async |db: &Db| examine(db).await);
+        let connector = self.connector.clone();
+        let work = move || {
+            let found = examination::examine(&connector);
+            done.settle(found.map(|found| Examination::Postgres(Box::new(found))));
+        };
+        // Should no thread be had, dropping the closure settles with `Closed`.
+        let _ = std::thread::Builder::new().name("hookline-examination".into()).spawn(work);
     }
 
     fn workers(&self, done: Completion<Vec<Worker>>) {
@@ -38,10 +44,12 @@ impl Upkeep for PostgresStore {
     }
 
     fn back_up(&self, _: PathBuf, done: Completion<Backup>) {
-        done.settle(Err(WorldError::invalid(
-            "a Postgres database is backed up by its own tools: run pg_dump -n with the schema, or use \
-             the backups of the service",
-        )));
+        done.settle(Err(WorldError::invalid(format!(
+            "{} is backed up by the tools of its server: pg_dump -Fc -n {} -f hookline.dump with the \
+             connection's own options, or the backups of the service (docs/postgres.md)",
+            self.connector.shown(),
+            self.connector.schema(),
+        ))));
     }
 
     fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
@@ -82,25 +90,6 @@ impl PostgresStore {
         let writer = Arc::clone(&self.writer);
         Arc::new(move |operation| writer.submit(operation))
     }
-}
-
-async fn examine(db: &Db) -> Result<Examination, WorldError> {
-    const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, \
-         current_setting('server_version'), (SELECT max(version) FROM hookline.migrations) \
-         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND c.relkind = 'r'";
-    let row = db.first(SIZE, &values![db.schema()]).await?;
-    let row = row.ok_or_else(|| super::fault::damage("no size"))?;
-    let mut columns = Columns::of(&row);
-    let (bytes, version): (i64, String) = (columns.take()?, columns.take()?);
-    Ok(Examination {
-        sqlite_version: format!("PostgreSQL {version}"),
-        schema_version: columns.take()?,
-        journal_mode: "wal".into(),
-        bytes,
-        free_bytes: 0,
-        damages: Vec::new(),
-    })
 }
 
 /// The messages of a run and of its steps, the next first.

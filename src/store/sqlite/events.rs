@@ -178,7 +178,12 @@ fn missing(run_id: &RunId, position: Position) -> Error {
 
 /// The checksum of a payload. A payload can be checked without the rest of its row. The rest can be
 /// checked without the payload, because it covers the payload's checksum.
-fn payload_checksum(run_id: &RunId, position: Position, format: i64, payload: &[u8]) -> i32 {
+pub(super) fn payload_checksum(
+    run_id: &RunId,
+    position: Position,
+    format: i64,
+    payload: &[u8],
+) -> i32 {
     checksum::of_values(
         "payload",
         &[

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Error, Result};
 use super::checksum::Check;
 use super::{events, hooks, keys, messages, migrate, resume_keys, runs, steps, streams, waits};
 use crate::error::{ErrorKind, WorldError};
-use crate::store::upkeep::Examination;
+use crate::store::upkeep::{Examination, FileExamination};
 
 /// The most damages that are listed. More would tell nothing new.
 const DAMAGES_MAX: usize = 20;
@@ -29,14 +29,14 @@ pub(super) fn examine(connection: &Connection) -> std::result::Result<Examinatio
     let page_bytes: i64 = number("page_size")?;
     let pages: i64 = number("page_count")?;
     let free_pages: i64 = number("freelist_count")?;
-    Ok(Examination {
+    Ok(Examination::Sqlite(FileExamination {
         sqlite_version: rusqlite::version().to_owned(),
         schema_version: number("user_version")?,
         journal_mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
         bytes: page_bytes.saturating_mul(pages),
         free_bytes: page_bytes.saturating_mul(free_pages),
         damages: damages(connection)?,
-    })
+    }))
 }
 
 /// The damages of the database, for people; empty if it is sound.

@@ -63,7 +63,7 @@ macro_rules! is_kept {
 const NEVER_KEPT: i64 = i64::MAX;
 
 const COLUMNS: &str = hook_columns!("");
-static HOOKS: Table = Table { name: "hooks", columns: 14, key: &[0, 1] };
+pub(super) static HOOKS: Table = Table { name: "hooks", columns: 14, key: &[0, 1] };
 /// The index of the hook's number in [`COLUMNS`].
 const NUMBER_AT: usize = 12;
 /// The index of the metadata's event after the columns of its hook.

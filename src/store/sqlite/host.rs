@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::place;
+use crate::host;
 
 /// Identifies a host in the file that keeps other hosts away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub(super) enum Standing {
 impl Host {
     /// The host of this process.
     pub fn this() -> Self {
-        let name = name();
+        let name = host::name();
         // All containers of an image have the machine id of the image, on any host.
         let machine = (!place::is_in_container()).then(machine_id).flatten();
         Self {
@@ -57,16 +58,6 @@ impl Host {
 fn text_of(path: &str) -> Option<String> {
     let text = fs::read_to_string(Path::new(path)).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-#[cfg(unix)]
-fn name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
 fn machine_id() -> Option<String> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Result, params};
 use super::checksum::{Check, Table};
 use crate::store::sealed::KeptKey;
 
-static KEYS: Table = Table { name: "encryption_keys", columns: 3, key: &[0] };
+pub(super) static KEYS: Table = Table { name: "encryption_keys", columns: 3, key: &[0] };
 
 /// The keys that this database has been used with, the last one first.
 pub(super) fn list(connection: &Connection) -> Result<Vec<KeptKey>> {

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::fnv::fnv_1a;
 use crate::error::{ErrorKind, WorldError};
+use crate::store::moving::moved;
 
 /// SQLite's application id of our files: "Hkln".
 pub const APPLICATION_ID: i32 = 0x486b_6c6e;
@@ -13,6 +14,9 @@ pub const APPLICATION_ID: i32 = 0x486b_6c6e;
 /// Older libraries can lose pages if a commit resets the WAL while another connection checkpoints
 /// (sqlite.org/wal.html#walresetbug). We use WAL with several connections.
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// The schema's number of a file that was moved. Whoever has it open then notices before it writes.
+const MOVED: i64 = -1;
 
 struct Migration {
     subject: &'static str,
@@ -166,11 +170,43 @@ fn check_history(connection: &Connection) -> Result<usize, WorldError> {
             "the file is a SQLite database of another program; choose another path",
         ));
     }
+    if let Some(to) = moved_to(connection)? {
+        return Err(moved(&to));
+    }
     let mut statement =
         connection.prepare("SELECT number, checksum FROM migrations ORDER BY number")?;
     let history: Vec<(i64, String)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     compare_history(&history)
+}
+
+/// Where a file was moved to; `None` if it was not.
+///
+/// # Errors
+/// Storage faults.
+pub(super) fn moved_to(connection: &Connection) -> Result<Option<String>, WorldError> {
+    match pragma(connection, "user_version")? {
+        MOVED => Ok(Some(connection.query_row("SELECT place FROM moved", [], |row| row.get(0))?)),
+        _ => Ok(None),
+    }
+}
+
+/// Marks a file as moved, within a transaction.
+///
+/// # Errors
+/// Storage faults.
+pub(super) fn mark_moved(connection: &Connection, to: &str, now_ms: i64) -> Result<(), WorldError> {
+    connection.execute("INSERT INTO moved VALUES (1, ?, ?)", (to, now_ms))?;
+    Ok(connection.pragma_update(None, "user_version", MOVED)?)
+}
+
+/// Takes the mark back, within a transaction.
+///
+/// # Errors
+/// Storage faults.
+pub(super) fn unmark_moved(connection: &Connection) -> Result<(), WorldError> {
+    connection.execute("DELETE FROM moved", [])?;
+    Ok(connection.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?)
 }
 
 fn compare_history(history: &[(i64, String)]) -> Result<usize, WorldError> {

@@ -32,6 +32,7 @@ mod long_values;
 mod marks;
 mod messages;
 pub mod migrate;
+mod moving;
 mod open_file_locks;
 mod open_runs;
 mod opening;
@@ -69,6 +70,7 @@ pub use file_id::FileId;
 pub use guard::Guard;
 pub use host::Host;
 pub use log::LOG_BYTES_MAX;
+pub use moving::SqliteSide;
 
 use self::guard::HeldFiles;
 use self::host_claim::HostClaim;

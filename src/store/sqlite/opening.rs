@@ -126,12 +126,13 @@ fn queue_time(connection: &Connection, clock: &dyn Clock) -> Result<QueueTime, W
     Ok(queue_time)
 }
 
+pub(super) static QUEUE_NAMES: Table = Table { name: "queue_names", columns: 2, key: &[0] };
+
 /// Stores, checks or takes the queue's namespace. No worker would deliver a wake-up of another one.
 fn agree_on_queue_names(
     connection: &Connection,
     options: &SqliteOptions,
 ) -> Result<String, WorldError> {
-    static QUEUE_NAMES: Table = Table { name: "queue_names", columns: 2, key: &[0] };
     const KEEP: &str = "INSERT OR IGNORE INTO queue_names VALUES (?, ?, ?)";
     const KEPT: &str = "SELECT only_row, workflow_prefix, checksum FROM queue_names";
     let prefix_of = |row: &Row<'_>| {

@@ -11,7 +11,7 @@ macro_rules! columns {
         "key_digest, run_id, hook_id, payload_digest, expires_at_ms, checksum"
     };
 }
-static RESUME_KEYS: Table = Table { name: "resume_keys", columns: 5, key: &[1, 2] };
+pub(super) static RESUME_KEYS: Table = Table { name: "resume_keys", columns: 5, key: &[1, 2] };
 
 pub(super) fn by_digest(connection: &Connection, key_digest: &str) -> Result<Option<KeyedResume>> {
     const BY_DIGEST: &str =

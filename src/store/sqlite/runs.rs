@@ -64,7 +64,7 @@ macro_rules! run_columns {
 pub(super) use run_columns;
 
 const COLUMNS: &str = run_columns!("");
-static RUNS: Table = Table { name: "runs", columns: 20, key: &[0] };
+pub(super) static RUNS: Table = Table { name: "runs", columns: 20, key: &[0] };
 
 fn run_of(row: &Row<'_>) -> Result<Run> {
     run_from(row, 0)

@@ -99,7 +99,7 @@ impl SqliteStore {
     }
 }
 
-fn unseen(error: &io::Error) -> WorldError {
+pub(super) fn unseen(error: &io::Error) -> WorldError {
     let kind = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
         _ => ErrorKind::Io,

@@ -19,7 +19,7 @@ macro_rules! columns {
     };
 }
 const COLUMNS: &str = columns!();
-static STEPS: Table = Table { name: "steps", columns: 16, key: &[0, 1] };
+pub(super) static STEPS: Table = Table { name: "steps", columns: 16, key: &[0, 1] };
 
 /// [`step_of`], for a step of this run. A damaged tree may lead to another run's step.
 fn step_in(row: &Row<'_>, run_id: &RunId) -> Result<Step> {

@@ -14,8 +14,8 @@ use crate::store::{Found, StreamRead, StreamSlice};
 /// What may also be refused.
 type Outcome<T> = std::result::Result<T, WorldError>;
 
-static STREAMS: Table = Table { name: "streams", columns: 7, key: &[1] };
-static CHUNKS: Table = Table { name: "chunks", columns: 3, key: &[0, 1] };
+pub(super) static STREAMS: Table = Table { name: "streams", columns: 7, key: &[1] };
+pub(super) static CHUNKS: Table = Table { name: "chunks", columns: 3, key: &[0, 1] };
 
 macro_rules! columns {
     () => {
@@ -115,6 +115,19 @@ fn by_name(connection: &Connection, name: &str) -> Result<Option<StreamRow>> {
         }
         stream => Ok(stream),
     }
+}
+
+/// Stores the number of chunks of every stream, after chunks were written past the streams.
+pub(super) fn count_chunks(connection: &Connection) -> Result<()> {
+    const ALL: &str = concat!("SELECT ", columns!(), " FROM streams");
+    const COUNT: &str = "SELECT count(*) FROM chunks WHERE stream_number = ?";
+    let mut all = connection.prepare_cached(ALL)?;
+    for stream in all.query_map([], stream_of)?.collect::<Result<Vec<_>>>()? {
+        let chunk_count =
+            connection.prepare_cached(COUNT)?.query_row([stream.number], |row| row.get(0))?;
+        update(connection, &StreamRow { chunk_count, ..stream })?;
+    }
+    Ok(())
 }
 
 /// Checks every stream.

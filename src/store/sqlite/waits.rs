@@ -12,7 +12,7 @@ macro_rules! columns {
          spec_version, checksum"
     };
 }
-static WAITS: Table = Table { name: "waits", columns: 7, key: &[0, 1] };
+pub(super) static WAITS: Table = Table { name: "waits", columns: 7, key: &[0, 1] };
 
 /// Runs a statement whose parameters are the [`columns`].
 fn write(connection: &Connection, sql: &str, wait: &Wait) -> Result<()> {

@@ -152,7 +152,7 @@ fn nothing_of_a_private_run_is_in_any_file_after_its_end() {
     assert_eq!(kept as u64, 2 + 3 * ROUNDS);
     world.store.close();
     let store = open_file(&world.path(), &world.clock).expect("it opens again");
-    let damages = settled(|done| store.examine(done)).expect("it is examined").damages;
+    let damages = settled(|done| store.examine(done)).expect("it is examined").damages().to_vec();
     assert_eq!(damages, Vec::<String>::new());
 }
 

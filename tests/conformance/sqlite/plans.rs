@@ -217,7 +217,7 @@ fn the_person_who_runs_a_world_asks_everything() {
     let outlook = settled(|done| store.outlook(run_id(1), done)).expect("it is read");
     assert_eq!((outlook.messages.len(), outlook.waits.len()), (1, 1));
     let examination = settled(|done| store.examine(done)).expect("it is examined");
-    assert!(examination.damages.is_empty());
+    assert!(examination.damages().is_empty());
     let bodies = [
         EventBody::RunCreated(creation()),
         EventBody::RunStarted(None),
