@@ -1,5 +1,5 @@
-// `npx hookline import --from postgres://...`: the packed package, world-postgres from the registry,
-// and a Postgres of its own.
+// `npx hookline import --from postgres://...`, into a file and straight into Postgres: the packed package,
+// world-postgres from the registry, and a Postgres of its own.
 
 import assert from 'node:assert/strict';
 import { copyFile, writeFile } from 'node:fs/promises';
@@ -49,12 +49,20 @@ async function ownPostgres() {
   return startPostgres({ programs, place, port, settings: ['fsync=off'] });
 }
 
+for (const [place, target] of [
+  ['a file', () => join(folder, 'hookline.db')],
+  ['Postgres, beside the source', () => `${postgres.url}?schema=imported`],
+]) {
+  test(`every run of world-postgres is in ${place}, once, with its hook, its sleep and its streams`, () =>
+    imports((...args) => hookline('--url', target(), ...args)));
+}
+
 async function hookline(...args) {
   const cli = join(folder, 'node_modules', 'hookline', 'dist', 'cli.js');
   return JSON.parse(await program(folder, process.execPath, [cli, ...args, '--json'], 60_000));
 }
 
-test('every run of world-postgres is here, once, with its hook, its sleep and its streams', async () => {
+async function imports(hookline) {
   const first = await hookline('import', '--from', postgres.url);
   assert.deepEqual(first.runs, { total: 4, imported: 4, already: 0, failed: 0 });
   assert.deepEqual([first.failures, first.streams, first.chunks], [[], 2, 3]);
@@ -75,4 +83,4 @@ test('every run of world-postgres is here, once, with its hook, its sleep and it
   assert.deepEqual(waitingFor.map(({ kind }) => kind).sort(), ['hook', 'sleep']);
   assert.match(next[0].what, /a replay .*: due/);
   assert.equal((await hookline('resume', 'pg-token', '{"n":2}')).runId, runs.waiting);
-});
+}
