@@ -1,7 +1,7 @@
 /** Releases that set an id share a database: each run goes to the release that started it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanUp, freshData, type Sdk } from './harness';
+import { cleanUp, freshData, type Sdk, startApp } from './harness';
 import { command, due, parked, release, type Signed, statusOf } from './side-by-side';
 
 const LIMIT_MS = 120_000;

@@ -110,6 +110,26 @@ fn advice_for(state: &SqlState) -> (ErrorKind, &'static str) {
              --url .. --grant ..",
         ),
         "25006" => ONLY_READS,
+        LOCK_NOT_AVAILABLE => HELD,
+        "40001" | "40P01" | "23505" | "25P03" => {
+            (ErrorKind::Busy, "other processes write the same rows; try again")
+        }
+        "22021" | "22P05" => {
+            (ErrorKind::Invalid, "a text holds a NUL character, which Postgres cannot store")
+        }
+        "54000" => (ErrorKind::Invalid, "a name or key is too long for an index of Postgres"),
+        "42P01" | "3F000" | "42703" | "42883" => (
+            ErrorKind::Corrupt,
+            "the schema lacks a table of ours; it was moved or dropped: start the process again to learn which, or restore a backup",
+        ),
+        code => of_server(code)
+            .unwrap_or((ErrorKind::Internal, "unexpected answer of the Postgres server")),
+    }
+}
+
+/// What a server says of itself: its resources, its state, its files.
+fn of_server(code: &str) -> Option<(ErrorKind, &'static str)> {
+    Some(match code {
         "53100" => {
             (ErrorKind::StorageFull, "the disk of the Postgres server is full; nothing was written")
         }
@@ -131,21 +151,9 @@ fn advice_for(state: &SqlState) -> (ErrorKind, &'static str) {
             "the Postgres server ended a statement that took too long; try again, or raise \
              statement_timeout of this role",
         ),
-        LOCK_NOT_AVAILABLE => HELD,
-        "40001" | "40P01" | "23505" | "25P03" => {
-            (ErrorKind::Busy, "other processes write the same rows; try again")
-        }
         "57P01" | "57P02" | "57P05" => {
             (ErrorKind::CannotOpen, "the Postgres server ended the connection; try again")
         }
-        "22021" | "22P05" => {
-            (ErrorKind::Invalid, "a text holds a NUL character, which Postgres cannot store")
-        }
-        "54000" => (ErrorKind::Invalid, "a name or key is too long for an index of Postgres"),
-        "42P01" | "3F000" | "42703" | "42883" => (
-            ErrorKind::Corrupt,
-            "the schema lacks a table of ours; it was moved or dropped: start the process again to learn which, or restore a backup",
-        ),
         "XX001" | "XX002" => {
             (ErrorKind::Corrupt, "the database is damaged; restore it from a backup")
         }
@@ -155,8 +163,8 @@ fn advice_for(state: &SqlState) -> (ErrorKind, &'static str) {
         code if code.starts_with("58") => {
             (ErrorKind::Io, "the Postgres server failed to read or write; look at its log")
         }
-        _ => (ErrorKind::Internal, "unexpected answer of the Postgres server"),
-    }
+        _ => return None,
+    })
 }
 
 fn state(error: &WorldError) -> &str {
