@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest, RunCreation};
+use hookline::domain::hook::HookOptions;
 use hookline::domain::id::{HookToken, RunId};
 use hookline::domain::message::Delivery;
 use hookline::domain::payload::Payload;
@@ -61,10 +62,13 @@ enum Move {
 
 #[derive(Debug, Clone)]
 enum Ask {
-    Create { of_release: bool },
+    Create {
+        of_release: bool,
+    },
     Begin,
     End(usize),
-    CreateHook(u8),
+    /// With the milliseconds for which the token is retained at least.
+    CreateHook(u8, Option<i64>),
     DisposeHook(u8),
 }
 
@@ -91,7 +95,8 @@ fn moves() -> impl Strategy<Value = Move> {
         3 => any::<bool>().prop_map(|of_release| Ask::Create { of_release }),
         3 => Just(Ask::Begin),
         1 => (0..3_usize).prop_map(Ask::End),
-        8 => hook().prop_map(Ask::CreateHook),
+        8 => (hook(), prop::option::of(1..40_000_i64))
+            .prop_map(|(hook, retained_ms)| Ask::CreateHook(hook, retained_ms)),
         2 => hook().prop_map(Ask::DisposeHook),
     ];
     let sent =
@@ -304,7 +309,14 @@ fn event(run: u64, ask: &Ask) -> EventRequest {
         }),
         Ask::Begin => EventBody::RunStarted(None),
         Ask::End(at) => endings()[*at].clone(),
-        Ask::CreateHook(hook) => hook_created(&format!("hook {run} {hook}"), &token(*hook)),
+        Ask::CreateHook(hook, retained_ms) => EventBody::HookCreated {
+            hook: id(&format!("hook {run} {hook}")),
+            token: HookToken::new(token(*hook)),
+            options: HookOptions {
+                retained_until_ms: retained_ms.map(|retained_ms| NOW_MS + retained_ms),
+                ..HookOptions::default()
+            },
+        },
         Ask::DisposeHook(hook) => hook_disposed(&format!("hook {run} {hook}")),
     };
     EventRequest { spec_version: line(run), ..request(run, body) }
@@ -394,7 +406,7 @@ proptest! {
         for run in 1..=RUNS {
             begun.push(Move::Append(run, Ask::Create { of_release: run == 3 }));
             begun.push(Move::Append(run, Ask::Begin));
-            begun.push(Move::Append(run, Ask::CreateHook(run as u8 - 1)));
+            begun.push(Move::Append(run, Ask::CreateHook(run as u8 - 1, None)));
         }
         begun.extend(script);
         agrees(&begun)?;
