@@ -1,18 +1,22 @@
-/** One process with one Hookline World: `hookline-child.mjs FILE SIZE`. */
+/** One process with one Hookline World: `hookline-child.mjs URL SIZE [FIRST]`. */
 import { load, measure, park, payload, readLog, token, tokens, writeLogs } from './load.mjs';
 import { obey } from './rpc.mjs';
 
 // Another build than this one's, for a comparison.
 const build = process.env.BENCH_BUILD ?? '../dist/index.mjs';
 const { default: hookline, getHookByToken, resumeHook } = await import(build);
-const [url, sizeText] = process.argv.slice(2);
+const [url, sizeText, first = '0'] = process.argv.slice(2);
 const size = Number(sizeText);
+const IN_FLIGHT_OF_CYCLES = 256;
 const world = hookline({ url });
 globalThis[Symbol.for('@workflow/world//cache')] = world;
-const nextToken = tokens(size);
+const nextToken = tokens(size, Number(first));
 const delivers = Boolean(process.env.BENCH_DELIVERS);
+/** Told of each message of {@link cycles} and {@link latency}. */
+let delivered = () => undefined;
 if (delivers) {
   world.createQueueHandler('__wkf_workflow_', async () => undefined);
+  world.createQueueHandler('__wkf_step_', async () => delivered());
   await world.start();
 }
 /** By the size of their payloads: the runs whose logs are read, the long one first. */
@@ -31,10 +35,53 @@ obey(
     },
     readLogs: ({ bytes, isLong, isCold }) => readLogs(logs[bytes], isLong, isCold),
     memory: ({ count }) => memory(count),
+    idle: ({ ms }) => idle(ms),
+    cycles: ({ count }) => cycles(count),
+    latency: ({ count }) => latency(count),
     settle,
   },
   () => world.close(),
 );
+
+/** The share of one core that this process uses. */
+async function idle(ms) {
+  const [before, begun] = [process.cpuUsage(), performance.now()];
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  const { user, system } = process.cpuUsage(before);
+  return { share: (user + system) / 1000 / (performance.now() - begun) };
+}
+
+function send(number) {
+  return world.queue('__wkf_step_bench', {
+    workflowRunId: `wrun_${number}`,
+    stepId: `step_${number}`,
+  });
+}
+
+/** Enqueues messages, some hundreds at once; resolves when all have been delivered. */
+async function cycles(count) {
+  const began = performance.now();
+  let left = count;
+  const all = new Promise((resolve) => {
+    delivered = () => {
+      left -= 1;
+      if (left === 0) resolve();
+    };
+  });
+  let number = 0;
+  await measure(IN_FLIGHT_OF_CYCLES, count, () => send(number++));
+  await all;
+  return { perSecond: (count / (performance.now() - began)) * 1000 };
+}
+
+/** From enqueuing a message until its handler is called, one at a time. */
+async function latency(count) {
+  const { p50Ms, p99Ms } = await measure(1, count, async () => {
+    const arrived = new Promise((resolve) => (delivered = resolve));
+    await Promise.all([send(-1), arrived]);
+  });
+  return { p50Ms, p99Ms };
+}
 
 /** Resolves when a process that delivers has nothing due any more. */
 async function settle() {

@@ -16,9 +16,12 @@ export function token(number) {
   return `approval:${String(number).padStart(6, '0')}`;
 }
 
-/** Tokens without end, in an order in which neighbours in time are no neighbours in the file. */
-export function tokens(size) {
-  let taken = 0;
+/**
+ * Tokens without end, in an order in which neighbours in time are no neighbours in the file. `first` is
+ * a place in it: processes at different places resume different runs.
+ */
+export function tokens(size, first = 0) {
+  let taken = first;
   return () => {
     taken += 1;
     return token((taken * STRIDE) % size);

@@ -15,6 +15,7 @@ export function startChild(script, args, execArgv = [], env = {}) {
   });
   child.on('exit', (code) => waiting?.reject(new Error(`${script} ended with code ${code}`)));
   return {
+    pid: child.pid,
     tell(command, options) {
       return new Promise((resolve, reject) => {
         waiting = { resolve, reject };

@@ -5,12 +5,12 @@
  *   node bench/streams.mjs [CHECKOUT] [--streams 1,20,200] [--rounds 5] [--seconds 4]
  *                          [--no-world-local] [--no-world-postgres] [--folder PATH]
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { processorMs } from './processor.mjs';
 import { spread } from './report.mjs';
 import { startChild } from './rpc.mjs';
 import { startWorldPostgres } from './world-postgres.mjs';
@@ -18,8 +18,6 @@ import { startWorldPostgres } from './world-postgres.mjs';
 const CHUNK_BYTES = 120;
 const CHUNKS_PER_SECOND = 50;
 const WARM_UP_MS = 1000;
-/** A tick of the processor times in `/proc`. */
-const TICK_MS = 10;
 
 const say = (text) => console.error(text);
 const { values: options, positionals } = parseArgs({
@@ -150,29 +148,4 @@ function print(count, worlds, rounds) {
 /** Three digits that count. */
 function short(number) {
   return Number(number.toPrecision(3)).toString();
-}
-
-/** What the server's processes have cost so far; 0 where there is no `/proc`. */
-function processorMs(pid) {
-  if (!existsSync('/proc')) return 0;
-  let ticks = 0;
-  for (const name of readdirSync('/proc')) {
-    const fields = statOf(name);
-    if (!fields || (name !== String(pid) && fields[1] !== String(pid))) continue;
-    // Its own time in the program and in the kernel; of the parent also that of processes that ended.
-    const [user, system, endedUser, endedSystem] = fields.slice(11, 15).map(Number);
-    ticks += user + system + (name === String(pid) ? endedUser + endedSystem : 0);
-  }
-  return ticks * TICK_MS;
-}
-
-/** The fields of a process after its name, the first of which is its state. */
-function statOf(name) {
-  if (!/^\d+$/.test(name)) return undefined;
-  try {
-    return readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1).split(' ');
-  } catch {
-    // It has ended meanwhile.
-    return undefined;
-  }
 }

@@ -20,20 +20,28 @@ const here = dirname(fileURLToPath(import.meta.url));
 export async function startWorldPostgres(place) {
   const programs = postgresPrograms();
   if (!programs) return without('Postgres is not installed (the package "postgresql" of Debian)');
+  await mkdir(place, { recursive: true });
+  const started = startPostgres({ programs, place, port: await freePort() });
+  const world = await makeWorldPostgres(started.url);
+  if (world) return { ...started, ...world };
+  started.stop();
+  return undefined;
+}
+
+/** Makes the World's tables in a database: `{ folder, world }`, as above. */
+export async function makeWorldPostgres(url) {
   let packages;
   try {
     packages = await install();
   } catch (error) {
     return without(`${PACKAGE} cannot be installed: ${error.message}`);
   }
-  await mkdir(place, { recursive: true });
-  const started = startPostgres({ programs, place, port: await freePort() });
   const folder = join(packages, 'node_modules', PACKAGE);
   execFileSync(process.execPath, [join(folder, 'bin', 'setup.js')], {
-    env: { ...process.env, WORKFLOW_POSTGRES_URL: started.url },
+    env: { ...process.env, WORKFLOW_POSTGRES_URL: url },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return { ...started, folder, world: pathToFileURL(join(folder, 'dist', 'index.js')).href };
+  return { folder, world: pathToFileURL(join(folder, 'dist', 'index.js')).href };
 }
 
 function without(reason) {
@@ -54,7 +62,8 @@ async function install() {
   return packages;
 }
 
-function freePort() {
+/** A port that nobody listens on. */
+export function freePort() {
   return new Promise((found) => {
     const probe = createServer();
     probe.listen(0, '127.0.0.1', () => {

@@ -37,20 +37,56 @@ const world = await getWorld();
 tellEvents(world.events);
 globalThis.stepStarted = (token) => tell(`step ${token}`);
 
-const server = createServer((req, res) => serve(req, res).catch(() => res.destroy()));
-server.listen(0, '127.0.0.1', async () => {
-  process.env.PORT = String(server.address().port);
-  // Line 5 registers its handler at the first request.
-  await routes.flow.POST(new Request(`http://localhost${ROUTES}flow`, { method: 'POST' }));
-  await world.start?.();
-  // Fewer at once than for a benchmark of Hookline alone: world-local reads the files of all hooks.
-  const parkOthers = ({ count }) => park(world, count, 16);
-  obey({ parkOthers, toStep, lifecycles }, async () => {
-    server.closeAllConnections();
-    server.close();
-    await world.close?.();
+const commands = { parkOthers, toStep, lifecycles, startRun, resumeRun, awaitHook, awaitStep };
+// A process that only calls must not find routes of its own: it would begin to deliver.
+if (process.env.BENCH_CALLS_ONLY) obey(commands, () => world.close?.());
+else serveAndObey();
+
+function serveAndObey() {
+  const server = createServer((req, res) => serve(req, res).catch(() => res.destroy()));
+  server.listen(0, '127.0.0.1', async () => {
+    process.env.PORT = String(server.address().port);
+    // Line 5 registers its handler at the first request.
+    await routes.flow.POST(new Request(`http://localhost${ROUTES}flow`, { method: 'POST' }));
+    await world.start?.();
+    obey(commands, async () => {
+      server.closeAllConnections();
+      server.close();
+      await world.close?.();
+    });
   });
-});
+}
+
+/** Fewer at once than for a benchmark of Hookline alone: world-local reads the files of all hooks. */
+function parkOthers({ count }) {
+  return park(world, count, 16);
+}
+
+/** Starts a run that other processes take further. */
+async function startRun({ token }) {
+  const { runId } = await api.start({ workflowId: workflow.workflowId }, [token]);
+  return { runId };
+}
+
+/** Resumes a run of any process. Times are those of the host. */
+async function resumeRun({ token }) {
+  const calledAt = performance.timeOrigin + performance.now();
+  await api.resumeHook(token, { approved: true });
+  return { calledAt };
+}
+
+/** Resolves when this process has made the hook. */
+async function awaitHook({ token }) {
+  await told(`hook ${token}`);
+}
+
+/** Resolves when this process has taken the run through its step to its end. */
+async function awaitStep({ token, runId }) {
+  const completed = told(`run ${runId}`);
+  const startedAt = performance.timeOrigin + (await told(`step ${token}`));
+  await completed;
+  return { startedAt };
+}
 
 /** From the call of `resumeHook` until it resolves, and to the start of the step, one run at a time. */
 async function toStep({ count }) {

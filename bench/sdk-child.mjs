@@ -1,0 +1,19 @@
+/** One process with one of the SDK's own Worlds, called as the SDK does it: `sdk-child.mjs SIZE`. */
+import { getHookByToken, resumeHook } from 'workflow/api';
+import { getWorld } from 'workflow/runtime';
+import { measure, park, payload, tokens } from './load.mjs';
+import { obey } from './rpc.mjs';
+
+const size = Number(process.argv[2]);
+const world = await getWorld();
+const nextToken = tokens(size);
+
+obey(
+  {
+    park: () => park(world, size, 16),
+    resume: ({ inFlight, count }) =>
+      measure(inFlight, count, () => resumeHook(nextToken(), payload())),
+    lookUp: ({ count }) => measure(1, count, () => getHookByToken(nextToken())),
+  },
+  () => world.close?.(),
+);
