@@ -176,7 +176,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       });
       await local.stop();
       // Another World ignores the retention: it has the attribute, and the values.
-      const [folder, url] = [join(data, 'local'), join(data, 'hookline.db')];
+      const [folder, url] = [join(data, 'local'), newDatabase()];
       const event = join(folder, 'events', eventOf(folder, 'run_created', kept));
       writeFileSync(event, readFileSync(event, 'utf8').replace('"$keeping"', '"$retention"'));
       for (const already of [0, 2]) {
@@ -186,7 +186,8 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
           report: { failures: [], runs: { already } },
         });
       }
-      const app = await startApp({ data, sdk, world: 'hookline' });
+      const env = { WORKFLOW_HOOKLINE_URL: url };
+      const app = await startApp({ data, sdk, world: 'hookline', env });
       for (const runId of [dropped, kept]) {
         const { error } = await app.ask<{ error: object }>('askRun', {
           via: 'sdk',
