@@ -131,6 +131,8 @@ fn a_claim_takes_only_the_queues_it_names(world: &World) {
     assert_eq!(world.claimed_of(10, &[]).deliveries, []);
     assert_eq!(world.claimed_of(10, &["__other", "__wkf_step_x", "wkf_"]).deliveries, []);
     assert_eq!(bodies(&world.claimed_of(10, &[STEP_PREFIX]).deliveries), ["step"]);
+    // A store may remember the queues of earlier claims.
+    world.enqueue(step_message("later"));
     assert_eq!(world.claimed_of(10, &[WORKFLOW_PREFIX]).deliveries.len(), 1);
     assert_eq!(bodies(&world.claimed_of(10, &["__app_wkf_"]).deliveries), ["other app"]);
 }

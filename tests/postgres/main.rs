@@ -9,6 +9,7 @@ mod disturbed;
 mod failover;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod plans;
 mod pooled;
 mod proxy;
 mod server;

@@ -1,17 +1,17 @@
 //! One attempt to commit a batch: one transaction.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use tokio::runtime::Runtime;
 
-use super::db::{Columns, Db, Sending, pipelined};
+use super::db::{Db, Sending, pipelined};
 use super::doubt::Doubtful;
-use super::loaded::{Loaded, Wanted};
+use super::loaded::{Loaded, Wanted, lock_into};
 use super::particulars::PostgresParticulars;
 use super::transaction::{Batch, Numbers, Tx};
 use super::writer::{Done, Submitted, WriterState};
-use super::{fault, owners, queue_time, runs};
+use super::{claims, events, fault, messages, owners};
 use crate::error::WorldError;
 use crate::store::CommitNews;
 use crate::store::operation::{Durability, Operation, Repeat};
@@ -105,50 +105,60 @@ impl Attempt<'_> {
     /// Begins the transaction and locks the runs of the operations: all processes in the same order, so
     /// that none waits in a circle.
     fn begin(&self, batch: &[Submitted], is_durable: bool) -> Result<Begun, WorldError> {
-        const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; \
-             SET LOCAL idle_in_transaction_session_timeout = '5s'";
-        const BEGIN_VOLATILE: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; \
-             SET LOCAL idle_in_transaction_session_timeout = '5s'; \
-             SET LOCAL synchronous_commit = off";
-        const HEAD: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
-             pg_current_xact_id()::text::bigint";
-        const HEAD_VOLATILE: &str =
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, NULL::bigint";
         let is_synced = is_durable && self.state.full_durability;
-        let (begin, head) = match (is_synced, is_durable) {
-            (true, _) => (BEGIN, HEAD),
-            (false, true) => (BEGIN_VOLATILE, HEAD),
-            (false, false) => (BEGIN_VOLATILE, HEAD_VOLATILE),
-        };
         let (mut run_ids, mut messages) = (Vec::new(), Vec::new());
         for submitted in batch {
             locks_of(&submitted.operation, &mut run_ids, &mut messages);
         }
         let mut wanted = Wanted::default();
-        batch.iter().for_each(|submitted| wanted.add(&submitted.operation));
+        let release = self.state.release.as_deref();
+        batch.iter().for_each(|submitted| wanted.add(&submitted.operation, release));
         let (locks_messages, loaded) = (wanted.locks_messages(), Loaded::default());
+        let head = RefCell::new(None);
+        let sought = wanted.runs.clone();
+        let logs: Vec<String> = sought.iter().map(|run_id| run_id.as_str().to_owned()).collect();
         let db = &**self.db;
-        let reached_ms = Cell::new(0);
-        let mut first: Vec<Sending<'_>> = vec![Box::pin(db.simple(begin))];
+        let mut first: Vec<Sending<'_>> = vec![Box::pin(db.simple(begin(is_synced, db)))];
         if !self.waits {
             first.push(Box::pin(db.simple("SET LOCAL lock_timeout = '1ms'")));
         }
         if !run_ids.is_empty() || !messages.is_empty() {
-            first.push(Box::pin(runs::lock(db, run_ids, messages)));
+            let locks = (run_ids, messages);
+            first.push(Box::pin(lock_into(db, &loaded, sought.clone(), locks)));
         }
-        first.extend(wanted.loads(db, &loaded));
         first.push(Box::pin(async {
-            reached_ms.set(queue_time::reached_ms(db).await?);
+            *head.borrow_mut() = Some(events::head(db, logs, is_durable).await?);
             Ok(())
         }));
-        let head = self.runtime.block_on(pipelined(first, db.first(head, &[])))?;
-        let head = head.ok_or_else(|| fault::damage("no time"))?;
-        let mut columns = Columns::of(&head);
-        self.state.time.is(columns.take()?);
+        first.extend(wanted.loads(db, &loaded));
+        if let Some(block) = self.numbers.may_end_within(2 * batch.len()).then_some(&self.numbers) {
+            first.push(Box::pin(async move {
+                block.add_block(messages::block_of_numbers(db).await?);
+                Ok(())
+            }));
+        }
         let clock = &*self.state.clock;
-        let queue_ms = self.state.queue_time.now_at_least_ms(clock, reached_ms.get());
+        let look = match batch {
+            [Submitted { operation: Operation::Claim(request, _), .. }] => {
+                let now_ms = self.state.queue_time.now_ms(clock);
+                Some(claims::look(db, request, &self.state.lanes, now_ms))
+            }
+            _ => None,
+        };
+        let look = async {
+            match look {
+                Some(look) => look.await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let found = self.runtime.block_on(pipelined(first, look))?;
+        *loaded.look.borrow_mut() = found;
+        let mut head = head.take().ok_or_else(|| fault::damage("no time"))?;
+        loaded.add_tails(&mut head, sought);
+        self.state.time.is(head.now_ms);
+        let queue_ms = self.state.queue_time.now_at_least_ms(clock, head.reached_ms);
         let now = Now { ms: clock.now_ms(), queue_ms };
-        Ok(Begun { loaded, locks_messages, now, transaction: columns.take()? })
+        Ok(Begun { loaded, locks_messages, now, transaction: head.transaction })
     }
 
     /// Executes the operations in order. One that fails leaves nothing; if that cannot be undone alone,
@@ -201,6 +211,7 @@ impl Attempt<'_> {
             queue_time: &self.state.queue_time,
             clock: &*self.state.clock,
             suspects: &self.state.suspects,
+            lanes: &self.state.lanes,
             me: &self.state.me,
         }
     }
@@ -208,6 +219,26 @@ impl Attempt<'_> {
     /// Should that fail, the connection has gone.
     fn roll_back(&self) {
         let _ = self.runtime.block_on(self.db.simple("ROLLBACK"));
+    }
+}
+
+/// What begins a transaction. A session of a pooler is another one for each, so it is told everything.
+fn begin(is_synced: bool, db: &Db) -> &'static str {
+    macro_rules! begin {
+        ($more:literal) => {
+            concat!(
+                "BEGIN; SET LOCAL lock_timeout = '250ms'; \
+                 SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+                 SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
+                $more
+            )
+        };
+    }
+    match (db.is_direct(), is_synced) {
+        (true, true) => "BEGIN",
+        (true, false) => "BEGIN; SET LOCAL synchronous_commit = off",
+        (false, true) => begin!(""),
+        (false, false) => begin!("; SET LOCAL synchronous_commit = off"),
     }
 }
 

@@ -2,46 +2,149 @@
 //! [`crate::domain::queue::claim`].
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 
 use tokio_postgres::Row;
 
-use super::db::{Columns, Db, Sending, Write, pipelined, values};
+use super::db::{Columns, Db, Sending, pipelined, values};
 use super::due::{self, Lane};
+use super::leases::{self, HeldLease};
 use super::messages::{names_of, step_id};
+use super::releases;
+use super::writes::Write;
 use crate::domain::id::{LeaseToken, MessageId, RunId};
 use crate::domain::message::Delivery;
 use crate::domain::queue::claim::{Claimable, Claiming, UnderWay};
 use crate::domain::queue::offer::Offer;
 use crate::domain::spec::SpecVersion;
 use crate::error::WorldError;
+use crate::lock::lock;
 use crate::store::{ClaimRequest, Claimed};
 
 /// Another delivery, which replays.
 const REPLAYS: UnderWay = UnderWay { is_step: false, claimed_at: 0, executes: None };
 /// The fewest due messages of a lane that are looked at together.
 const LOOKED_AT_MIN: usize = 16;
+/// Lanes that are remembered.
+const LANES_MAX: usize = 32;
 
-/// Finds due messages that the worker offers to take, the longest due first, and locks them. Returns
-/// them with the writes that lease them.
+/// The lanes in which this process has found messages. Their due messages are looked at together with
+/// the question for the lanes that there are.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<Vec<Lane>>);
+
+impl Lanes {
+    fn known(&self) -> Vec<Lane> {
+        lock(&self.0).clone()
+    }
+
+    fn are(&self, lanes: &[Lane]) {
+        *lock(&self.0) = lanes.to_vec();
+    }
+}
+
+/// What a claim reads.
+pub(super) struct Look {
+    /// Leases that have expired.
+    pub(super) expired: Vec<HeldLease>,
+    /// All releases, each with whether it is gone; of a worker with a release, only that one.
+    releases: Vec<(String, bool)>,
+    /// The lanes that the worker takes from, and whether exactly these were looked at.
+    lanes: Vec<Lane>,
+    is_complete: bool,
+    /// Of each lane, the first due messages, locked.
+    first: Vec<Candidate>,
+    limit: usize,
+    next_due_at_ms: Option<i64>,
+}
+
+impl Look {
+    /// Whether nothing has become due since.
+    pub(super) fn is_still_true(&self, now_ms: i64) -> bool {
+        self.next_due_at_ms.is_none_or(|at_ms| at_ms > now_ms)
+    }
+
+    /// Whether the release of the worker is known to be there.
+    pub(super) fn is_here(&self, release: &str) -> bool {
+        self.releases.iter().any(|(id, is_gone)| id == release && !is_gone)
+    }
+}
+
+/// Looks for due messages that the worker offers to take, and locks them.
+pub(super) async fn look(
+    db: &Db,
+    request: &ClaimRequest,
+    known: &Lanes,
+    now_ms: i64,
+) -> Result<Look, WorldError> {
+    let found = look_at(db, request, known.known(), now_ms).await?;
+    if found.is_complete {
+        return Ok(found);
+    }
+    known.are(&found.lanes);
+    look_at(db, request, found.lanes, now_ms).await
+}
+
+async fn look_at(
+    db: &Db,
+    request: &ClaimRequest,
+    lanes: Vec<Lane>,
+    now_ms: i64,
+) -> Result<Look, WorldError> {
+    let Offer { prefixes, release, .. } = &request.offer;
+    let (mut expired, mut known_releases, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut first, limit) = (Vec::new(), request.limit.max(LOOKED_AT_MIN));
+    let places = vec![Some((i64::MIN, i64::MIN)); lanes.len()];
+    let behind = Behind { lanes: &lanes, places: &places, limit };
+    let mut sending: Vec<Sending<'_>> = vec![
+        Box::pin(async {
+            expired = leases::expired(db, now_ms).await?;
+            Ok(())
+        }),
+        Box::pin(async {
+            known_releases = releases::known_to(db, release.as_deref()).await?;
+            Ok(())
+        }),
+        Box::pin(async {
+            all = due::lanes(db, prefixes).await?;
+            Ok(())
+        }),
+    ];
+    if !lanes.is_empty() {
+        sending.push(Box::pin(async {
+            first = candidates(db, behind, now_ms, &request.lease_owner).await?;
+            Ok(())
+        }));
+    }
+    let next_due_at_ms = pipelined(sending, due::next_due_at_ms(db, &lanes, now_ms)).await?;
+    let ids: HashSet<String> = known_releases.iter().map(|(id, _)| id.clone()).collect();
+    let takes = |lane: &Lane| lane.is_of(prefixes) && request.offer.covers(&lane.demand, &ids);
+    all.retain(takes);
+    let new: Vec<Lane> = all.iter().filter(|lane| !lanes.contains(lane)).cloned().collect();
+    let is_complete = new.is_empty() && lanes.iter().all(takes);
+    let lanes = match lanes.len() + new.len() > LANES_MAX && !is_complete {
+        true => all,
+        false => lanes.into_iter().filter(takes).chain(new).collect(),
+    };
+    let releases = known_releases;
+    Ok(Look { expired, releases, lanes, is_complete, first, limit, next_due_at_ms })
+}
+
+/// Takes messages of those that were found, the longest due first. Returns them with the writes that lease
+/// them.
 pub(super) async fn claim(
     db: &Db,
     request: &ClaimRequest,
     lease_token: impl FnMut() -> LeaseToken,
+    look: Look,
     now_ms: i64,
-    releases: &HashSet<String>,
 ) -> Result<(Claimed, Vec<Write>), WorldError> {
-    let Offer { prefixes, .. } = &request.offer;
-    let lanes = due::lanes(db, prefixes).await?;
-    let takes = |lane: &Lane| request.offer.covers(&lane.demand, releases);
-    let lanes: Vec<Lane> = lanes.into_iter().filter(takes).collect();
+    let next_due_at_ms = look.next_due_at_ms;
     let mut claim =
         Claim { request, lease_token, claiming: Claiming::default(), taken: Vec::new() };
-    claim.take_from(db, &lanes, now_ms).await?;
+    claim.take_from(db, look, now_ms).await?;
     let taken = claim.taken;
-    let next_due_at_ms = match taken.len() < request.limit && !lanes.is_empty() {
-        true => due::next_due_at_ms(db, &lanes, now_ms).await?,
-        false => None,
-    };
+    let next_due_at_ms = next_due_at_ms.filter(|_| taken.len() < request.limit);
     let writes = leases(&taken, request, now_ms);
     let deliveries = taken.into_iter().map(|taken| taken.delivery).collect();
     Ok((Claimed { deliveries, next_due_at_ms, now_ms }, writes))
@@ -72,14 +175,12 @@ struct Claim<'a, F> {
 impl<F: FnMut() -> LeaseToken> Claim<'_, F> {
     /// Takes messages until there are enough, or no more are due. The worker may not get the first
     /// ones of a lane, so the next ones are looked at too.
-    async fn take_from(&mut self, db: &Db, lanes: &[Lane], now_ms: i64) -> Result<(), WorldError> {
+    async fn take_from(&mut self, db: &Db, look: Look, now_ms: i64) -> Result<(), WorldError> {
         let limit = self.request.limit;
+        let lanes = look.lanes;
+        let (mut found, mut looked_at) = (look.first, look.limit);
         let mut places = vec![Some((i64::MIN, i64::MIN)); lanes.len()];
-        while self.taken.len() < limit && places.iter().any(Option::is_some) {
-            let looked_at = (limit - self.taken.len()).max(LOOKED_AT_MIN);
-            let behind = Behind { lanes, places: &places, limit: looked_at };
-            let mut found = candidates(db, behind, now_ms, &self.request.lease_owner).await?;
-            add_overlapping(db, &mut found).await?;
+        loop {
             found.sort_by_key(|it| it.place);
             // Behind the end of a full page, its lane may have a message that comes before the others.
             let is_full =
@@ -99,8 +200,13 @@ impl<F: FnMut() -> LeaseToken> Claim<'_, F> {
                     self.consider(candidate);
                 }
             }
+            if self.taken.len() >= limit || places.iter().all(Option::is_none) {
+                return Ok(());
+            }
+            looked_at = (limit - self.taken.len()).max(LOOKED_AT_MIN);
+            let behind = Behind { lanes: &lanes, places: &places, limit: looked_at };
+            found = candidates(db, behind, now_ms, &self.request.lease_owner).await?;
         }
-        Ok(())
     }
 
     fn consider(&mut self, candidate: Candidate) {
@@ -149,7 +255,11 @@ async fn candidates(
     let (after_ms, after_id) = open.iter().filter_map(|lane| places[*lane]).unzip();
     let after: (Vec<i64>, Vec<i64>) = (after_ms, after_id);
     let values = values![numbers, names, ids, versions, after.0, after.1, now_ms, limit];
-    db.rows(CANDIDATES, &values).await?.iter().map(|row| candidate_of(row, worker)).collect()
+    let rows = db.rows(CANDIDATES, &values).await?;
+    let found: Result<Vec<_>, _> = rows.iter().map(|row| candidate_of(row, worker)).collect();
+    let mut found = found?;
+    add_overlapping(db, &mut found).await?;
+    Ok(found)
 }
 
 /// Reads a due message. The claim counts as an attempt.

@@ -80,7 +80,8 @@ impl Connector {
     pub(super) async fn connect(&self, role: &str, within: Duration) -> Result<Db, WorldError> {
         let (client, connection) = self.connect_by_hand(role).await?;
         tokio::spawn(connection);
-        Ok(Db::new(client, &self.schema, within))
+        let db = Db::naming(client, &self.schema, within).await;
+        db.map_err(|error| fault::at(error, &self.shown))
     }
 
     /// Connects as [`Connector::connect`] does. If the server cannot be reached, or is starting, tries

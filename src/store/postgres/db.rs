@@ -9,14 +9,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSqlOwned, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{CancelToken, Client, Row, Statement};
 
-use super::fault;
+use super::statements::{LIMITS, Named, PLANS};
+use super::writes::Write;
+use super::{direct, fault};
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::error::WorldError;
 
 /// A value of a statement.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Text(Option<String>),
     Int(Option<i64>),
@@ -26,9 +28,20 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Ints(Vec<i64>),
     ByteStrings(Vec<Vec<u8>>),
+    /// Values of one type.
+    Column(Vec<Value>),
 }
 
 impl Value {
+    /// The bytes of a text or a value.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.as_ref().map_or(0, String::len),
+            Self::Bytes(bytes) => bytes.as_ref().map_or(0, Vec::len),
+            _ => 0,
+        }
+    }
+
     fn sql_type(&self) -> Type {
         match self {
             Self::Text(_) => Type::TEXT,
@@ -39,6 +52,13 @@ impl Value {
             Self::Texts(_) => Type::TEXT_ARRAY,
             Self::Ints(_) => Type::INT8_ARRAY,
             Self::ByteStrings(_) => Type::BYTEA_ARRAY,
+            Self::Column(values) => match values.first() {
+                Some(Self::Int(_)) => Type::INT8_ARRAY,
+                Some(Self::Small(_)) => Type::INT2_ARRAY,
+                Some(Self::Bool(_)) => Type::BOOL_ARRAY,
+                Some(Self::Bytes(_)) => Type::BYTEA_ARRAY,
+                _ => Type::TEXT_ARRAY,
+            },
         }
     }
 }
@@ -58,6 +78,7 @@ impl ToSql for Value {
             Self::Texts(value) => value.to_sql(ty, out),
             Self::Ints(value) => value.to_sql(ty, out),
             Self::ByteStrings(value) => value.to_sql(ty, out),
+            Self::Column(values) => values.to_sql(ty, out),
         }
     }
 
@@ -113,21 +134,6 @@ macro_rules! values {
 }
 pub(super) use values;
 
-/// A write that waits for its turn.
-#[derive(Debug, Clone)]
-pub(super) struct Write {
-    pub(super) sql: &'static str,
-    pub(super) values: Vec<Value>,
-    /// Whether it must change exactly one row. Otherwise another process has written the row.
-    pub(super) changes_one: bool,
-}
-
-impl Write {
-    pub(super) fn new(sql: &'static str, values: impl Into<Vec<Value>>) -> Self {
-        Self { sql, values: values.into(), changes_one: false }
-    }
-}
-
 /// A connection to the schema.
 pub(super) struct Db {
     client: Client,
@@ -135,11 +141,42 @@ pub(super) struct Db {
     answer_within: Duration,
     /// Whether an answer has not come.
     is_silent: Cell<bool>,
+    /// Only of a connection to the server itself.
+    named: Option<Named>,
 }
 
 impl Db {
+    /// A connection that names no statements.
     pub(super) fn new(client: Client, schema: &str, answer_within: Duration) -> Self {
-        Self { client, schema: schema.to_owned(), answer_within, is_silent: Cell::new(false) }
+        let (schema, is_silent) = (schema.to_owned(), Cell::new(false));
+        Self { client, schema, answer_within, is_silent, named: None }
+    }
+
+    /// A connection that names its statements, if it can.
+    pub(super) async fn naming(
+        client: Client,
+        schema: &str,
+        answer_within: Duration,
+    ) -> Result<Self, WorldError> {
+        let db = Self::new(client, schema, answer_within);
+        let is_direct = direct::is_direct(&db).await?;
+        if is_direct {
+            db.simple(PLANS).await?;
+        }
+        Ok(Self { named: is_direct.then(Named::default), ..db })
+    }
+
+    /// Sets the limits of a writer's transactions, if what is set stays.
+    pub(super) async fn set_limits(&self) -> Result<(), WorldError> {
+        match self.is_direct() {
+            true => self.simple(LIMITS).await,
+            false => Ok(()),
+        }
+    }
+
+    /// What would cancel a running statement.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
     /// The same connection, for another schema.
@@ -179,14 +216,53 @@ impl Db {
         &self.schema
     }
 
+    /// Whether what is set for the session stays.
+    pub(super) fn is_direct(&self) -> bool {
+        self.named.is_some()
+    }
+
     /// Statements name the tables of the schema `hookline`; ours may have another name.
     pub(super) fn in_schema(&self, sql: &str) -> String {
         sql.replace("hookline.", &format!("{}.", self.schema))
     }
 
+    fn named(&self, sql: &'static str, values: &[Value]) -> Option<Statement> {
+        self.named.as_ref()?.get(sql, values.iter().map(Value::sql_type))
+    }
+
+    /// Whether statements were used that could have names.
+    pub(super) fn is_wanting_names(&self) -> bool {
+        self.named.as_ref().is_some_and(Named::is_wanting)
+    }
+
+    /// Gives the statements that were used their names. Not inside of a transaction.
+    pub(super) async fn name_statements(&self) {
+        if let Some(named) = &self.named {
+            // Without its name a statement works too; a connection that has gone is noticed at its next use.
+            let prepare = named.prepare(&self.client, |sql| self.in_schema(sql));
+            let _ = timeout(self.answer_within, prepare).await;
+        }
+    }
+
     /// The rows of a statement. It is sent when this is first polled, so that futures which are polled
     /// one after the other share a round trip.
-    pub(super) async fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, WorldError> {
+    pub(super) async fn rows(
+        &self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, WorldError> {
+        match self.named(sql, values) {
+            Some(statement) => self.answered(self.client.query(&statement, &untyped(values))).await,
+            None => self.rows_of(sql, values).await,
+        }
+    }
+
+    /// The rows of a statement whose text was made for this use.
+    pub(super) async fn rows_of(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, WorldError> {
         let sql = self.in_schema(sql);
         self.answered(self.client.query_typed(&sql, &typed(values))).await
     }
@@ -194,25 +270,28 @@ impl Db {
     /// The first row.
     pub(super) async fn first(
         &self,
-        sql: &str,
+        sql: &'static str,
         values: &[Value],
     ) -> Result<Option<Row>, WorldError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
     }
 
     /// Runs a statement that returns no rows; returns how many it changed.
-    pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, WorldError> {
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<u64, WorldError> {
+        if let Some(statement) = self.named(sql, values) {
+            return self.answered(self.client.execute(&statement, &untyped(values))).await;
+        }
         let sql = self.in_schema(sql);
         self.answered(self.client.execute_typed(&sql, &typed(values))).await
     }
 
     /// Runs a write.
     pub(super) async fn write(&self, write: &Write) -> Result<(), WorldError> {
-        let changed = self.execute(write.sql, &write.values).await?;
-        match write.changes_one && changed != 1 {
-            true => Err(fault::clash()),
-            false => Ok(()),
-        }
+        self.execute(write.sql, &write.values).await.map(drop)
     }
 
     /// Runs statements without values.
@@ -220,6 +299,10 @@ impl Db {
         let sql = self.in_schema(sql);
         self.answered(self.client.batch_execute(&sql)).await
     }
+}
+
+fn untyped(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {

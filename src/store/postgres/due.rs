@@ -16,6 +16,13 @@ pub(super) struct Lane {
     pub(super) demand: Demand,
 }
 
+impl Lane {
+    /// Whether the name of its queue begins with one of these prefixes.
+    pub(super) fn is_of(&self, prefixes: &[String]) -> bool {
+        prefixes.iter().any(|prefix| self.queue_name.starts_with(prefix.as_str()))
+    }
+}
+
 /// The lanes that have unclaimed messages, in queues whose names begin with one of these prefixes.
 pub(super) async fn lanes(db: &Db, prefixes: &[String]) -> Result<Vec<Lane>, WorldError> {
     // Each step finds the first row behind the last lane, so that no lane's messages are read.
@@ -36,8 +43,9 @@ pub(super) async fn lanes(db: &Db, prefixes: &[String]) -> Result<Vec<Lane>, Wor
         let mut columns = Columns::of(&row);
         let queue_name: String = columns.take()?;
         let demand = Demand { deployment_id: columns.take()?, spec_version: columns.version()? };
-        if prefixes.iter().any(|prefix| queue_name.starts_with(prefix.as_str())) {
-            lanes.push(Lane { queue_name, demand });
+        let lane = Lane { queue_name, demand };
+        if lane.is_of(prefixes) {
+            lanes.push(lane);
         }
     }
     Ok(lanes)

@@ -140,6 +140,6 @@ async fn next_run(
         opens_an_entity!()
     );
     let run_id = from.map_or(edge, RunId::as_str);
-    let row = db.first(&sql, &values![correlation_id, run_id]).await?;
-    row.map(|row| Columns::of(&row).run_id()).transpose()
+    let rows = db.rows_of(&sql, &values![correlation_id, run_id]).await?;
+    rows.first().map(|row| Columns::of(row).run_id()).transpose()
 }

@@ -2,13 +2,16 @@
 
 use tokio_postgres::Row;
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
 use super::entity_events;
 use super::fault;
+use super::queue_time::reached;
 use super::rows::{format_and_bytes, payload_from};
+use super::writes::{Does, Kind, Write};
 use crate::domain::event::{Event, EventType, ResumeMark};
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
+use crate::domain::payload::Payload;
 use crate::domain::transition::{LogPart, Tail};
 use crate::error::WorldError;
 use crate::store::EventQuery;
@@ -48,9 +51,23 @@ pub(super) fn event_from(row: &Row) -> Result<Event, WorldError> {
 }
 
 pub(super) fn insert(event: &Event) -> Write {
-    const INSERT: &str = "INSERT INTO hookline.events (run_id, position, event_type, \
-         correlation_id, created_at_ms, spec_version, data, resume_id, resume_digest, \
-         payload_format, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    macro_rules! insert {
+        () => {
+            "INSERT INTO hookline.events (run_id, position, event_type, correlation_id, \
+             created_at_ms, spec_version, data, resume_id, resume_digest, payload_format, payload) "
+        };
+    }
+    const INSERT: &str =
+        concat!(insert!(), "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+    static INSERTS: Kind = Kind {
+        table: "events",
+        many: concat!(
+            insert!(),
+            "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        ),
+        key: 2,
+        does: Does::Insert,
+    };
     let (format, payload) = format_and_bytes(event.payload.as_ref());
     let columns = values![
         &event.run_id,
@@ -65,7 +82,7 @@ pub(super) fn insert(event: &Event) -> Write {
         format,
         payload,
     ];
-    Write::new(INSERT, columns)
+    Write::of(&INSERTS, INSERT, columns)
 }
 
 /// Drops the payloads of a run's log, and the digests of some.
@@ -74,6 +91,23 @@ pub(super) fn drop_values(run_id: &RunId) -> Write {
          payload = NULL WHERE run_id = $1 \
          AND (payload_format IS NOT NULL OR resume_digest IS NOT NULL)";
     Write::new(DROP, values![run_id])
+}
+
+/// The arguments of these runs: the payload of the event that each names.
+pub(super) async fn inputs(
+    db: &Db,
+    run_ids: Vec<String>,
+) -> Result<Vec<((RunId, Position), Option<Payload>)>, WorldError> {
+    const INPUTS: &str = "SELECT e.run_id, e.position, e.payload_format, e.payload \
+         FROM hookline.runs AS r JOIN hookline.events AS e \
+           ON e.run_id = r.run_id AND e.position = r.input_position WHERE r.run_id = ANY ($1)";
+    let rows = db.rows(INPUTS, &values![run_ids]).await?;
+    let input_of = |row: &Row| {
+        let mut columns = Columns::of(row);
+        let key = (columns.run_id()?, columns.take()?);
+        Ok((key, payload_from(&mut columns)?))
+    };
+    rows.iter().map(input_of).collect()
 }
 
 /// The end of the run's log.
@@ -88,21 +122,49 @@ pub(super) async fn tail(db: &Db, run_id: &RunId) -> Result<Option<Tail>, WorldE
     .transpose()
 }
 
-/// The ends of the logs of these runs.
-pub(super) async fn tails(db: &Db, run_ids: Vec<String>) -> Result<Vec<(RunId, Tail)>, WorldError> {
-    const TAILS: &str = "SELECT t.run_id, e.position, e.created_at_ms FROM unnest($1) AS t(run_id) \
-         CROSS JOIN LATERAL (SELECT position, created_at_ms FROM hookline.events AS e \
-           WHERE e.run_id = t.run_id ORDER BY position DESC LIMIT 1) AS e";
-    let rows = db.rows(TAILS, &values![run_ids]).await?;
-    let tail_of = |row: &Row| {
-        let mut columns = Columns::of(row);
-        let run_id = columns.run_id()?;
-        Ok((run_id, Tail { position: columns.take()?, created_at_ms: columns.take()? }))
-    };
-    rows.iter().map(tail_of).collect()
+/// What a transaction reads of the database as a whole, and the ends of logs.
+pub(super) struct Head {
+    pub(super) now_ms: i64,
+    /// The id of the transaction, if it was asked for.
+    pub(super) transaction: Option<i64>,
+    /// The latest time that any process on the database has reached.
+    pub(super) reached_ms: i64,
+    pub(super) tails: Vec<(RunId, Tail)>,
 }
 
-async fn one(db: &Db, sql: &str, values: &[super::db::Value]) -> Result<Option<Event>, WorldError> {
+/// The time and the transaction, and the ends of the logs of these runs.
+pub(super) async fn head(db: &Db, run_ids: Vec<String>, names: bool) -> Result<Head, WorldError> {
+    const HEAD: &str = concat!(
+        "SELECT h.now_ms, h.transaction, h.reached_ms, t.run_id, t.position, t.created_at_ms FROM \
+         (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms, \
+           CASE WHEN $2 THEN pg_current_xact_id()::text::bigint END AS transaction, ",
+        reached!(),
+        " AS reached_ms) AS h LEFT JOIN (SELECT k.run_id, e.position, e.created_at_ms \
+           FROM unnest($1) AS k(run_id) CROSS JOIN LATERAL (\
+             SELECT e.position, e.created_at_ms FROM hookline.events AS e \
+             WHERE e.run_id = k.run_id ORDER BY e.position DESC LIMIT 1) AS e) AS t ON true"
+    );
+    let rows = db.rows(HEAD, &values![run_ids, names]).await?;
+    let first = rows.first().ok_or_else(|| fault::damage("no time"))?;
+    let mut columns = Columns::of(first);
+    let (now_ms, transaction) = (columns.take()?, columns.take()?);
+    let reached_ms = columns.take::<Option<i64>>()?.unwrap_or_default();
+    let tail_of = |row: &Row| {
+        let mut columns = Columns::after(row, 3);
+        let Some(run_id) = columns.take::<Option<String>>()? else { return Ok(None) };
+        let tail = Tail { position: columns.take()?, created_at_ms: columns.take()? };
+        Ok(Some((RunId::new(run_id), tail)))
+    };
+    let tails = rows.iter().filter_map(|row| tail_of(row).transpose());
+    let tails = tails.collect::<Result<_, WorldError>>()?;
+    Ok(Head { now_ms, transaction, reached_ms, tails })
+}
+
+async fn one(
+    db: &Db,
+    sql: &'static str,
+    values: &[super::db::Value],
+) -> Result<Option<Event>, WorldError> {
     db.first(sql, values).await?.map(|row| event_from(&row)).transpose()
 }
 

@@ -9,6 +9,8 @@ const LOST: &str = "08006";
 
 /// The state of a connection that the same attempt would not make either.
 const NO_STATE: &str = "";
+/// The session does not know the name of a statement.
+const UNKNOWN_NAME: &str = "26000";
 
 /// The field of an error that holds its SQLSTATE.
 const STATE: &str = "sqlState";
@@ -178,7 +180,7 @@ pub(super) fn is_of_server(error: &WorldError) -> bool {
 
 /// Whether the connection is gone, so that another one may do better.
 pub(super) fn is_lost(error: &WorldError) -> bool {
-    matches!(state(error), "57P01" | "57P02" | "57P05" | "57P03" | "25P03" | "25006")
+    matches!(state(error), "57P01" | "57P02" | "57P05" | "57P03" | "25P03" | "25006" | UNKNOWN_NAME)
         || state(error).starts_with("08")
 }
 

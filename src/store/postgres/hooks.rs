@@ -1,9 +1,10 @@
 //! Table `hooks`.
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
 use super::fault;
 use super::rows::payload_from;
 use super::runs::{run_columns, run_from};
+use super::writes::{Does, Kind, Write};
 use crate::domain::hook::{Hook, HookOptions};
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
@@ -87,10 +88,28 @@ fn view_from(columns: &mut Columns<'_>) -> Result<HookView, WorldError> {
 }
 
 pub(super) fn insert(hook: &Hook) -> Write {
-    const INSERT: &str = "INSERT INTO hookline.hooks (run_id, hook_id, token, token_digest, \
-         environment, metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, \
-         is_system, retained_until_ms, outlives_run) \
-         VALUES ($1, $2, $3, sha256($3), $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    macro_rules! insert {
+        () => {
+            "INSERT INTO hookline.hooks (run_id, hook_id, token, token_digest, environment, \
+             metadata_position, created_at_ms, disposed_at_ms, spec_version, is_webhook, \
+             is_system, retained_until_ms, outlives_run) "
+        };
+    }
+    const INSERT: &str = concat!(
+        insert!(),
+        "VALUES ($1, $2, $3, sha256($3), $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    );
+    static INSERTS: Kind = Kind {
+        table: "hooks",
+        many: concat!(
+            insert!(),
+            "SELECT run_id, hook_id, token, sha256(token), e, m, c, d, v, w, s, u, o \
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+             AS n(run_id, hook_id, token, e, m, c, d, v, w, s, u, o)"
+        ),
+        key: 2,
+        does: Does::Insert,
+    };
     let columns = values![
         &hook.run_id,
         &hook.hook_id,
@@ -105,7 +124,7 @@ pub(super) fn insert(hook: &Hook) -> Write {
         hook.options.retained_until_ms,
         hook.outlives_run,
     ];
-    Write::new(INSERT, columns)
+    Write::of(&INSERTS, INSERT, columns)
 }
 
 pub(super) fn dispose(run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Write {
@@ -185,11 +204,11 @@ pub(super) async fn many(
     rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect()
 }
 
-/// The hook of each of these tokens, by the text that is likelier to be stored; it may be over.
+/// The hook of each of these tokens; it may be over.
 pub(super) async fn live_of(
     db: &Db,
     tokens: &[HookToken],
-) -> Result<Vec<(String, Option<Hook>)>, WorldError> {
+) -> Result<Vec<(HookToken, Option<Hook>)>, WorldError> {
     const LIVE: &str =
         concat!("SELECT ", columns!(), " FROM hookline.hooks AS h WHERE", has_token!("$1"));
     let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
@@ -198,7 +217,7 @@ pub(super) async fn live_of(
         rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
     let of_token = |token: &HookToken| {
         let named = hooks.iter().filter(|hook| token.names(&hook.token)).cloned().collect();
-        (token.expose().to_owned(), likelier(token, named, |hook: &Hook| hook))
+        (token.clone(), likelier(token, named, |hook: &Hook| hook))
     };
     Ok(tokens.iter().map(of_token).collect())
 }
@@ -305,7 +324,8 @@ pub(super) async fn list(
         select_views!(", h.hook_number", ""),
         is_kept!("$5")
     );
-    let rows = db.rows(&sql, &values![resolve_data, run_id, after, page.limit + 1, now_ms]).await?;
+    let values = values![resolve_data, run_id, after, page.limit + 1, now_ms];
+    let rows = db.rows_of(&sql, &values).await?;
     let numbered = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
         Ok((view_from(&mut columns)?, columns.take::<i64>()?))

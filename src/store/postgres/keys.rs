@@ -1,6 +1,7 @@
 //! Table `encryption_keys`.
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
+use super::writes::Write;
 use crate::error::WorldError;
 use crate::store::sealed::KeptKey;
 

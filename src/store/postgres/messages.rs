@@ -1,7 +1,8 @@
 //! Table `messages`: its rows, as transactions load and write them. `claims.rs` claims them.
 
-use super::db::{Columns, Db, Value, Write, values};
+use super::db::{Columns, Db, Value, values};
 use super::rows::without_nul;
+use super::writes::{Does, Kind, Write};
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose};
 use crate::domain::queue::Waiting;
@@ -73,9 +74,24 @@ pub(super) async fn with_keys(
 }
 
 pub(super) fn insert(id: MessageId, message: &NewMessage, at: Arrival) -> Write {
-    const INSERT: &str = "INSERT INTO hookline.messages (message_id, queue_name, run_id, step_id, \
-         deployment_id, spec_version, is_wake_up, body, headers, idempotency_key, created_at_ms, \
-         available_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    macro_rules! insert {
+        () => {
+            "INSERT INTO hookline.messages (message_id, queue_name, run_id, step_id, deployment_id, \
+             spec_version, is_wake_up, body, headers, idempotency_key, created_at_ms, \
+             available_at_ms) "
+        };
+    }
+    const INSERT: &str =
+        concat!(insert!(), "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+    static INSERTS: Kind = Kind {
+        table: "messages",
+        many: concat!(
+            insert!(),
+            "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        ),
+        key: 1,
+        does: Does::Insert,
+    };
     let columns = values![
         id,
         &message.queue_name,
@@ -90,7 +106,7 @@ pub(super) fn insert(id: MessageId, message: &NewMessage, at: Arrival) -> Write 
         at.created_at_ms,
         at.available_at_ms,
     ];
-    Write::new(INSERT, columns)
+    Write::of(&INSERTS, INSERT, columns)
 }
 
 pub(super) fn move_to(id: MessageId, available_at_ms: i64) -> Write {
@@ -101,8 +117,17 @@ pub(super) fn move_to(id: MessageId, available_at_ms: i64) -> Write {
 pub(super) fn make_wake_ups(run_id: &RunId, to: &NewMessage) -> Write {
     const MAKE: &str = "UPDATE hookline.messages SET deployment_id = $2, spec_version = $3, \
          is_wake_up = true, body = $4 WHERE run_id = $1 AND step_id IS NULL";
+    static MAKES: Kind = Kind {
+        table: "messages",
+        many: "UPDATE hookline.messages AS m SET deployment_id = n.deployment_id, \
+             spec_version = n.spec_version, is_wake_up = true, body = n.body \
+             FROM unnest($1, $2, $3, $4) AS n(run_id, deployment_id, spec_version, body) \
+             WHERE m.run_id = n.run_id AND m.step_id IS NULL",
+        key: 1,
+        does: Does::Update,
+    };
     let columns = values![run_id, &to.demand.deployment_id, to.demand.spec_version, &to.body];
-    Write::new(MAKE, columns)
+    Write::of(&MAKES, MAKE, columns)
 }
 
 pub(super) async fn has_waiting_replay(db: &Db, run_id: &RunId) -> Result<bool, WorldError> {
@@ -114,7 +139,15 @@ pub(super) async fn has_waiting_replay(db: &Db, run_id: &RunId) -> Result<bool, 
 pub(super) fn delete_wake_ups(run_id: &RunId) -> Write {
     const DELETE: &str = "DELETE FROM hookline.messages WHERE run_id = $1 \
          AND ((is_wake_up AND lease_expires_at_ms IS NULL) OR held_at_ms IS NOT NULL)";
-    Write::new(DELETE, values![run_id])
+    // No deletion of rows by their key, which may be moved: it finds what was put in before it.
+    static DELETES: Kind = Kind {
+        table: "messages",
+        many: "DELETE FROM hookline.messages WHERE run_id = ANY ($1) \
+             AND ((is_wake_up AND lease_expires_at_ms IS NULL) OR held_at_ms IS NOT NULL)",
+        key: 1,
+        does: Does::Update,
+    };
+    Write::of(&DELETES, DELETE, values![run_id])
 }
 
 pub(super) fn delete_unclaimed(run_id: &RunId) -> Write {
@@ -151,7 +184,14 @@ pub(super) fn delete_for_deployment(deployment_id: &str) -> Write {
 }
 
 pub(super) fn delete(id: MessageId) -> Write {
-    Write::new("DELETE FROM hookline.messages WHERE message_id = $1", values![id])
+    const DELETE: &str = "DELETE FROM hookline.messages WHERE message_id = $1";
+    static DELETES: Kind = Kind {
+        table: "messages",
+        many: "DELETE FROM hookline.messages WHERE message_id = ANY ($1)",
+        key: 1,
+        does: Does::Delete,
+    };
+    Write::of(&DELETES, DELETE, values![id])
 }
 
 /// A message with a lease, which stays as it is until the end of the transaction.

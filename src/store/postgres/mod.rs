@@ -10,6 +10,7 @@ mod claims;
 mod clock;
 mod connect;
 mod db;
+mod direct;
 mod doubt;
 mod due;
 mod entity_events;
@@ -40,6 +41,8 @@ mod rows;
 mod runs;
 mod session;
 mod start_defaults;
+mod started;
+mod statements;
 mod steps;
 mod stopped_messages;
 mod streams;
@@ -47,6 +50,7 @@ mod tls;
 mod transaction;
 mod waits;
 mod writer;
+mod writes;
 
 use std::sync::{Arc, Weak};
 
@@ -71,7 +75,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::crypto::DeliverySecret;
-use crate::domain::event::{Event, EventRequest};
+use crate::domain::event::{Event, EventBody, EventRequest};
 use crate::domain::fence::Fence;
 use crate::domain::id::{
     CorrelationId, HookToken, LeaseToken, MessageId, RunId, position_of_event_id,
@@ -151,7 +155,19 @@ fn run_of(run: Option<Run>, run_id: &RunId) -> Result<Run, WorldError> {
 impl Store for PostgresStore {
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
         let request = self.hosts_time.to_database(request);
-        self.writer.submit(Operation::AppendEvent(request, self.by_host(done, HostsTime::reply)));
+        let done = self.by_host(done, HostsTime::reply);
+        if !matches!(request.body, EventBody::RunStarted(_)) {
+            return self.writer.submit(Operation::AppendEvent(request, done));
+        }
+        let (writer, asked) = (Arc::clone(&self.writer), request.clone());
+        let now_ms = self.clock.now_ms();
+        let answered = Completion::new(move |answer: Result<Option<EventReply>, _>| match answer {
+            Ok(Some(reply)) => done.settle(Ok(reply)),
+            // The writer knows better what to do about a fault.
+            _ => writer.submit(Operation::AppendEvent(request, done)),
+        });
+        self.keys
+            .read(answered, async move |db: &Db| started::answer(db, asked.clone(), now_ms).await);
     }
 
     fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>) {

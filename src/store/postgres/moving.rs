@@ -132,8 +132,9 @@ impl PostgresSide {
 
     fn number(&self, sql: &str) -> Result<i64, WorldError> {
         self.run(async |db| {
-            let row = db.first(sql, &[]).await?.ok_or_else(|| fault::damage("no number"))?;
-            Columns::of(&row).take()
+            let rows = db.rows_of(sql, &[]).await?;
+            let row = rows.first().ok_or_else(|| fault::damage("no number"))?;
+            Columns::of(row).take()
         })
     }
 
@@ -254,7 +255,7 @@ impl Side for PostgresSide {
         let mut count = 1;
         loop {
             let next = format!("FETCH {count} FROM moving");
-            let rows = self.run(async |db| db.rows(&next, &[]).await)?;
+            let rows = self.run(async |db| db.rows_of(&next, &[]).await)?;
             if rows.is_empty() {
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::claims::Lanes;
 use super::clock::{DatabaseClock, DatabaseTime, TestTime};
 use super::connect::{ANSWER_WITHIN, Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db, values};
@@ -173,6 +174,7 @@ impl PostgresStore {
                 time,
                 queue_time: Arc::clone(&queue_time),
                 suspects: Suspects::default(),
+                lanes: Lanes::default(),
                 session: Arc::clone(&session),
                 me: me.clone(),
                 entropy,

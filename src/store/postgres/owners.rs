@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
 use super::fault;
+use super::writes::Write;
 use crate::error::WorldError;
 use crate::store::upkeep::Worker;
 

@@ -1,9 +1,11 @@
 //! What Postgres's store does in its own way within a transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::claims::Lanes;
 use super::doubt::Witness;
+use super::leases::HeldLease;
 use super::owners::Sign;
 use super::transaction::{Batch, Tx};
 use super::{claims, keys, leases, owners, releases, streams};
@@ -51,37 +53,39 @@ pub(super) struct PostgresParticulars<'a> {
     pub(super) queue_time: &'a QueueTime,
     pub(super) clock: &'a dyn Clock,
     pub(super) suspects: &'a Suspects,
+    pub(super) lanes: &'a Lanes,
     pub(super) me: &'a str,
 }
 
 impl PostgresParticulars<'_> {
-    /// Frees expired leases whose owners are silent.
-    fn free_expired(&self, tx: &Tx<'_>) -> Result<(), WorldError> {
-        let expired = tx.rows.load(leases::expired(tx.rows.db(), tx.now.queue_ms))?;
+    /// Frees expired leases whose owners are silent; returns whether there are any.
+    fn free_expired(&self, tx: &Tx<'_>, expired: &[HeldLease]) -> Result<bool, WorldError> {
+        let mut frees = false;
         for lease in expired {
             let id = lease.fence.message_id;
             if self.queue_time.is_silent(id, lease.expires_at_ms, self.clock) {
                 tx.rows.change_message(leases::free(id))?;
+                frees = true;
             }
         }
-        Ok(())
+        Ok(frees)
     }
 }
 
 impl Particulars<Batch> for PostgresParticulars<'_> {
     fn claim(&self, tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Claimed, WorldError> {
-        self.free_expired(tx)?;
-        let releases = match &request.offer.release {
-            None => tx.rows.load(releases::ids(tx.rows.db()))?,
-            // Nobody else has to tell releases from other ids.
-            Some(release) => {
-                tx.rows.write_all(releases::is_here(release, tx.now.ms).into());
-                HashSet::new()
-            }
-        };
-        let lease_token = || tx.entropy.lease_token();
         let now_ms = tx.now.queue_ms;
-        let claim = claims::claim(tx.rows.db(), request, lease_token, now_ms, &releases);
+        let look = || tx.rows.load(claims::look(tx.rows.db(), request, self.lanes, now_ms));
+        let earlier = tx.rows.take_look().filter(|look| look.is_still_true(now_ms));
+        let mut found = earlier.map_or_else(look, Ok)?;
+        if self.free_expired(tx, &found.expired)? {
+            found = look()?;
+        }
+        if let Some(release) = request.offer.release.as_deref().filter(|id| !found.is_here(id)) {
+            tx.rows.write_all(releases::is_here(release, tx.now.ms).into());
+        }
+        let lease_token = || tx.entropy.lease_token();
+        let claim = claims::claim(tx.rows.db(), request, lease_token, found, now_ms);
         let (claimed, writes) = tx.rows.load(claim)?;
         tx.rows.write_all(writes);
         if let Some(first) = claimed.deliveries.first() {
@@ -137,9 +141,10 @@ impl Particulars<Batch> for PostgresParticulars<'_> {
         chunks: &[Vec<u8>],
         now_ms: i64,
     ) -> Result<(), WorldError> {
-        let open = rows.load(streams::open(rows.db(), stream, now_ms))?;
+        let open = rows.stream(stream, now_ms)?;
         if !open.is_closed {
-            rows.write_all(streams::append(&open, chunks));
+            streams::append(&open, chunks).into_iter().try_for_each(|write| rows.write(write))?;
+            rows.note_stream(stream, open.with(chunks.len()));
         }
         Ok(())
     }
@@ -150,10 +155,11 @@ impl Particulars<Batch> for PostgresParticulars<'_> {
         stream: &StreamName,
         now_ms: i64,
     ) -> Result<(), WorldError> {
-        let open = rows.load(streams::open(rows.db(), stream, now_ms))?;
+        let open = rows.stream(stream, now_ms)?;
         if open.is_closed {
             return Ok(());
         }
+        rows.note_stream(stream, open.closed());
         rows.write(streams::close(&open, now_ms))
     }
 

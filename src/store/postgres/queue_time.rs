@@ -1,14 +1,22 @@
 //! Table `queue_time`: the queue's time in the database. See [`crate::store::queue_time`].
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
+use super::writes::Write;
 use crate::error::WorldError;
 use crate::store::queue_time::KEEP_EVERY_MS;
 
+/// The latest time that any process on the database has reached, as a value of a statement.
+macro_rules! reached {
+    () => {
+        "(SELECT greatest(q.reached_ms, (SELECT m.created_at_ms FROM hookline.messages AS m \
+           ORDER BY m.message_id DESC LIMIT 1)) FROM hookline.queue_time AS q)"
+    };
+}
+pub(super) use reached;
+
 /// The latest time that any process on the database has reached.
 pub(super) async fn reached_ms(db: &Db) -> Result<i64, WorldError> {
-    const REACHED: &str = "SELECT greatest(reached_ms, \
-         (SELECT created_at_ms FROM hookline.messages ORDER BY message_id DESC LIMIT 1)) \
-         FROM hookline.queue_time";
+    const REACHED: &str = concat!("SELECT ", reached!());
     let row = db.first(REACHED, &[]).await?;
     Ok(row.map(|row| Columns::of(&row).take()).transpose()?.unwrap_or(0))
 }

@@ -113,6 +113,10 @@ impl Reader {
                 let outcome = slot.read(view, &work).await;
                 waiting.fetch_sub(1, Ordering::Relaxed);
                 done.settle(outcome.map_err(|error| fault::at(error, &shown)));
+                let db = slot.db.borrow().clone();
+                if let Some(db) = db.filter(|db| db.is_wanting_names()) {
+                    db.name_statements().await;
+                }
             })
         }));
     }

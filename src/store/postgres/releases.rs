@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
+use super::writes::Write;
 use crate::error::WorldError;
 use crate::store::upkeep::KnownRelease;
 
@@ -10,6 +11,24 @@ use crate::store::upkeep::KnownRelease;
 pub(super) async fn ids(db: &Db) -> Result<HashSet<String>, WorldError> {
     let rows = db.rows("SELECT release_id FROM hookline.releases", &[]).await?;
     rows.iter().map(|row| Columns::of(row).take()).collect()
+}
+
+/// Of a worker with a release only that one, of others all; each with whether it is gone.
+pub(super) async fn known_to(
+    db: &Db,
+    own: Option<&str>,
+) -> Result<Vec<(String, bool)>, WorldError> {
+    const ALL: &str = "SELECT release_id, gone_at_ms IS NOT NULL FROM hookline.releases";
+    let Some(own) = own else {
+        let rows = db.rows(ALL, &[]).await?;
+        return rows.iter().map(gone_from).collect();
+    };
+    gone_of(db, vec![own.to_owned()]).await
+}
+
+fn gone_from(row: &tokio_postgres::Row) -> Result<(String, bool), WorldError> {
+    let mut columns = Columns::of(row);
+    Ok((columns.take()?, columns.take()?))
 }
 
 /// Notes that an id is a release.
@@ -32,6 +51,14 @@ pub(super) async fn all(db: &Db) -> Result<Vec<KnownRelease>, WorldError> {
         })
     };
     db.rows(ALL, &[]).await?.iter().map(release_of).collect()
+}
+
+/// Those of these ids that are releases, each with whether it is gone.
+pub(super) async fn gone_of(db: &Db, ids: Vec<String>) -> Result<Vec<(String, bool)>, WorldError> {
+    const GONE: &str = "SELECT release_id, gone_at_ms IS NOT NULL FROM hookline.releases \
+         WHERE release_id = ANY ($1)";
+    let rows = db.rows(GONE, &values![ids]).await?;
+    rows.iter().map(gone_from).collect()
 }
 
 /// Whether a release is gone; `None` if there is no such release.

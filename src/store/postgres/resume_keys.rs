@@ -1,6 +1,7 @@
 //! Table `resume_keys`: resumes that had an idempotency key.
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
+use super::writes::Write;
 use crate::domain::resume_key::KeyedResume;
 use crate::error::WorldError;
 
@@ -40,22 +41,20 @@ pub(super) async fn many(
 }
 
 /// Inserts it, or replaces one that has expired. Anything else is of another process that had the same
-/// key at the same time.
-pub(super) fn put(key_digest: &str, resume: &KeyedResume, now_ms: i64) -> Write {
-    const PUT: &str = "INSERT INTO hookline.resume_keys AS k \
-         (key_digest, run_id, hook_id, payload_digest, expires_at_ms) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (key_digest) DO UPDATE SET run_id = excluded.run_id, \
-         hook_id = excluded.hook_id, payload_digest = excluded.payload_digest, \
-         expires_at_ms = excluded.expires_at_ms WHERE k.expires_at_ms <= $6";
+/// key at the same time; then the transaction fails.
+pub(super) fn put(key_digest: &str, resume: &KeyedResume, now_ms: i64) -> [Write; 2] {
+    const DELETE: &str =
+        "DELETE FROM hookline.resume_keys WHERE key_digest = $1 AND expires_at_ms <= $2";
+    const INSERT: &str = "INSERT INTO hookline.resume_keys \
+         (key_digest, run_id, hook_id, payload_digest, expires_at_ms) VALUES ($1, $2, $3, $4, $5)";
     let columns = values![
         key_digest,
         &resume.run_id,
         &resume.hook_id,
         &resume.payload_digest,
         resume.expires_at_ms,
-        now_ms,
     ];
-    Write { changes_one: true, ..Write::new(PUT, columns) }
+    [Write::new(DELETE, values![key_digest, now_ms]), Write::new(INSERT, columns)]
 }
 
 /// Other processes may be deleting the same ones.

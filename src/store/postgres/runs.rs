@@ -1,7 +1,8 @@
 //! Table `runs`.
 
-use super::db::{Columns, Db, Value, Write, values};
+use super::db::{Columns, Db, Value, values};
 use super::rows::{error_text, payload_from};
+use super::writes::{Does, Kind, Write};
 use crate::domain::attributes::Attributes;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, SortOrder};
@@ -106,18 +107,50 @@ fn columns_of(run: &Run) -> Vec<Value> {
 }
 
 pub(super) fn insert(run: &Run) -> Write {
-    const INSERT: &str = "INSERT INTO hookline.runs (run_id, status, deployment_id, workflow_name, \
-         spec_version, execution_context, input_position, output_position, error, error_position, \
-         error_code, created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, \
-         encryption_key_id, attributes, encryption_public_key, expired_at_ms, release_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
-    Write::new(INSERT, columns_of(run))
+    macro_rules! insert {
+        () => {
+            "INSERT INTO hookline.runs (run_id, status, deployment_id, workflow_name, spec_version, \
+             execution_context, input_position, output_position, error, error_position, error_code, \
+             created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, encryption_key_id, \
+             attributes, encryption_public_key, expired_at_ms, release_id) "
+        };
+    }
+    const INSERT: &str = concat!(
+        insert!(),
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+         $19, $20)"
+    );
+    static INSERTS: Kind = Kind {
+        table: "runs",
+        many: concat!(
+            insert!(),
+            "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+             $15, $16, $17, $18, $19, $20)"
+        ),
+        key: 1,
+        does: Does::Insert,
+    };
+    Write::of(&INSERTS, INSERT, columns_of(run))
 }
 
 pub(super) fn update(run: &Run) -> Write {
     const UPDATE: &str = "UPDATE hookline.runs SET status = $2, output_position = $3, error = $4, \
          error_position = $5, error_code = $6, updated_at_ms = $7, started_at_ms = $8, \
          completed_at_ms = $9, attributes = $10, expired_at_ms = $11 WHERE run_id = $1";
+    static UPDATES: Kind = Kind {
+        table: "runs",
+        many: "UPDATE hookline.runs AS r SET status = n.status, \
+             output_position = n.output_position, error = n.error, \
+             error_position = n.error_position, error_code = n.error_code, \
+             updated_at_ms = n.updated_at_ms, started_at_ms = n.started_at_ms, \
+             completed_at_ms = n.completed_at_ms, attributes = n.attributes, \
+             expired_at_ms = n.expired_at_ms \
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS n(run_id, status, \
+             output_position, error, error_position, error_code, updated_at_ms, started_at_ms, \
+             completed_at_ms, attributes, expired_at_ms) WHERE r.run_id = n.run_id",
+        key: 1,
+        does: Does::Update,
+    };
     let columns = values![
         &run.run_id,
         run.status.as_str(),
@@ -131,7 +164,7 @@ pub(super) fn update(run: &Run) -> Write {
         attributes_text(&run.attributes),
         run.expired_at_ms,
     ];
-    Write::new(UPDATE, columns)
+    Write::of(&UPDATES, UPDATE, columns)
 }
 
 /// Writes the release.
@@ -143,16 +176,40 @@ pub(super) fn update_release(run: &Run) -> Write {
 /// Locks runs until the end of the transaction: those with these ids, and those of these messages.
 /// All processes lock in the order of the ids, so none waits in a circle. What is read afterwards is
 /// what the transactions left that were waited for.
+///
+/// Returns the runs, each with whether its release is gone (`None` if that is no release): a row is
+/// returned as it is when it has been locked, in contrast to rows of other tables.
 pub(super) async fn lock(
     db: &Db,
     run_ids: Vec<String>,
     messages: Vec<i64>,
-) -> Result<(), WorldError> {
-    const LOCK: &str = "SELECT 1 FROM hookline.runs WHERE run_id = ANY ($1 || ARRAY(\
-           SELECT run_id FROM hookline.messages \
-           WHERE message_id = ANY ($2) AND run_id IS NOT NULL)) \
-         ORDER BY run_id FOR NO KEY UPDATE";
-    db.rows(LOCK, &values![run_ids, messages]).await.map(drop)
+) -> Result<Vec<(Run, Option<bool>)>, WorldError> {
+    macro_rules! lock {
+        ($which:literal) => {
+            concat!(
+                "SELECT ",
+                run_columns!(),
+                ", (SELECT gone_at_ms IS NOT NULL FROM hookline.releases AS g \
+                 WHERE g.release_id = r.release_id) FROM hookline.runs AS r WHERE r.run_id = ",
+                $which,
+                " ORDER BY r.run_id FOR NO KEY UPDATE OF r"
+            )
+        };
+    }
+    const LOCK: &str = lock!("ANY ($1)");
+    const LOCK_WITH_MESSAGES: &str = lock!(
+        "ANY ($1 || ARRAY(SELECT m.run_id FROM hookline.messages AS m \
+           WHERE m.message_id = ANY ($2) AND m.run_id IS NOT NULL))"
+    );
+    let rows = match messages.is_empty() {
+        true => db.rows(LOCK, &values![run_ids]).await?,
+        false => db.rows(LOCK_WITH_MESSAGES, &values![run_ids, messages]).await?,
+    };
+    let both = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        Ok((run_from(&mut columns)?, columns.take()?))
+    });
+    both.collect()
 }
 
 pub(super) async fn by_id(db: &Db, run_id: &RunId) -> Result<Option<Run>, WorldError> {
@@ -160,14 +217,6 @@ pub(super) async fn by_id(db: &Db, run_id: &RunId) -> Result<Option<Run>, WorldE
         concat!("SELECT ", run_columns!(), " FROM hookline.runs AS r WHERE r.run_id = $1");
     let row = db.first(BY_ID, &values![run_id]).await?;
     row.map(|row| run_from(&mut Columns::of(&row))).transpose()
-}
-
-/// Those of these runs that exist.
-pub(super) async fn many(db: &Db, run_ids: Vec<String>) -> Result<Vec<Run>, WorldError> {
-    const MANY: &str =
-        concat!("SELECT ", run_columns!(), " FROM hookline.runs AS r WHERE r.run_id = ANY ($1)");
-    let rows = db.rows(MANY, &values![run_ids]).await?;
-    rows.iter().map(|row| run_from(&mut Columns::of(row))).collect()
 }
 
 /// A run that is to be changed: it stays as it is read until the end of the transaction.
@@ -253,7 +302,7 @@ pub(super) async fn list(db: &Db, query: &RunQuery) -> Result<Page<RunView>, Wor
         sql.push_str(&format!(" AND r.status = ANY (${})", parameters.len()));
     }
     sql.push_str(&format!(" ORDER BY r.run_id {direction} LIMIT $3"));
-    let rows = db.rows(&sql, &parameters).await?;
+    let rows = db.rows_of(&sql, &parameters).await?;
     let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
     let views = views.collect::<Result<Vec<_>, _>>()?;
     Ok(Page::from_lookahead(views, query.page.limit, |view| view.run.run_id.as_str().to_owned()))

@@ -1,6 +1,7 @@
 //! Table `start_defaults`: what a start in SQL writes into its run where the caller says nothing.
 
-use super::db::{Write, values};
+use super::db::values;
+use super::writes::Write;
 use crate::domain::queue::offer::{NO_RELEASE, Offer};
 use crate::domain::spec::spec_version_of_new_runs;
 

@@ -1,7 +1,8 @@
 //! Table `steps`.
 
-use super::db::{Columns, Db, Value, Write, values};
+use super::db::{Columns, Db, Value, values};
 use super::rows::{error_text, payload_from};
+use super::writes::{Does, Kind, Write};
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::step::{Step, StepStatus};
@@ -88,11 +89,28 @@ fn columns_of(step: &Step) -> Vec<Value> {
 }
 
 pub(super) fn insert(step: &Step) -> Write {
-    const INSERT: &str = "INSERT INTO hookline.steps (run_id, step_id, step_name, status, \
-         created_position, output_position, error, error_position, owner_message_id, attempt, \
-         created_at_ms, updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms, spec_version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
-    Write::new(INSERT, columns_of(step))
+    macro_rules! insert {
+        () => {
+            "INSERT INTO hookline.steps (run_id, step_id, step_name, status, created_position, \
+             output_position, error, error_position, owner_message_id, attempt, created_at_ms, \
+             updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms, spec_version) "
+        };
+    }
+    const INSERT: &str = concat!(
+        insert!(),
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    );
+    static INSERTS: Kind = Kind {
+        table: "steps",
+        many: concat!(
+            insert!(),
+            "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+             $15, $16)"
+        ),
+        key: 2,
+        does: Does::Insert,
+    };
+    Write::of(&INSERTS, INSERT, columns_of(step))
 }
 
 pub(super) fn update(step: &Step) -> Write {
@@ -100,6 +118,21 @@ pub(super) fn update(step: &Step) -> Write {
          error_position = $6, owner_message_id = $7, attempt = $8, updated_at_ms = $9, \
          started_at_ms = $10, completed_at_ms = $11, retry_after_ms = $12 \
          WHERE run_id = $1 AND created_position = $2";
+    static UPDATES: Kind = Kind {
+        table: "steps",
+        many: "UPDATE hookline.steps AS s SET status = n.status, \
+             output_position = n.output_position, error = n.error, \
+             error_position = n.error_position, owner_message_id = n.owner_message_id, \
+             attempt = n.attempt, updated_at_ms = n.updated_at_ms, \
+             started_at_ms = n.started_at_ms, completed_at_ms = n.completed_at_ms, \
+             retry_after_ms = n.retry_after_ms \
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS n(run_id, \
+             created_position, status, output_position, error, error_position, owner_message_id, \
+             attempt, updated_at_ms, started_at_ms, completed_at_ms, retry_after_ms) \
+             WHERE s.run_id = n.run_id AND s.created_position = n.created_position",
+        key: 2,
+        does: Does::Update,
+    };
     let columns = values![
         &step.run_id,
         step.created_position,
@@ -114,7 +147,7 @@ pub(super) fn update(step: &Step) -> Write {
         step.completed_at_ms,
         step.retry_after_ms,
     ];
-    Write::new(UPDATE, columns)
+    Write::of(&UPDATES, UPDATE, columns)
 }
 
 pub(super) async fn by_id(
@@ -131,19 +164,18 @@ pub(super) async fn by_id(
     row.map(|row| step_from(&mut Columns::of(&row))).transpose()
 }
 
-/// The steps with these ids in these runs.
+/// The steps with these ids in these runs, with their payloads.
 pub(super) async fn many(
     db: &Db,
     (run_ids, step_ids): (Vec<String>, Vec<String>),
-) -> Result<Vec<Step>, WorldError> {
+) -> Result<Vec<StepView>, WorldError> {
     const MANY: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM unnest($1, $2) AS k(run_id, step_id) \
-         JOIN hookline.steps AS s ON s.step_id = k.step_id AND s.run_id = k.run_id"
+        select_views!(),
+        " JOIN unnest($2, $3) AS k(run_id, step_id) \
+         ON s.step_id = k.step_id AND s.run_id = k.run_id"
     );
-    let rows = db.rows(MANY, &values![run_ids, step_ids]).await?;
-    rows.iter().map(|row| step_from(&mut Columns::of(row))).collect()
+    let rows = db.rows(MANY, &values![true, run_ids, step_ids]).await?;
+    rows.iter().map(|row| view_from(&mut Columns::of(row))).collect()
 }
 
 /// The step with its error, in the run if one is named, and with its other payloads if `resolve_data`
@@ -180,7 +212,7 @@ pub(super) async fn list(
          ORDER BY s.created_position {direction} LIMIT $4",
         select_views!()
     );
-    let rows = db.rows(&sql, &values![resolve_data, run_id, after, page.limit + 1]).await?;
+    let rows = db.rows_of(&sql, &values![resolve_data, run_id, after, page.limit + 1]).await?;
     let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
     let views = views.collect::<Result<Vec<_>, _>>()?;
     Ok(Page::from_lookahead(views, page.limit, |view| view.step.created_position.to_string()))

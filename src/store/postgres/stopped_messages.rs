@@ -87,7 +87,7 @@ pub(super) async fn list(
          ORDER BY message_id {direction} LIMIT $2"
     );
     let after = page.after_number()?.unwrap_or(edge);
-    let rows = db.rows(&sql, &values![after, page.limit + 1]).await?;
+    let rows = db.rows_of(&sql, &values![after, page.limit + 1]).await?;
     let messages = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
         Ok(StoppedMessage {

@@ -1,6 +1,7 @@
 //! Tables `streams` and `chunks`.
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, Sending, pipelined, values};
+use super::writes::{Does, Kind, Write};
 use super::{fault, runs};
 use crate::domain::id::RunId;
 use crate::domain::retention::keeping_of_new_stream;
@@ -9,11 +10,49 @@ use crate::store::operation::StreamName;
 use crate::store::{Found, StreamRead, StreamSlice};
 
 /// A stream that this transaction has locked.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct OpenStream {
     number: i64,
     /// The index of its next chunk.
     next: i64,
     pub(super) is_closed: bool,
+}
+
+impl OpenStream {
+    /// The stream when it is closed.
+    pub(super) fn closed(self) -> Self {
+        Self { is_closed: true, ..self }
+    }
+
+    /// The stream with so many chunks more.
+    pub(super) fn with(self, chunks: usize) -> Self {
+        Self { next: self.next + i64::try_from(chunks).unwrap_or_default(), ..self }
+    }
+}
+
+/// Locks those of these streams that exist until the end of the transaction; all processes in the order
+/// of the names.
+pub(super) async fn lock(
+    db: &Db,
+    names: Vec<String>,
+) -> Result<Vec<(String, OpenStream)>, WorldError> {
+    const LOCK: &str = "SELECT 1 FROM hookline.streams WHERE name = ANY ($1) \
+         ORDER BY name FOR UPDATE";
+    // A statement of its own: it sees what the processes left that were waited for.
+    const FOUND: &str = "SELECT s.name, s.stream_number, s.closed_at_ms IS NOT NULL, \
+         coalesce((SELECT k.chunk_index + 1 FROM hookline.chunks AS k \
+           WHERE k.stream_number = s.stream_number ORDER BY k.chunk_index DESC LIMIT 1), 0) \
+         FROM hookline.streams AS s WHERE s.name = ANY ($1)";
+    let names = values![names];
+    let locked: Sending<'_> = Box::pin(async { db.rows(LOCK, &names).await.map(drop) });
+    let rows = pipelined(vec![locked], db.rows(FOUND, &names)).await?;
+    let found = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        let (name, number) = (columns.take()?, columns.take()?);
+        let (is_closed, next) = (columns.take()?, columns.take()?);
+        Ok((name, OpenStream { number, next, is_closed }))
+    });
+    found.collect()
 }
 
 /// Locks a stream until the end of the transaction. Makes it if there is none.
@@ -55,8 +94,16 @@ pub(super) async fn open(
 pub(super) fn append(stream: &OpenStream, chunks: &[Vec<u8>]) -> Vec<Write> {
     const INSERT: &str = "INSERT INTO hookline.chunks (stream_number, chunk_index, bytes) \
          VALUES ($1, $2, $3)";
-    let chunk =
-        |(index, chunk): (i64, &Vec<u8>)| Write::new(INSERT, values![stream.number, index, chunk]);
+    static INSERTS: Kind = Kind {
+        table: "chunks",
+        many: "INSERT INTO hookline.chunks (stream_number, chunk_index, bytes) \
+             SELECT * FROM unnest($1, $2, $3)",
+        key: 2,
+        does: Does::Insert,
+    };
+    let chunk = |(index, chunk): (i64, &Vec<u8>)| {
+        Write::of(&INSERTS, INSERT, values![stream.number, index, chunk])
+    };
     (stream.next..).zip(chunks).map(chunk).collect()
 }
 

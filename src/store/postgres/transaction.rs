@@ -11,9 +11,12 @@ use std::rc::Rc;
 
 use tokio::runtime::Runtime;
 
-use super::db::{Db, Sending, Write, pipelined};
+use super::claims::Look;
+use super::db::{Db, Sending, pipelined};
 use super::doubt::Witness;
 use super::loaded::{LeaseState, Loaded, key_of};
+use super::streams::OpenStream;
+use super::writes::{Write, merged};
 use super::{
     events, fault, forgotten, hooks, leases, messages, open_runs, queue_time, releases,
     resume_keys, runs, steps, streams, waits,
@@ -21,9 +24,10 @@ use super::{
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, Position, RunId};
 use crate::domain::message::NewMessage;
 use crate::domain::page::{LIMIT_MAX, Page};
+use crate::domain::payload::Payload;
 use crate::domain::queue::Waiting;
 use crate::domain::queue::forgotten::Prospects;
 use crate::domain::queue::hold::Refused;
@@ -35,20 +39,50 @@ use crate::domain::step::Step;
 use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
+use crate::store::operation::StreamName;
 use crate::store::transaction::{Arrival, LeasedRow, Rows, StoppedRow, Transaction};
 use crate::store::{HookView, RunView, StepView};
 
 /// The transaction of a batch.
 pub(super) type Tx<'a> = Transaction<'a, Batch>;
 
+/// The longest payload that is kept for the answer; a longer one is read again.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
 /// A row, or what went wrong.
 type Outcome<T> = Result<T, WorldError>;
 
-/// Numbers for messages, of a block that nobody else has.
+/// Numbers for messages, of blocks that nobody else has.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     next: Cell<i64>,
     end: Cell<i64>,
+    /// The first one of the block that comes next.
+    spare: Cell<Option<i64>>,
+}
+
+impl Numbers {
+    /// Whether so many messages may need another block.
+    pub(super) fn may_end_within(&self, count: usize) -> bool {
+        let left = usize::try_from(self.end.get() - self.next.get()).unwrap_or_default();
+        self.spare.get().is_none() && left < count
+    }
+
+    /// Notes a block for later.
+    pub(super) fn add_block(&self, first: i64) {
+        self.spare.set(Some(first));
+    }
+
+    fn take(&self) -> Option<i64> {
+        if self.next.get() >= self.end.get() {
+            let first = self.spare.take()?;
+            self.next.set(first);
+            self.end.set(first + messages::NUMBERS_OF_BLOCK);
+        }
+        let number = self.next.get();
+        self.next.set(number + 1);
+        Some(number)
+    }
 }
 
 /// The open transaction of a batch of operations.
@@ -131,6 +165,7 @@ impl Batch {
     pub(super) fn load<T>(&self, read: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         let writes = self.waiting.take();
         self.sent.set(self.sent.get() + writes.len());
+        let writes = merged(writes);
         let writing = writes.iter().map(|write| Box::pin(self.db.write(write)) as Sending<'_>);
         self.runtime.block_on(pipelined(writing.collect(), read))
     }
@@ -168,15 +203,43 @@ impl Batch {
 
     /// A number that no other message of this millisecond has.
     fn message_number(&self) -> Outcome<i64> {
-        let Numbers { next, end } = &*self.numbers;
-        if next.get() >= end.get() {
-            let first = self.load(messages::block_of_numbers(&self.db))?;
-            next.set(first);
-            end.set(first + messages::NUMBERS_OF_BLOCK);
+        if let Some(number) = self.numbers.take() {
+            return Ok(number);
         }
-        let number = next.get();
-        next.set(number + 1);
-        Ok(number)
+        self.numbers.add_block(self.load(messages::block_of_numbers(&self.db))?);
+        self.numbers.take().ok_or_else(|| fault::damage("no number"))
+    }
+
+    /// What the claim of this batch, which does nothing else, has found already.
+    pub(super) fn take_look(&self) -> Option<Look> {
+        self.loaded.look.borrow_mut().take()
+    }
+
+    /// A stream, locked. Makes it if there is none.
+    pub(super) fn stream(&self, stream: &StreamName, now_ms: i64) -> Outcome<OpenStream> {
+        let known = self.loaded.streams.borrow().get(&stream.name).copied();
+        match known {
+            Some(open) => Ok(open),
+            None => self.load(streams::open(&self.db, stream, now_ms)),
+        }
+    }
+
+    /// Notes how a stream is from now on.
+    pub(super) fn note_stream(&self, stream: &StreamName, open: OpenStream) {
+        self.loaded.streams.borrow_mut().insert(stream.name.clone(), open);
+    }
+
+    /// The payloads that an entity names, if all are known.
+    fn payloads<const N: usize>(
+        &self,
+        run_id: &RunId,
+        positions: [Option<Position>; N],
+    ) -> Option<[Option<Payload>; N]> {
+        let mut payloads = [const { None }; N];
+        for (payload, position) in payloads.iter_mut().zip(positions) {
+            *payload = self.loaded.payload(run_id, position)?;
+        }
+        Some(payloads)
     }
 }
 
@@ -200,12 +263,18 @@ impl Rows for Batch {
     }
 
     fn live_hook(&self, token: &HookToken) -> Outcome<Option<Hook>> {
-        let key = token.expose().to_owned();
-        self.known(&self.loaded.live_hooks, key, hooks::by_token(&self.db, token))
+        if let Some(known) = self.loaded.live_hook(token) {
+            return Ok(known);
+        }
+        let hook = self.load(hooks::by_token(&self.db, token))?;
+        let found = (token.expose().to_owned(), (token.clone(), hook.clone()));
+        self.loaded.live_hooks.borrow_mut().extend([found]);
+        Ok(hook)
     }
 
     fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Outcome<Option<Wait>> {
-        self.load(waits::by_id(&self.db, run_id, wait_id))
+        let key = (run_id.clone(), wait_id.clone());
+        self.known(&self.loaded.waits, key, waits::by_id(&self.db, run_id, wait_id))
     }
 
     fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
@@ -225,16 +294,27 @@ impl Rows for Batch {
     }
 
     fn run_view(&self, run: Run) -> Outcome<RunView> {
+        let positions = [run.input_position, run.output_position, run.error_position];
+        if let Some([input, output, error]) = self.payloads(&run.run_id, positions) {
+            return Ok(RunView { run, input, output, error });
+        }
         let view = self.load(runs::view(&self.db, &run.run_id, true))?;
         view.ok_or_else(|| fault::damage("a run has gone"))
     }
 
     fn step_view(&self, step: Step) -> Outcome<StepView> {
+        let positions = [Some(step.created_position), step.output_position, step.error_position];
+        if let Some([input, output, error]) = self.payloads(&step.run_id, positions) {
+            return Ok(StepView { step, input, output, error });
+        }
         let view = self.load(steps::view(&self.db, Some(&step.run_id), &step.step_id, true))?;
         view.ok_or_else(|| fault::damage("a step has gone"))
     }
 
     fn hook_view(&self, hook: Hook) -> Outcome<HookView> {
+        if let Some([metadata]) = self.payloads(&hook.run_id, [hook.metadata_position]) {
+            return Ok(HookView { hook, metadata });
+        }
         let view = self.load(hooks::view_of_run(&self.db, &hook.run_id, &hook.hook_id))?;
         view.ok_or_else(|| fault::damage("a hook has gone"))
     }
@@ -244,7 +324,7 @@ impl Rows for Batch {
     }
 
     fn insert_run(&self, run: &Run) -> Outcome<()> {
-        self.loaded.runs.borrow_mut().insert(run.run_id.clone(), Some(run.clone()));
+        self.loaded.add_run(run);
         self.write(runs::insert(run))
     }
 
@@ -258,6 +338,10 @@ impl Rows for Batch {
         self.witness(Witness::event(event));
         let tail = Tail { position: event.position, created_at_ms: event.created_at_ms };
         self.loaded.tails.borrow_mut().insert(event.run_id.clone(), Some(tail));
+        if event.payload.as_ref().is_none_or(|it| it.as_bytes().len() <= KEPT_BYTES_MAX) {
+            let carried = ((event.run_id.clone(), event.position), event.payload.clone());
+            self.loaded.payloads.borrow_mut().extend([carried]);
+        }
         self.write(events::insert(event))
     }
 
@@ -274,33 +358,40 @@ impl Rows for Batch {
     }
 
     fn insert_hook(&self, hook: &Hook) -> Outcome<()> {
-        self.loaded.forget_hooks();
+        self.loaded.add_hook(hook);
         self.write(hooks::insert(hook))
     }
 
     fn dispose_hook(&self, run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Outcome<()> {
-        self.loaded.forget_hooks();
+        self.loaded.dispose_hook(&(run_id.clone(), hook_id.clone()), at_ms);
         self.write(hooks::dispose(run_id, hook_id, at_ms))
     }
 
     fn end_hooks(&self, run_id: &RunId, now_ms: i64) -> Outcome<()> {
-        self.loaded.forget_hooks();
+        self.loaded.end_hooks(run_id);
         self.write(hooks::end_of_run(run_id, now_ms))
     }
 
     fn insert_wait(&self, wait: &Wait) -> Outcome<()> {
+        let key = (wait.run_id.clone(), wait.correlation_id.clone());
+        self.loaded.waits.borrow_mut().insert(key, Some(wait.clone()));
         self.write(waits::insert(wait))
     }
 
     fn update_wait(&self, wait: &Wait) -> Outcome<()> {
+        let key = (wait.run_id.clone(), wait.correlation_id.clone());
+        self.loaded.waits.borrow_mut().insert(key, Some(wait.clone()));
         self.write(waits::update(wait))
     }
 
     fn delete_waits(&self, run_id: &RunId) -> Outcome<()> {
+        self.loaded.waits.borrow_mut().retain(|(of_run, _), _| of_run != run_id);
         self.write(waits::delete_of_run(run_id))
     }
 
     fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Outcome<Vec<String>> {
+        self.loaded.payloads.borrow_mut().retain(|(of_run, _), _| of_run != run_id);
+        self.loaded.streams.borrow_mut().clear();
         self.write(events::drop_values(run_id))?;
         self.write(hooks::forget_metadata(run_id))?;
         self.change_message(messages::delete_unclaimed(run_id))?;
@@ -315,7 +406,9 @@ impl Rows for Batch {
     fn put_keyed_resume(&self, key_digest: &str, resume: &KeyedResume) -> Outcome<()> {
         let kept = (key_digest.to_owned(), Some(resume.clone()));
         self.loaded.keyed_resumes.borrow_mut().extend([kept]);
-        self.write(resume_keys::put(key_digest, resume, self.now_ms))
+        resume_keys::put(key_digest, resume, self.now_ms)
+            .into_iter()
+            .try_for_each(|write| self.write(write))
     }
 
     fn delete_expired_resumes(&self, now_ms: i64, limit: usize) -> Outcome<()> {
@@ -350,11 +443,13 @@ impl Rows for Batch {
     }
 
     fn move_message(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
-        self.change_message(messages::move_to(id, available_at_ms))
+        self.loaded.move_message(id, available_at_ms);
+        self.write(messages::move_to(id, available_at_ms))
     }
 
     fn make_wake_ups(&self, run_id: &RunId, to: &NewMessage) -> Outcome<()> {
-        self.change_message(messages::make_wake_ups(run_id, to))
+        self.loaded.make_wake_ups(run_id);
+        self.write(messages::make_wake_ups(run_id, to))
     }
 
     fn has_waiting_replay(&self, run_id: &RunId) -> Outcome<bool> {
@@ -362,7 +457,8 @@ impl Rows for Batch {
     }
 
     fn delete_wake_ups(&self, run_id: &RunId) -> Outcome<()> {
-        self.change_message(messages::delete_wake_ups(run_id))
+        self.loaded.forget_unclaimed(run_id);
+        self.write(messages::delete_wake_ups(run_id))
     }
 
     fn delete_message(&self, id: MessageId) -> Outcome<()> {
@@ -437,14 +533,17 @@ impl Rows for Batch {
     }
 
     fn note_release(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
+        self.loaded.gone.borrow_mut().remove(release_id);
         self.write(releases::note(release_id, now_ms))
     }
 
     fn release_is_gone(&self, release_id: &str) -> Outcome<Option<bool>> {
-        self.load(releases::is_gone(&self.db, release_id))
+        let read = releases::is_gone(&self.db, release_id);
+        self.known(&self.loaded.gone, release_id.to_owned(), read)
     }
 
     fn mark_gone(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
+        self.loaded.gone.borrow_mut().remove(release_id);
         self.write(releases::mark_gone(release_id, now_ms))
     }
 

@@ -1,6 +1,7 @@
 //! Table `waits`.
 
-use super::db::{Columns, Db, Write, values};
+use super::db::{Columns, Db, values};
+use super::writes::{Does, Kind, Write};
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
@@ -25,9 +26,19 @@ fn wait_from(columns: &mut Columns<'_>) -> Result<Wait, WorldError> {
 }
 
 pub(super) fn insert(wait: &Wait) -> Write {
-    const INSERT: &str = "INSERT INTO hookline.waits (run_id, correlation_id, resume_at_ms, \
-         completed_at_ms, created_at_ms, updated_at_ms, spec_version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    macro_rules! insert {
+        () => {
+            "INSERT INTO hookline.waits (run_id, correlation_id, resume_at_ms, completed_at_ms, \
+             created_at_ms, updated_at_ms, spec_version) "
+        };
+    }
+    const INSERT: &str = concat!(insert!(), "VALUES ($1, $2, $3, $4, $5, $6, $7)");
+    static INSERTS: Kind = Kind {
+        table: "waits",
+        many: concat!(insert!(), "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)"),
+        key: 2,
+        does: Does::Insert,
+    };
     let columns = values![
         &wait.run_id,
         &wait.correlation_id,
@@ -37,7 +48,7 @@ pub(super) fn insert(wait: &Wait) -> Write {
         wait.updated_at_ms,
         wait.spec_version,
     ];
-    Write::new(INSERT, columns)
+    Write::of(&INSERTS, INSERT, columns)
 }
 
 pub(super) fn update(wait: &Wait) -> Write {
@@ -49,7 +60,14 @@ pub(super) fn update(wait: &Wait) -> Write {
 }
 
 pub(super) fn delete_of_run(run_id: &RunId) -> Write {
-    Write::new("DELETE FROM hookline.waits WHERE run_id = $1", values![run_id])
+    const DELETE: &str = "DELETE FROM hookline.waits WHERE run_id = $1";
+    static DELETES: Kind = Kind {
+        table: "waits",
+        many: "DELETE FROM hookline.waits WHERE run_id = ANY ($1)",
+        key: 1,
+        does: Does::Delete,
+    };
+    Write::of(&DELETES, DELETE, values![run_id])
 }
 
 pub(super) async fn by_id(
@@ -64,6 +82,21 @@ pub(super) async fn by_id(
     );
     let row = db.first(BY_ID, &values![run_id, wait_id]).await?;
     row.map(|row| wait_from(&mut Columns::of(&row))).transpose()
+}
+
+/// The waits with these ids in these runs.
+pub(super) async fn many(
+    db: &Db,
+    (run_ids, wait_ids): (Vec<String>, Vec<String>),
+) -> Result<Vec<Wait>, WorldError> {
+    const MANY: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM unnest($1, $2) AS k(run_id, wait_id) \
+         JOIN hookline.waits AS w ON w.run_id = k.run_id AND w.correlation_id = k.wait_id"
+    );
+    let rows = db.rows(MANY, &values![run_ids, wait_ids]).await?;
+    rows.iter().map(|row| wait_from(&mut Columns::of(row))).collect()
 }
 
 /// The waits of a run that are not completed, in the order of its log.
@@ -89,7 +122,7 @@ pub(super) async fn open(db: &Db, run_id: &RunId) -> Result<Vec<Wait>, WorldErro
     listed(db, OPEN, run_id).await
 }
 
-async fn listed(db: &Db, sql: &str, run_id: &RunId) -> Result<Vec<Wait>, WorldError> {
+async fn listed(db: &Db, sql: &'static str, run_id: &RunId) -> Result<Vec<Wait>, WorldError> {
     let rows = db.rows(sql, &values![run_id]).await?;
     rows.iter().map(|row| wait_from(&mut Columns::of(row))).collect()
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::aside::{Aside, SetAside, TRY_AGAIN_EVERY, share};
 use super::attempt::{Attempt, Failed};
+use super::claims::Lanes;
 use super::clock::DatabaseTime;
 use super::connect::{ANSWER_WITHIN, Connector};
 use super::db::Db;
@@ -55,6 +56,7 @@ pub(super) struct WriterState {
     pub(super) time: Arc<dyn DatabaseTime>,
     pub(super) queue_time: Arc<QueueTime>,
     pub(super) suspects: Suspects,
+    pub(super) lanes: Lanes,
     pub(super) session: Arc<Session>,
     pub(super) me: String,
     pub(super) entropy: Arc<Entropy>,
@@ -237,6 +239,9 @@ impl WriterThread {
                 self.commit(batch, true);
             }
             self.try_again();
+            if let Some(db) = self.db.as_ref().filter(|db| db.is_wanting_names()) {
+                runtime.block_on(db.name_statements());
+            }
         }
         while !self.aside.is_empty() {
             self.sleep(TRY_AGAIN_EVERY);
@@ -377,8 +382,12 @@ impl WriterThread {
         }
         self.numbers = Rc::default();
         let connector = self.state.connector.clone();
-        let connecting = async move { connector.connect_again("writer", ANSWER_WITHIN).await };
-        let connected = self.runtime.block_on(connecting).map(Rc::new);
+        let connecting = async move {
+            let db = connector.connect_again("writer", ANSWER_WITHIN).await?;
+            db.set_limits().await.map_err(|error| fault::at(error, connector.shown()))?;
+            Ok(Rc::new(db))
+        };
+        let connected: Result<Rc<Db>, WorldError> = self.runtime.block_on(connecting);
         self.db = connected.as_ref().ok().cloned();
         connected
     }

@@ -39,11 +39,21 @@ pub fn answer_unchanged(
     let needs = transition::needs(&request);
     let seen = load(rows, request.run_id.as_ref(), &needs)?;
     let run_id = request.run_id.clone();
+    match unchanged(seen, request, stamp) {
+        Some((entity, log)) => answer(rows, run_id.as_ref(), entity, log).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What the reply to an event names that changes nothing; `None` if it does, or is refused.
+pub fn unchanged(
+    seen: Seen,
+    request: EventRequest,
+    stamp: &Stamp,
+) -> Option<(Entity, Option<LogPart>)> {
     match transition::decide(seen, request, stamp) {
-        Ok(Decision { changes, entity, log, .. }) if changes.is_empty() => {
-            Ok(Some(answer(rows, run_id.as_ref(), entity, log)?))
-        }
-        _ => Ok(None),
+        Ok(Decision { changes, entity, log, .. }) if changes.is_empty() => Some((entity, log)),
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ mod releases;
 mod resumes;
 mod rows;
 
-pub use events::{answer_unchanged, stamp};
+pub use events::{answer_unchanged, stamp, unchanged};
 pub use resumes::earlier_resume;
 pub use rows::{Arrival, LeasedRow, Rows, StoppedRow};
 
