@@ -4,9 +4,9 @@ import { mkdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../scripts/free-port.mjs';
 import { postgresPrograms, startPostgres } from '../scripts/postgres.mjs';
 import { processorMs } from './processor.mjs';
-import { freePort } from './world-postgres.mjs';
 
 /** Sessions report what they have done at most once a second. */
 const REPORTED_AFTER_MS = 1500;

@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { freePort } from '../scripts/free-port.mjs';
 import { postgresPrograms, startPostgres } from '../scripts/postgres.mjs';
 
 const PACKAGE = '@workflow/world-postgres';
@@ -60,15 +60,4 @@ async function install() {
   const quiet = ['--no-audit', '--no-fund', '--loglevel', 'error'];
   execFileSync('npm', ['install', ...quiet, wanted], { cwd: packages, stdio: 'ignore' });
   return packages;
-}
-
-/** A port that nobody listens on. */
-export function freePort() {
-  return new Promise((found) => {
-    const probe = createServer();
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => found(port));
-    });
-  });
 }
