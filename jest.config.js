@@ -48,5 +48,5 @@ module.exports = {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } },
     ],
   },
-  testTimeout: 20_000,
+  testTimeout: 60_000,
 };

@@ -11,7 +11,7 @@ export const ATTEMPT = 'x-vqs-message-attempt';
 export const HANDLED = 'x-hookline-handled';
 export const PROOF = 'x-hookline-proof';
 export const CHALLENGE = 'x-hookline-challenge';
-export const LIMIT_MS = 10_000;
+export const LIMIT_MS = 40_000;
 
 export const servers: Server[] = [];
 
