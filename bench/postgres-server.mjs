@@ -8,8 +8,8 @@ import { freePort } from '../scripts/free-port.mjs';
 import { postgresPrograms, startPostgres } from '../scripts/postgres.mjs';
 import { processorMs } from './processor.mjs';
 
-/** Sessions report what they have done at most once a second. */
-const REPORTED_AFTER_MS = 1500;
+/** A session that has nothing to do reports what it has done after ten seconds. */
+const REPORTED_AFTER_MS = 11_000;
 /** What the server is given besides its defaults: memory for a million hooks, and room between checkpoints. */
 const SETTINGS = [
   'fsync=on',
@@ -18,7 +18,6 @@ const SETTINGS = [
   'max_wal_size=4GB',
   'max_connections=200',
   'shared_preload_libraries=pg_stat_statements',
-  'pg_stat_statements.track=none',
 ];
 
 /** Starts a server with its data in `place`; `undefined` where there is no Postgres. */
@@ -48,6 +47,7 @@ export async function startServer(place) {
     sql(`ALTER SYSTEM SET pg_stat_statements.track = '${what}'`);
     sql('SELECT pg_reload_conf()');
   };
+  track('none');
   return { ...started, port, sql, version: sql('SHOW server_version'), counted };
 
   /** What `work` makes the server do, for each of its `count` operations. */

@@ -1,9 +1,14 @@
 /** One process with one of the SDK's own Worlds, called as the SDK does it: `sdk-child.mjs SIZE`. */
+import { createServer } from 'node:http';
 import { getHookByToken, resumeHook } from 'workflow/api';
 import { getWorld } from 'workflow/runtime';
 import { measure, park, payload, tokens } from './load.mjs';
 import { obey } from './rpc.mjs';
 
+// Its World delivers by itself, and would try again what nobody takes.
+const server = createServer((_, response) => response.end('{}')).listen(0, '127.0.0.1');
+await new Promise((listening) => server.once('listening', listening));
+process.env.PORT = String(server.address().port);
 const size = Number(process.argv[2]);
 const world = await getWorld();
 const nextToken = tokens(size);
@@ -15,5 +20,8 @@ obey(
       measure(inFlight, count, () => resumeHook(nextToken(), payload())),
     lookUp: ({ count }) => measure(1, count, () => getHookByToken(nextToken())),
   },
-  () => world.close?.(),
+  async () => {
+    server.close();
+    await world.close?.();
+  },
 );
