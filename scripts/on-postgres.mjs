@@ -19,6 +19,7 @@ import { installPostgres, startPgBouncer, startPostgres } from './postgres.mjs';
 /** No test needs its data after a crash of the machine. Worlds of many tests are open at once. */
 const SETTINGS = ['fsync=off', 'full_page_writes=off', 'max_connections=400'];
 const DISTURB_EVERY_MS = 1500;
+const OURS = "FROM pg_stat_activity WHERE application_name LIKE 'hookline/%'";
 
 const given = process.argv.slice(2);
 const mode = given[0]?.startsWith('--') ? given.shift() : undefined;
@@ -64,8 +65,6 @@ async function disturb() {
     if (isRestless) await ways[time % ways.length]();
   }
 }
-
-const OURS = "FROM pg_stat_activity WHERE application_name LIKE 'hookline/%'";
 
 /** The server then ends all its other connections too. */
 function killOne() {
