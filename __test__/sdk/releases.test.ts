@@ -140,17 +140,24 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       LIMIT_MS,
     );
 
-    // Workflow 4 has loaded its code before it starts a run, so such a run is the release's own.
-    (sdk === 'workflow-5' ? test : test.skip)(
-      'a run that was started before any code was loaded is held if the code lacks its workflow',
+    test(
+      'a run that was started before any worker had its code is held if the code lacks its workflow',
       async () => {
         const data = freshData();
-        const without = await release(sdk, data, 'third', env);
-        const { runId } = await without.ask<{ runId: string }>('startVia', {
+        const APP_FOLDER = join(RELEASES, 'third');
+        const producer = await startApp({
+          data,
+          sdk,
+          role: 'producer',
+          env: { APP_FOLDER, ...env },
+        });
+        const { runId } = await producer.ask<{ runId: string }>('startVia', {
           via: 'sdk',
           id: { workflowId: 'workflow//./workflows/order//order' },
           args: ['order-1'],
         });
+        await producer.stop();
+        const without = await release(sdk, data, 'third', env);
         const message = await held(data, runId);
         expect(message?.error).toMatch(/the workflow is not in the code/);
         expect(await command(data, 'doctor', '--json')).toMatch(/1 message is held/);
