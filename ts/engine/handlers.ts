@@ -47,7 +47,8 @@ const TABLE = Symbol.for('hookline//handlers');
 
 function table(): Table {
   const globals = globalThis as { [TABLE]?: Table };
-  globals[TABLE] ??= { registrations: [], opened: new Set(), started: new Set() };
+  // Sealed, as in signals.ts.
+  globals[TABLE] ??= Object.seal({ registrations: [], opened: new Set(), started: new Set() });
   return globals[TABLE];
 }
 

@@ -12,9 +12,9 @@ type Drain = () => Promise<void>;
 interface Signals {
   /** The functions that end the deliveries of each started World. */
   started: Set<Drain>;
-  listener?: (signal: NodeJS.Signals) => void;
+  listener: ((signal: NodeJS.Signals) => void) | undefined;
   /** Whether the host has given a World its route. */
-  gaveRoute?: boolean;
+  gaveRoute: boolean;
 }
 
 const SIGNALS: NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
@@ -23,7 +23,9 @@ const SHARED = Symbol.for('hookline//signals');
 
 function shared(): Signals {
   const globals = globalThis as { [SHARED]?: Signals };
-  globals[SHARED] ??= { started: new Set() };
+  // Sealed, because Jest takes away the properties of what a test file leaves on its global object,
+  // and a World may still be closing then.
+  globals[SHARED] ??= Object.seal({ started: new Set(), listener: undefined, gaveRoute: false });
   return globals[SHARED];
 }
 
