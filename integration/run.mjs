@@ -21,6 +21,11 @@ const [chosen = '', variant = ''] = process.argv
   .slice(2)
   .filter((argument) => !argument.startsWith('--'));
 
+const isFull = process.argv.includes('--full');
+/** What runs only by its name, or with all the others. */
+const LONG = ['eve-upgrade.test.mjs'];
+const isChosen = (name) => (chosen ? name.includes(chosen) : isFull || !LONG.includes(name));
+
 const sdk = process.argv.find((argument) => argument.startsWith('--sdk='))?.slice('--sdk='.length);
 
 const chromium = spawnSync('bash', [join(here, '..', 'scripts', 'install-chromium.sh')], {
@@ -42,7 +47,7 @@ const tests = spawn(
     '--test',
     '--test-concurrency=2',
     '--test-reporter=spec',
-    ...files.filter((name) => name.includes(chosen)).map((name) => join(here, name)),
+    ...files.filter(isChosen).map((name) => join(here, name)),
   ],
   {
     stdio: ['ignore', 'inherit', 'inherit'],
@@ -52,7 +57,7 @@ const tests = spawn(
       HOOKLINE_PACKAGES: JSON.stringify(Object.fromEntries(packages.map((p) => [p.name, p.file]))),
       HOOKLINE_VARIANT: variant,
       HOOKLINE_SDK: sdk,
-      HOOKLINE_FULL: process.argv.includes('--full') ? '1' : '',
+      HOOKLINE_FULL: isFull ? '1' : '',
     },
   },
 );
