@@ -12,10 +12,8 @@ const SERVER = process.env.HOOKLINE_TEST_POSTGRES;
 /** More than a test stores. */
 const BYTES_MAX = 256 * 1024 * 1024;
 
-/** A test of what only files have. */
-export const testOfFile = SERVER ? test.skip : test;
-/** A test of what only a database for several hosts has. */
-export const testOfPostgres = SERVER ? test : test.skip;
+/** Whether the tests keep their databases on a Postgres server. */
+export const onPostgres = SERVER !== undefined;
 
 /** The URL of the database that belongs to a folder. */
 export function databaseIn(folder: string): string {

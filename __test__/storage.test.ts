@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Event } from 'hookline';
-import { isOnPostgres, testOfFile } from './databases';
+import { isOnPostgres } from './databases';
 import {
   cleanUp,
   devalueString,
@@ -12,6 +12,7 @@ import {
   newHook,
   newRun,
   newWorld,
+  testOfFile,
 } from './support';
 
 afterEach(cleanUp);

@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { createWorld, type Hook, type World, type WorldOptions } from 'hookline';
-import { databaseIn } from './databases';
+import { databaseIn, onPostgres } from './databases';
+
+/** A test of what only files have. */
+export const testOfFile = onPostgres ? test.skip : test;
+/** A test of what only a database for several hosts has. */
+export const testOfPostgres = onPostgres ? test : test.skip;
 
 /** The root of the package. */
 export const ROOT = join(__dirname, '..');

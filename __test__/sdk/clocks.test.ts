@@ -1,5 +1,5 @@
 /** Hosts whose clocks are minutes apart, on one Postgres database, whose own clock counts. */
-import { testOfPostgres } from '../databases';
+import { testOfPostgres } from '../support';
 import { type App, cleanUp, freshData, SDKS, startApp } from './harness';
 
 /** Less than the differences of the clocks, so that nothing is late by one. */

@@ -167,7 +167,17 @@ const UNSEEN: &[(&str, &str)] = &[
     ("SELECT count(*) FROM runs", "a backup counts in its copy, which it has just read"),
     ("SELECT count(*) FROM events", "a backup counts in its copy, which it has just read"),
     ("UPDATE messages SET available_at_ms = ?2, last_error", "a damaged message, by its number"),
+    ("SELECT place FROM moved", ONE_ROW),
+    ("INSERT INTO moved", ONE_ROW),
+    ("DELETE FROM moved", ONE_ROW),
+    (
+        "SELECT count(*) FROM chunks WHERE stream_number = ?",
+        "a move counts those that it has copied",
+    ),
 ];
+
+/// A move reads and writes every row once, so it has no plan to keep; `tests/moving.rs` runs it.
+const MOVING: &str = "moving.rs";
 
 /// Parts of statements in the source that no rule has run, and whose plans are therefore not checked.
 fn unseen(statements: &BTreeSet<String>) -> Vec<String> {
@@ -178,6 +188,9 @@ fn unseen(statements: &BTreeSet<String>) -> Vec<String> {
             let path = entry.expect("the source is listed").path();
             if path.is_dir() {
                 folders.push(path);
+                continue;
+            }
+            if path.ends_with(MOVING) {
                 continue;
             }
             let source = fs::read_to_string(&path).expect("the source is read");
