@@ -3,6 +3,7 @@
  */
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from './crash/harness';
 import {
   type App,
   cleanUp,
@@ -34,6 +35,7 @@ async function importFrom(
   return { code, report: stdout === '' ? undefined : JSON.parse(stdout), stderr };
 }
 
+const LIMIT_MS = 60_000;
 const runs: Record<string, string> = {};
 
 /**
@@ -50,6 +52,15 @@ function eventOf(folder: string, eventType: string, runId = ''): string {
   return found as string;
 }
 
+/** The result of a run of world-local, which writes the end of a run before the event of it. */
+async function resultOfLocal(app: App, runId: string): Promise<unknown> {
+  const result = await app.result(runId);
+  await until('its last event', LIMIT_MS, async () =>
+    (await app.eventTypes(runId)).includes('run_completed'),
+  );
+  return result;
+}
+
 /**
  * Makes every kind of run: ended, failed by a conflict, waiting for a hook, for a person, for time.
  */
@@ -57,7 +68,7 @@ async function fillLocal(app: App): Promise<void> {
   runs.approved = await app.start('approval', 'done', 'holidays');
   await app.hooksReady('done');
   await app.resume('sdk', 'done', { approved: true, by: 'Ada' });
-  await app.result(runs.approved);
+  await resultOfLocal(app, runs.approved);
   runs.waiting = await app.start('approval', 'waiting', 'a raise');
   runs.inbox = await app.start('inbox', 'letters');
   runs.asleep = await app.start('race', 'race', '1 day');
@@ -65,7 +76,7 @@ async function fillLocal(app: App): Promise<void> {
   await app.resume('sdk', 'letters', { n: 1 });
   await app.resume('sdk', 'letters', { n: 2 });
   runs.conflict = await app.start('claim', 'waiting');
-  expect(await app.result(runs.conflict)).toEqual({ owner: runs.waiting });
+  expect(await resultOfLocal(app, runs.conflict)).toEqual({ owner: runs.waiting });
   runs.handedOver = await app.start('oneLetter', 'first', 'second');
   await app.hooksReady('first');
   await app.resume('sdk', 'first', { n: 7 });
@@ -73,7 +84,7 @@ async function fillLocal(app: App): Promise<void> {
   runs.parallel = await app.start('parallel', 5);
   runs.retrying = await app.start('retrying');
   runs.streaming = await app.start('streaming', join(ROOT, 'package.json'));
-  for (const run of [runs.parallel, runs.retrying, runs.streaming]) await app.result(run as string);
+  for (const run of [runs.parallel, runs.retrying, runs.streaming]) await resultOfLocal(app, run);
 }
 
 /** In a database with keys the import seals the plain values, and they still compare equal. */
@@ -141,7 +152,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     const data = freshData();
     const local = await startApp({ data, sdk, world: 'local' });
     const runId = await local.start('parallel', 2);
-    await local.result(runId);
+    await resultOfLocal(local, runId);
     await local.stop();
     const [folder, url] = [join(data, 'local'), join(data, 'hookline.db')];
     expect((await importFrom(sdk, folder, url)).code).toBe(0);

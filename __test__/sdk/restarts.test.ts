@@ -16,7 +16,8 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
       const bodies = join(data, 'bodies');
       const first = await startApp({ data, sdk });
       const runId = await first.start('cutOff', data);
-      await until('the step has begun', LIMIT_MS, () => existsSync(bodies));
+      const hasBegun = () => existsSync(bodies) && readFileSync(bodies, 'utf8').endsWith('\n');
+      await until('the step has begun', LIMIT_MS, hasBegun);
       await first.kill();
       writeFileSync(join(data, 'gate'), '');
       const second = await startApp({ data, sdk });

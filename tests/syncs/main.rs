@@ -97,7 +97,7 @@ const NOT_SYNCED: &[&str] = &[
 
 /// Methods of the store that neither read nor write its database.
 const NO_OPERATIONS: &[&str] =
-    &["lease_owner", "show_worker", "on_commit", "watch_elsewhere", "close"];
+    &["lease_owner", "show_worker", "lacks_session", "on_commit", "watch_elsewhere", "close"];
 
 /// Counts the syncs of the log.
 struct Counter {
