@@ -414,3 +414,82 @@ fn defect(panic: &(dyn Any + Send)) -> WorldError {
         ),
     )
 }
+
+/// The methods of [`crate::store::Store`] that only hand an operation to the store's `writer`, and are
+/// so the same in every store. A store that does more for one of them writes it itself, and it leaves here.
+macro_rules! submitted_operations {
+    () => {
+        fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
+            self.writer.submit(Operation::ResumeOnce(request, key, done));
+        }
+
+        fn complete_waits(
+            &self,
+            run_id: RunId,
+            only: Option<Vec<CorrelationId>>,
+            done: Completion<usize>,
+        ) {
+            self.writer.submit(Operation::CompleteWaits(run_id, only, done));
+        }
+
+        fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
+            self.writer.submit(Operation::Enqueue(message, delay_ms, done));
+        }
+
+        fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>) {
+            self.writer.submit(Operation::EnqueueAll(messages, done));
+        }
+
+        fn extend(
+            &self,
+            leases: Vec<(MessageId, LeaseToken)>,
+            lease_ms: i64,
+            done: Completion<Vec<MessageId>>,
+        ) {
+            self.writer.submit(Operation::Extend(leases, lease_ms, done));
+        }
+
+        fn settle_delivery(
+            &self,
+            message_id: MessageId,
+            lease_token: LeaseToken,
+            outcome: Outcome,
+            done: Completion<bool>,
+        ) {
+            let delivery = Fence { message_id, lease_token };
+            self.writer.submit(Operation::SettleDelivery(delivery, outcome, done));
+        }
+
+        fn take_up_refused(&self, done: Completion<usize>) {
+            self.writer.submit(Operation::TakeUpRefused(done));
+        }
+
+        fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
+            self.writer.submit(Operation::Redrive(message_id, done));
+        }
+
+        fn admit(
+            &self,
+            message_id: MessageId,
+            lease_token: LeaseToken,
+            done: Completion<Admission>,
+        ) {
+            self.writer.submit(Operation::Admit(Fence { message_id, lease_token }, done));
+        }
+
+        fn write_stream(
+            &self,
+            name: String,
+            run_id: RunId,
+            chunks: Vec<Vec<u8>>,
+            done: Completion<()>,
+        ) {
+            self.writer.submit(Operation::WriteStream(StreamName { name, run_id }, chunks, done));
+        }
+
+        fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
+            self.writer.submit(Operation::CloseStream(StreamName { name, run_id }, done));
+        }
+    };
+}
+pub(crate) use submitted_operations;

@@ -65,7 +65,7 @@ use self::reader::Reader;
 use self::session::Session;
 use self::writer::Writer;
 use super::listeners::Listeners;
-use super::operation::{Forgotten, FreedLeases, Operation, StreamName};
+use super::operation::{Forgotten, FreedLeases, Operation, StreamName, submitted_operations};
 use super::queue_time::QueueTime;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
@@ -153,6 +153,8 @@ fn run_of(run: Option<Run>, run_id: &RunId) -> Result<Run, WorldError> {
 }
 
 impl Store for PostgresStore {
+    submitted_operations!();
+
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
         let request = self.hosts_time.to_database(request);
         let done = self.by_host(done, HostsTime::reply);
@@ -176,10 +178,6 @@ impl Store for PostgresStore {
             appended.into_iter().map(|it| it.map(|reply| time.reply(reply))).collect()
         };
         self.writer.submit(Operation::AppendEvents(requests, self.by_host(done, replies)));
-    }
-
-    fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
-        self.writer.submit(Operation::ResumeOnce(request, key, done));
     }
 
     fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>> {
@@ -326,23 +324,6 @@ impl Store for PostgresStore {
         });
     }
 
-    fn complete_waits(
-        &self,
-        run_id: RunId,
-        only: Option<Vec<CorrelationId>>,
-        done: Completion<usize>,
-    ) {
-        self.writer.submit(Operation::CompleteWaits(run_id, only, done));
-    }
-
-    fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
-        self.writer.submit(Operation::Enqueue(message, delay_ms, done));
-    }
-
-    fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>) {
-        self.writer.submit(Operation::EnqueueAll(messages, done));
-    }
-
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
         let (writer, session) = (Arc::clone(&self.writer), Arc::clone(&self.session));
         self.session.register(&request.offer.clone(), move |registered| match registered {
@@ -352,26 +333,6 @@ impl Store for PostgresStore {
             }
             Err(error) => done.settle(Err(error)),
         });
-    }
-
-    fn extend(
-        &self,
-        leases: Vec<(MessageId, LeaseToken)>,
-        lease_ms: i64,
-        done: Completion<Vec<MessageId>>,
-    ) {
-        self.writer.submit(Operation::Extend(leases, lease_ms, done));
-    }
-
-    fn settle_delivery(
-        &self,
-        message_id: MessageId,
-        lease_token: LeaseToken,
-        outcome: Outcome,
-        done: Completion<bool>,
-    ) {
-        let delivery = Fence { message_id, lease_token };
-        self.writer.submit(Operation::SettleDelivery(delivery, outcome, done));
     }
 
     fn free_dead_leases(&self, done: Completion<usize>) {
@@ -406,39 +367,13 @@ impl Store for PostgresStore {
             .read(done, async move |db: &Db| stopped_messages::list(db, stopped, &page).await);
     }
 
-    fn take_up_refused(&self, done: Completion<usize>) {
-        self.writer.submit(Operation::TakeUpRefused(done));
-    }
-
-    fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
-        self.writer.submit(Operation::Redrive(message_id, done));
-    }
-
     fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         self.keys.read_now(async move |db: &Db| leases::lease(db, message_id, now_ms).await)
     }
 
-    fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
-        self.writer.submit(Operation::Admit(Fence { message_id, lease_token }, done));
-    }
-
     fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
         Ok(self.secret.clone())
-    }
-
-    fn write_stream(
-        &self,
-        name: String,
-        run_id: RunId,
-        chunks: Vec<Vec<u8>>,
-        done: Completion<()>,
-    ) {
-        self.writer.submit(Operation::WriteStream(StreamName { name, run_id }, chunks, done));
-    }
-
-    fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
-        self.writer.submit(Operation::CloseStream(StreamName { name, run_id }, done));
     }
 
     fn stream_slices(

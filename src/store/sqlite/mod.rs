@@ -81,7 +81,7 @@ use self::watcher::Watcher;
 use self::writer::Writer;
 use super::fault_plan::FaultPlan;
 use super::listeners::Listeners;
-use super::operation::{Forgotten, FreedLeases, Operation, StreamName};
+use super::operation::{Forgotten, FreedLeases, Operation, StreamName, submitted_operations};
 use super::queue_time::QueueTime;
 use super::sealed::{KeptKey, KeptKeys};
 use super::transaction as transaction_rules;
@@ -170,6 +170,8 @@ fn run_by_id(connection: &Connection, run_id: &RunId) -> Result<Run, WorldError>
 }
 
 impl Store for SqliteStore {
+    submitted_operations!();
+
     fn append_event(&self, request: EventRequest, done: Completion<EventReply>) {
         // Every replay begins with `run_started`, and all but the first change nothing: those are
         // answered by a reader, long log and all, and do not hold the writer up.
@@ -195,10 +197,6 @@ impl Store for SqliteStore {
 
     fn append_events(&self, requests: Vec<EventRequest>, done: Completion<Vec<Appended>>) {
         self.writer.submit(Operation::AppendEvents(requests, done));
-    }
-
-    fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
-        self.writer.submit(Operation::ResumeOnce(request, key, done));
     }
 
     fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>> {
@@ -341,23 +339,6 @@ impl Store for SqliteStore {
         });
     }
 
-    fn complete_waits(
-        &self,
-        run_id: RunId,
-        only: Option<Vec<CorrelationId>>,
-        done: Completion<usize>,
-    ) {
-        self.writer.submit(Operation::CompleteWaits(run_id, only, done));
-    }
-
-    fn enqueue(&self, message: NewMessage, delay_ms: i64, done: Completion<MessageId>) {
-        self.writer.submit(Operation::Enqueue(message, delay_ms, done));
-    }
-
-    fn enqueue_all(&self, messages: Vec<(NewMessage, i64)>, done: Completion<Vec<Enqueued>>) {
-        self.writer.submit(Operation::EnqueueAll(messages, done));
-    }
-
     fn claim(&self, request: ClaimRequest, done: Completion<Claimed>) {
         // Lock files are made beside the database that is open, and beside no other.
         if let Err(error) = self.presence.check() {
@@ -373,26 +354,6 @@ impl Store for SqliteStore {
             return done.settle(Err(full));
         }
         self.writer.submit(Operation::Claim(request, done));
-    }
-
-    fn extend(
-        &self,
-        leases: Vec<(MessageId, LeaseToken)>,
-        lease_ms: i64,
-        done: Completion<Vec<MessageId>>,
-    ) {
-        self.writer.submit(Operation::Extend(leases, lease_ms, done));
-    }
-
-    fn settle_delivery(
-        &self,
-        message_id: MessageId,
-        lease_token: LeaseToken,
-        outcome: Outcome,
-        done: Completion<bool>,
-    ) {
-        let delivery = Fence { message_id, lease_token };
-        self.writer.submit(Operation::SettleDelivery(delivery, outcome, done));
     }
 
     fn free_dead_leases(&self, done: Completion<usize>) {
@@ -432,39 +393,13 @@ impl Store for SqliteStore {
         self.lists.read(done, move |connection| stopped_messages::list(connection, stopped, &page));
     }
 
-    fn take_up_refused(&self, done: Completion<usize>) {
-        self.writer.submit(Operation::TakeUpRefused(done));
-    }
-
-    fn redrive(&self, message_id: MessageId, done: Completion<MessageId>) {
-        self.writer.submit(Operation::Redrive(message_id, done));
-    }
-
     fn lease(&self, message_id: MessageId) -> Result<Option<Lease>, WorldError> {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         self.point.read(|connection| Ok(leases::lease(connection, message_id, now_ms)?))
     }
 
-    fn admit(&self, message_id: MessageId, lease_token: LeaseToken, done: Completion<Admission>) {
-        self.writer.submit(Operation::Admit(Fence { message_id, lease_token }, done));
-    }
-
     fn delivery_secret(&self) -> Result<DeliverySecret, WorldError> {
         self.point.read(|connection| Ok(delivery_secret::read(connection)?))
-    }
-
-    fn write_stream(
-        &self,
-        name: String,
-        run_id: RunId,
-        chunks: Vec<Vec<u8>>,
-        done: Completion<()>,
-    ) {
-        self.writer.submit(Operation::WriteStream(StreamName { name, run_id }, chunks, done));
-    }
-
-    fn close_stream(&self, name: String, run_id: RunId, done: Completion<()>) {
-        self.writer.submit(Operation::CloseStream(StreamName { name, run_id }, done));
     }
 
     fn stream_slices(
