@@ -282,3 +282,40 @@ pub fn in_parts(submit: Submit, next: NextPart, so_far: usize, done: Completion<
     });
     submit(next(part));
 }
+
+/// The methods of [`Upkeep`] that only hand operations to the store's `writer`, as `submitted_operations`.
+macro_rules! submitted_upkeep {
+    () => {
+        fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
+            match $crate::domain::transition::replay::replay(
+                &run_id,
+                log,
+                self.environment.as_deref(),
+            ) {
+                Ok(run) => self.writer.submit(Operation::ImportRun(Box::new(run), done)),
+                Err(unreplayable) => {
+                    done.settle(Err($crate::store::upkeep::refused(&run_id, unreplayable)))
+                }
+            }
+        }
+
+        fn adopt(&self, from: String, to: String, done: Completion<usize>) {
+            let next = move |done| Operation::Adopt(from.clone(), to.clone(), done);
+            let writer = Arc::clone(&self.writer);
+            let submit = Arc::new(move |operation| writer.submit(operation));
+            $crate::store::upkeep::in_parts(submit, Arc::new(next), 0, done);
+        }
+
+        fn release_gone(&self, release_id: String, done: Completion<()>) {
+            self.writer.submit(Operation::ReleaseGone(release_id, done));
+        }
+
+        fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
+            let next = move |done| Operation::CancelRelease(deployment_id.clone(), done);
+            let writer = Arc::clone(&self.writer);
+            let submit = Arc::new(move |operation| writer.submit(operation));
+            $crate::store::upkeep::in_parts(submit, Arc::new(next), 0, done);
+        }
+    };
+}
+pub(crate) use submitted_upkeep;

@@ -8,16 +8,17 @@ use super::messages::step_id;
 use super::{PostgresStore, due, examination, open_runs, owners, releases, runs, waits};
 use crate::domain::id::RunId;
 use crate::domain::queue::offer::Demand;
-use crate::domain::transition::replay::{PastEvent, replay};
+use crate::domain::transition::replay::PastEvent;
 use crate::error::WorldError;
 use crate::store::Completion;
 use crate::store::operation::Operation;
 use crate::store::upkeep::{
-    Backup, Examination, Outlook, QueuedMessage, Releases, Submit, Upkeep, Worker, in_parts,
-    refused,
+    Backup, Examination, Outlook, QueuedMessage, Releases, Upkeep, Worker, submitted_upkeep,
 };
 
 impl Upkeep for PostgresStore {
+    submitted_upkeep!();
+
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
         self.lists.read_at_once(done, async move |db: &Db| {
             let run = runs::by_id(db, &run_id).await?;
@@ -52,13 +53,6 @@ impl Upkeep for PostgresStore {
         ))));
     }
 
-    fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
-        match replay(&run_id, log, self.environment.as_deref()) {
-            Ok(run) => self.writer.submit(Operation::ImportRun(Box::new(run), done)),
-            Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
-        }
-    }
-
     fn releases(&self, done: Completion<Releases>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         self.lists.read_at_once(done, async move |db: &Db| {
@@ -68,27 +62,6 @@ impl Upkeep for PostgresStore {
                 queued: due::by_demand(db, now_ms).await?,
             })
         });
-    }
-
-    fn adopt(&self, from: String, to: String, done: Completion<usize>) {
-        let next = move |done| Operation::Adopt(from.clone(), to.clone(), done);
-        in_parts(self.submitting(), Arc::new(next), 0, done);
-    }
-
-    fn release_gone(&self, release_id: String, done: Completion<()>) {
-        self.writer.submit(Operation::ReleaseGone(release_id, done));
-    }
-
-    fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
-        let next = move |done| Operation::CancelRelease(deployment_id.clone(), done);
-        in_parts(self.submitting(), Arc::new(next), 0, done);
-    }
-}
-
-impl PostgresStore {
-    fn submitting(&self) -> Submit {
-        let writer = Arc::clone(&self.writer);
-        Arc::new(move |operation| writer.submit(operation))
     }
 }
 

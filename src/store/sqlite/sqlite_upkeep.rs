@@ -13,16 +13,17 @@ use super::{
 };
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::queue::offer::Demand;
-use crate::domain::transition::replay::{PastEvent, replay};
+use crate::domain::transition::replay::PastEvent;
 use crate::error::{ErrorKind, WorldError};
 use crate::store::Completion;
 use crate::store::operation::Operation;
 use crate::store::upkeep::{
-    Backup, Examination, Outlook, QueuedMessage, Releases, Submit, Upkeep, Worker, in_parts,
-    refused,
+    Backup, Examination, Outlook, QueuedMessage, Releases, Upkeep, Worker, submitted_upkeep,
 };
 
 impl Upkeep for SqliteStore {
+    submitted_upkeep!();
+
     fn outlook(&self, run_id: RunId, done: Completion<Outlook>) {
         self.lists.read(done, move |connection| {
             let view = connection.unchecked_transaction()?;
@@ -58,13 +59,6 @@ impl Upkeep for SqliteStore {
         let _ = std::thread::Builder::new().name("hookline-backup".into()).spawn(work);
     }
 
-    fn import_run(&self, run_id: RunId, log: Vec<PastEvent>, done: Completion<()>) {
-        match replay(&run_id, log, self.environment.as_deref()) {
-            Ok(run) => self.writer.submit(Operation::ImportRun(Box::new(run), done)),
-            Err(unreplayable) => done.settle(Err(refused(&run_id, unreplayable))),
-        }
-    }
-
     fn releases(&self, done: Completion<Releases>) {
         let now_ms = self.queue_time.now_ms(&*self.clock);
         self.lists.read(done, move |connection| {
@@ -75,27 +69,6 @@ impl Upkeep for SqliteStore {
                 queued: due::by_demand(&view, now_ms)?,
             })
         });
-    }
-
-    fn adopt(&self, from: String, to: String, done: Completion<usize>) {
-        let next = move |done| Operation::Adopt(from.clone(), to.clone(), done);
-        in_parts(self.submitting(), Arc::new(next), 0, done);
-    }
-
-    fn release_gone(&self, release_id: String, done: Completion<()>) {
-        self.writer.submit(Operation::ReleaseGone(release_id, done));
-    }
-
-    fn cancel_release(&self, deployment_id: String, done: Completion<usize>) {
-        let next = move |done| Operation::CancelRelease(deployment_id.clone(), done);
-        in_parts(self.submitting(), Arc::new(next), 0, done);
-    }
-}
-
-impl SqliteStore {
-    fn submitting(&self) -> Submit {
-        let writer = Arc::clone(&self.writer);
-        Arc::new(move |operation| writer.submit(operation))
     }
 }
 
