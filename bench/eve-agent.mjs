@@ -42,7 +42,7 @@ export class Agent {
   #child;
   #waiting = new Map();
 
-  /** Starts it in a folder; resolves when it answers. */
+  /** Starts it in a folder, which processes may share; resolves when it answers. */
   static async start(node, output, folder) {
     await mkdir(folder, { recursive: true });
     const agent = new Agent();
