@@ -4,6 +4,7 @@
 //! the SQLite writer settle a JavaScript promise directly after its commit.
 
 pub mod backlog;
+mod columns;
 pub mod completion;
 pub mod fault_plan;
 pub mod listeners;

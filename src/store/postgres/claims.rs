@@ -19,6 +19,7 @@ use crate::domain::queue::offer::Offer;
 use crate::domain::spec::SpecVersion;
 use crate::error::WorldError;
 use crate::lock::lock;
+use crate::store::columns::ReadColumns;
 use crate::store::{ClaimRequest, Claimed};
 
 /// Another delivery, which replays.

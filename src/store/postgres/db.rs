@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSqlOwned, IsNull, ToSql, Type, private::BytesMut};
@@ -14,8 +15,9 @@ use tokio_postgres::{CancelToken, Client, Row, Statement};
 use super::statements::{LIMITS, Named, PLANS};
 use super::writes::Write;
 use super::{direct, fault};
-use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::id::{CorrelationId, HookToken, MessageId, RunId};
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
 
 /// A value of a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -372,33 +374,53 @@ impl<'a> Columns<'a> {
         Ok(value)
     }
 
-    pub(super) fn run_id(&mut self) -> Result<RunId, WorldError> {
-        Ok(RunId::new(self.take::<String>()?))
-    }
-
-    pub(super) fn correlation_id(&mut self) -> Result<CorrelationId, WorldError> {
-        Ok(CorrelationId::new(self.take::<String>()?))
-    }
-
     pub(super) fn message_id(&mut self) -> Result<MessageId, WorldError> {
         Ok(MessageId::from_number(self.take()?))
     }
+}
 
-    /// A spec version.
-    pub(super) fn version(&mut self) -> Result<u32, WorldError> {
-        u32::try_from(self.take::<i64>()?).map_err(|_| fault::damage("a spec version"))
+impl ReadColumns for Columns<'_> {
+    type Fault = WorldError;
+
+    fn text(&mut self) -> Result<String, WorldError> {
+        self.take()
     }
 
-    /// A word of a closed list.
-    pub(super) fn word<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T, WorldError> {
-        let word: String = self.take()?;
-        parse(&word).ok_or_else(|| fault::damage("an unknown word"))
+    fn text_or_null(&mut self) -> Result<Option<String>, WorldError> {
+        self.take()
     }
 
-    /// A JSON text.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, WorldError> {
-        let text: Option<String> = self.take()?;
+    fn number(&mut self) -> Result<i64, WorldError> {
+        self.take()
+    }
+
+    fn number_or_null(&mut self) -> Result<Option<i64>, WorldError> {
+        self.take()
+    }
+
+    fn flag(&mut self) -> Result<bool, WorldError> {
+        self.take()
+    }
+
+    fn version(&mut self) -> Result<u32, WorldError> {
+        u32::try_from(self.number()?).map_err(|_| fault::damage("a spec version"))
+    }
+
+    fn word<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T, WorldError> {
+        parse(&self.text()?).ok_or_else(|| fault::damage("an unknown word"))
+    }
+
+    fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, WorldError> {
         let parse = |text: String| serde_json::from_str(&text);
-        text.map(parse).transpose().map_err(|_| fault::damage("a text that is not JSON"))
+        self.text_or_null()?
+            .map(parse)
+            .transpose()
+            .map_err(|_| fault::damage("a text that is not JSON"))
+    }
+
+    /// A token is kept as bytes, because it may hold a NUL, which no text of Postgres does.
+    fn token(&mut self) -> Result<HookToken, WorldError> {
+        let text = String::from_utf8(self.take()?);
+        Ok(HookToken::new(text.map_err(|_| fault::damage("a token that is not UTF-8"))?))
     }
 }

@@ -7,6 +7,7 @@ use super::db::{Columns, Db, values};
 use super::stopped_messages::COUNTED_MAX;
 use crate::domain::queue::offer::Demand;
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
 use crate::store::upkeep::QueuedFor;
 
 /// What the messages of a lane have in common.

@@ -4,12 +4,13 @@
 //! entity is indexed. From there on, a part of the log is scanned.
 
 use super::db::{Columns, Db, values};
-use super::events::{event_from, key, select_events, tail};
+use super::events::{event_of, key, select_events, tail};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, SCANNED_MAX, SortOrder, scanned};
 use crate::error::WorldError;
 use crate::store::EventQuery;
+use crate::store::columns::ReadColumns;
 
 /// The condition of the index `events_opening_entities`.
 macro_rules! opens_an_entity {
@@ -100,7 +101,7 @@ impl Looking<'_> {
         let resolve_data = self.query.resolve_data;
         let values = values![resolve_data, run_id, first, last, self.correlation_id, wanted];
         for row in db.rows(sql, &values).await? {
-            events.push(event_from(&row)?);
+            events.push(event_of(&row)?);
         }
         Ok(Some(if self.query.page.order == SortOrder::Ascending { last } else { first }))
     }

@@ -6,17 +6,18 @@ use super::db::{Columns, Db, values};
 use super::entity_events;
 use super::fault;
 use super::queue_time::reached;
-use super::rows::{format_and_bytes, payload_from};
+use super::rows::payload_from;
 use super::writes::{Does, Kind, Write};
-use crate::domain::event::{Event, EventType, ResumeMark};
+use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
 use crate::domain::transition::{LogPart, Tail};
 use crate::error::WorldError;
 use crate::store::EventQuery;
+use crate::store::columns::{ReadColumns, event_from, format_and_bytes};
 
-/// Selects the columns of [`event_from`] from events `e` and their runs `r`. `$1` says whether the
+/// Selects the columns of [`event_of`] from events `e` and their runs `r`. `$1` says whether the
 /// payload is wanted.
 macro_rules! select_events {
     () => {
@@ -28,26 +29,12 @@ macro_rules! select_events {
 }
 pub(super) use select_events;
 
-pub(super) fn event_from(row: &Row) -> Result<Event, WorldError> {
+pub(super) fn event_of(row: &Row) -> Result<Event, WorldError> {
     let mut columns = Columns::of(row);
-    let mut event = Event {
-        run_id: columns.run_id()?,
-        position: columns.take()?,
-        event_type: columns.word(EventType::parse)?,
-        correlation_id: columns.take::<Option<String>>()?.map(CorrelationId::new),
-        created_at_ms: columns.take()?,
-        spec_version: columns.version()?,
-        data: columns.take()?,
-        run_spec_version: 0,
-        payload: None,
-        resume: None,
-    };
-    let resume_id: Option<String> = columns.take()?;
-    let payload_digest: Option<String> = columns.take()?;
-    event.resume = resume_id.map(|id| ResumeMark { id, payload_digest });
-    event.run_spec_version = columns.version()?;
-    event.payload = payload_from(&mut columns)?;
-    Ok(event)
+    let event = event_from(&mut columns)?;
+    let run_spec_version = columns.version()?;
+    let payload = payload_from(&mut columns)?;
+    Ok(Event { run_spec_version, payload, ..event })
 }
 
 pub(super) fn insert(event: &Event) -> Write {
@@ -165,7 +152,7 @@ async fn one(
     sql: &'static str,
     values: &[super::db::Value],
 ) -> Result<Option<Event>, WorldError> {
-    db.first(sql, values).await?.map(|row| event_from(&row)).transpose()
+    db.first(sql, values).await?.map(|row| event_of(&row)).transpose()
 }
 
 pub(super) async fn at(
@@ -250,7 +237,7 @@ async fn log(
         SortOrder::Descending => (BACKWARDS, after.unwrap_or(Position::MAX), -1),
     };
     let rows = db.rows(sql, &values![query.resolve_data, run_id, edge, limit + 1]).await?;
-    let events = rows.iter().map(event_from).collect::<Result<Vec<_>, _>>()?;
+    let events = rows.iter().map(event_of).collect::<Result<Vec<_>, _>>()?;
     match events.windows(2).find(|pair| pair[1].position != pair[0].position + step) {
         None => Ok(events),
         Some(pair) => Err(fault::damage(&format!("events {run_id} {}", pair[0].position + step))),

@@ -6,6 +6,7 @@ use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
 use crate::error::WorldError;
 use crate::store::ActivePlace;
+use crate::store::columns::ReadColumns;
 use crate::store::operation::Forgotten;
 
 /// The facts about a run `r`. The first parameter is the time.

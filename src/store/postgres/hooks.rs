@@ -1,17 +1,17 @@
 //! Table `hooks`.
 
 use super::db::{Columns, Db, values};
-use super::fault;
 use super::rows::payload_from;
-use super::runs::{run_columns, run_from};
+use super::runs::run_columns;
 use super::writes::{Does, Kind, Write};
-use crate::domain::hook::{Hook, HookOptions};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::resume_key::SWEPT_MAX;
 use crate::domain::run::Run;
 use crate::error::WorldError;
 use crate::store::HookView;
+use crate::store::columns::{hook_from, run_from};
 
 /// The columns of [`hook_from`], of the table `h`.
 macro_rules! columns {
@@ -56,31 +56,6 @@ macro_rules! has_token {
             ") AS text))"
         )
     };
-}
-
-/// Bytes, because a token may hold a NUL, which no text of Postgres does.
-fn token_from(columns: &mut Columns<'_>) -> Result<HookToken, WorldError> {
-    let text = String::from_utf8(columns.take()?);
-    Ok(HookToken::new(text.map_err(|_| fault::damage("a token that is not UTF-8"))?))
-}
-
-fn hook_from(columns: &mut Columns<'_>) -> Result<Hook, WorldError> {
-    Ok(Hook {
-        run_id: columns.run_id()?,
-        hook_id: columns.correlation_id()?,
-        token: token_from(columns)?,
-        environment: columns.take()?,
-        metadata_position: columns.take()?,
-        created_at_ms: columns.take()?,
-        disposed_at_ms: columns.take()?,
-        spec_version: columns.version()?,
-        options: HookOptions {
-            is_webhook: columns.take()?,
-            is_system: columns.take()?,
-            retained_until_ms: columns.take()?,
-        },
-        outlives_run: columns.take()?,
-    })
 }
 
 fn view_from(columns: &mut Columns<'_>) -> Result<HookView, WorldError> {

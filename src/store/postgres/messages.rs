@@ -9,6 +9,7 @@ use crate::domain::queue::Waiting;
 use crate::domain::queue::hold::Refused;
 use crate::domain::queue::settle::{Back, Delivered};
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
 use crate::store::transaction::{Arrival, LeasedRow, StoppedRow};
 
 /// The numbers of one value of the sequence `message_numbers`.

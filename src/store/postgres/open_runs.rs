@@ -5,6 +5,7 @@ use super::stopped_messages::COUNTED_MAX;
 use crate::domain::id::RunId;
 use crate::domain::queue::offer::Demand;
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
 use crate::store::upkeep::OpenRuns;
 
 /// The open runs by demand and workflow.

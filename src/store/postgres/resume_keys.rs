@@ -4,6 +4,7 @@ use super::db::{Columns, Db, values};
 use super::writes::Write;
 use crate::domain::resume_key::KeyedResume;
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
 
 pub(super) async fn by_digest(
     db: &Db,

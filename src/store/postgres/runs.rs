@@ -1,13 +1,14 @@
 //! Table `runs`.
 
 use super::db::{Columns, Db, Value, values};
-use super::rows::{error_text, payload_from};
+use super::rows::payload_from;
 use super::writes::{Does, Kind, Write};
-use crate::domain::attributes::Attributes;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, SortOrder};
-use crate::domain::run::{Run, RunStatus};
+use crate::domain::run::Run;
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
+use crate::store::columns::{attributes_text, error_text, run_from};
 use crate::store::{RunQuery, RunView};
 
 /// The columns of [`run_from`], of the table `r`.
@@ -40,32 +41,6 @@ macro_rules! select_views {
     };
 }
 
-/// Reads the columns of a run.
-pub(super) fn run_from(columns: &mut Columns<'_>) -> Result<Run, WorldError> {
-    Ok(Run {
-        run_id: columns.run_id()?,
-        status: columns.word(RunStatus::parse)?,
-        deployment_id: columns.take()?,
-        workflow_name: columns.take()?,
-        spec_version: columns.version()?,
-        execution_context: columns.take()?,
-        input_position: columns.take()?,
-        output_position: columns.take()?,
-        error: columns.json()?,
-        error_position: columns.take()?,
-        error_code: columns.take()?,
-        created_at_ms: columns.take()?,
-        updated_at_ms: columns.take()?,
-        started_at_ms: columns.take()?,
-        completed_at_ms: columns.take()?,
-        encryption_key_id: columns.take()?,
-        attributes: columns.json::<Attributes>()?.unwrap_or_default(),
-        encryption_public_key: columns.take()?,
-        expired_at_ms: columns.take()?,
-        release_id: columns.take()?,
-    })
-}
-
 fn view_from(columns: &mut Columns<'_>) -> Result<RunView, WorldError> {
     Ok(RunView {
         run: run_from(columns)?,
@@ -73,11 +48,6 @@ fn view_from(columns: &mut Columns<'_>) -> Result<RunView, WorldError> {
         output: payload_from(columns)?,
         error: payload_from(columns)?,
     })
-}
-
-fn attributes_text(attributes: &Attributes) -> Option<String> {
-    // Serialising a map of strings cannot fail.
-    (!attributes.is_empty()).then(|| serde_json::to_string(attributes).unwrap_or_default())
 }
 
 fn columns_of(run: &Run) -> Vec<Value> {

@@ -1,13 +1,14 @@
 //! Table `steps`.
 
 use super::db::{Columns, Db, Value, values};
-use super::rows::{error_text, payload_from};
+use super::rows::payload_from;
 use super::writes::{Does, Kind, Write};
-use crate::domain::id::{CorrelationId, MessageId, RunId};
+use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
-use crate::domain::step::{Step, StepStatus};
+use crate::domain::step::Step;
 use crate::error::WorldError;
 use crate::store::StepView;
+use crate::store::columns::{error_text, step_from};
 
 macro_rules! columns {
     () => {
@@ -34,27 +35,6 @@ macro_rules! select_views {
                ON e.run_id = s.run_id AND e.position = s.error_position"
         )
     };
-}
-
-fn step_from(columns: &mut Columns<'_>) -> Result<Step, WorldError> {
-    Ok(Step {
-        run_id: columns.run_id()?,
-        step_id: columns.correlation_id()?,
-        step_name: columns.take()?,
-        status: columns.word(StepStatus::parse)?,
-        created_position: columns.take()?,
-        output_position: columns.take()?,
-        error: columns.json()?,
-        error_position: columns.take()?,
-        owner: columns.take::<Option<i64>>()?.map(MessageId::from_number),
-        attempt: columns.take()?,
-        created_at_ms: columns.take()?,
-        updated_at_ms: columns.take()?,
-        started_at_ms: columns.take()?,
-        completed_at_ms: columns.take()?,
-        retry_after_ms: columns.take()?,
-        spec_version: columns.version()?,
-    })
 }
 
 fn view_from(columns: &mut Columns<'_>) -> Result<StepView, WorldError> {

@@ -5,24 +5,13 @@ use super::writes::{Does, Kind, Write};
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
+use crate::store::columns::wait_from;
 
 macro_rules! columns {
     () => {
         "w.run_id, w.correlation_id, w.resume_at_ms, w.completed_at_ms, w.created_at_ms, \
          w.updated_at_ms, w.spec_version"
     };
-}
-
-fn wait_from(columns: &mut Columns<'_>) -> Result<Wait, WorldError> {
-    Ok(Wait {
-        run_id: columns.run_id()?,
-        correlation_id: columns.correlation_id()?,
-        resume_at_ms: columns.take()?,
-        completed_at_ms: columns.take()?,
-        created_at_ms: columns.take()?,
-        updated_at_ms: columns.take()?,
-        spec_version: columns.version()?,
-    })
 }
 
 pub(super) fn insert(wait: &Wait) -> Write {

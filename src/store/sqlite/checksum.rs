@@ -10,6 +10,9 @@ use rusqlite::types::{FromSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, Statement, ToSql};
 use serde::de::DeserializeOwned;
 
+use crate::domain::id::HookToken;
+use crate::store::columns::ReadColumns;
+
 /// A table whose rows carry a checksum. It covers the table's name and the first columns. These are
 /// written and read in one order, and the checksum follows them.
 pub(super) struct Table {
@@ -102,20 +105,6 @@ impl<'a> Columns<'a, '_> {
         T::column_result(value).map_err(|_| self.damage())
     }
 
-    /// The next column, a word from a closed list.
-    pub(super) fn word<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
-        let value = self.value()?;
-        value.as_str().ok().and_then(parse).ok_or_else(|| self.damage())
-    }
-
-    /// The next column, JSON or NULL.
-    pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
-        let Some(text) = self.value()?.as_str_or_null().map_err(|_| self.damage())? else {
-            return Ok(None);
-        };
-        serde_json::from_str(text).map(Some).map_err(|_| self.damage())
-    }
-
     /// Skips columns: they are only added to the checksum.
     pub(super) fn skip(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
@@ -138,6 +127,56 @@ impl<'a> Columns<'a, '_> {
 
     fn damage(&self) -> Error {
         self.table.damage(self.row, self.at)
+    }
+}
+
+impl ReadColumns for Columns<'_, '_> {
+    type Fault = Error;
+
+    #[inline]
+    fn text(&mut self) -> Result<String> {
+        self.take()
+    }
+
+    #[inline]
+    fn text_or_null(&mut self) -> Result<Option<String>> {
+        self.take()
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<i64> {
+        self.take()
+    }
+
+    #[inline]
+    fn number_or_null(&mut self) -> Result<Option<i64>> {
+        self.take()
+    }
+
+    #[inline]
+    fn flag(&mut self) -> Result<bool> {
+        self.take()
+    }
+
+    #[inline]
+    fn version(&mut self) -> Result<u32> {
+        self.take()
+    }
+
+    fn word<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let value = self.value()?;
+        value.as_str().ok().and_then(parse).ok_or_else(|| self.damage())
+    }
+
+    fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        let Some(text) = self.value()?.as_str_or_null().map_err(|_| self.damage())? else {
+            return Ok(None);
+        };
+        serde_json::from_str(text).map(Some).map_err(|_| self.damage())
+    }
+
+    fn token(&mut self) -> Result<HookToken> {
+        Ok(HookToken::new(self.text()?))
     }
 }
 

@@ -5,9 +5,8 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, Row, ToSql, params}
 
 use super::checksum::{self, Check, Table};
 use super::long_values::{self, Stored};
-use super::rows::{format_and_bytes, payload_of};
 use super::{entity_events, runs};
-use crate::domain::event::{Event, EventType, ResumeMark};
+use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
 use crate::domain::page::{EventPlace, Page, PageRequest, SortOrder};
 use crate::domain::payload::Payload;
@@ -16,6 +15,7 @@ use crate::domain::run::Run;
 use crate::domain::transition::{LogPart, Tail};
 use crate::error::WorldError;
 use crate::store::EventQuery;
+use crate::store::columns::{event_from, format_and_bytes, payload_of};
 
 /// The columns of an event's row without its payload.
 macro_rules! columns {
@@ -56,6 +56,7 @@ pub(super) fn insert(connection: &Connection, event: &Event, keeping: Keeping) -
         ", payload, payload_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
     let (format, payload) = format_and_bytes(event.payload.as_ref());
+    let format = format.map(i64::from);
     let checksum = format
         .zip(payload)
         .map(|(format, payload)| payload_checksum(&event.run_id, event.position, format, payload));
@@ -208,7 +209,7 @@ pub(super) fn payload_from(
         return Err(missing(run_id, position));
     };
     let is_sound = i64::from(payload_checksum(run_id, position, format, payload)) == checksum;
-    let payload = is_sound.then(|| payload_of(format, payload)).flatten();
+    let payload = is_sound.then(|| payload_of(format, payload.to_vec())).flatten();
     payload.map(Some).ok_or_else(|| missing(run_id, position))
 }
 
@@ -238,21 +239,7 @@ const PAYLOAD_AT: usize = 12;
 /// Reads an event. The caller fills in its run's spec version.
 pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
     let mut columns = EVENTS.read(row, 0);
-    let mut event = Event {
-        run_id: RunId::new(columns.take::<String>()?),
-        position: columns.take()?,
-        event_type: columns.word(EventType::parse)?,
-        correlation_id: columns.take::<Option<String>>()?.map(CorrelationId::new),
-        created_at_ms: columns.take()?,
-        spec_version: columns.take()?,
-        data: columns.take()?,
-        run_spec_version: 0,
-        payload: None,
-        resume: None,
-    };
-    let resume_id: Option<String> = columns.take()?;
-    let payload_digest: Option<String> = columns.take()?;
-    event.resume = resume_id.map(|id| ResumeMark { id, payload_digest });
+    let mut event = event_from(&mut columns)?;
     let format: Option<i64> = columns.take()?;
     columns.skip(1)?;
     columns.end()?;

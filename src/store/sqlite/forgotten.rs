@@ -1,8 +1,8 @@
 //! The search for forgotten runs: loads the rows for [`crate::domain::queue::forgotten`].
 
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
-use super::rows::decode;
 use crate::domain::id::RunId;
 use crate::domain::queue::forgotten::{Prospects, is_forgotten};
 use crate::domain::run::RunStatus;
@@ -29,7 +29,7 @@ const PROSPECTS_COLUMNS: usize = 7;
 
 fn prospects_of(row: &Row<'_>) -> Result<Prospects> {
     Ok(Prospects {
-        status: decode(row, 0, RunStatus::parse)?,
+        status: status_of(row)?,
         spec_version: row.get(1)?,
         has_replay: row.get(2)?,
         has_step: row.get(3)?,
@@ -37,6 +37,13 @@ fn prospects_of(row: &Row<'_>) -> Result<Prospects> {
         has_unseen_step_end: row.get(5)?,
         has_overdue_wait: row.get(6)?,
     })
+}
+
+/// The reason quotes no value, because a damaged column may hold anything.
+fn status_of(row: &Row<'_>) -> Result<RunStatus> {
+    let unknown =
+        || Error::FromSqlConversionFailure(0, Type::Text, "it holds an unknown word".into());
+    RunStatus::parse(row.get_ref(0)?.as_str()?).ok_or_else(unknown)
 }
 
 /// Searches a slice of the active runs.

@@ -6,13 +6,14 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::checksum::{Check, Table, damage};
 use super::events::{self, payload_at, payload_columns};
 use super::runs::{run_columns, run_from};
-use crate::domain::hook::{Hook, HookOptions};
+use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
 use crate::domain::resume_key::SWEPT_MAX;
 use crate::domain::run::Run;
 use crate::error::WorldError;
 use crate::store::HookView;
+use crate::store::columns::hook_from;
 
 /// The columns of [`hook_of`]. The argument is put before each name.
 macro_rules! hook_columns {
@@ -72,22 +73,7 @@ const METADATA_AT: usize = 15;
 /// Checks and reads [`COLUMNS`].
 fn hook_of(row: &Row<'_>) -> Result<Hook> {
     let mut columns = HOOKS.read(row, 0);
-    let hook = Hook {
-        run_id: RunId::new(columns.take::<String>()?),
-        hook_id: CorrelationId::new(columns.take::<String>()?),
-        token: HookToken::new(columns.take::<String>()?),
-        environment: columns.take()?,
-        metadata_position: columns.take()?,
-        created_at_ms: columns.take()?,
-        disposed_at_ms: columns.take()?,
-        spec_version: columns.take()?,
-        options: HookOptions {
-            is_webhook: columns.take()?,
-            is_system: columns.take()?,
-            retained_until_ms: columns.take()?,
-        },
-        outlives_run: columns.take()?,
-    };
+    let hook = hook_from(&mut columns)?;
     columns.skip(2)?;
     columns.end()?;
     Ok(hook)

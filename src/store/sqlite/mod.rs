@@ -45,7 +45,6 @@ mod reader;
 mod releases;
 mod resolve;
 mod resume_keys;
-mod rows;
 mod runs;
 mod same_access;
 mod sqlite_upkeep;

@@ -4,12 +4,11 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
-use super::rows::error_text;
-use crate::domain::attributes::Attributes;
 use crate::domain::id::{MessageId, RunId};
 use crate::domain::page::{Page, SortOrder};
 use crate::domain::run::{Run, RunStatus};
 use crate::error::WorldError;
+use crate::store::columns::{self, attributes_text, error_text};
 use crate::store::{RunQuery, RunView};
 
 /// The columns of [`run_from`]. The argument is put before each name, `""` or `"r."`.
@@ -73,35 +72,9 @@ fn run_of(row: &Row<'_>) -> Result<Run> {
 /// Checks and reads the columns of a run, which begin at `at`.
 pub(super) fn run_from(row: &Row<'_>, at: usize) -> Result<Run> {
     let mut columns = RUNS.read(row, at);
-    let run = Run {
-        run_id: RunId::new(columns.take::<String>()?),
-        status: columns.word(RunStatus::parse)?,
-        deployment_id: columns.take()?,
-        workflow_name: columns.take()?,
-        spec_version: columns.take()?,
-        execution_context: columns.take()?,
-        input_position: columns.take()?,
-        output_position: columns.take()?,
-        error: columns.json()?,
-        error_position: columns.take()?,
-        error_code: columns.take()?,
-        created_at_ms: columns.take()?,
-        updated_at_ms: columns.take()?,
-        started_at_ms: columns.take()?,
-        completed_at_ms: columns.take()?,
-        encryption_key_id: columns.take()?,
-        attributes: columns.json::<Attributes>()?.unwrap_or_default(),
-        encryption_public_key: columns.take()?,
-        expired_at_ms: columns.take()?,
-        release_id: columns.take()?,
-    };
+    let run = columns::run_from(&mut columns)?;
     columns.end()?;
     Ok(run)
-}
-
-fn attributes_text(attributes: &Attributes) -> Option<String> {
-    // Serialising a map of strings cannot fail.
-    (!attributes.is_empty()).then(|| serde_json::to_string(attributes).unwrap_or_default())
 }
 
 /// Runs a statement whose parameters are [`COLUMNS`].

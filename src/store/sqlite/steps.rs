@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::{Check, Table, damage};
 use super::events::payload_at;
-use super::rows::error_text;
 use crate::domain::id::{CorrelationId, MessageId, Position, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
-use crate::domain::step::{Step, StepStatus};
+use crate::domain::step::Step;
 use crate::error::WorldError;
 use crate::store::StepView;
+use crate::store::columns::{error_text, step_from};
 
 macro_rules! columns {
     () => {
@@ -33,24 +33,7 @@ fn step_in(row: &Row<'_>, run_id: &RunId) -> Result<Step> {
 /// Checks and reads [`COLUMNS`].
 fn step_of(row: &Row<'_>) -> Result<Step> {
     let mut columns = STEPS.read(row, 0);
-    let step = Step {
-        run_id: RunId::new(columns.take::<String>()?),
-        step_id: CorrelationId::new(columns.take::<String>()?),
-        step_name: columns.take()?,
-        status: columns.word(StepStatus::parse)?,
-        created_position: columns.take()?,
-        output_position: columns.take()?,
-        error: columns.json()?,
-        error_position: columns.take()?,
-        owner: columns.take::<Option<i64>>()?.map(MessageId::from_number),
-        attempt: columns.take()?,
-        created_at_ms: columns.take()?,
-        updated_at_ms: columns.take()?,
-        started_at_ms: columns.take()?,
-        completed_at_ms: columns.take()?,
-        retry_after_ms: columns.take()?,
-        spec_version: columns.take()?,
-    };
+    let step = step_from(&mut columns)?;
     columns.end()?;
     Ok(step)
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::checksum::{Check, Table};
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::wait::Wait;
+use crate::store::columns::wait_from;
 
 macro_rules! columns {
     () => {
@@ -84,15 +85,7 @@ pub(super) fn open(connection: &Connection, run_id: &RunId) -> Result<Vec<Wait>>
 /// wait.
 fn wait_of(row: &Row<'_>, run_id: &RunId) -> Result<Wait> {
     let mut columns = WAITS.read(row, 0);
-    let wait = Wait {
-        run_id: RunId::new(columns.take::<String>()?),
-        correlation_id: CorrelationId::new(columns.take::<String>()?),
-        resume_at_ms: columns.take()?,
-        completed_at_ms: columns.take()?,
-        created_at_ms: columns.take()?,
-        updated_at_ms: columns.take()?,
-        spec_version: columns.take()?,
-    };
+    let wait = wait_from(&mut columns)?;
     columns.end()?;
     match wait.run_id == *run_id {
         true => Ok(wait),
