@@ -1,4 +1,4 @@
-//! The class `NativeWorld`: one short method for each operation.
+//! The class `NativeWorld`: its life, and one short method for each operation that no other file has.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,9 @@ use super::event_requests::{AppendEvent, AppendEvents};
 use super::handler::{JsHandler, fault_listener};
 use super::promise::{self, Answer, JsValue};
 use super::replies::{self, Reply};
-use super::{requests, stream_replies};
-use crate::board::WaiterId;
+use super::requests;
 use crate::config::{Config, RawConfig};
-use crate::domain::id::{CorrelationId, HookToken, RunId};
-use crate::domain::page::SortOrder;
+use crate::domain::id::{HookToken, RunId};
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
 use crate::queue::admission::Admissions;
@@ -25,7 +23,7 @@ use crate::queue::pulse::FaultListener;
 use crate::store::{Completion, Read};
 use crate::world::{Engine, World};
 
-type Outcome<T> = std::result::Result<T, WorldError>;
+pub(super) type Outcome<T> = std::result::Result<T, WorldError>;
 
 static LAST_WORLD: AtomicU64 = AtomicU64::new(0);
 
@@ -241,123 +239,6 @@ impl NativeWorld {
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn get_run(&self, env: Env, run_id: String, resolve_data: bool) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| {
-                engine.store.run(RunId::new(run_id), resolve_data, then(done, replies::run));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn list_runs(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let query: requests::ListQuery = requests::parse(&query)?;
-            let query = query.runs()?;
-            Ok(move |done: Completion<Reply>| {
-                engine.store.runs(query, then(done, replies::runs));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn get_step(
-        &self,
-        env: Env,
-        run_id: Option<String>,
-        step_id: String,
-        resolve_data: bool,
-    ) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let run_id = run_id.filter(|id| !id.is_empty()).map(RunId::new);
-            let step_id = CorrelationId::new(step_id);
-            Ok(move |done: Completion<Reply>| {
-                engine.store.step(run_id, step_id, resolve_data, then(done, replies::step));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn list_steps(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let query: requests::ListQuery = requests::parse(&query)?;
-            let (run_id, page) = (query.required_run_id()?, query.page(SortOrder::Descending)?);
-            Ok(move |done: Completion<Reply>| {
-                engine.store.steps(run_id, page, query.resolve_data, then(done, replies::steps));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn get_event(
-        &self,
-        env: Env,
-        run_id: String,
-        event_id: String,
-        resolve_data: bool,
-    ) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| {
-                let done = then(done, replies::event);
-                engine.store.event(RunId::new(run_id), event_id, resolve_data, done);
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn list_events(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let query: requests::ListQuery = requests::parse(&query)?;
-            let query = query.events_of_run()?;
-            Ok(move |done: Completion<Reply>| {
-                engine.store.events(query, then(done, replies::events));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn list_events_by_correlation_id(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let query: requests::ListQuery = requests::parse(&query)?;
-            let query = query.events_by_correlation_id()?;
-            Ok(move |done: Completion<Reply>| {
-                engine.store.events(query, then(done, replies::events));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn get_hook(&self, env: Env, hook_id: String, resolve_data: bool) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| {
-                engine.store.hook(
-                    CorrelationId::new(hook_id),
-                    resolve_data,
-                    then(done, replies::hook),
-                );
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
-    pub fn get_hook_by_token(&self, env: Env, token: String) -> Result<JsValue> {
-        let token = HookToken::new(token);
-        self.point_read(env, |engine| engine.store.hook_by_token(&token), replies::hook)
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn list_hooks(&self, env: Env, query: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let query: requests::ListQuery = requests::parse(&query)?;
-            let page = query.page(SortOrder::Ascending)?;
-            let run_id = query.run_id.filter(|id| !id.is_empty()).map(RunId::new);
-            Ok(move |done: Completion<Reply>| {
-                engine.store.hooks(run_id, page, query.resolve_data, then(done, replies::hooks));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn enqueue(&self, env: Env, request: String, body: &[u8]) -> Result<JsValue> {
         self.promise(env, |engine| {
             let request: requests::Enqueue = requests::parse(&request)?;
@@ -438,91 +319,6 @@ impl NativeWorld {
         if let Some(handler) = handler {
             handler.settle(delivery_id, &outcome);
         }
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn write_stream(
-        &self,
-        env: Env,
-        name: String,
-        run_id: String,
-        chunks: Vec<Uint8Array>,
-    ) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            for chunk in &chunks {
-                requests::refuse_unstorable(chunk)?;
-            }
-            let chunks = chunks.iter().map(|chunk| chunk.to_vec()).collect();
-            Ok(move |done: Completion<Reply>| {
-                let done = then(done, |()| Ok(Reply::void()));
-                engine.store.write_stream(name, RunId::new(run_id), chunks, done);
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn close_stream(&self, env: Env, name: String, run_id: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| {
-                let done = then(done, |()| Ok(Reply::void()));
-                engine.store.close_stream(name, RunId::new(run_id), done);
-            })
-        })
-    }
-
-    /// A read's number is unique within this object. The engine adds the World's id.
-    fn read_id(&self, number: u32) -> WaiterId {
-        WaiterId { world: self.id, number }
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn read_stream(&self, env: Env, request: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let read: requests::ReadStream = requests::parse(&request)?;
-            let (id, read) = (self.read_id(read.read_id), read.into_read()?);
-            Ok(move |done: Completion<Reply>| {
-                engine.boards.tails.enter(id, read, then(done, stream_replies::tail));
-            })
-        })
-    }
-
-    #[napi(catch_unwind)]
-    pub fn stop_reading_stream(&self, read_id: u32) {
-        if let Ok(engine) = self.engine() {
-            engine.boards.tails.stop(self.read_id(read_id));
-        }
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn get_stream_chunks(&self, env: Env, request: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            let request: requests::StreamChunks = requests::parse(&request)?;
-            let (from, limit) = (request.from()?, request.limit()?);
-            Ok(move |done: Completion<Reply>| {
-                let done = then(done, stream_replies::stream_chunks);
-                engine.store.stream_slice(request.name, from, limit, done);
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn get_stream_info(&self, env: Env, name: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| {
-                engine.store.stream_slice(name, 0, 0, then(done, stream_replies::stream_info));
-            })
-        })
-    }
-
-    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
-    pub fn list_streams(&self, env: Env, run_id: String) -> Result<JsValue> {
-        self.promise(env, |engine| {
-            Ok(move |done: Completion<Reply>| {
-                engine
-                    .store
-                    .streams_of_run(RunId::new(run_id), then(done, stream_replies::streams));
-            })
-        })
     }
 }
 
