@@ -6,6 +6,7 @@
 
 pub mod attributes;
 pub mod change;
+pub mod entity_search;
 pub mod event;
 pub mod fence;
 pub mod hook;

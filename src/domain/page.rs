@@ -1,5 +1,6 @@
 //! Pages: the cursors, limits and orders of all lists.
 
+use super::event::Event;
 use super::id::{Position, RunId};
 use super::refusal::Refusal;
 
@@ -38,6 +39,16 @@ pub struct EventPlace {
 }
 
 impl EventPlace {
+    /// The place of an event.
+    pub fn of(event: &Event) -> Self {
+        Self { run_id: event.run_id.clone(), position: event.position }
+    }
+
+    /// The key of an event's place.
+    pub fn key_of(event: &Event) -> String {
+        Self::of(event).key()
+    }
+
     /// The key that [`PageRequest::after_event`] reads.
     pub fn key(&self) -> String {
         format!("{}:{}", self.run_id, self.position)
@@ -99,46 +110,9 @@ impl<T> Page<T> {
     }
 }
 
-/// The number of events that one page of an entity's events scans. At this limit the page ends, even
-/// with few results, and its cursor continues.
-pub const SCANNED_MAX: Position = 10_000;
-
-/// The positions of a log that a page of an entity's events scans: at most `left` of them, between the
-/// event that opened the entity and the end of the log, behind the place where the last page ended.
-/// `None` if there are none.
-pub fn scanned(
-    order: SortOrder,
-    (opened, end): (Position, Position),
-    behind: Option<Position>,
-    left: Position,
-) -> Option<(Position, Position)> {
-    let (first, last) = match order {
-        SortOrder::Ascending => {
-            let first = behind.map_or(opened, |behind| opened.max(behind + 1));
-            (first, end.min(first + left - 1))
-        }
-        SortOrder::Descending => {
-            let last = behind.map_or(end, |behind| end.min(behind - 1));
-            (opened.max(last - left + 1), last)
-        }
-    };
-    (first <= last).then_some((first, last))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_page_scans_what_is_left_behind_its_place_and_not_before_the_entity() {
-        use SortOrder::{Ascending, Descending};
-        assert_eq!(scanned(Ascending, (3, 20), None, 5), Some((3, 7)));
-        assert_eq!(scanned(Ascending, (3, 20), Some(18), 5), Some((19, 20)));
-        assert_eq!(scanned(Ascending, (3, 20), Some(20), 5), None);
-        assert_eq!(scanned(Descending, (3, 20), None, 5), Some((16, 20)));
-        assert_eq!(scanned(Descending, (3, 20), Some(5), 5), Some((3, 4)));
-        assert_eq!(scanned(Descending, (3, 20), Some(3), 5), None);
-    }
 
     #[test]
     fn a_cursor_is_read_by_the_list_that_gave_it_out() {

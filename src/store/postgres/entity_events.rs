@@ -1,13 +1,15 @@
-//! The events of one step, hook, wait or change of attributes.
+//! The events of one step, hook, wait or change of attributes: loads the rows for
+//! [`crate::domain::entity_search`].
 //!
 //! A log has no index on them, so that a resume does not pay for one. Only the event that creates an
-//! entity is indexed. From there on, a part of the log is scanned.
+//! entity is indexed.
 
 use super::db::{Columns, Db, values};
-use super::events::{event_of, key, select_events, tail};
+use super::events::{event_of, select_events, tail};
+use crate::domain::entity_search::{EntitySearch, Wants};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
-use crate::domain::page::{EventPlace, Page, SCANNED_MAX, SortOrder, scanned};
+use crate::domain::page::{EventPlace, Page, SortOrder};
 use crate::error::WorldError;
 use crate::store::EventQuery;
 use crate::store::columns::ReadColumns;
@@ -25,87 +27,42 @@ pub(super) async fn list(
     run_id: Option<&RunId>,
     correlation_id: &CorrelationId,
     query: &EventQuery,
-    mut after: Option<EventPlace>,
+    after: Option<EventPlace>,
 ) -> Result<Page<Event>, WorldError> {
-    let limit = query.page.limit;
     let order = query.page.order;
-    let mut looking = Looking { correlation_id, query, left: SCANNED_MAX };
-    let mut events = Vec::new();
-    let mut run = match run_id {
-        Some(run_id) => Some(run_id.clone()),
-        None => {
-            let place = after.as_ref().map(|place| &place.run_id);
-            next_run(db, correlation_id, order, place, true).await?
+    let mut search = EntitySearch::new(run_id, &query.page, after);
+    loop {
+        match search.wants() {
+            Wants::Run { from, or_itself } => {
+                search.run(next_run(db, correlation_id, order, from.as_ref(), or_itself).await?);
+            }
+            Wants::Ends(run_id) => {
+                let opened = opened_at(db, &run_id, correlation_id).await?;
+                let end = tail(db, &run_id).await?.map(|tail| tail.position);
+                search.ends(opened.zip(end));
+            }
+            Wants::Events { run_id, first, last, limit } => {
+                let sql = if order == SortOrder::Ascending { FORWARDS } else { BACKWARDS };
+                let resolve_data = query.resolve_data;
+                let values = values![resolve_data, &run_id, first, last, correlation_id, limit];
+                let rows = db.rows(sql, &values).await?;
+                search.events(rows.iter().map(event_of).collect::<Result<_, _>>()?);
+            }
+            Wants::Nothing(_) => return Ok(search.page()),
         }
-    };
-    let mut goes_on_behind = None;
-    while let Some(current) = run {
-        let behind = after.take().filter(|place| place.run_id == current);
-        let behind = behind.map(|place| place.position);
-        let wanted = limit + 1 - events.len();
-        let last = looking.through(db, &current, behind, wanted, &mut events).await?;
-        if events.len() > limit {
-            break;
-        }
-        if looking.left == 0 {
-            goes_on_behind = last.map(|position| EventPlace { run_id: current, position }.key());
-            break;
-        }
-        run = match run_id {
-            Some(_) => None,
-            None => next_run(db, correlation_id, order, Some(&current), false).await?,
-        };
-    }
-    let page = Page::from_lookahead(events, limit, key);
-    Ok(match goes_on_behind {
-        Some(cursor) => Page { cursor: Some(cursor), has_more: true, ..page },
-        None => page,
-    })
-}
-
-/// The search: its target, and the number of events that it may still scan.
-struct Looking<'a> {
-    correlation_id: &'a CorrelationId,
-    query: &'a EventQuery,
-    left: Position,
-}
-
-impl Looking<'_> {
-    /// Scans the log of a run after a position. Returns the last scanned position.
-    async fn through(
-        &mut self,
-        db: &Db,
-        run_id: &RunId,
-        behind: Option<Position>,
-        wanted: usize,
-        events: &mut Vec<Event>,
-    ) -> Result<Option<Position>, WorldError> {
-        const FORWARDS: &str = concat!(
-            select_events!(),
-            " WHERE e.run_id = $2 AND e.position BETWEEN $3 AND $4 AND e.correlation_id = $5 \
-             ORDER BY e.position LIMIT $6"
-        );
-        const BACKWARDS: &str = concat!(
-            select_events!(),
-            " WHERE e.run_id = $2 AND e.position BETWEEN $3 AND $4 AND e.correlation_id = $5 \
-             ORDER BY e.position DESC LIMIT $6"
-        );
-        let opened = opened_at(db, run_id, self.correlation_id).await?;
-        let Some((opened, tail)) = opened.zip(tail(db, run_id).await?) else { return Ok(None) };
-        let order = self.query.page.order;
-        let sql = if order == SortOrder::Ascending { FORWARDS } else { BACKWARDS };
-        let Some((first, last)) = scanned(order, (opened, tail.position), behind, self.left) else {
-            return Ok(None);
-        };
-        self.left -= last - first + 1;
-        let resolve_data = self.query.resolve_data;
-        let values = values![resolve_data, run_id, first, last, self.correlation_id, wanted];
-        for row in db.rows(sql, &values).await? {
-            events.push(event_of(&row)?);
-        }
-        Ok(Some(if self.query.page.order == SortOrder::Ascending { last } else { first }))
     }
 }
+
+const FORWARDS: &str = concat!(
+    select_events!(),
+    " WHERE e.run_id = $2 AND e.position BETWEEN $3 AND $4 AND e.correlation_id = $5 \
+     ORDER BY e.position LIMIT $6"
+);
+const BACKWARDS: &str = concat!(
+    select_events!(),
+    " WHERE e.run_id = $2 AND e.position BETWEEN $3 AND $4 AND e.correlation_id = $5 \
+     ORDER BY e.position DESC LIMIT $6"
+);
 
 /// The position of the event that created the entity in a run.
 async fn opened_at(

@@ -209,9 +209,9 @@ pub(super) async fn list(db: &Db, query: &EventQuery) -> Result<Page<Event>, Wor
         (Some(run_id), None) => {
             let after = after.map(|place| place.position);
             let events = log(db, run_id, query, after).await?;
-            Ok(Page::from_lookahead(events, query.page.limit, key))
+            Ok(Page::from_lookahead(events, query.page.limit, EventPlace::key_of))
         }
-        (None, None) => Ok(Page::from_lookahead(Vec::new(), query.page.limit, key)),
+        (None, None) => Ok(Page::from_lookahead(Vec::new(), query.page.limit, EventPlace::key_of)),
     }
 }
 
@@ -242,11 +242,6 @@ async fn log(
         None => Ok(events),
         Some(pair) => Err(fault::damage(&format!("events {run_id} {}", pair[0].position + step))),
     }
-}
-
-/// The page key of an event.
-pub(super) fn key(event: &Event) -> String {
-    EventPlace { run_id: event.run_id.clone(), position: event.position }.key()
 }
 
 /// A part of a run's log, at most `limit` events. `None` for a whole log that is longer.

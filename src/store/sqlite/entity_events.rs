@@ -1,15 +1,17 @@
-//! The events of one step, hook, wait or change of attributes.
+//! The events of one step, hook, wait or change of attributes: loads the rows for
+//! [`crate::domain::entity_search`].
 //!
 //! A log has no index on them, so that a resume does not pay for one. Only the event that creates an
-//! entity is indexed. From there on, a part of the log is scanned.
+//! entity is indexed.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::checksum::Check;
-use super::events::{EVENTS, event_columns, event_of, key, select, tail};
+use super::events::{EVENTS, event_columns, event_of, select, tail};
+use crate::domain::entity_search::{EntitySearch, Wants};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
-use crate::domain::page::{EventPlace, Page, SCANNED_MAX, SortOrder, scanned};
+use crate::domain::page::{EventPlace, Page, SortOrder};
 use crate::store::EventQuery;
 
 /// The condition of the index `events_opening_entities`, with the same words.
@@ -39,84 +41,41 @@ pub(super) fn list(
     run_id: Option<&RunId>,
     correlation_id: &CorrelationId,
     query: &EventQuery,
-    mut after: Option<EventPlace>,
+    after: Option<EventPlace>,
 ) -> Result<Page<Event>> {
-    let limit = query.page.limit;
-    let mut looking = Looking { correlation_id, query, left: SCANNED_MAX };
-    let mut events = Vec::new();
-    let mut run = match run_id {
-        Some(run_id) => Some(run_id.clone()),
-        None => {
-            let place = after.as_ref().map(|place| &place.run_id);
-            next_run(connection, correlation_id, query.page.order, place, true)?
+    let order = query.page.order;
+    let mut search = EntitySearch::new(run_id, &query.page, after);
+    loop {
+        match search.wants() {
+            Wants::Run { from, or_itself } => {
+                let from = from.as_ref();
+                search.run(next_run(connection, correlation_id, order, from, or_itself)?);
+            }
+            Wants::Ends(run_id) => {
+                let opened = opened_at(connection, &run_id, correlation_id)?;
+                let end = tail(connection, &run_id)?.map(|tail| tail.position);
+                search.ends(opened.zip(end));
+            }
+            Wants::Events { run_id, first, last, limit } => {
+                let direction = if order == SortOrder::Ascending { "ASC" } else { "DESC" };
+                let resolve_data = query.resolve_data;
+                let sql = format!(
+                    "{} WHERE run_id = ? AND position BETWEEN ? AND ? \
+                     AND correlation_id = ? ORDER BY position {direction} LIMIT ?",
+                    select(resolve_data)
+                );
+                let values =
+                    params![run_id.as_str(), first, last, correlation_id.as_str(), limit as i64];
+                let mut statement = connection.prepare_cached(&sql)?;
+                let events = statement.query_map(values, |row| event_of(row, resolve_data))?;
+                search.events(events.collect::<Result<_>>()?);
+            }
+            Wants::Nothing(_) => break,
         }
-    };
-    let mut goes_on_behind = None;
-    while let Some(current) = run {
-        let behind = after.take().filter(|place| place.run_id == current);
-        let behind = behind.map(|place| place.position);
-        let wanted = limit + 1 - events.len();
-        let last = looking.through(connection, &current, behind, wanted, &mut events)?;
-        if events.len() > limit {
-            break;
-        }
-        if looking.left == 0 {
-            goes_on_behind = last.map(|position| EventPlace { run_id: current, position }.key());
-            break;
-        }
-        run = match run_id {
-            Some(_) => None,
-            None => next_run(connection, correlation_id, query.page.order, Some(&current), false)?,
-        };
     }
     let correlation_id = params![correlation_id.as_str()];
     CHECK_OPENING.around(connection, &["correlation_id"], correlation_id)?;
-    let page = Page::from_lookahead(events, limit, key);
-    Ok(match goes_on_behind {
-        Some(cursor) => Page { cursor: Some(cursor), has_more: true, ..page },
-        None => page,
-    })
-}
-
-/// The search: its target, and the number of events that it may still scan.
-struct Looking<'a> {
-    correlation_id: &'a CorrelationId,
-    query: &'a EventQuery,
-    left: Position,
-}
-
-impl Looking<'_> {
-    /// Scans the log of a run after a position. Returns the last scanned position.
-    fn through(
-        &mut self,
-        connection: &Connection,
-        run_id: &RunId,
-        behind: Option<Position>,
-        wanted: usize,
-        events: &mut Vec<Event>,
-    ) -> Result<Option<Position>> {
-        let opened = opened_at(connection, run_id, self.correlation_id)?;
-        let Some((opened, tail)) = opened.zip(tail(connection, run_id)?) else { return Ok(None) };
-        let order = self.query.page.order;
-        let Some((first, last)) = scanned(order, (opened, tail.position), behind, self.left) else {
-            return Ok(None);
-        };
-        self.left -= last - first + 1;
-        let direction = if order == SortOrder::Ascending { "ASC" } else { "DESC" };
-        let resolve_data = self.query.resolve_data;
-        let sql = format!(
-            "{} WHERE run_id = ? AND position BETWEEN ? AND ? \
-             AND correlation_id = ? ORDER BY position {direction} LIMIT ?",
-            select(resolve_data)
-        );
-        let correlation_id = self.correlation_id.as_str();
-        let values = params![run_id.as_str(), first, last, correlation_id, wanted as i64];
-        let mut statement = connection.prepare_cached(&sql)?;
-        for event in statement.query_map(values, |row| event_of(row, resolve_data))? {
-            events.push(event?);
-        }
-        Ok(Some(if order == SortOrder::Ascending { last } else { first }))
-    }
+    Ok(search.page())
 }
 
 /// The position of the event that created the entity in a run.

@@ -345,9 +345,13 @@ pub(super) fn list(
         }
         (Some(run_id), None) => {
             let after = after.map(|place| place.position);
-            Page::from_lookahead(log(connection, run_id, query, after)?, query.page.limit, key)
+            Page::from_lookahead(
+                log(connection, run_id, query, after)?,
+                query.page.limit,
+                EventPlace::key_of,
+            )
         }
-        (None, None) => Page::from_lookahead(Vec::new(), query.page.limit, key),
+        (None, None) => Page::from_lookahead(Vec::new(), query.page.limit, EventPlace::key_of),
     };
     of_their_runs(connection, &mut page.items)?;
     Ok(page)
@@ -408,11 +412,6 @@ fn log(
         Some(lost) if lost > 0 => Err(missing(run_id, lost)),
         _ => Ok(events),
     }
-}
-
-/// The page key of an event.
-pub(super) fn key(event: &Event) -> String {
-    EventPlace { run_id: event.run_id.clone(), position: event.position }.key()
 }
 
 /// A part of a run's log, at most `limit` events. `None` for a whole log that is longer.
