@@ -3,10 +3,13 @@ import type { CryptoKey, WorkflowRun, World } from '../../../index';
 import { WorkflowRunFailedError, WorkflowRuntimeError } from '../../native/errors';
 import type { ArgumentsTarget, PayloadTarget, ReadableSource, Serializer } from '../line';
 import { withoutPayload } from '../payload-errors';
+import { commonParts } from '../sdk-parts';
 
 type Sdk = typeof import('./sdk');
 
 let loaded: Sdk | undefined;
+
+const { capabilitiesOf, hydrateMetadata, hydrateReturnValue } = commonParts(load);
 
 async function dehydratePayload(
   payload: unknown,
@@ -18,7 +21,7 @@ async function dehydratePayload(
   const sdk = load(currentWorld);
   const plain = target.v1Compat || target.key ? undefined : sdk.dehydratePlain(payload);
   if (plain) return plain;
-  const capabilities = capabilitiesOf(sdk, target.coreVersion);
+  const capabilities = capabilitiesOf(target.coreVersion);
   const encrypts = capabilities.supportedFormats.has(sdk.SerializationFormat.ENCRYPTED);
   const dehydrate = () =>
     sdk.dehydrateStepReturnValue(
@@ -65,30 +68,6 @@ const NOWHERE = {
   readFromStream: async () => new ReadableStream(),
 } as unknown as World;
 
-type Capabilities = ReturnType<Sdk['getRunCapabilities']>;
-
-/** Comparing versions costs more than the rest of a small payload, and there are few of them. */
-const knownCapabilities = new Map<unknown, Capabilities>();
-const KNOWN_VERSIONS_MAX = 100;
-
-function capabilitiesOf(sdk: Sdk, coreVersion: unknown): Capabilities {
-  const known = knownCapabilities.get(coreVersion);
-  if (known) return known;
-  const version = typeof coreVersion === 'string' ? coreVersion : undefined;
-  const capabilities = sdk.getRunCapabilities(version);
-  if (knownCapabilities.size < KNOWN_VERSIONS_MAX) knownCapabilities.set(version, capabilities);
-  return capabilities;
-}
-
-async function hydrateMetadata(
-  metadata: unknown,
-  runId: string,
-  key: CryptoKey | undefined,
-  currentWorld: () => World,
-): Promise<unknown> {
-  return load(currentWorld).hydrateStepArguments(metadata as never, runId, key as never);
-}
-
 async function dehydrateArguments(
   args: unknown[],
   { runId, key, v1Compat, isOfThisSdk }: ArgumentsTarget,
@@ -111,18 +90,6 @@ async function dehydrateArguments(
   return dehydrated.catch((error: unknown) => {
     throw withoutPayload(error);
   });
-}
-
-async function hydrateReturnValue(
-  output: unknown,
-  runId: string,
-  key: CryptoKey | undefined,
-  world: World,
-): Promise<unknown> {
-  const sdk = load();
-  return sdk.inWorld(world, () =>
-    sdk.hydrateWorkflowReturnValue(output as never, runId, key as never),
-  );
 }
 
 function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {

@@ -9,11 +9,14 @@ import type {
   WritableTarget,
 } from '../line';
 import { withoutPayload } from '../payload-errors';
+import { commonParts } from '../sdk-parts';
 import { creationOf } from './creation';
 
 type Sdk = typeof import('./sdk');
 
 let loaded: Sdk | undefined;
+
+const { capabilitiesOf, hydrateMetadata, hydrateReturnValue } = commonParts(load);
 
 /** The symbols by which the SDK knows its keys that are not of Web Crypto. */
 const KEY_BRANDS = ['sealTarget', 'runKeys'].map((name) =>
@@ -33,7 +36,7 @@ async function dehydratePayload(
   const sdk = load(currentWorld);
   const plain = target.v1Compat || target.key ? undefined : sdk.dehydratePlain(payload);
   if (plain) return plain;
-  const { supportedFormats, framedByteStreams } = capabilitiesOf(sdk, target.coreVersion);
+  const { supportedFormats, framedByteStreams } = capabilitiesOf(target.coreVersion);
   const encrypts = supportedFormats.has(sdk.SerializationFormat.ENCRYPTED);
   const compresses =
     Number(target.specVersion) >= COMPRESSING && supportedFormats.has(sdk.SerializationFormat.GZIP);
@@ -87,30 +90,6 @@ const NOWHERE = {
   streams: { write: nothing, close: nothing, get: async () => new ReadableStream() },
 } as unknown as World;
 
-type Capabilities = ReturnType<Sdk['getRunCapabilities']>;
-
-/** Comparing versions costs more than the rest of a small payload, and there are few of them. */
-const knownCapabilities = new Map<unknown, Capabilities>();
-const KNOWN_VERSIONS_MAX = 100;
-
-function capabilitiesOf(sdk: Sdk, coreVersion: unknown): Capabilities {
-  const known = knownCapabilities.get(coreVersion);
-  if (known) return known;
-  const version = typeof coreVersion === 'string' ? coreVersion : undefined;
-  const capabilities = sdk.getRunCapabilities(version);
-  if (knownCapabilities.size < KNOWN_VERSIONS_MAX) knownCapabilities.set(version, capabilities);
-  return capabilities;
-}
-
-async function hydrateMetadata(
-  metadata: unknown,
-  runId: string,
-  key: CryptoKey | undefined,
-  currentWorld: () => World,
-): Promise<unknown> {
-  return load(currentWorld).hydrateStepArguments(metadata as never, runId, key as never);
-}
-
 async function dehydrateArguments(
   args: unknown[],
   { runId, key, v1Compat, specVersion, isOfThisSdk }: ArgumentsTarget,
@@ -131,18 +110,6 @@ async function dehydrateArguments(
     ),
   );
   return dehydrated.catch(throwWithoutPayload);
-}
-
-async function hydrateReturnValue(
-  output: unknown,
-  runId: string,
-  key: CryptoKey | undefined,
-  world: World,
-): Promise<unknown> {
-  const sdk = load();
-  return sdk.inWorld(world, () =>
-    sdk.hydrateWorkflowReturnValue(output as never, runId, key as never),
-  );
 }
 
 /** Serializes an error as the runtime does when a run or a step fails. */
