@@ -1,5 +1,6 @@
 /** The limits: examples/bare_sqlite.rs and bare_postgres.rs, built in release mode and driven line by line. */
 import { execFile, spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +8,12 @@ import { promisify } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** Builds a program and returns its path. */
+/** Builds a program, unless it is newer than what it is made of, and returns its path. */
 export async function buildBare(name = 'bare_sqlite') {
+  const built = join(root, 'target', 'release', 'examples', name);
+  const sources = [`examples/${name}.rs`, 'Cargo.lock'].map((path) => join(root, path));
+  const changedAt = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (sources.every((source) => changedAt(source) < changedAt(built))) return built;
   const example = ['--release', '--locked', '--example', name];
   const cargo = ['build', ...example, '--message-format', 'json'];
   const { stdout } = await promisify(execFile)('cargo', cargo, { cwd: root, maxBuffer: 1 << 28 });

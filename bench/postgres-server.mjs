@@ -52,7 +52,7 @@ export async function startServer(place) {
 
   /** What `work` makes the server do, for each of its `count` operations. */
   async function counted(count, work) {
-    track('all');
+    track('top');
     await pause(REPORTED_AFTER_MS);
     const before = JSON.parse(sql(numbers));
     const usedMs = processorMs(started.pid);

@@ -1,12 +1,15 @@
--- The functions that users call in their own transactions. They do what the rules of src/domain do for a
--- resume and for a start; a test runs both and compares the rows.
+-- The functions that users call in their own transactions, and what a process of ours calls for a resume
+-- that is alone in its transaction. They do what the rules of src/domain do for a resume and for a start;
+-- a test runs both and compares the rows.
 --
--- They run with the rights of the owner of the schema, so that a caller needs none on the tables. The
--- search path ends with pg_temp: where it is not named, temporary types of the caller come first.
+-- Those for users run with the rights of the owner of the schema, so that a caller needs none on the
+-- tables. Their search path ends with pg_temp: where it is not named, temporary types of the caller come
+-- first. The others have the rights and the search path of their caller.
 
--- The time by which everything happens.
+-- The time by which everything happens. It has no settings, so it becomes a part of the statement that
+-- calls it.
 CREATE FUNCTION hookline.now_ms() RETURNS bigint
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql VOLATILE AS $$
   SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 $$;
 
@@ -96,7 +99,7 @@ END $$;
 
 -- Refuses what only processes of a release that is gone could continue.
 CREATE FUNCTION hookline.refuse_if_gone(release text) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   IF release <> 'dpl_hookline' AND EXISTS (SELECT 1 FROM hookline.releases AS r
       WHERE r.release_id = release AND r.gone_at_ms IS NOT NULL) THEN
@@ -105,53 +108,72 @@ BEGIN
   END IF;
 END $$;
 
--- Wakes a run, unless a message that waits will wake it; the caller holds the run. Tells the workers,
--- which hear of it at the commit.
-CREATE FUNCTION hookline.wake(run hookline.runs, now_ms bigint) RETURNS void
+-- Begins the names of the queues of workflows.
+CREATE FUNCTION hookline.workflow_prefix() RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_queue text;
-  v_queue_ms bigint;
-  v_trace text;
+  v_prefix text;
 BEGIN
-  SELECT q.workflow_prefix || run.workflow_name, greatest(now_ms, t.reached_ms,
-      (SELECT m.created_at_ms FROM hookline.messages AS m ORDER BY m.message_id DESC LIMIT 1))
-    INTO v_queue, v_queue_ms FROM hookline.queue_names AS q, hookline.queue_time AS t;
+  SELECT q.workflow_prefix INTO v_prefix FROM hookline.queue_names AS q;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'no app has used this database yet'
       USING ERRCODE = 'HL503', HINT = 'Start the app first.';
   END IF;
+  RETURN v_prefix;
+END $$;
+
+-- Wakes a run, unless a message that waits will wake it; the caller holds the run. The queue's time is at
+-- least the given one. A process may have a number for a message, which keeps the order of those that it
+-- writes in one millisecond. Returns the time, and the message.
+CREATE FUNCTION hookline.wake(
+  run hookline.runs,
+  workflow_prefix text,
+  now_ms bigint,
+  message_number bigint,
+  INOUT queue_ms bigint,
+  OUT message_id bigint
+) LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+  v_queue text := workflow_prefix || run.workflow_name;
+  v_trace text;
+BEGIN
+  queue_ms := (SELECT greatest(wake.now_ms, wake.queue_ms, t.reached_ms,
+      (SELECT m.created_at_ms FROM hookline.messages AS m ORDER BY m.message_id DESC LIMIT 1))
+    FROM hookline.queue_time AS t WHERE t.only_row = 1);
   -- The lock keeps a claim from taking a message that has absorbed this wake-up.
-  PERFORM FROM hookline.messages AS m
+  SELECT m.message_id INTO wake.message_id FROM hookline.messages AS m
     WHERE m.run_id = run.run_id AND m.step_id IS NULL AND m.queue_name = v_queue
       AND m.lease_expires_at_ms IS NULL AND m.dead_at_ms IS NULL
-      AND (m.held_at_ms IS NOT NULL OR (m.available_at_ms <= v_queue_ms
+      AND (m.held_at_ms IS NOT NULL OR (m.available_at_ms <= wake.queue_ms
         AND NOT (run.spec_version >= 6 AND m.attempt > 0)))
     ORDER BY m.message_id LIMIT 1 FOR UPDATE;
-  IF NOT FOUND THEN
-    -- The type json keeps the text of a value. It refuses an escaped NUL anywhere.
-    IF position(chr(92) || 'u0000' IN run.execution_context) = 0 THEN
-      v_trace := run.execution_context::json -> 'traceCarrier';
-    END IF;
-    LOOP
-      INSERT INTO hookline.messages (message_id, queue_name, run_id, deployment_id, spec_version,
-          is_wake_up, body, created_at_ms, available_at_ms)
-        VALUES ((v_queue_ms << 20) | nextval('hookline.message_numbers'), v_queue, run.run_id,
-          run.release_id, run.spec_version, true,
-          convert_to('{"runId":' || to_json(run.run_id)::text
-            || coalesce(',"traceCarrier":' || nullif(v_trace, 'null'), '') || '}', 'UTF8'),
-          v_queue_ms, v_queue_ms)
-        ON CONFLICT (message_id) DO NOTHING;
-      EXIT WHEN FOUND;
-    END LOOP;
+  IF FOUND THEN
+    RETURN;
   END IF;
-  PERFORM pg_notify('hookline:channel', 'sql');
+  -- The type json keeps the text of a value. It refuses an escaped NUL anywhere.
+  IF position(chr(92) || 'u0000' IN run.execution_context) = 0 THEN
+    v_trace := run.execution_context::json -> 'traceCarrier';
+  END IF;
+  LOOP
+    INSERT INTO hookline.messages AS m (message_id, queue_name, run_id, deployment_id, spec_version,
+        is_wake_up, body, created_at_ms, available_at_ms)
+      VALUES ((wake.queue_ms << 20)
+          | coalesce(message_number, nextval('hookline.message_numbers')), v_queue, run.run_id,
+        run.release_id, run.spec_version, true,
+        convert_to('{"runId":' || to_json(run.run_id)::text
+          || coalesce(',"traceCarrier":' || nullif(v_trace, 'null'), '') || '}', 'UTF8'),
+        wake.queue_ms, wake.queue_ms)
+      ON CONFLICT (message_id) DO NOTHING RETURNING m.message_id INTO wake.message_id;
+    EXIT WHEN FOUND;
+    message_number := NULL;
+  END LOOP;
 END $$;
 
 -- The run of an earlier resume with this key; NULL if there was none within its window.
 CREATE FUNCTION hookline.earlier_resume(key_digest text, payload_digest text, now_ms bigint)
 RETURNS text
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_earlier record;
 BEGIN
@@ -162,6 +184,113 @@ BEGIN
       USING ERRCODE = 'HL409', HINT = 'Use a fresh key for it.';
   END IF;
   RETURN v_earlier.run_id;
+END $$;
+
+-- Sends a payload to a hook and wakes its run. The outcome is one of these words:
+--
+-- done      The event is in the log at this position.
+-- repeated  A resume of the run "run_id" has had the key already.
+-- missing   The hook is gone, or the run has ended.
+-- held      Another transaction holds the run, and the caller does not wait for it.
+-- changed   The caller's snapshot is older than the lock.
+-- foreign   The run is of a version of the SDK that has other rules.
+--
+-- "token" is NULL where the hook alone is to be named. "key_digest" is NULL for a resume without a key.
+-- Without "now_ms" it is the time of the server.
+CREATE FUNCTION hookline.receive(
+  INOUT run_id text,
+  hook_id text,
+  token bytea,
+  spec_version bigint,
+  data text,
+  payload_format smallint,
+  payload bytea,
+  key_digest text,
+  payload_digest text,
+  window_ms bigint,
+  workflow_prefix text,
+  message_number bigint,
+  waits boolean,
+  INOUT now_ms bigint,
+  INOUT queue_ms bigint,
+  write_id bigint,
+  OUT outcome text,
+  OUT "position" bigint,
+  OUT created_at_ms bigint,
+  OUT message_id bigint,
+  OUT run_spec_version bigint
+) LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+  v_run hookline.runs;
+  v_earlier text;
+BEGIN
+  IF waits THEN
+    SELECT r.* INTO v_run FROM hookline.runs AS r WHERE r.run_id = receive.run_id
+      FOR NO KEY UPDATE;
+  ELSE
+    SELECT r.* INTO v_run FROM hookline.runs AS r WHERE r.run_id = receive.run_id
+      FOR NO KEY UPDATE SKIP LOCKED;
+  END IF;
+  IF NOT FOUND AND NOT waits THEN
+    outcome := 'held';
+    RETURN;
+  END IF;
+  -- What follows sees what the last holder of the run has left.
+  now_ms := coalesce(now_ms, hookline.now_ms());
+  IF key_digest IS NOT NULL THEN
+    v_earlier := hookline.earlier_resume(key_digest, payload_digest, now_ms);
+    IF v_earlier IS NOT NULL THEN
+      outcome := 'repeated';
+      run_id := v_earlier;
+      RETURN;
+    END IF;
+  END IF;
+  run_spec_version := v_run.spec_version;
+  SELECT e.position + 1, greatest(receive.now_ms, e.created_at_ms)
+    INTO receive.position, receive.created_at_ms
+    FROM hookline.hooks AS h CROSS JOIN LATERAL (
+      SELECT e.position, e.created_at_ms FROM hookline.events AS e WHERE e.run_id = h.run_id
+        ORDER BY e.position DESC LIMIT 1) AS e
+    WHERE h.run_id = v_run.run_id AND h.hook_id = receive.hook_id AND h.disposed_at_ms IS NULL
+      AND (receive.token IS NULL OR h.token = receive.token)
+      AND v_run.status IN ('pending', 'running');
+  IF NOT FOUND THEN
+    outcome := 'missing';
+    RETURN;
+  END IF;
+  IF v_run.release_id <> 'dpl_hookline' THEN
+    PERFORM hookline.refuse_if_gone(v_run.release_id);
+  END IF;
+  IF run_spec_version NOT IN (2, 3, 6, 7, 8) THEN
+    outcome := 'foreign';
+    RETURN;
+  END IF;
+  INSERT INTO hookline.events (run_id, position, event_type, correlation_id, created_at_ms,
+      spec_version, data, payload_format, payload, write_id)
+    VALUES (v_run.run_id, receive.position, 'hook_received', receive.hook_id, receive.created_at_ms,
+      receive.spec_version, receive.data, receive.payload_format, receive.payload, receive.write_id)
+    ON CONFLICT (run_id, position) DO NOTHING;
+  IF NOT FOUND THEN
+    outcome := 'changed';
+    RETURN;
+  END IF;
+  SELECT w.queue_ms, w.message_id INTO receive.queue_ms, receive.message_id
+    FROM hookline.wake(v_run, workflow_prefix, receive.now_ms, message_number, receive.queue_ms)
+      AS w;
+  IF key_digest IS NOT NULL THEN
+    INSERT INTO hookline.resume_keys AS k
+        (key_digest, run_id, hook_id, payload_digest, expires_at_ms)
+      VALUES (receive.key_digest, v_run.run_id, receive.hook_id, receive.payload_digest,
+        receive.now_ms + window_ms)
+      ON CONFLICT (key_digest) DO UPDATE SET run_id = excluded.run_id, hook_id = excluded.hook_id,
+        payload_digest = excluded.payload_digest, expires_at_ms = excluded.expires_at_ms
+        WHERE k.expires_at_ms <= receive.now_ms;
+    DELETE FROM hookline.resume_keys AS k WHERE k.key_digest = ANY (ARRAY(
+      SELECT x.key_digest FROM hookline.resume_keys AS x WHERE x.expires_at_ms <= receive.now_ms
+        ORDER BY x.expires_at_ms LIMIT 64 FOR UPDATE SKIP LOCKED));
+  END IF;
+  outcome := 'done';
 END $$;
 
 -- Sends a payload to the live hook with a token and wakes its run, if and when the transaction commits.
@@ -176,14 +305,12 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
   v_token bytea := convert_to(token, 'UTF8');
   v_payload bytea := coalesce(hookline.devalue(payload), 'devl-1');
-  v_now_ms bigint := hookline.now_ms();
   v_window_ms bigint := (extract(epoch FROM idempotency_window) * 1000)::bigint;
   v_key_digest text;
   v_payload_digest text := encode(sha256(v_payload), 'hex');
   v_earlier text;
   v_hook record;
-  v_run hookline.runs;
-  v_tail record;
+  v_received record;
 BEGIN
   PERFORM hookline.refuse_if_encrypted();
   IF idempotency_key IS NOT NULL THEN
@@ -194,59 +321,35 @@ BEGIN
     END IF;
     v_key_digest := encode(sha256(convert_to('[' || to_json(token)::text || ','
       || to_json(idempotency_key)::text || ']', 'UTF8')), 'hex');
-    v_earlier := hookline.earlier_resume(v_key_digest, v_payload_digest, v_now_ms);
+    v_earlier := hookline.earlier_resume(v_key_digest, v_payload_digest, hookline.now_ms());
     IF v_earlier IS NOT NULL THEN
       RETURN v_earlier;
     END IF;
   END IF;
-  SELECT h.run_id, h.hook_id, h.spec_version INTO v_hook FROM hookline.hooks AS h
+  SELECT h.run_id, h.hook_id, h.spec_version, r.encryption_key_id INTO v_hook
+    FROM hookline.hooks AS h JOIN hookline.runs AS r ON r.run_id = h.run_id
     WHERE h.token_digest = sha256(v_token) AND h.token = v_token AND h.disposed_at_ms IS NULL;
-  SELECT r.* INTO v_run FROM hookline.runs AS r WHERE r.run_id = v_hook.run_id FOR NO KEY UPDATE;
-  -- What follows sees what the last holder of the run has left.
-  v_now_ms := hookline.now_ms();
-  IF v_key_digest IS NOT NULL THEN
-    v_earlier := hookline.earlier_resume(v_key_digest, v_payload_digest, v_now_ms);
-    IF v_earlier IS NOT NULL THEN
-      RETURN v_earlier;
-    END IF;
-  END IF;
-  PERFORM FROM hookline.hooks AS h WHERE h.run_id = v_hook.run_id AND h.hook_id = v_hook.hook_id
-    AND h.disposed_at_ms IS NULL AND v_run.status IN ('pending', 'running');
-  IF NOT FOUND THEN
+  SELECT * INTO v_received FROM hookline.receive(v_hook.run_id, v_hook.hook_id, v_token,
+    CASE WHEN v_hook.spec_version >= 6 THEN 7 ELSE 3 END, '{"token":' || to_json(token)::text || '}',
+    1::smallint, v_payload, v_key_digest, v_payload_digest, v_window_ms, hookline.workflow_prefix(),
+    NULL, true, NULL, NULL, NULL);
+  CASE v_received.outcome
+  WHEN 'repeated' THEN
+    RETURN v_received.run_id;
+  WHEN 'missing' THEN
     RAISE EXCEPTION 'hook not found' USING ERRCODE = 'HL404',
       HINT = 'No hook has this token now: it does not exist yet, is disposed, or its run has ended.';
-  END IF;
-  PERFORM hookline.refuse_if_gone(v_run.release_id);
-  IF v_run.encryption_key_id IS NOT NULL OR v_hook.spec_version NOT IN (2, 3, 6, 7, 8)
-      OR v_run.spec_version NOT IN (2, 3, 6, 7, 8) THEN
-    RAISE EXCEPTION 'SQL cannot write the values of this run' USING ERRCODE = 'HL501',
-      HINT = 'They are encrypted, or of a version of the SDK that only the app knows: use resumeHook().';
-  END IF;
-  SELECT e.position, e.created_at_ms INTO v_tail FROM hookline.events AS e
-    WHERE e.run_id = v_run.run_id ORDER BY e.position DESC LIMIT 1;
-  INSERT INTO hookline.events (run_id, position, event_type, correlation_id, created_at_ms,
-      spec_version, data, payload_format, payload)
-    VALUES (v_run.run_id, v_tail.position + 1, 'hook_received', v_hook.hook_id,
-      greatest(v_now_ms, v_tail.created_at_ms), CASE WHEN v_hook.spec_version >= 6 THEN 7 ELSE 3 END,
-      '{"token":' || to_json(token)::text || '}', 1, v_payload)
-    ON CONFLICT (run_id, position) DO NOTHING;
-  IF NOT FOUND THEN
-    -- Only in a snapshot that is older than the lock.
+  WHEN 'changed' THEN
     RAISE EXCEPTION 'another transaction has changed the run' USING ERRCODE = '40001';
-  END IF;
-  PERFORM hookline.wake(v_run, v_now_ms);
-  IF v_key_digest IS NOT NULL THEN
-    INSERT INTO hookline.resume_keys AS k
-        (key_digest, run_id, hook_id, payload_digest, expires_at_ms)
-      VALUES (v_key_digest, v_run.run_id, v_hook.hook_id, v_payload_digest, v_now_ms + v_window_ms)
-      ON CONFLICT (key_digest) DO UPDATE SET run_id = excluded.run_id, hook_id = excluded.hook_id,
-        payload_digest = excluded.payload_digest, expires_at_ms = excluded.expires_at_ms
-        WHERE k.expires_at_ms <= v_now_ms;
-    DELETE FROM hookline.resume_keys AS k WHERE k.key_digest = ANY (ARRAY(
-      SELECT x.key_digest FROM hookline.resume_keys AS x WHERE x.expires_at_ms <= v_now_ms
-        ORDER BY x.expires_at_ms LIMIT 64 FOR UPDATE SKIP LOCKED));
-  END IF;
-  RETURN v_run.run_id;
+  ELSE
+    IF v_received.outcome <> 'done' OR v_hook.encryption_key_id IS NOT NULL
+        OR v_hook.spec_version NOT IN (2, 3, 6, 7, 8) THEN
+      RAISE EXCEPTION 'SQL cannot write the values of this run' USING ERRCODE = 'HL501',
+        HINT = 'They are encrypted, or of a version of the SDK that only the app knows: use resumeHook().';
+    END IF;
+  END CASE;
+  PERFORM pg_notify('hookline:channel', 'sql');
+  RETURN v_received.run_id;
 END $$;
 
 -- Starts a run of a workflow, if and when the transaction commits; returns its id. The name is the
@@ -302,18 +405,16 @@ BEGIN
     INSERT INTO hookline.releases (release_id, first_seen_ms) VALUES (release, v_now_ms)
       ON CONFLICT (release_id) DO NOTHING;
   END IF;
-  PERFORM hookline.wake(v_run, v_now_ms);
+  PERFORM hookline.wake(v_run, hookline.workflow_prefix(), v_now_ms, NULL, NULL);
+  PERFORM pg_notify('hookline:channel', 'sql');
   RETURN v_run.run_id;
 END $$;
 
 REVOKE ALL ON FUNCTION
-  hookline.now_ms(),
   hookline.devalue(jsonb),
   hookline.fresh_run_id(bigint),
   hookline.refuse_if_encrypted(),
-  hookline.refuse_if_gone(text),
-  hookline.wake(hookline.runs, bigint),
-  hookline.earlier_resume(text, text, bigint),
+  hookline.workflow_prefix(),
   hookline.resume_hook(text, jsonb, text, interval),
   hookline.start(text, jsonb, text, integer)
 FROM PUBLIC;

@@ -215,6 +215,11 @@ impl MessageId {
         self.0
     }
 
+    /// The bits below the milliseconds.
+    pub fn sequence(self) -> i64 {
+        self.0 & ((1 << Self::SEQUENCE_BITS) - 1)
+    }
+
     /// Reads what `Display` prints; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let id = Self(sequence_of_ulid(parse_ulid(text.strip_prefix("msg_")?)?)?);

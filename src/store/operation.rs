@@ -284,6 +284,15 @@ impl Operation {
         Executed { failure, end: Box::new(end) }
     }
 
+    /// Tells the caller of a resume that it is done; without a reply, an earlier one has done it already.
+    pub fn resumed(self, reply: Option<EventReply>) {
+        match (self, reply) {
+            (Self::AppendEvent(_, done), Some(reply)) => done.settle(Ok(reply)),
+            (Self::ResumeOnce(_, _, done), reply) => done.settle(Ok(reply.is_none())),
+            (other, _) => other.refuse(WorldError::closed()),
+        }
+    }
+
     /// Tells the caller that nothing was done, and why.
     pub fn refuse(self, why: WorldError) {
         match self {

@@ -1,5 +1,6 @@
-//! Random scripts, in two worlds: one resumes and starts through the store, the other through the
-//! functions. Every outcome and all rows must be equal, but for random names.
+//! Random scripts, in three worlds: one resumes and starts through the functions for users, the others
+//! through the store, which has a resume done by the function `receive` if it is alone, or else by the
+//! rules. Every outcome and all rows must be equal, but for random names.
 
 use std::sync::Arc;
 
@@ -136,17 +137,28 @@ fn token(number: u8) -> String {
 /// What a move answers: a run, or why not.
 type Answer = Result<String, State>;
 
+/// Who resumes in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// `resume_hook`, which a user calls.
+    Functions,
+    /// The store, in one statement.
+    Store,
+    /// The store, by its rules.
+    Rules,
+}
+
 /// A world of the script.
 struct Side {
     world: World,
-    /// Everybody who looks at the rows; in the other world also who resumes.
+    /// Everybody who looks at the rows; in one world also who resumes.
     caller: Caller,
-    by_functions: bool,
+    by: By,
     deliveries: Vec<Delivery>,
 }
 
 impl Side {
-    fn new(by_functions: bool) -> Self {
+    fn new(by: By) -> Self {
         let (url, clock) = (fresh_schema(), Arc::new(ManualClock::at(NOW_MS)));
         let store = Arc::new(open_postgres(&url, &clock).expect("the schema is made"));
         let world = World::with_upkeep(store, clock, None);
@@ -157,7 +169,7 @@ impl Side {
             .expect("a release is known");
         // Whoever claims has begun to work.
         world.claimed(1);
-        Self { world, caller, by_functions, deliveries: Vec::new() }
+        Self { world, caller, by, deliveries: Vec::new() }
     }
 
     fn at(&self, since_ms: i64) {
@@ -223,18 +235,18 @@ impl Side {
     fn resume(&self, number: u8, payload: usize, key: Option<u8>) -> Answer {
         let (json, serialised) = PAYLOADS[payload];
         let (token, key) = (token(number), key.map(|key| format!("k\u{1}\"{key}")));
-        match self.by_functions {
-            true => self.caller.text(
+        match self.by {
+            By::Functions => self.caller.text(
                 "SELECT hookline.resume_hook($1, $2::text::jsonb, $3, $4::text::interval)",
                 &[&token, &json, &key, &format!("{WINDOW_MS} ms")],
             ),
-            false => resume_by_store(&*self.world.store, &token, serialised, key.as_deref()),
+            by => resume_by_store(&*self.world.store, &token, serialised, key.as_deref(), by),
         }
     }
 
     fn start(&self, of_release: bool, line: u32, chosen: Option<&str>) -> Answer {
         let release = of_release.then_some(RELEASE);
-        if self.by_functions {
+        if self.by == By::Functions {
             return self.caller.text(
                 "SELECT hookline.start('workflow//a', '[1,{}]', $1, $2)",
                 &[&release, &(line as i32)],
@@ -270,7 +282,7 @@ impl Side {
         const TABLES: [(&str, &str); 8] = [
             ("runs", "to_jsonb(t)"),
             ("replays", "to_jsonb(t) - 'replayed_by'"),
-            ("events", "to_jsonb(t)"),
+            ("events", "to_jsonb(t) - 'write_id'"),
             ("hooks", "to_jsonb(t) - 'hook_number'"),
             ("resume_keys", "to_jsonb(t)"),
             (
@@ -323,18 +335,24 @@ fn event(run: u64, ask: &Ask) -> EventRequest {
 }
 
 /// What `resumeHook` of the package does.
-fn resume_by_store(store: &dyn Store, token: &str, payload: &str, key: Option<&str>) -> Answer {
+fn resume_by_store(
+    store: &dyn Store,
+    token: &str,
+    payload: &str,
+    key: Option<&str>,
+    by: By,
+) -> Answer {
     let hex = |text: &str| {
         Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let key = key.map(|key| ResumeKey {
-        token: HookToken::new(token),
-        digests: ResumeDigests {
+    let key = key.map(|key| {
+        let digests = ResumeDigests {
             key: hex(&serde_json::json!([token, key]).to_string()),
             payload: hex(payload),
-        },
-        unsealed: None,
-        window_ms: WINDOW_MS,
+        };
+        // A key with two forms is for the rules.
+        let unsealed = (by == By::Rules).then(|| digests.clone());
+        ResumeKey { token: HookToken::new(token), digests, unsealed, window_ms: WINDOW_MS }
     });
     let earlier = || -> Result<Option<String>, State> {
         let Some(key) = &key else { return Ok(None) };
@@ -355,9 +373,11 @@ fn resume_by_store(store: &dyn Store, token: &str, payload: &str, key: Option<&s
         payload: bytes(payload),
         ..request(1, EventBody::RunCompleted)
     };
-    let done = match key {
-        Some(key) => settled(|done| store.resume_once(resume, key, done)).map(drop),
-        None => settled(|done| store.append_event(resume, done)).map(drop),
+    let done = match (key, by) {
+        (Some(key), _) => settled(|done| store.resume_once(resume, key, done)).map(drop),
+        (None, By::Rules) => settled(|done| store.append_events(vec![resume], done))
+            .and_then(|appended| appended.into_iter().next().expect("one event").map(drop)),
+        (None, _) => settled(|done| store.append_event(resume, done)).map(drop),
     };
     done.map_err(|error| state_of(&error))?;
     Ok(hook.run_id.into_string())
@@ -375,19 +395,24 @@ fn state_of(error: &WorldError) -> State {
 }
 
 fn agrees(script: &[Move]) -> Result<(), TestCaseError> {
-    let (mut functions, mut store) = (Side::new(true), Side::new(false));
+    let mut functions = Side::new(By::Functions);
+    let mut others = [Side::new(By::Store), Side::new(By::Rules)];
     let mut since_ms = 0;
     for (index, next) in script.iter().enumerate() {
         since_ms += if let Move::Wait(ms) = next { *ms } else { 1 };
         functions.at(since_ms);
-        store.at(since_ms);
         let answer = functions.make(index, next, None);
-        let other = store.make(index, next, answer.as_deref().ok());
-        prop_assert_eq!(&answer, &other, "{}: {:?}", index, next);
+        for other in &mut others {
+            other.at(since_ms);
+            let answered = other.make(index, next, answer.as_deref().ok());
+            prop_assert_eq!(&answer, &answered, "{}: {:?} {:?}", index, next, other.by);
+        }
     }
-    prop_assert_eq!(functions.rows(), store.rows());
+    for other in &others {
+        prop_assert_eq!(functions.rows(), other.rows(), "{:?}", other.by);
+        other.world.store.close();
+    }
     functions.world.store.close();
-    store.world.store.close();
     Ok(())
 }
 

@@ -59,7 +59,7 @@ fn a_commit_is_told_where_the_processes_listen() {
     let caller = Caller::new(&url, "postgres");
     let channel = caller.text(
         r"SELECT substring(prosrc FROM $$pg_notify\('([^']+)'$$) FROM pg_proc
-          WHERE oid = 'hookline.wake'::regproc",
+          WHERE oid = 'hookline.resume_hook'::regproc",
         &[],
     );
     caller.listen(&channel.expect("the function tells"));
@@ -144,8 +144,10 @@ fn a_role_needs_the_right_to_call_and_gets_no_other_by_it() {
     caller.text(RESUME, &[]).expect("it resumes");
     for denied in [
         "SELECT count(*)::text FROM hookline.runs",
-        "SELECT hookline.now_ms()::text",
-        "SELECT hookline.wake(NULL, 0)::text",
+        "SELECT hookline.workflow_prefix()::text",
+        "SELECT hookline.wake(NULL, 'a', 0, 0, 0)::text",
+        "SELECT outcome FROM hookline.receive('a', 'b', NULL, 3, NULL, NULL, NULL, NULL, NULL, NULL, '', \
+         0, true, NULL, NULL, NULL)",
         "SELECT hookline.refuse_if_encrypted()::text",
     ] {
         assert_eq!(caller.text(denied, &[]), Err("42501".into()), "{denied}");

@@ -9,7 +9,7 @@ use hookline::store::Store;
 
 use crate::kit::postgres_server::Server;
 use crate::kit::settled;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::{Fault, Proxy, RESUME};
 use crate::server::{fresh_database, kill_a_connection, run_sql, wait_for};
 use crate::{open, payloads, resume, with_runs};
 
@@ -32,7 +32,18 @@ pub struct Told {
 pub const RUNS: u64 = 8;
 
 /// Resumes from several threads while `disturb` is called so often.
-pub fn resumes_while(store: &Arc<dyn Store>, times: usize, mut disturb: impl FnMut(usize)) -> Told {
+pub fn resumes_while(store: &Arc<dyn Store>, times: usize, disturb: impl FnMut(usize)) -> Told {
+    callers_resume_while(store, RUNS, times, disturb)
+}
+
+/// The same from so many threads, each with a run of its own. The resumes of a single one are each alone
+/// in their transactions.
+fn callers_resume_while(
+    store: &Arc<dyn Store>,
+    callers: u64,
+    times: usize,
+    mut disturb: impl FnMut(usize),
+) -> Told {
     let settled_ones = AtomicUsize::new(0);
     let is_over = AtomicBool::new(false);
     let resumes = |run: u64| {
@@ -41,7 +52,7 @@ pub fn resumes_while(store: &Arc<dyn Store>, times: usize, mut disturb: impl FnM
             if is_over.load(Ordering::Acquire) {
                 break;
             }
-            let text = format!("{run} {number}");
+            let text = format!("{RESUME} {run} {number}");
             match settled(|done| store.append_event(resume(run, &text), done)) {
                 Ok(_) => told.acknowledged.push(text),
                 Err(error) => {
@@ -54,7 +65,7 @@ pub fn resumes_while(store: &Arc<dyn Store>, times: usize, mut disturb: impl FnM
         told
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..=RUNS).map(|run| scope.spawn(move || resumes(run))).collect();
+        let threads: Vec<_> = (1..=callers).map(|run| scope.spawn(move || resumes(run))).collect();
         let mut seen = 0;
         for time in 0..times {
             // Something must happen between two disturbances.
@@ -133,12 +144,18 @@ fn no_resume_is_lost_or_doubled_while_processes_of_the_server_are_killed() {
     check(&url, &told);
 }
 
+/// With many callers at once, and with a single one.
 fn behind_a_proxy(name: &str, fault: Fault, times: usize) {
+    callers_behind_a_proxy(name, RUNS, fault, times);
+    callers_behind_a_proxy(&format!("{name}_alone"), 1, fault, times);
+}
+
+fn callers_behind_a_proxy(name: &str, callers: u64, fault: Fault, times: usize) {
     let url = fresh_database(name);
     drop(with_runs(&url, RUNS));
     let proxy = Proxy::start();
     let store = open(&proxy.url(name));
-    let told = resumes_while(&store, times, |time| {
+    let told = callers_resume_while(&store, callers, times, |time| {
         proxy.break_next(fault);
         while proxy.broken() <= time {
             std::thread::yield_now();
@@ -172,5 +189,6 @@ fn no_resume_is_lost_or_doubled_while_answers_are_late() {
 /// A network that loses everything from now on, and ends no connection.
 #[test]
 fn no_resume_is_lost_or_doubled_while_connections_lead_nowhere() {
-    behind_a_proxy("swallowed", Fault::Swallow, times(10, 1));
+    let callers = times(RUNS as usize, 1) as u64;
+    callers_behind_a_proxy("swallowed", callers, Fault::Swallow, times(10, 1));
 }

@@ -25,7 +25,7 @@ use hookline::store::{Completion, Store};
 
 use kit::rows::*;
 use kit::{PATIENCE, World, open_postgres, settled, step_message};
-use server::{fresh_database, run_sql};
+use server::{fresh_database, number_in, run_sql};
 
 /// A resume with a payload that no other one has.
 fn resume(run: u64, payload: &str) -> EventRequest {
@@ -85,6 +85,18 @@ fn processes_that_write_the_same_runs_in_any_order_all_succeed() {
     let payloads = payloads(&world, RUNS);
     assert_eq!(payloads.len() as u64, 3 * EACH);
     assert!(payloads.values().all(|count| *count == 1));
+}
+
+/// The other way a resume is found again whose answer was lost.
+#[test]
+fn a_resume_that_is_alone_carries_a_number_by_which_it_is_found_again() {
+    let url = fresh_database("alone");
+    let world = with_runs(&url, 1);
+    for number in 0..3 {
+        world.tries(resume(1, &format!("{number}"))).expect("it resumes");
+    }
+    let numbers = "SELECT count(DISTINCT write_id) FROM hookline.events";
+    assert_eq!(number_in("alone", numbers), 3);
 }
 
 #[test]

@@ -12,18 +12,21 @@ use crate::kit::postgres_server::shared;
 /// Longer than a round trip, shorter than any time limit.
 const DELAY: Duration = Duration::from_millis(40);
 
+/// Begins the payload of a resume. One that is alone in its transaction sends no `COMMIT`.
+pub const RESUME: &str = "resume";
+
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Its next `COMMIT` reaches the server, the answer does not come.
+    /// Its next commit reaches the server, the answer does not come.
     CutAfterCommit,
-    /// Its next `COMMIT` does not reach the server.
+    /// Its next commit does not reach the server.
     CutBeforeCommit,
     /// Half of what it sends next reaches the server.
     CutAnywhere,
     /// What it sends next reaches the server late.
     Delay,
-    /// From its next `COMMIT` on, nothing arrives on either side, and nobody is told.
+    /// From its next commit on, nothing arrives on either side, and nobody is told.
     Swallow,
 }
 
@@ -42,7 +45,8 @@ struct Plan {
 impl Plan {
     /// The fault of these bytes, if one is due.
     fn take(&self, sent: &[u8]) -> Option<Fault> {
-        let commits = sent.windows(7).any(|window| window == b"COMMIT\0");
+        let holds = |text: &[u8]| sent.windows(text.len()).any(|window| window == text);
+        let commits = holds(b"COMMIT\0") || holds(RESUME.as_bytes());
         let mut next = self.next.lock().expect("nobody panics with it");
         let fault = next.take_if(|fault| commits || *fault == Fault::CutAnywhere)?;
         self.broken.fetch_add(1, Ordering::AcqRel);

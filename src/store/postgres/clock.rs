@@ -10,6 +10,11 @@ use crate::clock::{Clock, SystemClock};
 pub(super) trait DatabaseTime: Send + Sync {
     /// It is this time now.
     fn is(&self, now_ms: i64);
+
+    /// The time that the database goes by instead of its own. Only a test has one.
+    fn set_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// The time that the database told last, and the time that has elapsed since.
@@ -44,8 +49,12 @@ impl DatabaseTime for DatabaseClock {
 }
 
 /// The time of a test, whose clock is the database's.
-pub(super) struct TestTime;
+pub(super) struct TestTime(pub(super) Arc<dyn Clock>);
 
 impl DatabaseTime for TestTime {
     fn is(&self, _: i64) {}
+
+    fn set_ms(&self) -> Option<i64> {
+        Some(self.0.now_ms())
+    }
 }

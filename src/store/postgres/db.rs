@@ -12,9 +12,10 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSqlOwned, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{CancelToken, Client, Row, Statement};
 
+use super::direct::{self, Backend};
+use super::fault;
 use super::statements::{LIMITS, Named, PLANS};
 use super::writes::Write;
-use super::{direct, fault};
 use crate::domain::id::{CorrelationId, HookToken, MessageId, RunId};
 use crate::error::WorldError;
 use crate::store::columns::ReadColumns;
@@ -145,13 +146,14 @@ pub(super) struct Db {
     is_silent: Cell<bool>,
     /// Only of a connection to the server itself.
     named: Option<Named>,
+    backend: Option<Backend>,
 }
 
 impl Db {
     /// A connection that names no statements.
     pub(super) fn new(client: Client, schema: &str, answer_within: Duration) -> Self {
         let (schema, is_silent) = (schema.to_owned(), Cell::new(false));
-        Self { client, schema, answer_within, is_silent, named: None }
+        Self { client, schema, answer_within, is_silent, named: None, backend: None }
     }
 
     /// A connection that names its statements, if it can.
@@ -161,18 +163,23 @@ impl Db {
         answer_within: Duration,
     ) -> Result<Self, WorldError> {
         let db = Self::new(client, schema, answer_within);
-        let is_direct = direct::is_direct(&db).await?;
-        if is_direct {
+        let backend = direct::backend(&db).await?;
+        if backend.is_some() {
             db.simple(PLANS).await?;
         }
-        Ok(Self { named: is_direct.then(Named::default), ..db })
+        Ok(Self { named: backend.as_ref().map(|_| Named::default()), backend, ..db })
     }
 
-    /// Sets the limits of a writer's transactions, if what is set stays.
-    pub(super) async fn set_limits(&self) -> Result<(), WorldError> {
-        match self.is_direct() {
-            true => self.simple(LIMITS).await,
-            false => Ok(()),
+    /// Sets the limits of a writer's transactions, if what is set stays. `is_synced` is for those that are
+    /// not told otherwise.
+    pub(super) async fn set_limits(&self, is_synced: bool) -> Result<(), WorldError> {
+        if !self.is_direct() {
+            return Ok(());
+        }
+        self.simple(LIMITS).await?;
+        match is_synced {
+            true => Ok(()),
+            false => self.simple("SET synchronous_commit = off").await,
         }
     }
 
@@ -220,7 +227,12 @@ impl Db {
 
     /// Whether what is set for the session stays.
     pub(super) fn is_direct(&self) -> bool {
-        self.named.is_some()
+        self.backend.is_some()
+    }
+
+    /// The process of the server, if this leads to the server itself.
+    pub(super) fn backend(&self) -> Option<&Backend> {
+        self.backend.as_ref()
     }
 
     /// Statements name the tables of the schema `hookline`; ours may have another name.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-use super::db::{Columns, Db};
+use super::db::{Columns, Db, values};
 use crate::error::WorldError;
 use crate::lock::lock;
 
@@ -23,11 +23,35 @@ const ACCEPTS: u8 = b'S';
 /// A request to cancel: its length, its code, the process, its secret; 4 bytes each.
 const CANCEL_REQUEST_BYTES: usize = 16;
 
-/// Asks the server.
-pub(super) async fn is_direct(db: &Db) -> Result<bool, WorldError> {
-    let row = db.first("SELECT pg_backend_pid()", &[]).await?;
-    let process: Option<i32> = row.map(|row| Columns::of(&row).take()).transpose()?;
-    Ok(process.is_some() && process == told_process(db).await)
+/// The process of the server at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Backend {
+    process: i64,
+    /// Later processes may get the same number.
+    started_at: String,
+}
+
+impl Backend {
+    /// Ends the process, unless it is at work, and says whether it is still there. One that is at work may
+    /// be waiting for a standby, and would no longer.
+    pub(super) async fn is_ending(&self, db: &Db) -> Result<bool, WorldError> {
+        const END: &str = "SELECT CASE WHEN state IS DISTINCT FROM 'active' \
+             THEN pg_terminate_backend(pid) END FROM pg_stat_activity \
+             WHERE pid = $1 AND extract(epoch FROM backend_start)::text = $2";
+        let named = values![self.process, &self.started_at];
+        Ok(db.first(END, &named).await?.is_some())
+    }
+}
+
+/// Asks the server which process this connection leads to; `None` for one that leads to a pooler.
+pub(super) async fn backend(db: &Db) -> Result<Option<Backend>, WorldError> {
+    const OWN: &str = "SELECT pid::bigint, extract(epoch FROM backend_start)::text FROM pg_stat_activity \
+         WHERE pid = pg_backend_pid()";
+    let Some(row) = db.first(OWN, &[]).await? else { return Ok(None) };
+    let mut columns = Columns::of(&row);
+    let backend = Backend { process: columns.take()?, started_at: columns.take()? };
+    let is_own = told_process(db).await.map(i64::from) == Some(backend.process);
+    Ok(is_own.then_some(backend))
 }
 
 /// The process that the other side has named when it accepted the connection. The driver has it only in

@@ -1,11 +1,13 @@
-//! A commit in doubt: the connection broke while `COMMIT` was under way.
+//! A commit in doubt: the connection broke before the server's answer came.
 
 use super::db::{Columns, Db, values};
+use super::direct::Backend;
 use super::fault;
 use crate::domain::event::{Event, EventType};
 use crate::domain::id::{LeaseToken, MessageId, Position, RunId};
 use crate::domain::message::Delivery;
 use crate::error::WorldError;
+use crate::store::columns::ReadColumns;
 
 /// A row that a transaction has written, and that no other one writes in the same way.
 #[derive(Debug, Clone)]
@@ -56,8 +58,9 @@ pub(super) struct Doubtful {
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Committed,
+pub(super) enum Fate<T> {
+    /// It happened, and this is known of it.
+    Committed(T),
     /// Nothing of it has stayed.
     Gone,
     /// The server is still at it.
@@ -66,7 +69,7 @@ pub(super) enum Fate {
 
 impl Doubtful {
     /// Asks the server.
-    pub(super) async fn fate(&self, db: &Db) -> Result<Fate, WorldError> {
+    pub(super) async fn fate(&self, db: &Db) -> Result<Fate<()>, WorldError> {
         if let Some(transaction) = self.transaction {
             match status(db, transaction).await? {
                 Status::Committed => {}
@@ -80,7 +83,46 @@ impl Doubtful {
             // Without an id there are only acks and the like, which may be made again.
             None => self.transaction.is_some(),
         };
-        Ok(if is_committed { Fate::Committed } else { Fate::Gone })
+        Ok(if is_committed { Fate::Committed(()) } else { Fate::Gone })
+    }
+}
+
+/// An event that was sent as a transaction of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Unanswered {
+    /// The process of the server that it was sent to.
+    pub(super) backend: Backend,
+    pub(super) run_id: RunId,
+    /// The number that the event carries.
+    pub(super) write_id: i64,
+}
+
+/// The event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) position: Position,
+    pub(super) created_at_ms: i64,
+    pub(super) run_spec_version: u32,
+}
+
+impl Unanswered {
+    /// Asks the server. The process that it was sent to could still begin with it, so that is ended first.
+    pub(super) async fn fate(&self, db: &Db) -> Result<Fate<Written>, WorldError> {
+        const WRITTEN: &str = "SELECT e.position, e.created_at_ms, r.spec_version \
+             FROM hookline.events AS e JOIN hookline.runs AS r ON r.run_id = e.run_id \
+             WHERE e.run_id = $1 AND e.write_id = $2";
+        if self.backend.is_ending(db).await? {
+            return Ok(Fate::UnderWay);
+        }
+        let Some(row) = db.first(WRITTEN, &values![&self.run_id, self.write_id]).await? else {
+            return Ok(Fate::Gone);
+        };
+        let mut columns = Columns::of(&row);
+        Ok(Fate::Committed(Written {
+            position: columns.take()?,
+            created_at_ms: columns.take()?,
+            run_spec_version: columns.version()?,
+        }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! table; a statement stands above the function that runs it. Statements name the schema `hookline`,
 //! which [`db::Db`] replaces.
 
+mod alone;
 mod aside;
 mod attempt;
 mod claims;
@@ -50,6 +51,7 @@ mod tls;
 mod transaction;
 mod waits;
 mod writer;
+mod writer_thread;
 mod writes;
 
 use std::sync::{Arc, Weak};

@@ -40,7 +40,7 @@ fn clocks(
     hosts_time: &Arc<HostsTime>,
 ) -> (Arc<dyn Clock>, Arc<dyn DatabaseTime>) {
     match &options.clock {
-        Some(clock) => (Arc::clone(clock), Arc::new(TestTime)),
+        Some(clock) => (Arc::clone(clock), Arc::new(TestTime(Arc::clone(clock)))),
         None => {
             let clock = Arc::new(DatabaseClock::new(Arc::clone(hosts_time)));
             (Arc::clone(&clock) as Arc<dyn Clock>, clock)

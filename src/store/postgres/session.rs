@@ -56,6 +56,8 @@ pub(super) struct Session {
     is_registered: AtomicBool,
     watchers: Arc<AtomicUsize>,
     is_missing: Arc<OnceLock<()>>,
+    /// Whether the session knows already that it has something to tell.
+    is_to_tell: Arc<AtomicBool>,
 }
 
 /// What the session's task needs.
@@ -76,18 +78,21 @@ impl Session {
         let watching = Arc::clone(&watchers);
         let is_missing = Arc::<OnceLock<()>>::default();
         let missing = Arc::clone(&is_missing);
+        let is_to_tell = Arc::<AtomicBool>::default();
+        let to_tell = Arc::clone(&is_to_tell);
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             // Without a runtime everything that is asked settles with `Closed`.
             if let Ok(runtime) = runtime {
-                let task = async { SessionTask::new(state, watching, missing).run(receiver).await };
+                let task = SessionTask::new(state, watching, missing, to_tell).run(receiver);
                 LocalSet::new().block_on(&runtime, task);
             }
         };
         let thread =
             std::thread::Builder::new().name("hookline-postgres-session".into()).spawn(run)?;
         let (sender, thread) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
-        Ok(Self { sender, thread, is_registered: AtomicBool::new(false), watchers, is_missing })
+        let is_registered = AtomicBool::new(false);
+        Ok(Self { sender, thread, is_registered, watchers, is_missing, is_to_tell })
     }
 
     /// Calls `then` when this process is a worker.
@@ -114,7 +119,8 @@ impl Session {
 
     /// Tells other processes of a commit.
     pub(super) fn tell_others(&self, news: &CommitNews) {
-        if *news != CommitNews::default() {
+        // One wake-up of the session's thread for all that it tells together.
+        if *news != CommitNews::default() && !self.is_to_tell.swap(true, Ordering::AcqRel) {
             self.send(Command::Tell);
         }
     }
@@ -169,6 +175,7 @@ struct SessionTask {
     state: SessionState,
     watchers: Arc<AtomicUsize>,
     is_missing: Arc<OnceLock<()>>,
+    is_to_tell: Arc<AtomicBool>,
     open: Option<Hearing>,
     is_worker: bool,
     report: Option<String>,
@@ -181,12 +188,18 @@ struct SessionTask {
 }
 
 impl SessionTask {
-    fn new(state: SessionState, watchers: Arc<AtomicUsize>, is_missing: Arc<OnceLock<()>>) -> Self {
+    fn new(
+        state: SessionState,
+        watchers: Arc<AtomicUsize>,
+        is_missing: Arc<OnceLock<()>>,
+        is_to_tell: Arc<AtomicBool>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             state,
             watchers,
             is_missing,
+            is_to_tell,
             open: None,
             is_worker: false,
             report: None,
@@ -373,6 +386,8 @@ impl SessionTask {
     async fn tell(&mut self) {
         let Ok(db) = self.connected().await else { return };
         self.has_something_to_tell = false;
+        // What is committed from now on needs another word.
+        self.is_to_tell.store(false, Ordering::Release);
         self.tell_at = Instant::now() + TELL_EVERY;
         if notify(&db, &self.state.me).await.is_err() {
             self.has_something_to_tell = true;

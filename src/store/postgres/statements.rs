@@ -12,8 +12,8 @@ use crate::error::WorldError;
 
 /// What a session of the server is told once. A queue is empty when a statement is planned, and full
 /// later: so plans follow the indexes, whatever the statistics say. Such plans seem expensive, and would
-/// be compiled.
-pub(super) const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
+/// be compiled. All names of ours say their schema.
+pub(super) const PLANS: &str = "SET search_path = pg_catalog, pg_temp; SET plan_cache_mode = force_generic_plan; SET jit = off; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 /// What the session of a writer is told too.
 pub(super) const LIMITS: &str =

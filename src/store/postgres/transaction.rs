@@ -73,13 +73,19 @@ impl Numbers {
         self.spare.set(Some(first));
     }
 
-    fn take(&self) -> Option<i64> {
+    /// The number that is taken next, if there is one.
+    pub(super) fn next(&self) -> Option<i64> {
         if self.next.get() >= self.end.get() {
             let first = self.spare.take()?;
             self.next.set(first);
             self.end.set(first + messages::NUMBERS_OF_BLOCK);
         }
-        let number = self.next.get();
+        Some(self.next.get())
+    }
+
+    /// Takes it.
+    pub(super) fn take(&self) -> Option<i64> {
+        let number = self.next()?;
         self.next.set(number + 1);
         Some(number)
     }
