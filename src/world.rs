@@ -17,8 +17,11 @@ use crate::config::{Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::database::{self, Database, DatabaseId};
 use crate::domain::event::{EventBody, EventRequest};
-use crate::domain::id::{MessageId, RunId};
+use crate::domain::hook::takes_plain_payload;
+use crate::domain::id::{HookToken, MessageId, RunId};
+use crate::domain::payload::Payload;
 use crate::domain::resume_key::ResumeKey;
+use crate::domain::run::Run;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -32,7 +35,7 @@ use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
 use crate::queue::wake_credits::WakeCredits;
 use crate::sharing::Sharing;
 use crate::store::upkeep::{Releases, Upkeep, Worker};
-use crate::store::{Completion, EventReply, QueueDepth, Read, Store};
+use crate::store::{Completion, EventReply, HookView, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
@@ -284,6 +287,32 @@ impl Engine {
                 "a start must be a run_created event that wakes the run",
             ))),
         }
+    }
+
+    /// Finds the live hook with a token, and resumes it with a payload of plain data if it
+    /// [takes](takes_plain_payload) such a one. Settles with the hook, its run, and whether it was resumed.
+    ///
+    /// # Errors
+    /// Settles with those of [`Store::hook_and_run_by_token`] and of [`Engine::resume_hook`].
+    pub fn resume_plainly(
+        self: &Arc<Self>,
+        token: &HookToken,
+        payload: Vec<u8>,
+        done: Completion<(HookView, Run, bool)>,
+    ) {
+        let engine = Arc::clone(self);
+        let found = move |found: Result<(HookView, Run), WorldError>| match found {
+            Ok((view, run)) if takes_plain_payload(&view.hook, &run) => {
+                let resume = EventRequest::resume(&view.hook, Payload::Bytes(payload));
+                let resumed = move |reply: Result<EventReply, WorldError>| {
+                    done.settle(reply.map(|_| (view, run, true)));
+                };
+                engine.resume_hook(resume, Completion::new(resumed));
+            }
+            Ok((view, run)) => done.settle(Ok((view, run, false))),
+            Err(error) => done.settle(Err(error)),
+        };
+        self.store.hook_and_run_by_token(token).settle(Completion::new(found));
     }
 
     /// Resumes a hook: the check that it lives, the event and the wake-up in one commit.

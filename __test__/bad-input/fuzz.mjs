@@ -61,6 +61,9 @@ const CALLS = [
   function hookForResume(w) {
     return w.hookForResume(or(text));
   },
+  function resumePlainly(w) {
+    return w.resumePlainly(or(text), or(block));
+  },
   function runForResume(w) {
     return w.runForResume(or(() => runId() ?? ''));
   },

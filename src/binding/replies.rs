@@ -147,9 +147,12 @@ pub fn appended(appended: Vec<Appended>) -> Result<Reply, WorldError> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct HookAndRun {
     hook: HookRecord,
     run: ResumedRunRecord,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_resumed: bool,
 }
 
 /// The part of a run that a resume needs. Every resume makes this document, so it is small.
@@ -160,7 +163,7 @@ struct ResumedRunRecord {
     execution_context: Option<StoredJson>,
 }
 
-pub fn hook_and_run((hook, run): (HookView, Run)) -> Result<Reply, WorldError> {
+pub fn hook_and_run(hook: HookView, run: Run, is_resumed: bool) -> Result<Reply, WorldError> {
     let Run { workflow_name, execution_context, .. } = run;
     Reply::document(|block| HookAndRun {
         hook: hook_record(hook, block),
@@ -168,6 +171,7 @@ pub fn hook_and_run((hook, run): (HookView, Run)) -> Result<Reply, WorldError> {
             workflow_name,
             execution_context: execution_context.map(StoredJson),
         },
+        is_resumed,
     })
 }
 

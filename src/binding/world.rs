@@ -223,7 +223,19 @@ impl NativeWorld {
     pub fn hook_for_resume(&self, env: Env, token: String) -> Result<JsValue> {
         let token = HookToken::new(token);
         let read = |engine: &Engine| engine.store.hook_and_run_by_token(&token);
-        self.point_read(env, read, replies::hook_and_run)
+        let reply = |(hook, run)| replies::hook_and_run(hook, run, false);
+        self.point_read(env, read, reply)
+    }
+
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
+    pub fn resume_plainly(&self, env: Env, token: String, payload: &[u8]) -> Result<JsValue> {
+        let (token, payload) = (HookToken::new(token), payload.to_vec());
+        self.promise(env, |engine| {
+            Ok(move |done: Completion<Reply>| {
+                let reply = |(hook, run, is_resumed)| replies::hook_and_run(hook, run, is_resumed);
+                engine.resume_plainly(&token, payload, then(done, reply));
+            })
+        })
     }
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]

@@ -2,10 +2,11 @@
 
 use super::attributes::AttributeChanges;
 use super::fence::Fence;
-use super::hook::HookOptions;
+use super::hook::{Hook, HookOptions};
 use super::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::CodeMismatch;
+use super::spec::spec_version_of_new_runs;
 
 /// The event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -270,6 +271,25 @@ pub struct EventRequest {
 }
 
 impl EventRequest {
+    /// The resume of a hook, as the SDK writes it.
+    pub fn resume(hook: &Hook, payload: Payload) -> Self {
+        let data = serde_json::json!({ "token": hook.token.expose() });
+        Self {
+            run_id: Some(hook.run_id.clone()),
+            body: EventBody::HookReceived {
+                hook: hook.hook_id.clone(),
+                token: Some(hook.token.clone()),
+            },
+            spec_version: spec_version_of_new_runs(hook.spec_version),
+            data: Some(data.to_string()),
+            payload: Some(payload),
+            fence: None,
+            code_mismatch: None,
+            report: Report::default(),
+            resume: None,
+        }
+    }
+
     /// The lease without which the event may not be appended.
     pub fn needed_lease(&self) -> Option<&Fence> {
         self.fence.as_ref().filter(|_| self.body.event_type().is_of_delivery())

@@ -1,6 +1,8 @@
 //! A hook: a durable resume point with a token.
 
 use super::id::{CorrelationId, HookToken, Position, RunId};
+use super::run::Run;
+use super::spec::SpecVersion;
 
 /// A hook as its run's log defines it. The metadata stays with the event that created the hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,15 @@ impl Hook {
     pub fn is_over(&self, now_ms: i64) -> bool {
         self.outlives_run && !self.options.is_retained(now_ms)
     }
+}
+
+/// Whether this hook takes a payload of plain data, which the SDK serialises in the same way for every
+/// hook: its run is of no version that has JSON, and has no key. A hook with metadata does not, because
+/// that must be readable before anything is written.
+pub fn takes_plain_payload(hook: &Hook, run: &Run) -> bool {
+    !SpecVersion(hook.spec_version).is_legacy()
+        && run.encryption_key_id.is_none()
+        && hook.metadata_position.is_none()
 }
 
 impl HookOptions {

@@ -3,14 +3,15 @@
  *
  * A resume is two native calls: a read-only look-up, because dehydration must know the run, and
  * then one atomic operation that checks that the hook lives, appends `hook_received` and enqueues
- * the wake-up. Nothing is written before the payload has been serialized.
+ * the wake-up. Nothing is written before the payload has been serialized. A payload of plain data is the
+ * same for most runs, so it goes with the look-up, and one native call does both.
  */
 import type { Hook, PayloadKey, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import type { Line } from '../lines/line';
 import { lineOfSpec } from '../lines/table';
-import { type NativeWorld, pointRead, settled } from '../native/binding';
+import { type Answer, type NativeWorld, pointRead, settled } from '../native/binding';
 import { concise, HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
 import { encodePayload } from '../native/requests';
@@ -42,6 +43,8 @@ export interface Target {
   hook: Hook;
   /** The facts about the run that dehydration needs. */
   run: ResumedRun;
+  /** Whether it has been resumed already. */
+  isResumed?: boolean;
 }
 
 /**
@@ -119,9 +122,10 @@ async function resumeByToken(
   sending: Sending,
 ): Promise<Hook> {
   const { engine, native } = place;
+  const plain = plainPayload(engine, payload, sending);
   let target: Target;
   try {
-    target = await findByToken(native, token);
+    target = await (plain ? resumePlainly(native, token, plain) : findByToken(native, token));
   } catch (error) {
     // Another call with the same key may have resumed the hook meanwhile, and so ended its run.
     const earlier = sending.once && (await hookOfEarlierResume(native, sending.once));
@@ -129,7 +133,39 @@ async function resumeByToken(
     throw error;
   }
   await hydrated(target.hook, engine);
-  return resumeTarget(place, target, payload, sending);
+  if (!target.isResumed) return resumeTarget(place, target, payload, sending);
+  sending.span?.found(target.hook);
+  return resumed(engine, target, sending.span);
+}
+
+/** The payload for {@link resumePlainly}; `undefined` when the run must be known to serialize it. */
+function plainPayload(
+  engine: Engine,
+  payload: unknown,
+  { encryptionKey, once }: Sending,
+): Uint8Array | undefined {
+  if (encryptionKey || once || engine.config().encryptionKeys !== undefined) return undefined;
+  return presentLine().serializer.dehydratePlain(payload);
+}
+
+/** As {@link findByToken}; also sends the payload, unless this hook needs another one. */
+async function resumePlainly(
+  native: NativeWorld,
+  token: string,
+  payload: Uint8Array,
+): Promise<Target> {
+  try {
+    return targetOf(await settled(native.resumePlainly(token, payload)));
+  } catch (error) {
+    throw HookNotFoundError.is(error) ? concise(new HookNotFoundError(token)) : error;
+  }
+}
+
+/** What comes after a commit. */
+function resumed(engine: Engine, { hook, run }: Target, span: ResumeSpan | undefined): Hook {
+  expectDelivery(engine);
+  span?.committed(run);
+  return hook;
 }
 
 /** Options of sending a payload. */
@@ -172,17 +208,21 @@ export async function resumeTarget(
     // For a hook object, SDK 4.8.9 puts the hook's id into the error; our callers need the token.
     throw HookNotFoundError.is(error) ? concise(new HookNotFoundError(hook.token)) : error;
   }
-  expectDelivery(engine);
-  span?.committed(run);
-  return hook;
+  return resumed(engine, { hook, run }, span);
 }
 
 /** The live hook with a token, its metadata as stored, and its run: a point read. */
 export async function findByToken(native: NativeWorld, token: string): Promise<Target> {
-  const { json, bytes } = await pointRead<{ hook: NativeRecord; run: Target['run'] }>(
-    native.hookForResume(token),
-  );
-  return { hook: toHook(json.hook, bytes), run: json.run };
+  return targetOf(await pointRead<NativeTarget>(native.hookForResume(token)));
+}
+
+/** A target as the addon answers it. */
+interface NativeTarget extends Omit<Target, 'hook'> {
+  hook: NativeRecord;
+}
+
+function targetOf({ json, bytes }: Answer<NativeTarget>): Target {
+  return { ...json, hook: toHook(json.hook, bytes) };
 }
 
 /** Returns the same hook, with its metadata as the SDK of this process shows it. */

@@ -202,6 +202,11 @@ export interface Serializer {
     world?: World,
   ): Promise<unknown>;
   /**
+   * Serializes a hook payload of plain data, in the same way for every run without a key; `undefined` for
+   * any other payload.
+   */
+  dehydratePlain(payload: unknown): Uint8Array | undefined;
+  /**
    * Serializes a payload for comparisons: as plain bytes, for no run. Streams within the payload are
    * discarded; then `uploads` is not empty.
    */

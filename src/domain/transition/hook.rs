@@ -124,9 +124,10 @@ fn live_hook(log: &mut Log, hook_id: CorrelationId) -> Result<Hook, Refusal> {
 mod tests {
     use super::super::test_kit::*;
     use crate::domain::event::{EventBody, EventRequest, EventType};
-    use crate::domain::hook::HookOptions;
+    use crate::domain::hook::{Hook, HookOptions, takes_plain_payload};
     use crate::domain::id::{HookToken, TOKEN_LENGTH_MAX};
     use crate::domain::refusal::Refusal;
+    use crate::domain::run::Run;
     use crate::domain::transition::Entity;
 
     /// Rows with a live hook "h" whose token is "secret".
@@ -268,6 +269,33 @@ mod tests {
         repeats(&mut rows);
         let unknown = EventRequest { resume: Some(mark("r2", None)), ..resume(None) };
         assert_eq!(rows.append(unknown), Err(not_found()));
+    }
+
+    #[test]
+    fn a_hook_takes_plain_data_unless_its_run_has_a_key_or_the_hook_has_metadata() {
+        let rows = with_hook();
+        let (with_metadata, run) = (rows.hook("h").clone(), rows.run().clone());
+        let hook = Hook { metadata_position: None, ..with_metadata.clone() };
+        assert!(takes_plain_payload(&hook, &run));
+        let with_key = Run { encryption_key_id: Some("k".into()), ..run.clone() };
+        let legacy = Hook { spec_version: 1, ..hook.clone() };
+        for (hook, run) in [(&with_metadata, &run), (&hook, &with_key), (&legacy, &run)] {
+            assert!(!takes_plain_payload(hook, run));
+        }
+    }
+
+    #[test]
+    fn a_resume_is_an_event_of_the_line_of_its_hook() {
+        for (of_hook, of_event) in [(2, 3), (3, 3), (6, 7), (7, 7), (8, 7)] {
+            let hook = Hook { spec_version: of_hook, ..with_hook().hook("h").clone() };
+            let resume = EventRequest::resume(&hook, payload("x").expect("a payload"));
+            assert_eq!(resume.spec_version, of_event);
+            let decision = with_hook().append(resume).expect("the rules allow it");
+            assert_eq!(
+                decision.event.expect("it is logged").data.as_deref(),
+                Some(r#"{"token":"secret"}"#)
+            );
+        }
     }
 
     #[test]

@@ -134,6 +134,7 @@ export const serializer: Serializer = {
   isKey: () => false,
   publicKeyOf: async () => undefined,
   dehydratePayload,
+  dehydratePlain: (payload) => load().dehydratePlain(payload),
   serializedForDigest,
   hydrateMetadata,
   dehydrateArguments,

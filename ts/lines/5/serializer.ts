@@ -221,6 +221,7 @@ export const serializer = {
     return sdk.bytesToBase64((await sdk.deriveRunKeyPair(raw as never)).publicKey);
   },
   dehydratePayload,
+  dehydratePlain: (payload) => load().dehydratePlain(payload),
   serializedForDigest,
   hydrateMetadata,
   dehydrateArguments,
