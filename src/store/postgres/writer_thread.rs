@@ -27,6 +27,14 @@ use crate::store::CommitNews;
 const BATCH_OPERATIONS_MAX: usize = 64;
 /// Bytes of callers' values after which a batch takes no more operations.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Operations that two batches must have had together for the next one to wait for more: then so many
+/// callers are at it that others go on meanwhile.
+const BUSY_FROM: usize = 32;
+/// How many operations the next one then waits for. Each batch is a sync of the server's log.
+const GATHERED: usize = 24;
+/// For how long it waits at most, and how long it pauses until more must have come.
+const GATHER_WITHIN: Duration = Duration::from_millis(2);
+const GATHER_PAUSE: Duration = Duration::from_micros(100);
 /// How often a batch is made again because of other processes, before its operations go alone.
 const TOGETHER_MAX: u32 = 2;
 /// How often an operation alone is made again because of other processes.
@@ -51,6 +59,8 @@ pub(super) struct WriterThread {
     aside: Aside,
     /// The number of the last write that was alone.
     last_write: i64,
+    /// How many operations the last two batches had.
+    last_batches: [usize; 2],
 }
 
 impl WriterThread {
@@ -63,6 +73,7 @@ impl WriterThread {
             numbers: Rc::default(),
             aside: Aside::new(),
             last_write: i64::from_le_bytes(secret_bytes()),
+            last_batches: [0, 0],
         })
     }
 
@@ -80,15 +91,7 @@ impl WriterThread {
                 },
             };
             let Some(first) = received else { break };
-            let mut bytes = first.operation.bytes();
-            let mut batch = vec![first];
-            while batch.len() < BATCH_OPERATIONS_MAX
-                && bytes < BATCH_BYTES_MAX
-                && let Ok(next) = receiver.try_recv()
-            {
-                bytes += next.operation.bytes();
-                batch.push(next);
-            }
+            let mut batch = self.gather(first, &mut receiver);
             self.aside.take_from(&mut batch);
             if let Some(batch) = self.resume_alone(batch) {
                 self.commit(batch, true);
@@ -102,6 +105,32 @@ impl WriterThread {
             self.sleep(TRY_AGAIN_EVERY);
             self.try_again();
         }
+    }
+
+    /// Takes what has come. While many callers are at it, waits for a moment for more.
+    fn gather(&mut self, first: Submitted, receiver: &mut Receiver<Submitted>) -> Vec<Submitted> {
+        let mut bytes = first.operation.bytes();
+        let mut batch = vec![first];
+        let is_busy = self.last_batches.iter().sum::<usize>() > BUSY_FROM;
+        let began = Instant::now();
+        loop {
+            let before = batch.len();
+            while batch.len() < BATCH_OPERATIONS_MAX
+                && bytes < BATCH_BYTES_MAX
+                && let Ok(next) = receiver.try_recv()
+            {
+                bytes += next.operation.bytes();
+                batch.push(next);
+            }
+            let is_over = batch.len() == before && before > 1 || bytes >= BATCH_BYTES_MAX;
+            if !is_busy || is_over || batch.len() >= GATHERED || began.elapsed() >= GATHER_WITHIN {
+                break;
+            }
+            // No answer is awaited meanwhile, so the thread may sleep.
+            std::thread::sleep(GATHER_PAUSE);
+        }
+        self.last_batches = [self.last_batches[1], batch.len()];
+        batch
     }
 
     /// What comes before something is to be tried again.
