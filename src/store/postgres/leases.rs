@@ -11,46 +11,38 @@ use crate::domain::message::{Delivery, Lease};
 use crate::error::WorldError;
 use crate::store::Admission;
 
-/// Selects the messages of leases, and what these are worth. The writes of a delivery without its lease
-/// are valid if it is a step that no other delivery has been given since: its result is as good. A replay
-/// of line 4 needs its lease, because another message may replay its run meanwhile; on line 5 it may do so
-/// anyway.
-macro_rules! select_states {
-    () => {
-        "SELECT m.message_id, l.token, m.lease_token IS NOT DISTINCT FROM l.token, \
-         m.lease_token IS NOT DISTINCT FROM l.token \
-           OR (m.freed_lease_token IS NOT DISTINCT FROM l.token AND m.dead_at_ms IS NULL \
-             AND (m.run_id IS NULL OR m.step_id IS NOT NULL OR m.spec_version >= 6)) \
-         FROM unnest($1, $2) AS l(id, token) JOIN hookline.messages AS m ON m.message_id = l.id"
+/// The condition that the writes of the delivery with this lease of the message `m` are valid. Without its
+/// lease they are if it is a step that no other delivery has been given since: its result is as good. A
+/// replay of line 4 needs its lease, because another message may replay its run meanwhile; on line 5 it may
+/// do so anyway.
+macro_rules! is_valid {
+    ($token:literal) => {
+        concat!(
+            "(m.lease_token IS NOT DISTINCT FROM ",
+            $token,
+            " OR (m.freed_lease_token IS NOT DISTINCT FROM ",
+            $token,
+            " AND m.dead_at_ms IS NULL \
+             AND (m.run_id IS NULL OR m.step_id IS NOT NULL OR m.spec_version >= 6)))"
+        )
     };
 }
+pub(super) use is_valid;
 
 /// What leases are worth. It stays so until the end of the transaction.
 pub(super) async fn states(
     db: &Db,
     leases: &HashSet<(MessageId, String)>,
 ) -> Result<Vec<((MessageId, String), LeaseState)>, WorldError> {
-    const STATES: &str = concat!(select_states!(), " ORDER BY m.message_id FOR UPDATE OF m");
-    states_by(db, STATES, leases).await
-}
-
-/// What leases are worth at this moment.
-pub(super) async fn states_now(
-    db: &Db,
-    leases: &HashSet<(MessageId, String)>,
-) -> Result<Vec<((MessageId, String), LeaseState)>, WorldError> {
-    const STATES: &str = select_states!();
-    states_by(db, STATES, leases).await
-}
-
-async fn states_by(
-    db: &Db,
-    sql: &'static str,
-    leases: &HashSet<(MessageId, String)>,
-) -> Result<Vec<((MessageId, String), LeaseState)>, WorldError> {
+    const STATES: &str = concat!(
+        "SELECT m.message_id, l.token, m.lease_token IS NOT DISTINCT FROM l.token, ",
+        is_valid!("l.token"),
+        " FROM unnest($1, $2) AS l(id, token) JOIN hookline.messages AS m ON m.message_id = l.id \
+         ORDER BY m.message_id FOR UPDATE OF m"
+    );
     let ids: Vec<i64> = leases.iter().map(|(id, _)| id.number()).collect();
     let tokens: Vec<String> = leases.iter().map(|(_, token)| token.clone()).collect();
-    let rows = db.rows(sql, &values![ids, tokens]).await?;
+    let rows = db.rows(STATES, &values![ids, tokens]).await?;
     let state_of = |row: &tokio_postgres::Row| {
         let mut columns = Columns::of(row);
         let lease = (columns.message_id()?, columns.take()?);

@@ -26,22 +26,29 @@ pub(super) use run_columns;
 /// the first two are wanted.
 macro_rules! select_views {
     () => {
+        $crate::store::postgres::runs::select_views!("", "")
+    };
+    ($more:expr, $joins:literal) => {
         concat!(
             "SELECT ",
-            run_columns!(),
+            $crate::store::postgres::runs::run_columns!(),
             ", i.payload_format, i.payload, o.payload_format, o.payload, \
-             e.payload_format, e.payload FROM hookline.runs AS r \
+             e.payload_format, e.payload",
+            $more,
+            " FROM hookline.runs AS r \
              LEFT JOIN hookline.events AS i \
                ON $1 AND i.run_id = r.run_id AND i.position = r.input_position \
              LEFT JOIN hookline.events AS o \
                ON $1 AND o.run_id = r.run_id AND o.position = r.output_position \
              LEFT JOIN hookline.events AS e \
-               ON e.run_id = r.run_id AND e.position = r.error_position"
+               ON e.run_id = r.run_id AND e.position = r.error_position",
+            $joins
         )
     };
 }
+pub(super) use select_views;
 
-fn view_from(columns: &mut Columns<'_>) -> Result<RunView, WorldError> {
+pub(super) fn view_from(columns: &mut Columns<'_>) -> Result<RunView, WorldError> {
     Ok(RunView {
         run: run_from(columns)?,
         input: payload_from(columns)?,
