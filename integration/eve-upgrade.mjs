@@ -18,8 +18,6 @@ const AWAY_MS_MAX = 1000;
 const THINKS_MS = 400;
 const ASK_AGAIN_MS = 100;
 const AT_ONCE = 16;
-const LOOK_EVERY_MS = 1000;
-const ACTIVATION = '//signalSessionOwnerActivationStep';
 
 /** Serves a build as a release. */
 export function release(built, url, id) {
@@ -75,51 +73,23 @@ export class Chaos {
   }
 }
 
-/**
- * Finds the sessions that eve loses when it moves them. The new run tells the old one that it has taken
- * over, by a step that resumes a hook. If a kill comes after the resume and before the end of the step, the
- * step runs again; by then the old run has disposed of the hook, so the step fails, and with it the run.
- */
-export class CutOffMoves {
-  sessions = new Set();
-  #ends = false;
-  #done;
-
-  constructor({ folder }, url) {
-    const { createWorld } = createRequire(join(folder, 'package.json'))('hookline');
-    this.#done = this.#look(createWorld({ url, role: 'reader' }));
-  }
-
-  async #look(world) {
-    while (!this.#ends) {
-      const { data } = await world.runs.list({ status: 'failed', pagination: { limit: 1000 } });
-      for (const { runId, attributes } of data) {
-        const steps = await world.steps.list({ runId });
-        const isCutOff = steps.data.some(
-          ({ status, stepName }) => status === 'failed' && stepName.endsWith(ACTIVATION),
-        );
-        assert.ok(isCutOff, `the run ${runId} has failed`);
-        this.sessions.add(attributes['$eve.session']);
-      }
-      await pause(LOOK_EVERY_MS);
-    }
-    await world.close();
-  }
-
-  /** Resolves to the sessions when it has stopped looking. */
-  async end() {
-    this.#ends = true;
-    await this.#done;
-    return this.sessions;
-  }
+/** The runs in a database that have failed, each with its failed steps. */
+export async function failedRuns({ folder }, url) {
+  const { createWorld } = createRequire(join(folder, 'package.json'))('hookline');
+  const world = createWorld({ url, role: 'reader' });
+  const { data } = await world.runs.list({ status: 'failed', pagination: { limit: 1000 } });
+  const failed = data.map(async ({ runId, workflowName, attributes }) => {
+    const steps = await world.steps.list({ runId });
+    const names = steps.data.filter(({ status }) => status === 'failed').map((it) => it.stepName);
+    return { runId, workflowName, attributes, steps: names };
+  });
+  return Promise.all(failed).finally(() => world.close());
 }
 
 /** A session whose person says one thing after the other, to whichever agent takes it. */
 export class Conversation extends Session {
   /** What was said, each with how often it may have been taken without an answer to the request. */
   said = [];
-  /** The sessions that eve has lost. */
-  lost = new Set();
   /** Its events at some moment: the beginning of whatever comes later. */
   before = [];
 
@@ -138,10 +108,6 @@ export class Conversation extends Session {
     return super.history().catch(() => []);
   }
 
-  get isLost() {
-    return this.lost.has(this.id);
-  }
-
   async tell(text) {
     const { unsure } = await this.#ask({ message: text });
     this.said.push({ text, unsure });
@@ -155,9 +121,8 @@ export class Conversation extends Session {
 
   isAnswered(text) {
     const isIn = (turn) => textsOf(turn).includes(text) && turn.answers.length > 0;
-    return this.agent.until(
-      `an answer to ${text} of ${this.id}`,
-      async () => this.isLost || turnsOf(await this.history()).some(isIn),
+    return this.agent.until(`an answer to ${text} of ${this.id}`, async () =>
+      turnsOf(await this.history()).some(isIn),
     );
   }
 
@@ -173,7 +138,6 @@ export class Conversation extends Session {
   /** Sends until it is taken; returns how often it may also have been taken before. */
   async #ask(body) {
     for (let unsure = 0; ; await pause(ASK_AGAIN_MS)) {
-      if (this.isLost) return { unsure };
       const answer = await this.agent
         .post(`session/${this.id}`, body)
         .catch((error) => ({ error }));

@@ -78,8 +78,8 @@ CREATE INDEX events_opening_entities ON events (correlation_id, run_id)
     OR event_type = 'hook_conflict' OR event_type = 'wait_created'
     OR event_type = 'attr_set';
 
--- A resume happens once.
-CREATE UNIQUE INDEX events_by_resume ON events (run_id, resume_id) WHERE resume_id IS NOT NULL;
+-- A resume happens once. Those that steps make are found without their run.
+CREATE UNIQUE INDEX events_by_resume ON events (resume_id, run_id) WHERE resume_id IS NOT NULL;
 
 -- Payloads and chunks that are too long for their row. The row holds the number. They are appended
 -- here; within the rows they would split the pages of a run or a stream again and again. Values that will

@@ -104,6 +104,19 @@ impl NativeWorld {
     }
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
+    pub fn hook_of_step(
+        &self,
+        env: Env,
+        place: String,
+        repeated: u32,
+        token: String,
+    ) -> Result<JsValue> {
+        let token = HookToken::new(token);
+        let read = |engine: &Engine| engine.store.hook_of_step(&place, repeated, &token);
+        self.point_read(env, read, replies::awaited_hook)
+    }
+
+    #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
     pub fn earlier_resume(&self, env: Env, request: String) -> Result<JsValue> {
         let key = requests::parse(&request).and_then(requests::ResumeKeyRequest::into_key);
         let read = |engine: &Engine| match key {

@@ -14,6 +14,7 @@ use crate::domain::page::PageRequest;
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::queue::hold::CodeMismatch;
 use crate::domain::spec::SPEC_VERSION_DEFAULT;
+use crate::domain::step_resume::StepResume;
 use crate::error::WorldError;
 
 #[derive(Deserialize)]
@@ -33,6 +34,7 @@ pub struct AppendEvent {
     skip_preload: bool,
     resume_id: Option<String>,
     resume_payload_digest: Option<String>,
+    step_resume: Option<StepResumeRequest>,
 }
 
 /// Events that are appended together. Their payloads are in a block of bytes.
@@ -125,6 +127,22 @@ impl From<ChangeRequest> for AttributeChange {
     }
 }
 
+/// A resume that the code of a step makes: [`StepResume`].
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResumeRequest {
+    place: String,
+    payload: String,
+    nth: u32,
+}
+
+impl StepResumeRequest {
+    pub fn into_mark(self) -> ResumeMark {
+        let Self { place, payload, nth } = self;
+        StepResume { place, payload, nth }.mark()
+    }
+}
+
 impl AppendEvent {
     pub fn into_event(self, payload: Option<Vec<u8>>) -> Result<EventRequest, WorldError> {
         let payload = match (self.payload_format, payload) {
@@ -147,10 +165,10 @@ impl AppendEvent {
             creation.release_id = self.fence.as_ref().and_then(|fence| fence.adopted_by.clone());
         }
         let is_resume = body.event_type() == EventType::HookReceived;
-        let resume = self
-            .resume_id
-            .filter(|_| is_resume)
-            .map(|id| ResumeMark { id, payload_digest: self.resume_payload_digest });
+        let named =
+            self.resume_id.map(|id| ResumeMark { id, payload_digest: self.resume_payload_digest });
+        let of_step = self.step_resume.map(StepResumeRequest::into_mark);
+        let resume = of_step.or(named).filter(|_| is_resume);
         Ok(EventRequest {
             run_id: self.run_id.filter(|id| !id.is_empty()).map(RunId::new),
             body,

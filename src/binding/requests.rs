@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::event_requests::StepResumeRequest;
 use crate::domain::event::{EventBody, EventRequest, Report};
 use crate::domain::fence::Fence;
 use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
@@ -128,6 +129,7 @@ pub struct ResumeHook {
     spec_version: Option<u32>,
     #[serde(default)]
     v1_compat: bool,
+    step_resume: Option<StepResumeRequest>,
 }
 
 impl ResumeHook {
@@ -149,7 +151,7 @@ impl ResumeHook {
             fence: None,
             code_mismatch: None,
             report: Report::default(),
-            resume: None,
+            resume: self.step_resume.map(StepResumeRequest::into_mark),
         })
     }
 }

@@ -7,6 +7,7 @@ use super::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::CodeMismatch;
 use super::spec::spec_version_of_new_runs;
+use super::step_resume::StepResume;
 
 /// The event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -230,7 +231,8 @@ pub struct Report {
 /// Names one resume of a run, so that its repetition is recognised, for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResumeMark {
-    /// The name, drawn by the caller.
+    /// The name, drawn by the caller; that of a resume by a step:
+    /// [`StepResume::mark`](super::step_resume::StepResume::mark).
     pub id: String,
     /// A digest of the payload; `None` if the caller gives none.
     pub payload_digest: Option<String>,
@@ -337,8 +339,9 @@ impl Event {
     /// Drops what it carries of the user's values: the payload, and the digest of one.
     pub fn drop_values(&mut self) {
         self.payload = None;
-        if let Some(resume) = &mut self.resume {
-            resume.payload_digest = None;
-        }
+        self.resume = self.resume.take().map(|resume| match StepResume::of(&resume) {
+            Some(step) => step.without_payload(self.position),
+            None => ResumeMark { payload_digest: None, ..resume },
+        });
     }
 }

@@ -21,5 +21,6 @@ pub mod retention;
 pub mod run;
 pub mod spec;
 pub mod step;
+pub mod step_resume;
 pub mod transition;
 pub mod wait;

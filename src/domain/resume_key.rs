@@ -72,7 +72,7 @@ impl KeyedResume {
 pub fn hook_as_made(
     made: &Event,
     hook_id: CorrelationId,
-    key: &ResumeKey,
+    token: &HookToken,
     environment: Option<&str>,
 ) -> Hook {
     #[derive(serde::Deserialize, Default)]
@@ -87,7 +87,7 @@ pub fn hook_as_made(
     Hook {
         run_id: made.run_id.clone(),
         hook_id,
-        token: key.token.clone(),
+        token: token.clone(),
         environment: environment.map(str::to_owned),
         metadata_position: made.payload.is_some().then_some(made.position),
         created_at_ms: made.created_at_ms,

@@ -47,8 +47,8 @@ pub struct Needs {
     pub wait: Option<CorrelationId>,
     /// A change of attributes that may have been made.
     pub attributes_set: Option<CorrelationId>,
-    /// The name of a resume that may have been done.
-    pub resume: Option<String>,
+    /// A resume that may have been done.
+    pub resume: Option<ResumeMark>,
     /// A lease that may have been lost.
     pub lease: Option<Fence>,
     /// Whether other workers are alive, or have replayed the run.
@@ -201,7 +201,7 @@ pub fn needs(request: &EventRequest) -> Needs {
         EventBody::HookReceived { hook, token } => {
             needs.hook = Some(hook.clone());
             needs.token.clone_from(token);
-            needs.resume = request.resume.as_ref().map(|resume| resume.id.clone());
+            needs.resume.clone_from(&request.resume);
         }
         EventBody::HookDisposed { hook } => needs.hook = Some(hook.clone()),
         EventBody::WaitCreated { wait, .. } | EventBody::WaitCompleted { wait } => {

@@ -339,6 +339,11 @@ pub trait Store: Send + Sync + 'static {
     /// The hook that an earlier resume with this key found, as it was made, with its metadata.
     /// `IdempotencyConflict` when the key was used for another payload.
     fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>>;
+    /// The hook with this token that a step has resumed from this place
+    /// ([`StepResume`](crate::domain::step_resume::StepResume)), as it was made, with its metadata.
+    /// `None` once the present attempt has repeated as many resumes from there as there were.
+    fn hook_of_step(&self, place: &str, repeated: u32, token: &HookToken)
+    -> Read<Option<HookView>>;
 
     /// The live hook with this token, with its metadata. `HookNotFound` names the token.
     fn hook_by_token(&self, token: &HookToken) -> Read<HookView>;

@@ -196,6 +196,19 @@ impl Store for SealedStore {
         })
     }
 
+    fn hook_of_step(
+        &self,
+        place: &str,
+        repeated: u32,
+        token: &HookToken,
+    ) -> Read<Option<HookView>> {
+        let token = self.at_rest.seal_token(token.clone());
+        let resumed = self.inner.hook_of_step(&self.at_rest.seal_place(place), repeated, &token);
+        self.opened(resumed, |at_rest, resumed| {
+            resumed.map(|view| at_rest.open_hook(view)).transpose()
+        })
+    }
+
     fn hook_by_token(&self, token: &HookToken) -> Read<HookView> {
         let hook = self.by_token(token, |token| self.inner.hook_by_token(token));
         self.opened(hook, AtRest::open_hook)

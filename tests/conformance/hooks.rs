@@ -3,6 +3,7 @@
 use hookline::domain::event::{EventBody, EventRequest, EventType};
 use hookline::domain::hook::{Hook, HookOptions};
 use hookline::domain::id::{HookToken, TOKEN_LENGTH_MAX};
+use hookline::domain::step_resume::StepResume;
 use hookline::error::ErrorKind;
 
 use crate::kit::rows::*;
@@ -22,6 +23,7 @@ run_by_every_store!(
     a_payload_with_another_token_is_refused_without_a_wake_up,
     of_many_hooks_with_one_token_one_gets_it,
     a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal,
+    a_step_that_is_repeated_finds_the_hook_that_it_has_resumed_and_resumes_it_once,
     tokens_may_hold_any_text,
     a_retained_hook_outlives_its_run_and_is_gone_when_its_time_is_over,
     a_retained_token_is_taken_by_the_next_hook_when_its_time_is_over,
@@ -309,6 +311,45 @@ fn a_resume_and_a_disposal_at_once_leave_no_payload_behind_the_disposal(world: &
         assert_eq!(disposed.len(), 1);
         assert!(of_hook(EventType::HookReceived).iter().all(|received| *received < disposed[0]));
     }
+}
+
+fn a_step_that_is_repeated_finds_the_hook_that_it_has_resumed_and_resumes_it_once(world: &World) {
+    world.start_runs(2);
+    let token = HookToken::new("secret");
+    let resumed_after = |place: &str, repeated| {
+        let found = settled(|done| world.store.hook_of_step(place, repeated, &token).settle(done));
+        found.expect("it can be read")
+    };
+    let resumed = |place: &str| resumed_after(place, 0);
+    let resume = |run, hook: &str, payload_digest: &str, nth| {
+        let (place, payload_digest) = ("place".to_owned(), payload_digest.to_owned());
+        let step = StepResume { place, payload: payload_digest, nth };
+        let event = request(run, hook_received(hook, Some("secret")));
+        world.tries(EventRequest { resume: Some(step.mark()), payload: payload("p"), ..event })
+    };
+    let made = world.does(1, hook_created("h", "secret")).hook.expect("it is answered");
+    assert_eq!(resumed("place"), None);
+    let first = resume(1, "h", "a", 0).expect("it is logged").event.expect("it is answered");
+    for ended in [false, true] {
+        assert_eq!(resumed("place"), Some(made.clone()));
+        assert_eq!(resumed_after("place", 1), None);
+        assert_eq!(["plac", "places"].map(resumed), [None, None]);
+        let again = resume(1, "h", "a", 0).expect("it is done").event;
+        assert_eq!(again.map(|event| event.position), Some(first.position));
+        match ended {
+            false => drop(world.does(1, hook_disposed("h"))),
+            true => {
+                assert_eq!(world.refuses(1, hook_received("h", None)).kind, ErrorKind::HookNotFound)
+            }
+        }
+    }
+    assert_eq!(resume(1, "h", "b", 0).expect_err("it is new").kind, ErrorKind::HookNotFound);
+    world.does(2, hook_created("h2", "secret"));
+    let again = resume(2, "h2", "a", 0).expect("it is done").event.expect("it is answered");
+    assert_eq!((again.run_id, again.position), (run_id(1), first.position));
+    resume(2, "h2", "a", 1).expect("it is another resume");
+    assert_eq!(world.log_types(1).iter().filter(|one| **one == "hook_received").count(), 1);
+    assert_eq!(world.log_types(2).iter().filter(|one| **one == "hook_received").count(), 1);
 }
 
 fn tokens_may_hold_any_text(world: &World) {

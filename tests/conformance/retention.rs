@@ -1,10 +1,12 @@
 //! Retention 0: a run that ends loses its values, and nothing else.
 
 use hookline::domain::event::{EventBody, EventRequest, EventType, RunCreation};
+use hookline::domain::id::HookToken;
 use hookline::domain::message::{NewMessage, Purpose};
 use hookline::domain::page::PageRequest;
 use hookline::domain::run::RunStatus;
 use hookline::domain::step::StepStatus;
+use hookline::domain::step_resume::StepResume;
 use hookline::error::ErrorKind;
 use hookline::store::Outcome;
 
@@ -15,6 +17,7 @@ run_by_every_store!(
     the_end_of_a_private_run_drops_its_values_and_keeps_its_log,
     other_runs_keep_their_values,
     a_repeated_resume_of_a_private_run_is_known_after_its_end,
+    a_repeated_resume_by_a_step_is_known_after_the_end_of_a_private_run_without_its_digest,
     what_a_step_reports_late_is_not_kept,
     the_streams_of_a_private_run_end_empty_and_get_nothing_more,
     a_private_run_gets_no_new_stream_after_its_end,
@@ -104,6 +107,34 @@ fn a_repeated_resume_of_a_private_run_is_known_after_its_end(world: &World) {
     let again = resume().expect("it is done already").event.expect("the first is answered");
     assert_eq!(again.event_id(), first.event_id());
     assert_eq!(again.resume, Some(mark("r", None)));
+}
+
+fn a_repeated_resume_by_a_step_is_known_after_the_end_of_a_private_run_without_its_digest(
+    world: &World,
+) {
+    start_private(world, 1);
+    world.start_run_of(2, 8);
+    world.does(1, hook_created("h", "token"));
+    let resume = |run, hook, payload_digest: &str| {
+        let (place, digest) = ("place".to_owned(), payload_digest.to_owned());
+        let resume = Some(StepResume { place, payload: digest, nth: 0 }.mark());
+        let event = request(run, hook_received(hook, Some("token")));
+        world.tries(EventRequest { resume, payload: payload("p"), ..event })
+    };
+    let first = resume(1, "h", "digest").expect("it is logged").event.expect("it is answered");
+    resume(1, "h", "another digest").expect("it is logged");
+    world.does(1, EventBody::RunCompleted);
+    let token = HookToken::new("token");
+    let found = settled(|done| world.store.hook_of_step("place", 1, &token).settle(done));
+    assert_eq!(found.expect("it is read").map(|view| view.hook.hook_id), Some(id("h")));
+    let again = resume(1, "h", "digest").expect("it is done already").event.expect("as before");
+    assert_eq!(again.event_id(), first.event_id());
+    let kept: Vec<_> = world.log(1).into_iter().filter_map(|event| event.resume).collect();
+    assert!(kept.len() == 2 && kept.iter().all(|mark| !mark.id.contains("digest")));
+    // It says nothing of a run that has the token by now.
+    world.does(2, hook_created("h2", "token"));
+    let event = resume(2, "h2", "digest").expect("it is new").event.expect("it is logged");
+    assert_eq!(event.run_id, run_id(2));
 }
 
 fn what_a_step_reports_late_is_not_kept(world: &World) {

@@ -10,13 +10,15 @@ import type { Hook, PayloadKey, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
 import type { Engine } from '../engine/engine';
 import type { Line } from '../lines/line';
+import { stepAttempt } from '../lines/step-context';
 import { lineOfSpec } from '../lines/table';
 import { type Answer, type NativeWorld, pointRead, settled } from '../native/binding';
 import { concise, HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toHook } from '../native/records';
-import { encodePayload } from '../native/requests';
+import { encodePayload, type StepResume } from '../native/requests';
 import { presentLine } from '../setup/installed-sdk';
 import { runKey } from '../world/keys';
+import { hookToResumeAgain, resumeOnce, sentByStep } from '../world/step-resumes';
 import { expectDelivery } from '../world/vigil';
 import { currentWorld, engineOf, processWorld } from '../world/world';
 import { flushInBackground, outlivingTheRequest } from './background';
@@ -125,7 +127,7 @@ async function resumeByToken(
   const plain = plainPayload(engine, payload, sending);
   let target: Target;
   try {
-    target = await (plain ? resumePlainly(native, token, plain) : findByToken(native, token));
+    target = await (plain ? resumePlainly(native, token, plain) : findByToken(place, token));
   } catch (error) {
     // Another call with the same key may have resumed the hook meanwhile, and so ended its run.
     const earlier = sending.once && (await hookOfEarlierResume(native, sending.once));
@@ -145,6 +147,8 @@ function plainPayload(
   { encryptionKey, once }: Sending,
 ): Uint8Array | undefined {
   if (encryptionKey || once || engine.config().encryptionKeys !== undefined) return undefined;
+  // A step that is repeated looks for its hook first.
+  if (stepAttempt()) return undefined;
   return presentLine().serializer.dehydratePlain(payload);
 }
 
@@ -192,28 +196,30 @@ export async function resumeTarget(
   const key = encryptionKey ?? (await runKey(engine, hook.runId, line));
   const value = await dehydrateFor({ hook, run }, payload, { line, v1Compat, key, world });
   const encoded = encodePayload(value);
-  const request = JSON.stringify({
-    runId: hook.runId,
-    hookId: hook.hookId,
-    token: hook.token,
-    payloadFormat: encoded?.format,
-    specVersion: line.specVersion,
-    v1Compat,
-    ...once,
-  });
   const bytes = encoded?.bytes ?? new Uint8Array(0);
+  const send = (stepResume?: StepResume) => {
+    const request = JSON.stringify({
+      runId: hook.runId,
+      hookId: hook.hookId,
+      token: hook.token,
+      payloadFormat: encoded?.format,
+      specVersion: line.specVersion,
+      v1Compat,
+      stepResume,
+      ...once,
+    });
+    return settled(
+      once ? native.resumeHookOnce(request, bytes) : native.resumeHook(request, bytes),
+    );
+  };
+  const sent = sentByStep(hook.runId, hook.token, value);
   try {
-    await settled(once ? native.resumeHookOnce(request, bytes) : native.resumeHook(request, bytes));
+    await (sent ? resumeOnce(engine, sent, send) : send());
   } catch (error) {
     // For a hook object, SDK 4.8.9 puts the hook's id into the error; our callers need the token.
     throw HookNotFoundError.is(error) ? concise(new HookNotFoundError(hook.token)) : error;
   }
   return resumed(engine, { hook, run }, span);
-}
-
-/** The live hook with a token, its metadata as stored, and its run: a point read. */
-export async function findByToken(native: NativeWorld, token: string): Promise<Target> {
-  return targetOf(await pointRead<NativeTarget>(native.hookForResume(token)));
 }
 
 /** A target as the addon answers it. */
@@ -223,6 +229,20 @@ interface NativeTarget extends Omit<Target, 'hook'> {
 
 function targetOf({ json, bytes }: Answer<NativeTarget>): Target {
   return { ...json, hook: toHook(json.hook, bytes) };
+}
+
+/**
+ * The live hook with a token, its metadata as stored, and its run: a point read. To the code of a step
+ * also the hook that it has resumed before it was cut off.
+ */
+export async function findByToken({ engine, native }: Place, token: string): Promise<Target> {
+  try {
+    return targetOf(await pointRead<NativeTarget>(native.hookForResume(token)));
+  } catch (error) {
+    const again = HookNotFoundError.is(error) && (await hookToResumeAgain(engine, native, token));
+    if (again) return findRunOf(native, again);
+    throw error;
+  }
 }
 
 /** Returns the same hook, with its metadata as the SDK of this process shows it. */

@@ -43,7 +43,7 @@ export async function resumeWebhook(
   if (!world || !engine) return resumeWebhookElsewhere(token, request, timeout);
   checkToken(token);
   const native = await engine.connect();
-  const target = await findByToken(native, token);
+  const target = await findByToken({ engine, native }, token);
   // This comes before any other use of the hook, because the caller must not learn that such a hook
   // exists.
   if (target.hook.isWebhook === false) throw concise(new HookNotFoundError(token));

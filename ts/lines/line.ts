@@ -31,6 +31,11 @@ export interface Line {
   worldParts(parts: WorldParts): object;
   /** How its SDK's own functions show a hook to a caller; `read` reads its metadata. */
   showMetadata(hook: Hook, read: () => Promise<unknown>): Promise<Hook>;
+  /**
+   * The hook, so that its SDK resumes it without looking whether its run has ended: the World says
+   * so, or that the resume was done before.
+   */
+  resumable(hook: Hook, run: WorkflowRun): Hook;
   readonly serializer: Serializer;
   readonly delivery: DeliveryRules;
 }
@@ -211,6 +216,8 @@ export interface Serializer {
    * discarded; then `uploads` is not empty.
    */
   serializedForDigest(payload: unknown, uploads: Promise<unknown>[]): Promise<Uint8Array>;
+  /** The bytes of a payload before it was encrypted; as they are if it was not. */
+  decrypted(payload: Uint8Array, key: CryptoKey): Promise<Uint8Array>;
   /** Deserializes a hook's metadata into the value that the workflow passed to `createHook()`. */
   hydrateMetadata(
     metadata: unknown,

@@ -58,7 +58,8 @@ export interface NativeWorld {
    * Appends an event: `{ runId, eventType, correlationId, specVersion, eventData, payloadFormat }`,
    * with the payload beside it. An error is an object, or bytes for runs from spec version 6 on.
    * A `step_started` with a `stepName` and a payload also creates its step; then the reply has
-   * `stepCreated`. `resumeId` and `resumePayloadDigest` make a `hook_received` happen once.
+   * `stepCreated`. `resumeId` and `resumePayloadDigest`, or `stepResume`, make a `hook_received`
+   * happen once.
    * `sinceCursor`, or else `eventCount`, asks for the events that the caller lacks, and
    * `skipPreload` forgoes the log that answers a `run_started`: the reply has that part of the log
    * as `events`, `cursor` and `hasMore`.
@@ -79,6 +80,11 @@ export interface NativeWorld {
   resumeHookOnce(request: string, payload: Uint8Array): Promise<NativeReply>;
   /** The hook that a resume with this key found; void when there was none. */
   earlierResume(request: string): PointRead;
+  /**
+   * The hook with this token that a step has resumed from this place, as it was made; void if there was
+   * none, or if the present attempt has repeated all resumes from there.
+   */
+  hookOfStep(place: string, repeated: number, token: string): PointRead;
 
   freshRunId(): NativeReply;
   /** `run_created` and the run's first wake-up, in one commit. */

@@ -35,6 +35,13 @@ export interface Fence {
   adoptedBy?: string;
 }
 
+/** A resume that the code of a step makes (`src/domain/step_resume.rs`). */
+export interface StepResume {
+  place: string;
+  payload: string;
+  nth: number;
+}
+
 /** The code of this process does not fit the run (`src/domain/queue/hold.rs`). */
 export interface CodeMismatch {
   codeLoadedAtMs: number;
@@ -54,6 +61,7 @@ export interface EncodedEvent {
  * @param fence - The delivery that appends it.
  * @param codeMismatch - Set if only the code of this process leads to the event.
  * @param params - What the caller knows of the log, and the name of a resume.
+ * @param stepResume - Set if the code of a step resumes a hook.
  * @throws WorkflowWorldError with status 400 for a request that no World could store.
  */
 export function encodeEvent(
@@ -62,6 +70,7 @@ export function encodeEvent(
   fence?: Fence,
   codeMismatch?: CodeMismatch,
   params?: CreateEventOptions,
+  stepResume?: StepResume,
 ): EncodedEvent {
   if (event === null || typeof event !== 'object') throw invalid('An event must be an object.');
   const { eventType, correlationId, specVersion } = event;
@@ -85,6 +94,7 @@ export function encodeEvent(
     payloadFormat: payload?.format,
     fence,
     codeMismatch,
+    stepResume,
     ...seenOrNamed(params),
   });
   return { request: request as string, payload: payload?.bytes };

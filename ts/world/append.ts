@@ -23,9 +23,10 @@ import {
   toStep,
   toWait,
 } from '../native/records';
-import { encodeEvent, encodeEvents, text, wantsData } from '../native/requests';
+import { encodeEvent, encodeEvents, type StepResume, text, wantsData } from '../native/requests';
 import { presentLine } from '../setup/installed-sdk';
 import { runKey } from './keys';
+import { resumeOnce, sentByStep } from './step-resumes';
 
 /** `events.create` of a World. */
 export function createEvent(engine: Engine) {
@@ -36,16 +37,25 @@ export function createEvent(engine: Engine) {
   ): Promise<EventResult> => {
     const mismatch = await mismatchOf(engine, runId, event);
     const fence = fenceOf(engine, runId);
-    const { request, payload } = encodeEvent(runId, event, fence, mismatch, params);
-    const native = await engine.connect();
-    const appended = settled<NativeRecord>(native.appendEvent(request, payload));
-    const { json, bytes } = await (mismatch ? appended.catch(mismatch.explain) : appended);
+    const append = async (stepResume?: StepResume) => {
+      const { request, payload } = encodeEvent(runId, event, fence, mismatch, params, stepResume);
+      const native = await engine.connect();
+      const appended = settled<NativeRecord>(native.appendEvent(request, payload));
+      return mismatch ? appended.catch(mismatch.explain) : appended;
+    };
+    const sent = runId !== null && event?.eventType === 'hook_received' && resumeOf(runId, event);
+    const { json, bytes } = await (sent ? resumeOnce(engine, sent, append) : append());
     return withPayload(
       event as AskedEvent,
       toEventResult(json, bytes, wantsData(params)),
       wantsData(params),
     );
   };
+}
+
+function resumeOf(runId: string, { eventData }: EventRequest) {
+  const { token, payload } = (eventData ?? {}) as Record<string, unknown>;
+  return sentByStep(runId, token, payload);
 }
 
 /** `events.createBatch` of a World: one commit, with an outcome for each event. */

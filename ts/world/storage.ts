@@ -1,11 +1,15 @@
 /** Runs, steps, events and hooks: the World's `Storage`, one native call per method. */
-import type { Page, PageRequest, ReadOptions, Storage } from '../../index';
+import type { Page, PageRequest, ReadOptions, Storage, WorkflowRun } from '../../index';
 import { checkTimeout, runEnd } from '../engine/awaiting';
 import type { Engine } from '../engine/engine';
+import { stepAttempt } from '../lines/step-context';
 import { type NativeReply, type NativeWorld, pointRead, settled } from '../native/binding';
+import { HookNotFoundError } from '../native/errors';
 import { type NativeRecord, toEvent, toHook, toPage, toRun, toStep } from '../native/records';
 import { optionalText, optionalTexts, paging, text, wantsData } from '../native/requests';
+import { presentLine } from '../setup/installed-sdk';
 import { createEvent, createEventBatch } from './append';
+import { hookToResumeAgain } from './step-resumes';
 
 type NativePage = { data: NativeRecord[]; cursor?: string | null; hasMore: boolean };
 
@@ -130,6 +134,21 @@ function events(read: Reads) {
 }
 
 function hooks(engine: Engine, read: Reads) {
+  const live = async (native: NativeWorld, token: string, params?: ReadOptions) => {
+    const { json, bytes } = await pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
+    return toHook(json.hook, bytes, wantsData(params));
+  };
+  /** As the code of a step finds a hook, which it may have resumed before it was cut off. */
+  const toResume = async (native: NativeWorld, token: string, params?: ReadOptions) => {
+    const again = await hookToResumeAgain(engine, native, token);
+    if (!again) return live(native, token, params);
+    const hook = await live(native, token, params).catch((error) => {
+      if (HookNotFoundError.is(error)) return again;
+      throw error;
+    });
+    const { json, bytes } = await settled<{ run: NativeRecord }>(native.getRun(hook.runId, false));
+    return presentLine().resumable(hook, toRun(json.run, bytes, false) as WorkflowRun);
+  };
   return {
     async get(hookId: string, params?: ReadOptions) {
       const data = wantsData(params);
@@ -139,6 +158,7 @@ function hooks(engine: Engine, read: Reads) {
     async getByToken(token: string, params?: ReadOptions) {
       text('token', token);
       const native = await engine.look();
+      if (stepAttempt()) return toResume(native, token, params);
       const read = pointRead<{ hook: NativeRecord }>(native.getHookByToken(token));
       const { json, bytes } = read instanceof Promise ? await read : read;
       return toHook(json.hook, bytes, wantsData(params));

@@ -2,10 +2,11 @@
 
 use super::{Entity, Log, Stamp};
 use crate::domain::change::Change;
-use crate::domain::event::{Event, EventType};
+use crate::domain::event::{Event, EventType, ResumeMark};
 use crate::domain::hook::{Hook, HookOptions};
 use crate::domain::id::{CorrelationId, HookToken};
 use crate::domain::refusal::Refusal;
+use crate::domain::step_resume::StepResume;
 
 /// Creates a hook. If another hook holds the token, this is not an error: the log records a
 /// `hook_conflict`, which the workflow sees in its next replay. A hook that is over gives its token up.
@@ -88,7 +89,10 @@ pub(super) fn receive(
 fn repeat(log: &mut Log, hook_id: &CorrelationId, earlier: Event) -> Result<(), Refusal> {
     let is_of_hook = earlier.correlation_id.as_ref() == Some(hook_id);
     let marks = log.resume.as_ref().zip(earlier.resume.as_ref());
-    if !is_of_hook || !marks.is_some_and(|(this, first)| this.repeats(first)) {
+    let is_same = |(this, first): (&ResumeMark, &ResumeMark)| {
+        (is_of_hook || StepResume::of(this).is_some()) && this.repeats(first)
+    };
+    if !marks.is_some_and(is_same) {
         return Err(Refusal::ResumeIdReused);
     }
     log.decision.event = Some(earlier);
@@ -128,6 +132,7 @@ mod tests {
     use crate::domain::id::{HookToken, TOKEN_LENGTH_MAX};
     use crate::domain::refusal::Refusal;
     use crate::domain::run::Run;
+    use crate::domain::step_resume::StepResume;
     use crate::domain::transition::Entity;
 
     /// Rows with a live hook "h" whose token is "secret".
@@ -296,6 +301,34 @@ mod tests {
                 Some(r#"{"token":"secret"}"#)
             );
         }
+    }
+
+    #[test]
+    fn a_repeated_resume_by_a_step_is_answered_with_its_first_event_whoever_has_the_token_now() {
+        let by_step = |payload: &str, nth| {
+            let step = StepResume { place: "place".into(), payload: payload.into(), nth };
+            Some(step.mark())
+        };
+        let resume = |run, hook, mark| EventRequest {
+            resume: mark,
+            ..request(run, hook_received(hook, Some("secret")))
+        };
+        let mut rows = with_hook();
+        let first = rows.append(resume(1, "h", by_step("a", 0))).expect("the rules allow it");
+        rows.append(resume(1, "h", by_step("a", 1))).expect("it is another resume");
+        assert_eq!(rows.log()[3..], ["hook_received"; 2]);
+        rows.does(hook_disposed("h"));
+        rows.does_in(2, EventBody::RunCreated(creation()));
+        rows.does_in(2, hook_created("h2", "secret"));
+        // The step finds the hook as it was, or the hook that has the token now.
+        for (run, hook) in [(1, "h"), (2, "h2")] {
+            let again = rows.append(resume(run, hook, by_step("a", 0))).expect("it is done");
+            assert_eq!((again.event, again.changes.len()), (first.event.clone(), 0));
+        }
+        let other = by_step("b", 0);
+        assert_eq!(rows.append(resume(1, "h", other.clone())), Err(not_found()));
+        let event = rows.append(resume(2, "h2", other)).expect("it is new").event;
+        assert_eq!(event.expect("it is logged").run_id, run_id(2));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
 use crate::domain::spec::SPEC_VERSION_DEFAULT;
 use crate::domain::step::Step;
+use crate::domain::step_resume::StepResume;
 use crate::domain::transition::{Decision, Needs, Seen, Stamp, Tail, decide, needs};
 use crate::domain::wait::Wait;
 
@@ -185,13 +186,18 @@ impl Rows {
         let sets = |event: &Event| {
             event.event_type == EventType::AttrSet && event.correlation_id == needs.attributes_set
         };
-        let is_resume = |event: &&Event| {
-            needs.resume.is_some()
-                && event.resume.as_ref().map(|resume| &resume.id) == needs.resume.as_ref()
+        let is_resume = |event: &&Event| match (&event.resume, &needs.resume) {
+            (Some(of_event), Some(needed)) => {
+                of_event.id == needed.id
+                    && (event.run_id == *run_id || StepResume::of(needed).is_some())
+            }
+            _ => false,
         };
-        let log = self.logs.get(run_id);
-        seen.earlier_resume = log
-            .and_then(|log| log.iter().find(is_resume))
+        seen.earlier_resume = self
+            .logs
+            .values()
+            .flatten()
+            .find(is_resume)
             .map(|event| Event { payload: None, ..event.clone() });
         seen.attributes_are_set = needs.attributes_set.is_some()
             && self.logs.get(run_id).is_some_and(|log| log.iter().any(sets));

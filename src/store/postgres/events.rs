@@ -74,9 +74,12 @@ pub(super) fn insert(event: &Event) -> Write {
 
 /// Drops the payloads of a run's log, and the digests of some.
 pub(super) fn drop_values(run_id: &RunId) -> Write {
+    // The name of a resume by a step holds a digest too: `StepResume::without_payload`.
     const DROP: &str = "UPDATE hookline.events SET resume_digest = NULL, payload_format = NULL, \
-         payload = NULL WHERE run_id = $1 \
-         AND (payload_format IS NOT NULL OR resume_digest IS NOT NULL)";
+         payload = NULL, resume_id = CASE WHEN resume_id LIKE 'step:%' \
+           THEN 'step:' || split_part(resume_id, ':', 2) || '::' || position || ':' \
+           ELSE resume_id END \
+         WHERE run_id = $1 AND (payload_format IS NOT NULL OR resume_digest IS NOT NULL)";
     Write::new(DROP, values![run_id])
 }
 
@@ -147,7 +150,7 @@ pub(super) async fn head(db: &Db, run_ids: Vec<String>, names: bool) -> Result<H
     Ok(Head { now_ms, transaction, reached_ms, tails })
 }
 
-async fn one(
+pub(super) async fn one(
     db: &Db,
     sql: &'static str,
     values: &[super::db::Value],
@@ -176,16 +179,6 @@ pub(super) async fn hook_created(
         " WHERE e.correlation_id = $2 AND e.run_id = $3 AND e.event_type = 'hook_created'"
     );
     one(db, HOOK_CREATED, &values![true, hook_id, run_id]).await
-}
-
-/// The event of a resume, without its payload.
-pub(super) async fn by_resume(
-    db: &Db,
-    run_id: &RunId,
-    resume_id: &str,
-) -> Result<Option<Event>, WorldError> {
-    const BY_RESUME: &str = concat!(select_events!(), " WHERE e.run_id = $2 AND e.resume_id = $3");
-    one(db, BY_RESUME, &values![false, run_id, resume_id]).await
 }
 
 /// Whether a run has an `attr_set` with this name.

@@ -38,6 +38,7 @@ mod queue_time;
 mod reader;
 mod releases;
 mod resume_keys;
+mod resumes;
 mod rows;
 mod runs;
 mod session;
@@ -87,6 +88,7 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::queue::offer::Offer;
 use crate::domain::resume_key::{ResumeKey, hook_as_made};
 use crate::domain::run::Run;
+use crate::domain::step_resume::StepResume;
 use crate::error::{ErrorKind, WorldError};
 
 /// How to open a store.
@@ -198,7 +200,28 @@ impl Store for PostgresStore {
             }
             let event = events::hook_created(db, &resume.run_id, &resume.hook_id).await?;
             Ok(event.map(|event| {
-                let hook = hook_as_made(&event, resume.hook_id, &key, environment.as_deref());
+                let hook = hook_as_made(&event, resume.hook_id, &key.token, environment.as_deref());
+                HookView { hook, metadata: event.payload }
+            }))
+        })
+    }
+
+    fn hook_of_step(
+        &self,
+        place: &str,
+        repeated: u32,
+        token: &HookToken,
+    ) -> Read<Option<HookView>> {
+        let (names, token) = (StepResume::names_from(place), token.clone());
+        let environment = self.environment.clone();
+        self.later(async move |db: &Db| {
+            let resumed = resumes::of_step(db, &names, repeated).await?;
+            let Some(Event { run_id, correlation_id: Some(hook_id), .. }) = resumed else {
+                return Ok(None);
+            };
+            let made = events::hook_created(db, &run_id, &hook_id).await?;
+            Ok(made.map(|event| {
+                let hook = hook_as_made(&event, hook_id, &token, environment.as_deref());
                 HookView { hook, metadata: event.payload }
             }))
         })

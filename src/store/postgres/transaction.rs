@@ -19,7 +19,7 @@ use super::streams::OpenStream;
 use super::writes::{Write, merged};
 use super::{
     events, fault, forgotten, hooks, leases, messages, open_runs, queue_time, releases,
-    resume_keys, runs, steps, streams, waits,
+    resume_keys, resumes, runs, steps, streams, waits,
 };
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
@@ -36,6 +36,7 @@ use crate::domain::resume_key::KeyedResume;
 use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
+use crate::domain::step_resume::Names;
 use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
@@ -284,7 +285,11 @@ impl Rows for Batch {
     }
 
     fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
-        self.load(events::by_resume(&self.db, run_id, resume_id))
+        self.load(resumes::by_id(&self.db, run_id, resume_id))
+    }
+
+    fn step_resume(&self, names: &Names, after: u32) -> Outcome<Option<Event>> {
+        self.load(resumes::of_step(&self.db, names, after))
     }
 
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {

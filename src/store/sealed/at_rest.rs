@@ -16,6 +16,7 @@ use crate::domain::message::{Delivery, NewMessage, Purpose};
 use crate::domain::payload::{Payload, StructuredError};
 use crate::domain::resume_key::{ResumeDigests, ResumeKey};
 use crate::domain::run::Run;
+use crate::domain::step_resume::StepResume;
 use crate::domain::transition::replay::Entry;
 use crate::error::WorldError;
 use crate::store::{
@@ -124,8 +125,18 @@ impl AtRest {
 
     /// A reader of the file could guess a payload from a plain digest.
     fn seal_resume(&self, resume: ResumeMark) -> ResumeMark {
+        if let Some(StepResume { place, payload, nth }) = StepResume::of(&resume) {
+            let (place, payload) =
+                (self.seal_place(&place), self.token_seal.keyed_digest(&payload));
+            return StepResume { place, payload, nth }.mark();
+        }
         let digest = resume.payload_digest.map(|digest| self.token_seal.keyed_digest(&digest));
         ResumeMark { payload_digest: digest, ..resume }
+    }
+
+    /// The place of a resume by a step is a digest too, and a token may be guessed.
+    pub(super) fn seal_place(&self, place: &str) -> String {
+        self.token_seal.keyed_digest(place)
     }
 
     /// Keys stay plain, because the rules count and merge by them, and so does the value that the

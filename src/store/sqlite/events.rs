@@ -101,8 +101,8 @@ pub(super) fn drop_values(connection: &Connection, run_id: &RunId) -> Result<()>
         " FROM events WHERE run_id = ? \
          AND (payload_format IS NOT NULL OR resume_digest IS NOT NULL)"
     );
-    const DROP: &str = "UPDATE events SET resume_digest = ?9, payload_format = ?10, \
-         payload_checksum = ?11, checksum = ?12, payload = NULL, payload_number = NULL \
+    const DROP: &str = "UPDATE events SET resume_id = ?8, resume_digest = ?9, \
+         payload_format = ?10, payload_checksum = ?11, checksum = ?12, payload = NULL, payload_number = NULL \
          WHERE run_id = ?1 AND position = ?2";
     connection.prepare_cached(DELETE_LONG)?.execute([run_id.as_str()])?;
     let mut with_values = connection.prepare_cached(WITH_VALUES)?;
@@ -250,7 +250,7 @@ pub(super) fn event_of(row: &Row<'_>, resolve_data: bool) -> Result<Event> {
 }
 
 /// Fills in the spec versions of the runs, which decide the events' ids.
-fn of_their_runs(connection: &Connection, events: &mut [Event]) -> Result<()> {
+pub(super) fn of_their_runs(connection: &Connection, events: &mut [Event]) -> Result<()> {
     let mut known: Option<(RunId, u32)> = None;
     for event in events {
         let spec_version = match &known {
@@ -298,25 +298,6 @@ pub(super) fn hook_created(
     let mut event = connection
         .prepare_cached(HOOK_CREATED)?
         .query_row([hook_id.as_str(), run_id.as_str()], |row| event_of(row, true))
-        .optional()?;
-    of_their_runs(connection, event.as_mut_slice())?;
-    Ok(event)
-}
-
-/// The event of a resume, without its payload.
-pub(super) fn by_resume(
-    connection: &Connection,
-    run_id: &RunId,
-    resume_id: &str,
-) -> Result<Option<Event>> {
-    const BY_RESUME: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM events INDEXED BY events_by_resume WHERE run_id = ? AND resume_id = ?"
-    );
-    let mut event = connection
-        .prepare_cached(BY_RESUME)?
-        .query_row([run_id.as_str(), resume_id], |row| event_of(row, false))
         .optional()?;
     of_their_runs(connection, event.as_mut_slice())?;
     Ok(event)

@@ -45,6 +45,7 @@ mod reader;
 mod releases;
 mod resolve;
 mod resume_keys;
+mod resumes;
 mod runs;
 mod same_access;
 mod sqlite_upkeep;
@@ -203,6 +204,19 @@ impl Store for SqliteStore {
         Read::Now(self.point.read(|connection| {
             let view = connection.unchecked_transaction()?;
             transaction_rules::earlier_resume(&*view, key, self.environment.as_deref(), now_ms)
+        }))
+    }
+
+    fn hook_of_step(
+        &self,
+        place: &str,
+        repeated: u32,
+        token: &HookToken,
+    ) -> Read<Option<HookView>> {
+        Read::Now(self.point.read(|connection| {
+            let view = connection.unchecked_transaction()?;
+            let environment = self.environment.as_deref();
+            transaction_rules::hook_of_step(&*view, place, repeated, token, environment)
         }))
     }
 

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{
     erasures, events, forgotten, hooks, leases, messages, open_runs, queue_time, releases,
-    resume_keys, runs, steps, streams, waits,
+    resume_keys, resumes, runs, steps, streams, waits,
 };
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
@@ -20,6 +20,7 @@ use crate::domain::resume_key::KeyedResume;
 use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
+use crate::domain::step_resume::Names;
 use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
@@ -58,7 +59,11 @@ impl Rows for Connection {
     }
 
     fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
-        Ok(events::by_resume(self, run_id, resume_id)?)
+        Ok(resumes::by_id(self, run_id, resume_id)?)
+    }
+
+    fn step_resume(&self, names: &Names, after: u32) -> Outcome<Option<Event>> {
+        Ok(resumes::of_step(self, names, after)?)
     }
 
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {

@@ -6,6 +6,7 @@ use crate::domain::event::EventRequest;
 use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::WakeUp;
 use crate::domain::refusal::Refusal;
+use crate::domain::step_resume::StepResume;
 use crate::domain::transition::batch::{self, LostSteps};
 use crate::domain::transition::{
     self, Decision, Entity, LogPart, Needs, Seen, Stamp, completions_of_waits,
@@ -226,8 +227,17 @@ fn load(rows: &impl Rows, run_id: Option<&RunId>, needs: &Needs) -> Result<Seen,
     if let Some(wait) = &needs.wait {
         seen.wait = rows.wait(run_id, wait)?;
     }
-    if let Some(resume_id) = &needs.resume {
-        seen.earlier_resume = rows.resume(run_id, resume_id)?;
+    if let Some(resume) = &needs.resume {
+        seen.earlier_resume = match StepResume::of(resume) {
+            // Another run may have the token by now, and then the resume names that run.
+            Some(step) => match rows.step_resume(&step.name(), 0)? {
+                None if seen.run.as_ref().is_some_and(|run| run.expired_at_ms.is_some()) => rows
+                    .step_resume(&step.names_without_payload(), 0)?
+                    .filter(|event| event.run_id == *run_id),
+                event => event,
+            },
+            None => rows.resume(run_id, &resume.id)?,
+        };
     }
     if let Some(id) = &needs.attributes_set {
         seen.attributes_are_set = rows.has_set_attributes(run_id, id)?;

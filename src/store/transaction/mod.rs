@@ -11,7 +11,7 @@ mod resumes;
 mod rows;
 
 pub use events::{answer_unchanged, stamp, unchanged};
-pub use resumes::earlier_resume;
+pub use resumes::{earlier_resume, hook_of_step};
 pub use rows::{Arrival, LeasedRow, Rows, StoppedRow};
 
 use super::CommitNews;

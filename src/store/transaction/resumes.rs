@@ -1,8 +1,10 @@
-//! Resumes with an idempotency key.
+//! Resumes with an idempotency key, and those that the code of a step makes.
 
 use super::{Rows, Transaction};
-use crate::domain::event::EventRequest;
+use crate::domain::event::{Event, EventRequest};
+use crate::domain::id::HookToken;
 use crate::domain::resume_key::{KeyedResume, ResumeKey, SWEPT_MAX, hook_as_made};
+use crate::domain::step_resume::StepResume;
 use crate::error::WorldError;
 use crate::store::HookView;
 
@@ -22,7 +24,7 @@ pub fn earlier_resume(
     }
     let Some(KeyedResume { run_id, hook_id, .. }) = resume else { return Ok(None) };
     Ok(rows.hook_created(&run_id, &hook_id)?.map(|event| {
-        let hook = hook_as_made(&event, hook_id, key, environment);
+        let hook = hook_as_made(&event, hook_id, &key.token, environment);
         HookView { hook, metadata: event.payload }
     }))
 }
@@ -35,6 +37,27 @@ fn by_key(rows: &impl Rows, key: &ResumeKey) -> Result<Option<KeyedResume>, Worl
         }
     }
     Ok(None)
+}
+
+/// See [`Store::hook_of_step`](crate::store::Store::hook_of_step).
+///
+/// # Errors
+/// Storage faults.
+pub fn hook_of_step(
+    rows: &impl Rows,
+    place: &str,
+    repeated: u32,
+    token: &HookToken,
+    environment: Option<&str>,
+) -> Result<Option<HookView>, WorldError> {
+    let resumed = rows.step_resume(&StepResume::names_from(place), repeated)?;
+    let Some(Event { run_id, correlation_id: Some(hook_id), .. }) = resumed else {
+        return Ok(None);
+    };
+    Ok(rows.hook_created(&run_id, &hook_id)?.map(|event| {
+        let hook = hook_as_made(&event, hook_id, token, environment);
+        HookView { hook, metadata: event.payload }
+    }))
 }
 
 impl<R: Rows> Transaction<'_, R> {

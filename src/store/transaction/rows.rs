@@ -14,6 +14,7 @@ use crate::domain::resume_key::KeyedResume;
 use crate::domain::retention::Keeping;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
+use crate::domain::step_resume::Names;
 use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
 use crate::error::WorldError;
@@ -72,6 +73,9 @@ pub trait Rows {
     fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Result<Option<Wait>, WorldError>;
     /// The event of a resume, without its payload.
     fn resume(&self, run_id: &RunId, resume_id: &str) -> Result<Option<Event>, WorldError>;
+    /// The event of a resume with one of these names, of any run, without its payload; after so many
+    /// others, in the order of the names.
+    fn step_resume(&self, names: &Names, after: u32) -> Result<Option<Event>, WorldError>;
     /// Whether the run has an `attr_set` with this name.
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Result<bool, WorldError>;
     /// The waits of a run that are not completed, in the order of its log.

@@ -28,6 +28,7 @@ export const line4: Line = {
     if (hook.metadata !== undefined) hook.metadata = await read();
     return hook;
   },
+  resumable: (hook) => hook,
   serializer,
   delivery,
 };

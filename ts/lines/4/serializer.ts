@@ -68,6 +68,10 @@ const NOWHERE = {
   readFromStream: async () => new ReadableStream(),
 } as unknown as World;
 
+async function decrypted(payload: Uint8Array, key: CryptoKey): Promise<Uint8Array> {
+  return load().maybeDecrypt(payload, key as never) as Promise<Uint8Array>;
+}
+
 async function dehydrateArguments(
   args: unknown[],
   { runId, key, v1Compat, isOfThisSdk }: ArgumentsTarget,
@@ -136,6 +140,7 @@ export const serializer: Serializer = {
   dehydratePayload,
   dehydratePlain: (payload) => load().dehydratePlain(payload),
   serializedForDigest,
+  decrypted,
   hydrateMetadata,
   dehydrateArguments,
   hydrateReturnValue,

@@ -1,7 +1,7 @@
 /** Line 5 of the SDK: 5.0.0-beta.55 and later. */
 import type { Line } from '../line';
 import { delivery } from './delivery';
-import { showMetadata } from './metadata';
+import { resumable, showMetadata } from './hooks';
 import { serializer } from './serializer';
 import { SPEC_VERSION } from './spec-version';
 import { worldParts } from './world-parts';
@@ -19,6 +19,7 @@ export const line5: Line = {
   isLoaded: () => GET_WORLD in globalThis,
   worldParts,
   showMetadata,
+  resumable,
   serializer,
   delivery,
 };

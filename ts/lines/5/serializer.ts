@@ -90,6 +90,10 @@ const NOWHERE = {
   streams: { write: nothing, close: nothing, get: async () => new ReadableStream() },
 } as unknown as World;
 
+async function decrypted(payload: Uint8Array, key: CryptoKey): Promise<Uint8Array> {
+  return load().maybeDecrypt(payload, key as never) as Promise<Uint8Array>;
+}
+
 async function dehydrateArguments(
   args: unknown[],
   { runId, key, v1Compat, specVersion, isOfThisSdk }: ArgumentsTarget,
@@ -223,6 +227,7 @@ export const serializer = {
   dehydratePayload,
   dehydratePlain: (payload) => load().dehydratePlain(payload),
   serializedForDigest,
+  decrypted,
   hydrateMetadata,
   dehydrateArguments,
   hydrateReturnValue,

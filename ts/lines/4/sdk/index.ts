@@ -18,6 +18,7 @@ export {
   getExternalRevivers,
   hydrateStepArguments,
   hydrateWorkflowReturnValue,
+  maybeDecrypt,
   SerializationFormat,
 } from '@workflow/core/serialization';
 export { version } from '@workflow/core/version';

@@ -31,6 +31,7 @@ export {
   hydrateRunError,
   hydrateStepArguments,
   hydrateWorkflowReturnValue,
+  maybeDecrypt,
   SerializationFormat,
   sealTo,
   tagForwardedWritableTarget,

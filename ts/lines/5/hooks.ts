@@ -1,5 +1,5 @@
-/** How SDK 5.x shows a hook. */
-import type { Hook } from '../../../index';
+/** How SDK 5.x shows a hook, and what it reads of one that it resumes. */
+import type { Hook, WorkflowRun } from '../../../index';
 
 /**
  * Makes `metadata` a promise that is read at the first look, because many callers never look. It is
@@ -19,4 +19,22 @@ export async function showMetadata(hook: Hook, read: () => Promise<unknown>): Pr
     enumerable: false,
     configurable: true,
   });
+}
+
+/** Adds what the SDK would otherwise read from the run. */
+export function resumable(hook: Hook, run: WorkflowRun): Hook {
+  const { deploymentId, workflowName, specVersion, executionContext, encryptionPublicKey } = run;
+  const { workflowCoreVersion, nodeVersion, traceCarrier, hookResumeInputVersion } =
+    executionContext ?? {};
+  const resumeContext = {
+    deploymentId,
+    workflowName,
+    runSpecVersion: specVersion,
+    workflowCoreVersion,
+    nodeVersion,
+    traceCarrier,
+    encryptionPublicKey,
+    hookResumeInputVersion,
+  };
+  return Object.assign(hook, { resumeContext });
 }
