@@ -9,6 +9,7 @@ pub mod change;
 pub mod entity_search;
 pub mod event;
 pub mod fence;
+pub mod health_check;
 pub mod hook;
 pub mod id;
 pub mod message;

@@ -1,6 +1,7 @@
 //! Streams: chunks in the order in which the store accepted them, an end that stays, and no need of a
 //! run.
 
+use hookline::domain::health_check::KEPT_MS;
 use hookline::domain::page::LIMIT_MAX;
 use hookline::store::StreamSlice;
 
@@ -22,12 +23,32 @@ run_by_every_store!(
     a_stream_belongs_to_the_run_that_opened_it,
     concurrent_writers_lose_no_chunk,
     a_slice_may_be_as_large_as_a_page,
+    a_health_check_removes_the_streams_of_earlier_ones_that_are_old,
 );
 
 fn texts(slice: &StreamSlice) -> Vec<&str> {
     let text = |chunk: &'_ Vec<u8>| std::str::from_utf8(chunk).is_ok();
     assert!(slice.chunks.iter().all(text));
     slice.chunks.iter().map(|chunk| std::str::from_utf8(chunk).unwrap_or_default()).collect()
+}
+
+fn a_health_check_removes_the_streams_of_earlier_ones_that_are_old(world: &World) {
+    let check = |number: usize| format!("__health_check__{number:04}");
+    let long = "long ".repeat(1000);
+    world.write("__health_check_", &["another stream"]);
+    for number in 0..40 {
+        world.write(&check(number), &["answer", &long]);
+    }
+    world.at(KEPT_MS - 1);
+    world.write(&check(40), &["answer"]);
+    let left = || (0..100).filter(|number| world.slice(&check(*number), 0, 1).count > 0).count();
+    assert_eq!(left(), 41);
+    world.at(KEPT_MS);
+    for number in 41..44 {
+        world.write(&check(number), &["answer"]);
+    }
+    assert_eq!((left(), texts(&world.slice(&check(40), 0, 9))), (4, vec!["answer"]));
+    assert_eq!(texts(&world.slice("__health_check_", 0, 9)), ["another stream"]);
 }
 
 fn chunks_come_in_the_order_of_their_writing(world: &World) {

@@ -3,6 +3,7 @@
 use super::db::{Columns, Db, Sending, pipelined, values};
 use super::writes::{Does, Kind, Write};
 use super::{fault, runs};
+use crate::domain::health_check::{OldChecks, old_checks};
 use crate::domain::id::RunId;
 use crate::domain::retention::keeping_of_new_stream;
 use crate::error::WorldError;
@@ -79,6 +80,9 @@ pub(super) async fn open(
             if let Some(run) = runs::locked(db, &stream.run_id).await? {
                 keeping_of_new_stream(&run)?;
             }
+            if let Some(old) = old_checks(&stream.name, now_ms) {
+                delete_old_checks(db, old).await?;
+            }
             db.first(INSERT, &values![&stream.name, &stream.run_id, now_ms]).await?
         }
     };
@@ -88,6 +92,18 @@ pub(super) async fn open(
     let next = db.first(NEXT, &values![number]).await?;
     let next = next.map(|row| Columns::of(&row).take()).transpose()?.unwrap_or(0);
     Ok(OpenStream { number, next, is_closed })
+}
+
+async fn delete_old_checks(db: &Db, old: OldChecks) -> Result<(), WorldError> {
+    // Another process deletes those that it has locked.
+    const DELETE: &str = "WITH first AS (SELECT stream_number, created_at_ms FROM hookline.streams \
+           WHERE name >= $1 AND name < $2 ORDER BY name LIMIT $3 FOR UPDATE SKIP LOCKED), \
+         old AS (DELETE FROM hookline.streams WHERE stream_number IN \
+           (SELECT stream_number FROM first WHERE created_at_ms <= $4) RETURNING stream_number) \
+         DELETE FROM hookline.chunks WHERE stream_number IN (SELECT stream_number FROM old)";
+    let OldChecks { from, before, looked_at, made_until_ms } = old;
+    db.execute(DELETE, &values![from, before, looked_at, made_until_ms]).await?;
+    Ok(())
 }
 
 /// Appends chunks in the given order.

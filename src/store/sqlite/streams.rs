@@ -6,6 +6,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 use super::checksum::{self, Check, Table};
 use super::long_values::{self, Stored};
 use super::runs;
+use crate::domain::health_check::{OldChecks, old_checks};
 use crate::domain::id::RunId;
 use crate::domain::retention::{Keeping, keeping_of_new_stream};
 use crate::error::WorldError;
@@ -102,7 +103,34 @@ fn open(connection: &Connection, name: &str, run_id: &RunId, now_ms: i64) -> Out
         keeping,
     };
     write(connection, INSERT, &stream)?;
+    if let Some(old) = old_checks(name, now_ms) {
+        delete_old_checks(connection, old)?;
+    }
     Ok(stream)
+}
+
+fn delete_old_checks(connection: &Connection, old: OldChecks) -> Result<()> {
+    const OLD: &str = "SELECT stream_number FROM (SELECT stream_number, created_at_ms FROM streams \
+           WHERE name >= ? AND name < ? ORDER BY name LIMIT ?) WHERE created_at_ms <= ?";
+    const DELETE: &str = "DELETE FROM streams WHERE stream_number = ?";
+    let OldChecks { from, before, looked_at, made_until_ms } = old;
+    let mut found = connection.prepare_cached(OLD)?;
+    let numbers =
+        found.query_map(params![from, before, looked_at, made_until_ms], |row| row.get(0))?;
+    for number in numbers.collect::<Result<Vec<i64>>>()? {
+        delete_chunks(connection, number)?;
+        connection.prepare_cached(DELETE)?.execute([number])?;
+    }
+    Ok(())
+}
+
+fn delete_chunks(connection: &Connection, stream: i64) -> Result<()> {
+    const DELETE_LONG: &str = "DELETE FROM long_values WHERE number IN \
+         (SELECT bytes_number FROM chunks WHERE stream_number = ? AND bytes_number IS NOT NULL)";
+    const DELETE: &str = "DELETE FROM chunks WHERE stream_number = ?";
+    connection.prepare_cached(DELETE_LONG)?.execute([stream])?;
+    connection.prepare_cached(DELETE)?.execute([stream])?;
+    Ok(())
 }
 
 fn by_name(connection: &Connection, name: &str) -> Result<Option<StreamRow>> {
@@ -191,13 +219,9 @@ pub(super) fn drop_values(
     run_id: &RunId,
     now_ms: i64,
 ) -> Result<Vec<String>> {
-    const DELETE_LONG: &str = "DELETE FROM long_values WHERE number IN \
-         (SELECT bytes_number FROM chunks WHERE stream_number = ? AND bytes_number IS NOT NULL)";
-    const DELETE: &str = "DELETE FROM chunks WHERE stream_number = ?";
     let mut names = Vec::new();
     for stream in streams_of(connection, run_id)? {
-        connection.prepare_cached(DELETE_LONG)?.execute([stream.number])?;
-        connection.prepare_cached(DELETE)?.execute([stream.number])?;
+        delete_chunks(connection, stream.number)?;
         let closed_at_ms = stream.closed_at_ms.or(Some(now_ms));
         update(connection, &StreamRow { chunk_count: 0, closed_at_ms, ..stream.clone() })?;
         names.push(stream.name);
