@@ -1,6 +1,7 @@
 /** The start lines: `startDelivery()`, and the module `hookline/nitro`. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { installedFolder } from './sdk/harness';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
 
 afterAll(cleanUp);
@@ -160,6 +161,37 @@ describe('hookline/nitro', () => {
     await setUp({ dev: true });
     expect(process.env.WORKFLOW_TARGET_WORLD).toBe('local');
   });
+
+  test.each([
+    ['workflow', 3],
+    ['workflow-5', 7],
+  ] as const)(
+    'a server that was built with %s knows its line where no SDK is installed',
+    async (sdk, specVersion) => {
+      const build = `
+        const listeners = [];
+        const nitro = {
+          options: { preset: 'node-server', buildDir: '', plugins: [], virtual: {} },
+          hooks: { hook: (_, listener) => listeners.push(listener) },
+        };
+        require('hookline/nitro').setup(nitro);
+        const output = {};
+        for (const listener of listeners) listener(nitro, { output });
+        output.banner({}).then(console.log);`;
+      const { stdout: banner } = await runNode(['-e', build], { cwd: installedFolder(sdk) });
+      const server = join(newFolder(), 'server.mjs');
+      const index = JSON.stringify(join(ROOT, 'dist', 'index.js'));
+      writeFileSync(
+        server,
+        `${banner}
+        import { createRequire } from 'node:module';
+        const { createWorld } = createRequire(import.meta.url)(${index});
+        console.log(createWorld().specVersion);`,
+      );
+      const ended = await runNode([server], { cwd: dirname(server) });
+      expect(ended).toMatchObject({ code: 0, stderr: '', stdout: `${specVersion}\n` });
+    },
+  );
 
   test('adds nothing to the server that renders pages at build time', async () => {
     const { plugins, hooks } = await setUp({ preset: 'nitro-prerender' });

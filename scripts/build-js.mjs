@@ -245,7 +245,7 @@ const inputs = [
   ...(await bundle('ts/workflow.ts', 'workflow.js', [noRegistration])),
   ...(await bundle('ts/no-node.ts', 'no-node.js', [noRegistration])),
   ...(await bundle('ts/setup/next.ts', 'next.js', [onlyVersions])),
-  ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [])),
+  ...(await bundle('ts/setup/nitro.ts', 'nitro.js', [onlyVersions])),
   ...(await bundle('ts/lines/4/sdk/index.ts', 'sdk-4.js', [shimsOf4, noRegistration])),
   ...(await bundle('ts/lines/5/sdk/index.ts', 'sdk-5.js', [shimsOf5, noRegistration])),
   ...(await bundle('ts/cli/main.ts', 'cli.js', [apart('sdk4', 'sdk5', 'index', 'errors', 'init')])),

@@ -9,6 +9,7 @@ import {
   DEFAULT_LINE,
   hasLoadedOther,
   INSTALL_SDK,
+  LINES,
   lineOfVersion,
   loadedLine,
   SUPPORTED_SDK,
@@ -65,12 +66,25 @@ let read: Read | undefined;
 /** The folder of this code, if it has one: not in a bundle of ES modules. */
 const OWN_FOLDER = typeof __dirname === 'string' ? __dirname : undefined;
 
+/** A bundled server says here for which line it was built: its folders may hold no SDK. */
+const BUILT_FOR = 'hookline//built-for-line';
+
 /**
- * The line of the SDK that this process has loaded; if it has loaded none, the line of the one that
- * the app has installed.
+ * The line of the SDK that this process has loaded; if it has loaded none, the line for which its
+ * program was built, or else the line of the SDK that the app has installed.
  */
 export function presentLine(): Line {
-  return loadedLine() ?? readFolders(OWN_FOLDER).line;
+  return loadedLine() ?? builtLine() ?? readFolders(OWN_FOLDER).line;
+}
+
+function builtLine(): Line | undefined {
+  const { [Symbol.for(BUILT_FOR)]: major } = globalThis as Record<symbol, unknown>;
+  return LINES.find((line) => line.major === major);
+}
+
+/** The statement by which a built program says for which line it was built: the present one. */
+export function saysLine(): string {
+  return `globalThis[Symbol.for('${BUILT_FOR}')] ||= ${presentLine().major}`;
 }
 
 /**

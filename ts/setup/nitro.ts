@@ -5,6 +5,7 @@
  * `workflow/runtime` changes what Nitro bundles, and some of its versions then lose the app's steps.
  */
 import type { Nitro } from '../../nitro';
+import { saysLine } from './installed-sdk';
 
 const PACKAGE = 'hookline';
 const PLUGIN = '#hookline/start-delivery';
@@ -21,9 +22,13 @@ export default () => {
 
 /**
  * The first line of each file. The SDK chooses its World when its modules are evaluated, and a file's
- * imports are evaluated before its statements, so this is an import too.
+ * imports are evaluated before its statements, so this is an import too. It also says which line of
+ * the SDK is bundled, because the World may be asked before the SDK is evaluated.
  */
-const FIRST_LINE = `import "data:text/javascript,process.env.WORKFLOW_TARGET_WORLD ||= '${PACKAGE}'";`;
+function firstLine(): string {
+  const target = `process.env.WORKFLOW_TARGET_WORLD ||= '${PACKAGE}'`;
+  return `import "data:text/javascript,${target};${saysLine()}";`;
+}
 
 /** See `nitro.d.ts`. */
 function setup(nitro: Nitro): void {
@@ -43,11 +48,12 @@ function setup(nitro: Nitro): void {
 type Banner = string | ((chunk: unknown) => string | Promise<string>);
 
 function beginWithFirstLine(_nitro: unknown, config: { output?: unknown }): void {
+  const first = firstLine();
   config.output ??= {};
   for (const output of [config.output].flat() as { banner?: Banner }[]) {
     const { banner = '' } = output;
     output.banner = async (chunk) =>
-      `${FIRST_LINE}\n${typeof banner === 'function' ? await banner(chunk) : banner}`;
+      `${first}\n${typeof banner === 'function' ? await banner(chunk) : banner}`;
   }
 }
 
