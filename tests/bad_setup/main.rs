@@ -22,9 +22,10 @@ use hookline::error::{ErrorKind, WorldError};
 use hookline::store::Store;
 use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
 
+use kit::postgres_server::{Server, give_to_server, is_root};
 use kit::rows::*;
 use kit::{World, open_postgres};
-use server::{Server, fixture};
+use server::{fixture, url_of_socket};
 
 const PASSWORD: &str = "open-sesame";
 const TOKEN: &str = "token-of-nobody";
@@ -34,7 +35,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(server_with_roles);
 
 /// A server with the database `app` and the role of an app, whose password is [`PASSWORD`].
 fn server_with_roles() -> Server {
-    let server = Server::start();
+    let server = server::start();
     server.sql(
         "postgres",
         &format!(
@@ -74,7 +75,7 @@ fn own_schema(name: &str) -> String {
 #[test]
 fn a_password_that_is_wrong_or_missing_is_said_and_never_shown() {
     let server = &*SERVER;
-    let url = |user: &str| server.url(user, "localhost", &own_schema("passwords"));
+    let url = |user: &str| server::url(server, user, "localhost", &own_schema("passwords"));
     refusal(&url("app:wrong"), ErrorKind::CannotOpen, "refused the password");
     refusal(&url("nobody:open-sesame"), ErrorKind::CannotOpen, "refused the password");
     refusal(&url("app"), ErrorKind::CannotOpen, "asks for a password");
@@ -88,7 +89,7 @@ fn a_password_that_is_wrong_or_missing_is_said_and_never_shown() {
 fn tls_is_as_the_sslmode_says() {
     let server = &*SERVER;
     let url = |user: &str, host: &str, more: &str| {
-        server.url(user, host, &format!("{}&{more}", own_schema("tls")))
+        server::url(server, user, host, &format!("{}&{more}", own_schema("tls")))
     };
     let app = format!("app:{PASSWORD}");
     let (authority, other) = (fixture("postgres-authority"), fixture("self-signed"));
@@ -120,7 +121,7 @@ fn a_client_can_prove_itself_with_a_certificate() {
     let (certificate, key) = (fixture("postgres-client"), fixture("key"));
     let with = |more: &str| {
         let parameters = format!("{}&sslmode=require{more}", own_schema("of_tls_user"));
-        server.url("tls_user", "localhost", &parameters)
+        server::url(server, "tls_user", "localhost", &parameters)
     };
     let proven = with(&format!("&sslcert={certificate}&sslkey={key}"));
     drop(open(&proven).expect("the certificate is known"));
@@ -134,8 +135,9 @@ fn a_client_can_prove_itself_with_a_certificate() {
 fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
     let server = server_with_roles();
     server.stop();
-    server.begin("-c ssl=off");
-    let url = |mode: &str| server.url("plain_user", "localhost", &format!("sslmode={mode}"));
+    server.start_again("-c ssl=off");
+    let url =
+        |mode: &str| server::url(&server, "plain_user", "localhost", &format!("sslmode={mode}"));
     refusal(&url("require"), ErrorKind::CannotOpen, "has no TLS");
     refusal(&url("prefer"), ErrorKind::ReadOnly, "hookline migrate");
 }
@@ -166,7 +168,7 @@ fn opens_as_the_environment_says() {
 #[test]
 fn a_password_comes_from_the_environment_or_from_a_file_that_others_cannot_read() {
     let server = &*SERVER;
-    let url = server.url("app", "localhost", &own_schema("environment"));
+    let url = server::url(server, "app", "localhost", &own_schema("environment"));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("passwords");
     fs::write(&file, format!("localhost:*:app:app:{PASSWORD}\n")).expect("it is written");
@@ -187,14 +189,17 @@ fn a_password_comes_from_the_environment_or_from_a_file_that_others_cannot_read(
 #[test]
 fn what_only_reads_is_said_before_anything_is_written() {
     let server = server_with_roles();
-    let url = server.url_of_socket("app", "");
+    let url = url_of_socket(&server);
     server.sql("postgres", "ALTER ROLE app SET default_transaction_read_only = on");
     refusal(&url, ErrorKind::ReadOnly, "default_transaction_read_only");
-    assert_eq!(server.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'hookline'"), 0);
+    assert_eq!(
+        server.number("app", "SELECT count(*) FROM pg_namespace WHERE nspname = 'hookline'"),
+        0
+    );
     server.sql("postgres", "ALTER ROLE app RESET default_transaction_read_only");
     world_of(&url).start_runs(1);
     server.stop();
-    server.begin_in_recovery(true);
+    server.start_in_recovery(true);
     refusal(&url, ErrorKind::ReadOnly, "name the primary");
     let reader = PostgresStore::open_to_read(PostgresOptions {
         location: PostgresLocation::parse(&url).expect("the URL is good"),
@@ -208,20 +213,20 @@ fn what_only_reads_is_said_before_anything_is_written() {
     });
     drop(reader.expect("a standby can be read"));
     server.stop();
-    server.begin_in_recovery(false);
+    server.start_in_recovery(false);
     // Until it listens.
     while open(&url).is_err_and(|error| error.kind == ErrorKind::CannotOpen) {}
     refusal(&url, ErrorKind::Busy, "in recovery");
     server.stop();
     server.recovers_no_more();
-    server.begin("");
+    server.start_again("");
     assert_eq!(world_of(&url).log(1).len(), 2);
 }
 
 #[test]
 fn a_server_that_takes_no_more_connections_is_busy() {
     let server = server_with_roles();
-    let url = server.url_of_socket("app", "");
+    let url = url_of_socket(&server);
     drop(open(&url).expect("it opens"));
     server.sql("postgres", "ALTER ROLE app CONNECTION LIMIT 0");
     refusal(&url, ErrorKind::Busy, "takes no more connections");
@@ -230,7 +235,7 @@ fn a_server_that_takes_no_more_connections_is_busy() {
 #[test]
 fn a_statement_that_takes_too_long_for_its_role_writes_nothing() {
     let server = server_with_roles();
-    let url = server.url_of_socket("app", "");
+    let url = url_of_socket(&server);
     drop(open(&url).expect("it opens"));
     server.sql("postgres", "ALTER ROLE app SET statement_timeout = '2s'");
     server.sql(
@@ -253,7 +258,7 @@ fn a_statement_that_takes_too_long_for_its_role_writes_nothing() {
 
 #[test]
 fn a_full_disk_is_said_and_what_was_written_before_stays() {
-    if !server::is_root() {
+    if !is_root() {
         println!("skipped: only root can make a small disk");
         return;
     }
@@ -270,7 +275,7 @@ fn a_full_disk_is_said_and_what_was_written_before_stays() {
         return;
     }
     let unmounts = Unmounts(&server, disk.clone());
-    server::give_to_server(&disk);
+    give_to_server(&disk);
     server.sql(
         "postgres",
         &format!(
@@ -281,7 +286,7 @@ fn a_full_disk_is_said_and_what_was_written_before_stays() {
     );
     let more = "CREATE TABLE more AS SELECT repeat('x', 1000) FROM generate_series(1, 2000)";
     server.sql("app", more);
-    let world = world_of(&server.url_of_socket("app", ""));
+    let world = world_of(&url_of_socket(&server));
     world.start_runs(1);
     // Random bytes, which the server cannot make smaller.
     let mut state = 1_u64;
@@ -323,7 +328,7 @@ impl Drop for Unmounts<'_> {
 #[test]
 fn the_log_of_the_server_holds_no_token_and_no_password() {
     let server = server_with_roles();
-    let url = server.url(&format!("app:{PASSWORD}"), "localhost", "sslmode=require");
+    let url = server::url(&server, &format!("app:{PASSWORD}"), "localhost", "sslmode=require");
     let world = world_of(&url);
     world.start_runs(2);
     world.does(1, hook_created("h", TOKEN));

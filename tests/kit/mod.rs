@@ -8,6 +8,8 @@
 pub mod rows;
 
 #[cfg(target_os = "linux")]
+pub mod pooler;
+#[cfg(target_os = "linux")]
 pub mod postgres_server;
 
 use std::path::{Path, PathBuf};

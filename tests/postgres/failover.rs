@@ -8,7 +8,7 @@ use crate::{open, with_runs};
 #[test]
 fn with_synchronous_replication_a_fail_over_loses_and_doubles_no_resume() {
     let first = Server::start("");
-    let second = first.standby("second", "");
+    let second = first.standby("second");
     // Commits wait for the standby from now on. The standby itself waits for nobody.
     wait_for_sync(&first, "second");
     let hosts = format!("{},{}", first.place().display(), second.place().display());

@@ -5,6 +5,7 @@
 // The rows in memory name `crate::domain`, as in the library.
 use hookline::domain;
 
+mod away;
 mod disturbed;
 mod failover;
 #[path = "../kit/mod.rs"]
@@ -13,6 +14,7 @@ mod plans;
 mod pooled;
 mod proxy;
 mod server;
+mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;

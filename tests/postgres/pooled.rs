@@ -1,10 +1,6 @@
 //! PgBouncer in transaction mode before the server: no connection of ours stays the same.
 
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hookline::clock::ManualClock;
 use hookline::store::Store;
@@ -12,57 +8,11 @@ use hookline::store::postgres::{PostgresLocation, PostgresStore};
 use hookline::store::upkeep::Upkeep;
 
 use crate::disturbed::{RUNS, check, resumes_while};
-use crate::kit::postgres_server::{self, shared};
+use crate::kit::pooler::Pooler;
 use crate::kit::rows::*;
 use crate::kit::{PATIENCE, World, news_of, open_postgres_at, settled, step_message};
-use crate::server::{fresh_database, run_sql};
+use crate::server::{end_connections, fresh_database, times};
 use crate::with_runs;
-
-/// A pooler before this program's server. It ends with the test.
-struct Pooler {
-    port: u16,
-    process: Child,
-}
-
-impl Pooler {
-    fn start(name: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("a port").port();
-        drop(listener);
-        let server = shared().place().display();
-        let settings = format!(
-            "[databases]\n* = host={server} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
-             default_pool_size = 4\n"
-        );
-        let file = std::env::temp_dir().join(format!("hookline-{}-{name}.ini", std::process::id()));
-        fs::write(&file, settings).expect("a temporary file");
-        let process = postgres_server::command("/usr/sbin/pgbouncer".as_ref())
-            .arg("-q")
-            .arg(&file)
-            .current_dir("/")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("PgBouncer is installed");
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        fs::remove_file(file).expect("our own file");
-        Self { port, process }
-    }
-
-    fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
-}
 
 /// A store whose sessions are elsewhere, or nowhere.
 fn open_with(url: &str, sessions_at: Option<&str>) -> Arc<PostgresStore> {
@@ -138,11 +88,8 @@ fn behind_a_pooler_no_resume_is_lost_or_doubled_while_the_server_ends_connection
     drop(with_runs(&url, RUNS));
     let pooler = Pooler::start("ended");
     let store = open_with(&pooler.url("pooled_ended"), None) as Arc<dyn Store>;
-    let told = resumes_while(&store, 20, |_| {
-        run_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = 'pooled_ended' AND pid <> pg_backend_pid()",
-        );
+    let told = resumes_while(&store, times(200, 20), |_| {
+        end_connections("pooled_ended");
     });
     store.close();
     check(&url, &told);
