@@ -1,19 +1,21 @@
 //! How the server executes the statements of the store: a queue is empty when a statement is planned, and
 //! full later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
 use hookline::domain::message::{NewMessage, Purpose};
+use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::store::{Completion, Outcome};
 
+use crate::kit::pooler::Pooler;
 use crate::kit::postgres_server::shared;
 use crate::kit::rows::*;
 use crate::kit::{PATIENCE, World, replay, settled, step_message, wake_up};
-use crate::server::{fresh_database, run_sql, run_sql_in};
+use crate::server::{fresh_database, run_sql, run_sql_in, text_in, times};
 
 /// Tables with as many rows as there are runs, hooks or messages.
 const LARGE: [&str; 10] = [
@@ -28,8 +30,17 @@ const LARGE: [&str; 10] = [
     "resume_keys",
     "replays",
 ];
-/// Rows of the full tables. The server believes that they are all there is.
-const ROWS: u64 = 20_000;
+/// Runs that wait for a hook, for a time and for a step.
+fn parked() -> usize {
+    times(100_000, 10_000)
+}
+/// The run that all of them are copies of.
+const PARKED: u64 = 9;
+/// More rows than an operation of this test has to read, and fewer than there are.
+const ROWS_MAX: f64 = 1500.0;
+/// The same for the pages that are read to find these rows and few more.
+const PAGES_MAX: f64 = 250.0;
+const PAGES_OF_A_ROW_MAX: f64 = 8.0;
 /// Operations that are made at once, so that some share a transaction.
 const TOGETHER: u64 = 40;
 
@@ -90,12 +101,42 @@ fn work_on_a_run(world: &World, run: u64) {
     world.write(&format!("stream {run}"), &["a", "b"]);
     world.slice(&format!("stream {run}"), 0, 10);
     world.close_stream(&format!("stream {run}"));
-    let found =
-        settled(|done| world.store.hook_by_token(&HookToken::new(token.as_str())).settle(done));
-    found.expect("the hook lives");
+    read_a_run(world, run, &token);
     world.does(run, hook_disposed("h"));
     world.does(run, EventBody::RunCompleted);
     world.log(run);
+}
+
+/// Looks a run up in every way that an app does again and again.
+fn read_a_run(world: &World, run: u64, token: &str) {
+    let (store, token) = (&world.store, HookToken::new(token));
+    let digests = ResumeDigests { key: token.expose().into(), payload: "p".into() };
+    let key = ResumeKey { token: token.clone(), digests, unsealed: None, window_ms: 1_000_000 };
+    let resume = request(run, hook_received("h", Some(token.expose())));
+    settled(|done| store.resume_once(resume, key.clone(), done)).expect("the hook lives");
+    settled(|done| store.earlier_resume(&key).settle(done)).expect("it is known");
+    settled(|done| store.hook_by_token(&token).settle(done)).expect("the hook lives");
+    settled(|done| store.hook_and_run_by_token(&token).settle(done)).expect("the hook lives");
+    settled(|done| store.live_hooks(vec![token], done)).expect("they are read");
+    settled(|done| store.hook(id("h"), true, done)).expect("a hook has this id");
+    world.hooks(Some(run));
+    settled(|done| store.run_by_id(&run_id(run)).settle(done)).expect("the run is there");
+    settled(|done| store.run_ends(vec![run_id(run)], done)).expect("it is read");
+    settled(|done| store.step(Some(run_id(run)), id("s"), true, done)).expect("the step is there");
+    settled(|done| store.streams_of_run(run_id(run), done)).expect("they are read");
+}
+
+/// What users do in transactions of their own, on copies of the parked run. From the sixth time on the
+/// plans of a connection are for any values.
+fn work_in_sql(database: &str) {
+    let calls = (1..=7).map(|copy| {
+        format!(
+            "SELECT {database}.resume_hook('parked{copy}', '{{}}'), \
+             {database}.resume_hook('parked{copy}', '{{}}', 'key {copy}'), \
+             {database}.start('workflow//./w//w', '[1]')"
+        )
+    });
+    run_sql_in(database, &calls.collect::<Vec<_>>().join("; "));
 }
 
 /// Appends an event to each of these runs, without awaiting the one before.
@@ -111,37 +152,73 @@ fn at_once(world: &World, runs: std::ops::Range<u64>, body: impl Fn(u64) -> Even
     }
 }
 
-/// The statements in the server's log that name the schema, each with the plans by which it was executed:
-/// what these scan.
-fn plans(schema: &str) -> BTreeMap<String, BTreeSet<BTreeSet<String>>> {
-    let log = std::fs::read_to_string(shared().place().join("log")).expect("the server has a log");
-    let mut plans: BTreeMap<String, BTreeSet<BTreeSet<String>>> = BTreeMap::new();
-    for part in log.split("plan:\n").skip(1) {
-        let mut values = serde_json::Deserializer::from_str(part).into_iter::<serde_json::Value>();
-        let Some(Ok(plan)) = values.next() else { continue };
-        let text = plan["Query Text"].as_str().unwrap_or_default();
-        // What fills the tables is none of the store's, and a worker begins and ends only once, on a
-        // connection that fixes no plans.
-        let is_exempt = text.contains("generate_series") || text.contains(".owners");
-        if text.contains(&format!("{schema}.")) && !is_exempt {
-            let mut scans = BTreeSet::new();
-            scans_of(&plan["Plan"], &mut scans);
-            plans.entry(text.to_owned()).or_default().insert(scans);
-        }
-    }
-    plans
+/// What a node of a plan has read.
+#[derive(Debug, Default, Clone, Copy)]
+struct Read {
+    /// Also those that a filter has removed.
+    rows: f64,
+    pages: f64,
 }
 
-/// The indexes that a plan uses, in whichever way, and the tables that it reads without one.
-fn scans_of(plan: &serde_json::Value, scans: &mut BTreeSet<String>) {
-    let text = |name: &str| plan[name].as_str().unwrap_or_default();
-    match (text("Node Type"), text("Index Name")) {
-        ("Seq Scan", _) => drop(scans.insert(format!("Seq Scan {}", text("Relation Name")))),
-        (_, "") => {}
-        (_, index) => drop(scans.insert(index.to_owned())),
+/// A statement that was executed, and what its plan has read of large tables: by table or index, and how.
+struct Executed {
+    text: String,
+    reads: Vec<(String, Read)>,
+    plan: String,
+}
+
+/// What the server has executed in the schema since its log was so long; the new length.
+fn executed(schema: &str, since: &mut usize) -> Vec<Executed> {
+    let log = std::fs::read_to_string(shared().place().join("log")).expect("the server has a log");
+    let mut all = Vec::new();
+    for part in log[*since..].split("plan:\n").skip(1) {
+        let mut values = serde_json::Deserializer::from_str(part).into_iter::<serde_json::Value>();
+        let Some(Ok(plan)) = values.next() else { continue };
+        let text = plan["Query Text"].as_str().unwrap_or_default().to_owned();
+        // A worker begins and ends only once, on a connection that fixes no plans.
+        if text.contains(&format!("{schema}.")) && !text.contains(".owners") {
+            let mut reads = Vec::new();
+            reads_of(&plan["Plan"], &mut reads);
+            all.push(Executed { text, reads, plan: plan["Plan"].to_string() });
+        }
     }
-    for below in plan["Plans"].as_array().into_iter().flatten() {
-        scans_of(below, scans);
+    *since = log.len();
+    all
+}
+
+/// Collects what the nodes of a plan that read a large table, or an index of one, have read.
+fn reads_of(node: &serde_json::Value, reads: &mut Vec<(String, Read)>) {
+    let text = |name: &str| node[name].as_str().unwrap_or_default();
+    let number = |name: &str| node[name].as_f64().unwrap_or_default();
+    let below = || node["Plans"].as_array().into_iter().flatten();
+    let (kind, table, index) = (text("Node Type"), text("Relation Name"), text("Index Name"));
+    let is_of_large = LARGE.iter().any(|table| index.starts_with(table));
+    // Nodes that write name the table too.
+    if kind.contains("Scan") && (LARGE.contains(&table) || is_of_large) {
+        let removed = number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+        let pages = |node: &serde_json::Value| {
+            let number = |name: &str| node[name].as_f64().unwrap_or_default();
+            number("Shared Hit Blocks") + number("Shared Read Blocks")
+        };
+        let read = Read {
+            rows: (number("Actual Rows") + removed) * number("Actual Loops"),
+            pages: pages(node) - below().map(pages).sum::<f64>(),
+        };
+        reads.push((format!("{kind} of {table} {index}"), read));
+    }
+    below().for_each(|below| reads_of(below, reads));
+}
+
+/// Checks that no statement has read a table as a whole.
+fn check_reads(when: &str, executed: &[Executed]) {
+    let reads_too_much = |(what, read): &(String, Read)| {
+        let pages_max = PAGES_MAX + PAGES_OF_A_ROW_MAX * read.rows;
+        what.starts_with("Seq Scan") || read.rows > ROWS_MAX || read.pages > pages_max
+    };
+    for Executed { text, reads, plan } in executed {
+        if let Some((what, read)) = reads.iter().find(|read| reads_too_much(read)) {
+            panic!("{when}: {read:?} by {what} by {text}: {plan}");
+        }
     }
 }
 
@@ -151,50 +228,131 @@ fn open(url: &str) -> World {
     World::of(Arc::new(store), clock)
 }
 
-fn scans_a_large_table(plan: &BTreeSet<String>) -> bool {
-    LARGE.iter().any(|table| plan.contains(&format!("Seq Scan {table}")))
+/// A run that waits for a hook, for a time and for a step, and has a stream and a resume key.
+fn park(world: &World) {
+    world.start_run_of(PARKED, 6);
+    world.does(PARKED, hook_created("h", "parked"));
+    world.does(PARKED, wait_created("w", NOW_MS + 1_000_000_000));
+    world.does(PARKED, step_created("s"));
+    let step = Purpose::Step { run_id: run_id(PARKED), step_id: id("s") };
+    let key = Some("parked".to_owned());
+    let message = NewMessage { purpose: step, idempotency_key: key, ..step_message("a") };
+    world.enqueue_in(message, 1_000_000_000);
+    world.enqueue_in(wake_up(PARKED), 1_000_000_000);
+    settled(|done| {
+        world.store.write_stream("parked".into(), run_id(PARKED), vec![b"a".to_vec()], done)
+    })
+    .expect("the chunk is written");
 }
 
-/// Fills the large tables with copies of what is there.
-fn fill(database: &str, schema: &str) {
-    let copies = format!("generate_series(1, {ROWS}) AS n");
-    let fill = |table: &str, columns: &str| {
-        let sql = format!(
-            "INSERT INTO {schema}.{table} SELECT x.* FROM \
-             (SELECT t AS one FROM {schema}.{table} AS t LIMIT 1) AS t, {copies}, \
-             LATERAL jsonb_populate_record(t.one, jsonb_build_object({columns})) AS x"
+/// Makes copies of the run that [`park`] has made.
+fn fill(database: &str) {
+    let copies = parked();
+    let fill = |table: &str, of: &str, replaced: &[(&str, &str)]| {
+        let columns = text_in(
+            database,
+            &format!(
+                "SELECT string_agg(column_name, ',') FROM information_schema.columns \
+                 WHERE table_name = '{table}' AND table_schema = '{database}' AND is_identity = 'NO'"
+            ),
         );
-        run_sql_in(database, &sql);
+        let value = |column: &str| {
+            let replaced = replaced.iter().find(|(name, _)| *name == column);
+            replaced.map_or(format!("t.{column}"), |(_, value)| (*value).to_owned())
+        };
+        let values: Vec<String> = columns.split(',').map(value).collect();
+        run_sql_in(
+            database,
+            &format!(
+                "INSERT INTO {database}.{table} ({columns}) SELECT {} FROM {database}.{table} AS t, \
+                 generate_series(1, {copies}) AS n WHERE {of}",
+                values.join(",")
+            ),
+        );
     };
-    fill("runs", "'run_id', 'full_' || n");
-    fill("events", "'run_id', 'full_' || n");
-    fill("steps", "'run_id', 'full_' || n, 'step_id', 'full_' || n");
-    fill("messages", "'message_id', n, 'run_id', 'full_' || n, 'idempotency_key', null");
-    LARGE.iter().for_each(|table| run_sql_in(database, &format!("ANALYZE {schema}.{table}")));
+    let run = format!("t.run_id = '{}'", run_id(PARKED));
+    let run_of_copy = ("run_id", "t.run_id || n");
+    fill("runs", &run, &[run_of_copy]);
+    // No replay has seen the parked run itself.
+    let copy = format!("'{}' || n", run_id(PARKED));
+    let replay = format!("t.run_id = (SELECT min(run_id) FROM {database}.replays)");
+    fill("replays", &replay, &[("run_id", &copy)]);
+    fill("events", &run, &[run_of_copy, ("correlation_id", "t.correlation_id || n")]);
+    fill("steps", &run, &[run_of_copy, ("step_id", "t.step_id || n")]);
+    fill("waits", &run, &[run_of_copy, ("correlation_id", "t.correlation_id || n")]);
+    let token = "t.token || convert_to(n::text, 'UTF8')";
+    let digest = format!("sha256({token})");
+    let hook = [run_of_copy, ("hook_id", "t.hook_id || n"), ("token", token)];
+    fill("hooks", &run, &[&hook[..], &[("token_digest", &*digest)]].concat());
+    let ids = ("message_id", "t.message_id - n * 1000");
+    let key = ("idempotency_key", "t.idempotency_key || n");
+    fill("messages", &run, &[run_of_copy, ids, key, ("step_id", "t.step_id || n")]);
+    fill("streams", &run, &[run_of_copy, ("name", "t.name || n")]);
+    let number = ("stream_number", "t.stream_number + 1000000 + n");
+    let key = format!("t.key_digest = (SELECT min(key_digest) FROM {database}.resume_keys)");
+    fill("resume_keys", &key, &[run_of_copy, ("key_digest", "t.key_digest || n")]);
+    let stream = format!("SELECT stream_number FROM {database}.streams WHERE name = 'parked'");
+    fill("chunks", &format!("t.stream_number = ({stream})"), &[number]);
 }
 
 #[test]
-fn no_statement_reads_a_whole_table_however_full_it_was_when_the_statement_was_planned() {
+fn no_statement_reads_a_whole_table_whatever_the_server_knows_of_it() {
     const DATABASE: &str = "plans";
-    let url = format!("{}&schema={DATABASE}", fresh_database(DATABASE));
+    let parameters = format!("&schema={DATABASE}");
+    let url = fresh_database(DATABASE) + &parameters;
     for setting in [
         "session_preload_libraries = 'auto_explain'",
         "auto_explain.log_min_duration = 0",
         "auto_explain.log_format = 'json'",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_buffers = on",
+        "auto_explain.log_timing = off",
+        "auto_explain.log_nested_statements = on",
     ] {
         run_sql(&format!("ALTER DATABASE {DATABASE} SET {setting}"));
     }
-    let world = open(&url);
-    work(&world, 1000);
-    world.enqueue_in(step_message("stays"), 1_000_000);
-    let on_empty = plans(DATABASE).len();
-    assert!(on_empty > 40, "the log has the plans of {on_empty} statements");
-    world.store.close();
+    let pooler = Pooler::start(DATABASE);
+    let pooled_url = pooler.url(DATABASE) + &parameters;
+    let mut since = 0;
+    let mut from = 0;
+    let mut works = |worlds: &[&World]| {
+        for world in worlds {
+            from += 1000;
+            work(world, from);
+        }
+    };
 
-    fill(DATABASE, DATABASE);
-    let world = open(&url);
-    work(&world, 2000);
-    for (statement, plans) in plans(DATABASE) {
-        assert!(!plans.iter().any(scans_a_large_table), "{statement}: {plans:?}");
+    let (direct, pooled) = (open(&url), open(&pooled_url));
+    LARGE.iter().for_each(|table| {
+        let off = format!("ALTER TABLE {DATABASE}.{table} SET (autovacuum_enabled = off)");
+        run_sql_in(DATABASE, &off);
+    });
+    works(&[&direct, &pooled]);
+    park(&direct);
+    let on_empty = executed(DATABASE, &mut since);
+    let texts: BTreeMap<_, _> = on_empty.iter().map(|it| (&it.text, ())).collect();
+    assert!(texts.len() > 40, "the log has the plans of {} statements", texts.len());
+
+    fill(DATABASE);
+    executed(DATABASE, &mut since);
+    works(&[&direct, &pooled]);
+    check_reads("planned when the tables were empty", &executed(DATABASE, &mut since));
+    let (direct, pooled) = (open(&url), open(&pooled_url));
+    let mut works_and_checks = |when: &str| {
+        works(&[&direct, &pooled]);
+        work_in_sql(DATABASE);
+        check_reads(when, &executed(DATABASE, &mut since));
+    };
+    let is_thorough = times(1, 0) > 0;
+    if is_thorough {
+        works_and_checks("full tables without statistics");
+    }
+    // Autovacuum never analyses the queue; a person may.
+    let analyse = |table: &&str| run_sql_in(DATABASE, &format!("ANALYZE {DATABASE}.{table}"));
+    LARGE.iter().filter(|table| **table != "messages").for_each(analyse);
+    works_and_checks("statistics of autovacuum");
+    if is_thorough {
+        analyse(&"messages");
+        works_and_checks("statistics of everything");
     }
 }

@@ -9,23 +9,44 @@ use crate::store::ActivePlace;
 use crate::store::columns::ReadColumns;
 use crate::store::operation::Forgotten;
 
+/// Whether a row of a run `r` exists. With `EXISTS` the server may read all rows of a table, to have
+/// them for many runs.
+macro_rules! has {
+    ($($from_where:expr),+) => {
+        concat!("coalesce((SELECT true FROM hookline.", $($from_where),+, " LIMIT 1), false)")
+    };
+}
+
+/// The condition on an event `e` of a run `r` that no replay has seen.
+macro_rules! unseen {
+    () => {
+        "e.run_id = r.run_id AND e.position > coalesce((SELECT p.replayed_position \
+           FROM hookline.replays AS p WHERE p.run_id = r.run_id), 0)"
+    };
+}
+
 /// The facts about a run `r`. The first parameter is the time.
 macro_rules! prospects {
     () => {
-        "r.status, r.spec_version, \
-         EXISTS (SELECT 1 FROM hookline.messages AS m \
-           WHERE m.run_id = r.run_id AND m.step_id IS NULL), \
-         EXISTS (SELECT 1 FROM hookline.messages AS m \
-           WHERE m.run_id = r.run_id AND m.step_id IS NOT NULL), \
-         EXISTS (SELECT 1 FROM hookline.events AS e WHERE e.run_id = r.run_id \
-           AND e.position > coalesce((SELECT p.replayed_position FROM hookline.replays AS p \
-             WHERE p.run_id = r.run_id), 0) AND e.event_type = 'hook_received'), \
-         EXISTS (SELECT 1 FROM hookline.events AS e WHERE e.run_id = r.run_id \
-           AND e.position > coalesce((SELECT p.replayed_position FROM hookline.replays AS p \
-             WHERE p.run_id = r.run_id), 0) \
-           AND e.event_type IN ('step_completed', 'step_failed')), \
-         EXISTS (SELECT 1 FROM hookline.waits AS w WHERE w.run_id = r.run_id \
-           AND w.completed_at_ms IS NULL AND w.resume_at_ms <= $1)"
+        concat!(
+            "r.status, r.spec_version, ",
+            has!("messages AS m WHERE m.run_id = r.run_id AND m.step_id IS NULL"),
+            ", ",
+            has!("messages AS m WHERE m.run_id = r.run_id AND m.step_id IS NOT NULL"),
+            ", ",
+            has!("events AS e WHERE ", unseen!(), " AND e.event_type = 'hook_received'"),
+            ", ",
+            has!(
+                "events AS e WHERE ",
+                unseen!(),
+                " AND e.event_type IN ('step_completed', 'step_failed')"
+            ),
+            ", ",
+            has!(
+                "waits AS w WHERE w.run_id = r.run_id AND w.completed_at_ms IS NULL \
+                 AND w.resume_at_ms <= $1"
+            )
+        )
     };
 }
 

@@ -37,6 +37,14 @@ macro_rules! select_views {
     };
 }
 
+/// The condition that a hook was not disposed, where it is not looked for by its token. "IS NULL" would
+/// allow the index of all live tokens, which seems as good as the right one while the table is empty.
+macro_rules! is_live {
+    () => {
+        "num_nulls(h.disposed_at_ms) = 1"
+    };
+}
+
 /// The condition that a hook holds its token at the time of the parameter: it is not over.
 macro_rules! is_kept {
     ($now:literal) => {
@@ -111,13 +119,17 @@ pub(super) fn dispose(run_id: &RunId, hook_id: &CorrelationId, at_ms: i64) -> Wr
 /// See [`Rows::end_hooks`](crate::store::transaction::Rows::end_hooks). Each run whose hooks outlive it
 /// sweeps, so hooks that are over never pile up, and other runs pay nothing for it.
 pub(super) fn end_of_run(run_id: &RunId, now_ms: i64) -> Write {
-    const END: &str = "WITH kept AS (UPDATE hookline.hooks SET outlives_run = true \
-         WHERE run_id = $1 AND retained_until_ms > $2 AND disposed_at_ms IS NULL RETURNING 1), \
+    const END: &str = concat!(
+        "WITH kept AS (UPDATE hookline.hooks AS h SET outlives_run = true \
+         WHERE h.run_id = $1 AND h.retained_until_ms > $2 AND ",
+        is_live!(),
+        " RETURNING 1), \
          swept AS (DELETE FROM hookline.hooks WHERE EXISTS (SELECT FROM kept) \
          AND hook_number = ANY (ARRAY(SELECT hook_number FROM hookline.hooks \
          WHERE outlives_run AND retained_until_ms <= $2 LIMIT $3 FOR UPDATE SKIP LOCKED))) \
          DELETE FROM hookline.hooks WHERE run_id = $1 AND (retained_until_ms IS NULL \
-         OR retained_until_ms <= $2 OR disposed_at_ms IS NOT NULL)";
+         OR retained_until_ms <= $2 OR disposed_at_ms IS NOT NULL)"
+    );
     Write::new(END, values![run_id, now_ms, SWEPT_MAX])
 }
 
@@ -260,7 +272,8 @@ pub(super) async fn by_id(
 ) -> Result<Option<HookView>, WorldError> {
     const BY_ID: &str = concat!(
         select_views!("", ""),
-        " WHERE h.hook_id = $2 AND h.disposed_at_ms IS NULL",
+        " WHERE h.hook_id = $2 AND ",
+        is_live!(),
         is_kept!("$3"),
         " ORDER BY h.run_id LIMIT 1"
     );
@@ -294,9 +307,10 @@ pub(super) async fn list(
     let after = page.after_number()?.unwrap_or(edge);
     let of_run = if run_id.is_some() { "h.run_id = $2" } else { "$2::text IS NULL" };
     let sql = format!(
-        "{} WHERE {of_run} AND h.disposed_at_ms IS NULL AND h.hook_number {comparison} $3{} \
+        "{} WHERE {of_run} AND {} AND h.hook_number {comparison} $3{} \
          ORDER BY h.hook_number {direction} LIMIT $4",
         select_views!(", h.hook_number", ""),
+        is_live!(),
         is_kept!("$5")
     );
     let values = values![resolve_data, run_id, after, page.limit + 1, now_ms];

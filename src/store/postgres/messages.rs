@@ -248,8 +248,10 @@ const PASSED_ON_MAX: i64 = 1000;
 
 /// At most [`PASSED_ON_MAX`] of them.
 pub(super) async fn passed_on(db: &Db) -> Result<Vec<(MessageId, Vec<String>)>, WorldError> {
+    // A message without a lease has no time of its end. "lease_token IS NULL" would allow the index of
+    // all that is unclaimed.
     const PASSED_ON: &str = "SELECT message_id, refused_by FROM hookline.messages \
-         WHERE refused_by IS NOT NULL AND held_at_ms IS NULL AND lease_token IS NULL \
+         WHERE refused_by IS NOT NULL AND held_at_ms IS NULL AND lease_expires_at_ms IS NULL \
          AND dead_at_ms IS NULL ORDER BY message_id LIMIT $1 FOR UPDATE SKIP LOCKED";
     let rows = db.rows(PASSED_ON, &values![PASSED_ON_MAX]).await?;
     let passed_on = rows.iter().map(|row| {
