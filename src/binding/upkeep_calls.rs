@@ -189,7 +189,7 @@ fn of_server(found: &ServerExamination) -> Value {
         "missingRights": found.missing_rights,
         "roundTripUs": found.round_trip_us,
         "clockAheadMs": found.clock_ahead_ms,
-        "isHeard": found.is_heard,
+        "isDirect": found.is_direct,
         "syncsToDisk": found.syncs_to_disk,
         "synchronousCommit": found.synchronous_commit,
         "connections": found.connections,

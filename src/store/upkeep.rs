@@ -111,8 +111,8 @@ pub struct ServerExamination {
     pub round_trip_us: i64,
     /// By how many milliseconds the server's clock is ahead of this host's.
     pub clock_ahead_ms: i64,
-    /// Whether `NOTIFY` reaches a `LISTEN` on this way.
-    pub is_heard: bool,
+    /// Whether this way leads to the server itself, and to no pooler.
+    pub is_direct: bool,
     /// `fsync`.
     pub syncs_to_disk: bool,
     /// `synchronous_commit`.

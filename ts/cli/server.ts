@@ -20,8 +20,8 @@ export interface ServerExamination {
   roundTripUs: number;
   /** By how much the server's clock is ahead of this host's. */
   clockAheadMs: number;
-  /** Whether NOTIFY reaches a LISTEN. */
-  isHeard: boolean;
+  /** Whether this way leads to the server itself, and to no pooler. */
+  isDirect: boolean;
   syncsToDisk: boolean;
   synchronousCommit: string;
   connections: number;
@@ -115,7 +115,7 @@ function clock({ clockAheadMs }: ServerExamination): Finding[] {
 }
 
 function notifications(
-  { isHeard, isStandby }: ServerExamination,
+  { isDirect, isStandby }: ServerExamination,
   listenUrl: string | undefined,
 ): Finding[] {
   const what = 'Notifications';
@@ -126,11 +126,12 @@ function notifications(
         : 'go another way than the rest';
     return [{ what, state: 'good', found }];
   }
-  if (isHeard) return [{ what, state: 'good', found: 'processes hear of each other at once' }];
   if (isStandby) return [];
+  if (isDirect) return [{ what, state: 'good', found: 'processes hear of each other at once' }];
   const found =
-    'NOTIFY does not reach LISTEN: this is a pooler in transaction mode, and processes look every half second instead';
-  const fix = 'Name a URL past the pooler in WORKFLOW_HOOKLINE_LISTEN_URL (docs/postgres.md).';
+    'this is a pooler, behind which processes look every half second instead of hearing of each other';
+  const fix =
+    'Name a URL past the pooler, or of its session mode, in WORKFLOW_HOOKLINE_LISTEN_URL (docs/postgres.md).';
   return [{ what, state: 'warning', found, fix }];
 }
 

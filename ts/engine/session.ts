@@ -13,9 +13,9 @@ export function warnOfSession(worker: NativeWorker | undefined): void {
   sayOnce(
     'HOOKLINE_SESSION',
     'This worker does not hear what other connections to its Postgres database tell: it is behind a ' +
-      'pooler that gives each transaction another connection. So it notices commits of other ' +
+      'pooler, which may give each transaction another connection. So it notices commits of other ' +
       'processes after up to half a second, and they notice its death after 45 seconds. Set ' +
-      'WORKFLOW_HOOKLINE_LISTEN_URL to a URL of the same database past the pooler, or to off if you ' +
-      'accept that.',
+      'WORKFLOW_HOOKLINE_LISTEN_URL to a URL of the same database past the pooler, or of its session ' +
+      'mode, or to off if you accept that.',
   );
 }

@@ -1,11 +1,8 @@
 //! Examines a database and the way to it, over a connection of its own: what is measured is what a process
 //! of the app has.
 
-use std::time::Duration;
-
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, timeout};
-use tokio_postgres::{AsyncMessage, Row};
+use tokio::time::Instant;
+use tokio_postgres::Row;
 
 use super::connect::{Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db, values};
@@ -14,8 +11,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::WorldError;
 use crate::store::upkeep::{OldSnapshot, QueueTable, ServerExamination};
 
-/// What is told must be heard within this time.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// The round trips of which the shortest counts.
 const ROUND_TRIPS: usize = 5;
 /// A snapshot of this age keeps the vacuum from cleaning the queue.
@@ -32,18 +27,7 @@ pub(super) fn examine(connector: &Connector) -> Result<ServerExamination, WorldE
 }
 
 async fn look(connector: &Connector) -> Result<ServerExamination, WorldError> {
-    let (client, mut connection) = connector.connect_by_hand("examines").await?;
-    let (sender, heard) = unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(Ok(message)) =
-            std::future::poll_fn(|context| connection.poll_message(context)).await
-        {
-            if let AsyncMessage::Notification(_) = message {
-                let _ = sender.send(());
-            }
-        }
-    });
-    let db = Db::new(client, connector.schema(), LONG_ANSWER_WITHIN);
+    let db = connector.connect("examines", LONG_ANSWER_WITHIN).await?;
     migrate::check_server(&db).await?;
     let (round_trip_us, clock_ahead_ms) = distance(&db).await?;
     let (living_workers, known_workers) = workers(&db).await?;
@@ -53,7 +37,7 @@ async fn look(connector: &Connector) -> Result<ServerExamination, WorldError> {
         clock_ahead_ms,
         living_workers,
         known_workers,
-        is_heard: !found.is_standby && is_heard(&db, heard).await,
+        is_direct: db.is_direct(),
         missing_rights: missing_rights(&db).await?,
         old_snapshots: old_snapshots(&db).await?,
         queue: queue(&db).await?,
@@ -124,16 +108,6 @@ async fn missing_rights(db: &Db) -> Result<Vec<String>, WorldError> {
 
 fn texts(rows: &[Row]) -> Result<Vec<String>, WorldError> {
     rows.iter().map(|row| Columns::of(row).take()).collect()
-}
-
-/// Whether what a transaction tells comes back. Behind a pooler in transaction mode it does not.
-async fn is_heard(db: &Db, mut heard: UnboundedReceiver<()>) -> bool {
-    let channel = format!("hookline_examined_{:08x}", crc32fast::hash(db.schema().as_bytes()));
-    let told = db.simple(&format!("LISTEN {channel}")).await.is_ok()
-        && db.simple(&format!("NOTIFY {channel}")).await.is_ok();
-    let is_heard = told && matches!(timeout(HEARD_WITHIN, heard.recv()).await, Ok(Some(())));
-    let _ = db.simple(&format!("UNLISTEN {channel}")).await;
-    is_heard
 }
 
 /// The living workers, and all that have not said that they have ended.

@@ -9,7 +9,7 @@ use tokio_postgres::AsyncMessage;
 
 use super::connect::{ANSWER_WITHIN, Connector};
 use super::db::Db;
-use super::fault;
+use super::{direct, fault};
 use crate::error::WorldError;
 
 /// What another connection tells in a test must be heard within this time.
@@ -22,7 +22,7 @@ const KEEPALIVES: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interv
 pub(super) struct Hearing {
     pub(super) db: Rc<Db>,
     pub(super) heard: UnboundedReceiver<String>,
-    /// Whether it is a session that hears what others tell; `None` if it has not been tested.
+    /// Whether it is a session that hears what others tell; `None` if that is not known yet.
     pub(super) is_session: Option<bool>,
 }
 
@@ -45,16 +45,26 @@ impl Hearing {
         Ok(Self { db, heard, is_session: None })
     }
 
-    /// Listens, and lets another connection to the database tell the name `me`. A pooler that gives each
-    /// transaction another connection would let this one hear what it tells itself, but nothing that
-    /// others tell. Whatever else is told meanwhile is lost.
-    pub(super) async fn test(
+    /// Listens, if the connection leads to the server itself; returns whether it does. Behind a pooler that
+    /// gives each transaction another connection, listening would only bring strangers what it hears.
+    pub(super) async fn listens(&mut self) -> Result<bool, WorldError> {
+        let is_direct = direct::backend(&self.db).await?.is_some();
+        if is_direct {
+            self.listen().await?;
+        }
+        self.is_session = Some(is_direct);
+        Ok(is_direct)
+    }
+
+    /// Listens on a connection of which the user says that it is a session of `database`, and lets another
+    /// connection to that tell the name `me`. Returns whether it was heard. Whatever else is told meanwhile
+    /// is lost.
+    pub(super) async fn hears(
         &mut self,
         database: &Connector,
         me: &str,
     ) -> Result<bool, WorldError> {
-        let channel = channel(self.db.schema());
-        self.db.simple(&format!("LISTEN {channel}; {KEEPALIVES}")).await?;
+        self.listen().await?;
         let test = format!("{me} test");
         let other = database.connect("session test", ANSWER_WITHIN).await?;
         notify(&other, &test).await?;
@@ -68,11 +78,16 @@ impl Hearing {
             }
         };
         if !is_heard {
-            // The connection behind the pooler goes on to serve others.
+            // The connection behind a pooler goes on to serve others.
             self.db.simple("UNLISTEN *").await?;
         }
         self.is_session = Some(is_heard);
         Ok(is_heard)
+    }
+
+    async fn listen(&self) -> Result<(), WorldError> {
+        let channel = channel(self.db.schema());
+        self.db.simple(&format!("LISTEN {channel}; {KEEPALIVES}")).await
     }
 
     /// Asks whether the connection still leads to the server. Nothing is heard on one that does not.

@@ -116,14 +116,13 @@ impl PostgresLocation {
         Ok(Self { session, ..self })
     }
 
-    /// How the server itself is reached, with the schema of this database; `None` if it cannot be.
-    pub(super) fn direct(&self) -> Option<Self> {
+    /// The place of the session if that is another one, with the schema of this database.
+    pub(super) fn apart(&self) -> Option<Self> {
         match &self.session {
-            SessionAt::Database => Some(self.clone()),
             SessionAt::Url(location) => {
                 Some(Self { schema: self.schema.clone(), ..(**location).clone() })
             }
-            SessionAt::Nowhere => None,
+            SessionAt::Database | SessionAt::Nowhere => None,
         }
     }
 

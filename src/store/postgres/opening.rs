@@ -7,9 +7,10 @@ use super::clock::{DatabaseClock, DatabaseTime, TestTime};
 use super::connect::{ANSWER_WITHIN, Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db, values};
 use super::hosts_time::HostsTime;
+use super::location::SessionAt;
 use super::particulars::Suspects;
 use super::reader::Reader;
-use super::session::{Session, SessionState};
+use super::session::{Session, SessionState, Way};
 use super::writer::{Writer, WriterState};
 use super::{
     MigrateRequest, Migrated, PostgresLocation, PostgresOptions, PostgresStore, fault, migrate,
@@ -150,11 +151,14 @@ impl PostgresStore {
         queue_time.now_at_least_ms(&*clock, known.reached_ms);
         let (entropy, listeners) = (Arc::new(Entropy::default()), Arc::<Listeners>::default());
         let me = entropy.owner_name();
-        let direct = options.location.direct();
-        let direct = direct.map(|location| Connector::new(&location, reads_only)).transpose()?;
+        let way = match options.location.apart() {
+            Some(location) => Way::Apart(Box::new(Connector::new(&location, reads_only)?)),
+            None if options.location.session == SessionAt::Nowhere => Way::Without,
+            None => Way::AsAll,
+        };
         let session = Session::start(SessionState {
             connector: connector.clone(),
-            direct,
+            way,
             clock: Arc::clone(&clock),
             me: me.clone(),
             listeners: Arc::clone(&listeners),

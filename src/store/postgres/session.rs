@@ -60,12 +60,21 @@ pub(super) struct Session {
     is_to_tell: Arc<AtomicBool>,
 }
 
+/// How the session's connection is made.
+pub(super) enum Way {
+    /// As all others. It is a session if it leads to the server itself.
+    AsAll,
+    /// As the user says, to a session of the same database.
+    Apart(Box<Connector>),
+    /// As all others, to no session: the user knows of none.
+    Without,
+}
+
 /// What the session's task needs.
 pub(super) struct SessionState {
     /// Leads to the database, perhaps through a pooler.
     pub(super) connector: Connector,
-    /// Leads to the server itself, as far as the user knows; `None` if nothing does.
-    pub(super) direct: Option<Connector>,
+    pub(super) way: Way,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) me: String,
     pub(super) listeners: Arc<Listeners>,
@@ -331,11 +340,14 @@ impl SessionTask {
 
     /// Whether the connection is a session. Finds that out if it is not known.
     async fn is_session(&mut self) -> Result<bool, WorldError> {
+        let SessionState { connector, way, me, .. } = &self.state;
         let Some(open) = &mut self.open else { return Err(fault::lost()) };
-        let (Some(_), None) = (&self.state.direct, open.is_session) else {
-            return Ok(open.is_session == Some(true));
+        let is_session = match (open.is_session, way) {
+            (Some(is_session), _) => return Ok(is_session),
+            (None, Way::Without) => return Ok(false),
+            (None, Way::AsAll) => open.listens().await?,
+            (None, Way::Apart(_)) => open.hears(connector, me).await?,
         };
-        let is_session = open.test(&self.state.connector, &self.state.me).await?;
         if !is_session {
             let _ = self.is_missing.set(());
         }
@@ -399,7 +411,10 @@ impl SessionTask {
         if let Some(open) = self.open.as_ref().filter(|open| !open.db.is_closed()) {
             return Ok(Rc::clone(&open.db));
         }
-        let connector = self.state.direct.as_ref().unwrap_or(&self.state.connector);
+        let connector = match &self.state.way {
+            Way::Apart(connector) => connector,
+            Way::AsAll | Way::Without => &self.state.connector,
+        };
         let open = Hearing::connect(connector).await?;
         let db = Rc::clone(&open.db);
         self.open = Some(open);
