@@ -52,10 +52,11 @@ export function queryPostgres(database: string, sql: string): string {
   const url = new URL(database);
   const schema = url.searchParams.get('schema');
   url.searchParams.delete('schema');
-  const options = ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1'];
+  // In one transaction: behind a pooler the next one may have another session.
+  const options = ['-X', '-A', '-t', '-q', '-1', '-v', 'ON_ERROR_STOP=1'];
   return execFileSync('psql', [...options, '-d', url.href, '-f', '-'], {
     encoding: 'utf8',
-    input: `SET search_path = ${schema};\n${sql};`,
+    input: `SET LOCAL search_path = ${schema};\n${sql};`,
     maxBuffer: BYTES_MAX,
   }).trimEnd();
 }

@@ -60,7 +60,7 @@ async function disturb() {
     () => killOne(),
     () => server.crash(),
   ];
-  for (let time = 0; child.exitCode === null; time += 1) {
+  for (let time = 0; child.exitCode === null && child.signalCode === null; time += 1) {
     await pause(DISTURB_EVERY_MS);
     if (isRestless) await ways[time % ways.length]();
   }
