@@ -5,8 +5,10 @@ import { ROOT, runNode } from './support';
 
 interface Container {
   name: string;
+  image: string;
+  command?: string[];
   ports: { name: string }[];
-  env: { name: string; value?: string }[];
+  env: { name: string; value?: string; valueFrom?: { secretKeyRef: { key: string } } }[];
   envFrom: { configMapRef: { name: string } }[];
 }
 interface KubernetesObject {
@@ -22,8 +24,13 @@ interface KubernetesObject {
     };
   };
 }
+interface Service {
+  environment?: Record<string, string>;
+  depends_on?: string[] | Record<string, unknown>;
+  volumes?: string[];
+}
 interface Deployments {
-  compose: { services: Record<string, { environment?: Record<string, string> }> };
+  compose: { services: Record<string, Service>; volumes: Record<string, unknown> };
   kubernetes: KubernetesObject[];
   faults: string[];
 }
@@ -59,7 +66,8 @@ test('one kind of host starts runs and one delivers, with variables that Hooklin
     'producer',
     'worker',
   ]);
-  for (const name of environments.flatMap((it) => Object.keys(it ?? {}))) {
+  const settings = ofKind('ConfigMap').map(({ data }) => data);
+  for (const name of [...environments, ...settings].flatMap((it) => Object.keys(it ?? {}))) {
     if (name.startsWith('WORKFLOW_HOOKLINE_')) expect(known).toContain(`'${name}'`);
   }
 });
@@ -78,4 +86,35 @@ test('selectors, ports and maps of Kubernetes name what is there', () => {
   expect(service?.spec.selector).toEqual(web?.spec.template.metadata.labels);
   const ports = web?.spec.template.spec.containers[0].ports.map(({ name }) => name);
   expect(ports).toContain(service?.spec.ports[0]?.targetPort);
+});
+
+test('a job of the same image migrates with the URL of the owner, and the app migrates nothing', () => {
+  const [job] = ofKind('Job') as [KubernetesObject];
+  const [{ command = [], image, env }] = job.spec.template.spec.containers;
+  expect(command.slice(0, 3)).toEqual(['npx', 'hookline', 'migrate']);
+  const [url] = env;
+  expect([url?.name, url?.valueFrom?.secretKeyRef.key]).toEqual([
+    'WORKFLOW_HOOKLINE_URL',
+    'owner-url',
+  ]);
+  const [config] = ofKind('ConfigMap');
+  expect(config?.data?.WORKFLOW_HOOKLINE_MIGRATE).toBe('off');
+  for (const { spec } of ofKind('Deployment')) {
+    expect(spec.template.spec.containers[0].image).toBe(image);
+  }
+});
+
+test('services and volumes of Compose name what is there, and the app names its database', () => {
+  const { services, volumes } = found.compose;
+  for (const { depends_on: needed = [], volumes: mounted = [] } of Object.values(services)) {
+    for (const name of Array.isArray(needed) ? needed : Object.keys(needed)) {
+      expect(services).toHaveProperty(name);
+    }
+    for (const name of mounted) expect(volumes).toHaveProperty(name.split(':', 1)[0] as string);
+  }
+  const { username, hostname, pathname } = new URL(
+    services.web?.environment?.WORKFLOW_HOOKLINE_URL as string,
+  );
+  const { POSTGRES_USER, POSTGRES_DB } = services[hostname]?.environment ?? {};
+  expect([username, pathname]).toEqual([POSTGRES_USER, `/${POSTGRES_DB}`]);
 });
