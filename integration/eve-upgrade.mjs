@@ -186,7 +186,9 @@ export class Conversation extends Session {
       const isPaid = last.startsWith('pay ');
       assert.equal(new Set(answers).size, answers.length, whole);
       const answer = isPaid ? `${last}: "paid ${last.slice(4)}"` : `${last}: ${count} messages`;
-      assert.equal(answers.at(-1), answer, whole);
+      // To its model eve says more of an approval that comes too late.
+      if (last === 'approve') assert.ok(answers.at(-1).endsWith(`: ${count} messages`), whole);
+      else assert.equal(answers.at(-1), answer, whole);
     }
   }
 }
