@@ -3,14 +3,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort, installApp, newFolder, nodeOf, program, Server } from './apps.mjs';
 
-const ADDITIONS = join(dirname(fileURLToPath(import.meta.url)), 'eve-additions');
+const here = dirname(fileURLToPath(import.meta.url));
+const ADDITIONS = join(here, 'eve-additions');
 const EVE = join('node_modules', 'eve', 'bin', 'eve.js');
+/** Runs the output as a container does. */
+const IMAGE = ['--mount', '--pid', '--fork', '--kill-child', 'sh', join(here, 'eve-image.sh')];
+/** The user of the image: no root. */
+const IMAGE_USER = 1000;
 const ADDRESS = ['--host', '127.0.0.1'];
 /** Where the databases of the agents are, unless each is in a file (scripts/on-postgres.mjs). */
 const SERVER = process.env.HOOKLINE_TEST_POSTGRES;
@@ -44,12 +49,13 @@ export class EveAgent {
 
   /**
    * Serves a built agent with an empty database, or with the one that its environment names. `alone`:
-   * the output without anything else.
+   * the output without anything else. `image`: the same as in a container, with its database on a volume.
    */
   static async serve({ folder, node }, mode, env = {}) {
     const agent = new EveAgent();
     Object.assign(agent, { mode, node, env });
-    agent.folder = mode === 'alone' ? await copyOfOutput(folder) : folder;
+    agent.folder = ['alone', 'image'].includes(mode) ? await copyOfOutput(folder) : folder;
+    if (mode === 'image') await agent.#makeVolume();
     agent.signal = join(agent.folder, 'let-slow-end');
     agent.schema = `test_${randomBytes(8).toString('hex')}`;
     for (const path of [agent.signal, join(agent.folder, '.workflow-data')]) {
@@ -59,6 +65,12 @@ export class EveAgent {
     return agent;
   }
 
+  async #makeVolume() {
+    for (const name of ['root', 'volume']) await mkdir(join(this.folder, name));
+    await chown(join(this.folder, 'volume'), IMAGE_USER, IMAGE_USER);
+    this.env = { WORKFLOW_HOOKLINE_URL: '/data/hookline.db', ...this.env };
+  }
+
   /** Starts the next server. */
   async start() {
     const port = await freePort();
@@ -66,6 +78,7 @@ export class EveAgent {
       start: [EVE, 'start', ...ADDRESS, '--port', `${port}`],
       dev: [EVE, 'dev', '--no-ui', ...ADDRESS, '--port', `${port}`],
       alone: [join('.output', 'server', 'index.mjs')],
+      image: [...IMAGE, this.folder, this.node],
     }[this.mode];
     const env = {
       ...ENVIRONMENT,
@@ -74,7 +87,8 @@ export class EveAgent {
       ...(SERVER && { WORKFLOW_HOOKLINE_URL: `${SERVER}&schema=${this.schema}` }),
       ...this.env,
     };
-    this.#server = Server.spawn(this.folder, args, { port, env, node: this.node });
+    const node = this.mode === 'image' ? 'unshare' : this.node;
+    this.#server = Server.spawn(this.folder, args, { port, env, node });
     this.#servers.push(this.#server);
     this.#server.url = `http://127.0.0.1:${port}`;
     await this.until('an answer', () => isAnswering(this.#server.url));

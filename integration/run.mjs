@@ -23,7 +23,7 @@ const [chosen = '', variant = ''] = process.argv
 
 const isFull = process.argv.includes('--full');
 /** What runs only by its name, or with all the others. */
-const LONG = ['eve-upgrade.test.mjs'];
+const LONG = ['eve-image.test.mjs', 'eve-upgrade.test.mjs'];
 const isChosen = (name) => (chosen ? name.includes(chosen) : isFull || !LONG.includes(name));
 
 const sdk = process.argv.find((argument) => argument.startsWith('--sdk='))?.slice('--sdk='.length);
