@@ -8,11 +8,11 @@ use hookline::domain::id::HookToken;
 use hookline::domain::page::PageRequest;
 
 use hookline::error::ErrorKind;
-use hookline::store::RunQuery;
+use hookline::store::{Completion, RunQuery};
 
 use crate::kit::postgres_server::Server;
 use crate::kit::rows::*;
-use crate::kit::{World, settled};
+use crate::kit::{PATIENCE, World, settled};
 use crate::proxy::{Fault, Proxy, RESUME};
 use crate::server::{fresh_database, times, wait_for};
 use crate::{open, payloads, resume, with_runs};
@@ -26,13 +26,12 @@ fn resumes_in_doubt(name: &str, when_away: impl FnOnce(&Proxy)) -> (Result<(), E
     // Its connection is there.
     settled(|done| store.append_event(resume(1, "before"), done)).expect("it resumes");
     proxy.break_next_and_cut_off(Fault::CutAfterCommit);
-    let outcome = std::thread::scope(|scope| {
-        let resuming = scope.spawn(|| settled(|done| store.append_event(resume(1, RESUME), done)));
-        when_away(&proxy);
-        let outcome = resuming.join().expect("it ends");
-        proxy.mend();
-        outcome
-    });
+    let (done, outcome) = Completion::channel();
+    store.append_event(resume(1, RESUME), done);
+    when_away(&proxy);
+    // The fate of a commit is asked for as long as other operations may take.
+    let outcome = outcome.recv_timeout(2 * PATIENCE).expect("it settles");
+    proxy.mend();
     settled(|done| store.append_event(resume(1, "after"), done)).expect("it goes on");
     store.close();
     let world = World::of(open(&url), Arc::new(ManualClock::at(NOW_MS)));

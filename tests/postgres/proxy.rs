@@ -13,8 +13,9 @@ use crate::kit::postgres_server::{Server, shared};
 /// Longer than a round trip, shorter than any time limit.
 const DELAY: Duration = Duration::from_millis(40);
 
-/// Begins the payload of a resume. One that is alone in its transaction sends no `COMMIT`.
-pub const RESUME: &str = "resume";
+/// Begins the payload of a resume, and is in no statement. A resume that is alone in its transaction sends
+/// no `COMMIT`.
+pub const RESUME: &str = "a resume's payload";
 
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
