@@ -9,7 +9,7 @@ import { postgresPrograms, startPostgres } from '../scripts/postgres.mjs';
 import { processorMs } from './processor.mjs';
 
 /** A session that has nothing to do reports what it has done after ten seconds. */
-const REPORTED_AFTER_MS = 11_000;
+export const REPORTED_AFTER_MS = 11_000;
 /** What the server is given besides its defaults: memory for a million hooks, and room between checkpoints. */
 const SETTINGS = [
   'fsync=on',

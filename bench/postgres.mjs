@@ -32,6 +32,7 @@ const { values: options } = parseArgs({
     parts: { type: 'string', default: PARTS.join(',') },
     cycles: { type: 'string', default: '1000000' },
     'world-postgres': { type: 'boolean', default: true },
+    counts: { type: 'boolean', default: true },
     'world-hooks': { type: 'string', default: '1000' },
     folder: { type: 'string', default: join(here, '.build') },
     name: { type: 'string', default: 'postgres' },
@@ -80,10 +81,11 @@ async function run() {
     : [];
   if (parts.includes('resumes')) results.resumes = await measureResumes(subjects, world);
   if (parts.includes('processes')) results.processes = await measureProcesses(subjects.at(-1));
+  await Promise.all(children.splice(0).map((child) => child.stop()));
   if (parts.includes('idle')) {
     results.idle = await measureIdle(context, subjects.at(-1));
+    await Promise.all(children.splice(0).map((child) => child.stop()));
   }
-  await Promise.all(children.splice(0).map((child) => child.stop()));
   if (parts.includes('steps')) results.steps = await measureSteps(context);
   if (parts.includes('lifecycles')) results.lifecycles = await measureLifecycles(context);
   if (parts.includes('cycles')) results.cycles = await measureCycles(context, cycles);
@@ -149,7 +151,7 @@ async function measureResumes(subjects, world) {
     if (world) round.world = await measureWorld(world);
     if (number > 0) taken.push(round);
   }
-  const counts = await countResumes(subjects.at(-1), world);
+  const counts = options.counts ? await countResumes(subjects.at(-1), world) : undefined;
   return printResumes(taken, counts);
 }
 
@@ -176,6 +178,7 @@ async function measureWorld(world) {
     single: await world.tell('resume', { inFlight: 1, count: 20 }),
     many: await world.tell('resume', { inFlight: IN_FLIGHT, count: IN_FLIGHT }),
     lookUp: await world.tell('lookUp', { count: 50 }),
+    trips: await world.tell('trips', { count: singles }),
   };
 }
 
@@ -280,6 +283,11 @@ function printResumes(taken, counts) {
   }
   console.table(rows);
   if (taken[0].world) targets.push(...besideWorld(taken, large, ratio, of));
+  if (counts) printCounts(counts, targets);
+  return { rounds: taken, counts, targets: targets.map(judged) };
+}
+
+function printCounts(counts, targets) {
   console.table(
     Object.fromEntries(
       Object.entries(counts)
@@ -299,7 +307,6 @@ function printResumes(taken, counts) {
     ...spread([syncs]),
     most: 0.05,
   });
-  return { rounds: taken, counts, targets: targets.map(judged) };
 }
 
 function besideWorld(taken, size, ratio, of) {
@@ -314,6 +321,10 @@ function besideWorld(taken, size, ratio, of) {
       what: 'resumeHook rate, 128 in flight / world-postgres',
       ...ratio(of(size, 'oursMany', 'perSecond'), world('many', 'perSecond')),
       least: 10,
+    },
+    {
+      what: '  getHookByToken p50 / a promise of SELECT 1 by pg',
+      ...ratio(of(size, 'lookUp', 'p50Ms'), world('trips', 'p50Ms')),
     },
     {
       what: '  getHookByToken p50 / world-postgres',
