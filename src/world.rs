@@ -35,7 +35,7 @@ use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
 use crate::queue::wake_credits::WakeCredits;
 use crate::sharing::Sharing;
 use crate::store::upkeep::{Releases, Upkeep, Worker};
-use crate::store::{Completion, EventReply, HookView, QueueDepth, Read, Store};
+use crate::store::{Completion, EventReply, HookView, PlainResume, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
@@ -301,6 +301,25 @@ impl Engine {
         done: Completion<(HookView, Run, bool)>,
     ) {
         let engine = Arc::clone(self);
+        let plain = PlainResume { token: token.clone(), payload };
+        let tried = {
+            let plain = plain.clone();
+            move |tried: Result<Option<(HookView, Run)>, WorldError>| match tried {
+                Ok(Some((view, run))) => done.settle(Ok((view, run, true))),
+                Ok(None) => engine.look_and_resume(plain, done),
+                Err(error) => done.settle(Err(error)),
+            }
+        };
+        self.store.resume_plainly(plain, Completion::new(tried));
+    }
+
+    /// The same in two steps.
+    fn look_and_resume(
+        self: Arc<Self>,
+        PlainResume { token, payload }: PlainResume,
+        done: Completion<(HookView, Run, bool)>,
+    ) {
+        let engine = Arc::clone(&self);
         let found = move |found: Result<(HookView, Run), WorldError>| match found {
             Ok((view, run)) if takes_plain_payload(&view.hook, &run) => {
                 let resume = EventRequest::resume(&view.hook, Payload::Bytes(payload));
@@ -312,7 +331,7 @@ impl Engine {
             Ok((view, run)) => done.settle(Ok((view, run, false))),
             Err(error) => done.settle(Err(error)),
         };
-        self.store.hook_and_run_by_token(token).settle(Completion::new(found));
+        self.store.hook_and_run_by_token(&token).settle(Completion::new(found));
     }
 
     /// Resumes a hook: the check that it lives, the event and the wake-up in one commit.

@@ -275,7 +275,6 @@ pub struct EventRequest {
 impl EventRequest {
     /// The resume of a hook, as the SDK writes it.
     pub fn resume(hook: &Hook, payload: Payload) -> Self {
-        let data = serde_json::json!({ "token": hook.token.expose() });
         Self {
             run_id: Some(hook.run_id.clone()),
             body: EventBody::HookReceived {
@@ -283,7 +282,7 @@ impl EventRequest {
                 token: Some(hook.token.clone()),
             },
             spec_version: spec_version_of_new_runs(hook.spec_version),
-            data: Some(data.to_string()),
+            data: Some(token_json(&hook.token)),
             payload: Some(payload),
             fence: None,
             code_mismatch: None,
@@ -302,6 +301,11 @@ impl EventRequest {
         let payload = self.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
         payload + self.data.as_ref().map_or(0, String::len)
     }
+}
+
+/// The data of a `hook_received`, as the SDK writes it.
+pub fn token_json(token: &HookToken) -> String {
+    serde_json::json!({ "token": token.expose() }).to_string()
 }
 
 /// One event of a log.

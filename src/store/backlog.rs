@@ -26,6 +26,11 @@ impl Backlog {
         let added = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
         added.ok().map(|_| Waiting { bytes, backlog: Arc::clone(&self.0) })
     }
+
+    /// Whether no value waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl Drop for Waiting {

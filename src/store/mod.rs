@@ -322,6 +322,16 @@ impl CommitNews {
 /// stands in the way of no other.
 pub type Found<K, V> = Vec<(K, Result<V, WorldError>)>;
 
+/// A payload of plain data for the hook with a token. The SDK serialises such a payload in the same way for
+/// every hook that [takes](crate::domain::hook::takes_plain_payload) it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainResume {
+    /// The token.
+    pub token: HookToken,
+    /// The payload, serialised.
+    pub payload: Vec<u8>,
+}
+
 /// Every durable operation. Methods with a [`Completion`] return at once; those with a [`Read`] look
 /// rows up by key.
 pub trait Store: Send + Sync + 'static {
@@ -336,6 +346,11 @@ pub trait Store: Send + Sync + 'static {
     /// Appends a `hook_received` unless an earlier one had this key, and remembers the key; one
     /// transaction. Settles with whether there was an earlier one.
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>);
+    /// Finds the live hook with a token and resumes it, if the store does both in one step here, and the
+    /// hook takes plain data. Settles with the hook and its run; with `None` nothing was done.
+    fn resume_plainly(&self, _: PlainResume, done: Completion<Option<(HookView, Run)>>) {
+        done.settle(Ok(None));
+    }
     /// The hook that an earlier resume with this key found, as it was made, with its metadata.
     /// `IdempotencyConflict` when the key was used for another payload.
     fn earlier_resume(&self, key: &ResumeKey) -> Read<Option<HookView>>;

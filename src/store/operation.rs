@@ -7,7 +7,7 @@ use super::sealed::KeptKey;
 use super::transaction::{Rows, Transaction};
 use super::{
     ActivePlace, Admission, Appended, ClaimRequest, Claimed, Completion, Enqueued, EventReply,
-    Woken,
+    HookView, PlainResume, Woken,
 };
 use crate::domain::event::EventRequest;
 use crate::domain::fence::Fence;
@@ -15,6 +15,7 @@ use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::NewMessage;
 use crate::domain::queue::settle::Outcome;
 use crate::domain::resume_key::ResumeKey;
+use crate::domain::run::Run;
 use crate::domain::transition::replay::ReplayedRun;
 use crate::error::{ErrorKind, WorldError};
 
@@ -34,6 +35,8 @@ pub enum Operation {
     AppendEvent(EventRequest, Completion<EventReply>),
     AppendEvents(Vec<EventRequest>, Completion<Vec<Appended>>),
     ResumeOnce(EventRequest, ResumeKey, Completion<bool>),
+    /// Only for a store that does it alone in a transaction. Beside others it does nothing.
+    ResumePlainly(PlainResume, Completion<Option<(HookView, Run)>>),
     CompleteWaits(RunId, Option<Vec<CorrelationId>>, Completion<usize>),
     /// The number is the delay in milliseconds.
     Enqueue(NewMessage, i64, Completion<MessageId>),
@@ -170,6 +173,7 @@ impl Operation {
             | Self::Admit(..)
             | Self::FreeDeadLeases(..)
             | Self::TakeUpRefused(..)
+            | Self::ResumePlainly(..)
             | Self::WakeForgotten(..) => Durability::Volatile,
             #[cfg(test)]
             Self::Test(durability, ..) => *durability,
@@ -181,6 +185,7 @@ impl Operation {
         match self {
             Self::AppendEvent(request, _) | Self::ResumeOnce(request, ..) => request.bytes(),
             Self::AppendEvents(requests, _) => requests.iter().map(EventRequest::bytes).sum(),
+            Self::ResumePlainly(resume, _) => resume.payload.len(),
             Self::Enqueue(message, ..) => message.body.len(),
             Self::EnqueueAll(messages, _) => {
                 messages.iter().map(|(message, _)| message.body.len()).sum()
@@ -219,6 +224,7 @@ impl Operation {
             Self::ResumeOnce(request, key, done) => {
                 run!(ResumeOnce(request, key), done => tx.resume_once(request, &key))
             }
+            Self::ResumePlainly(resume, done) => run!(ResumePlainly(resume), done => left(resume)),
             Self::CompleteWaits(run_id, only, done) => {
                 run!(CompleteWaits(run_id, only), done => tx.complete_waits(&run_id, only.as_deref()))
             }
@@ -237,8 +243,7 @@ impl Operation {
             }
             Self::Admit(lease, done) => run!(Admit(lease), done => own.admit(tx.rows, &lease)),
             Self::FreeDeadLeases(done) => run!(FreeDeadLeases(), done => {
-                let freed = own.free_dead_leases(tx)?;
-                tx.hold_abandoned().map(|()| freed)
+                own.free_dead_leases(tx).and_then(|freed| tx.hold_abandoned().map(|()| freed))
             }),
             Self::WakeForgotten(found, done) => {
                 run!(WakeForgotten(found), done => tx.wake_forgotten(&found))
@@ -302,6 +307,7 @@ impl Operation {
             Self::ResumeOnce(_, _, done) | Self::SettleDelivery(_, _, done) => {
                 done.settle(Err(why));
             }
+            Self::ResumePlainly(_, done) => done.settle(Err(why)),
             Self::CompleteWaits(_, _, done)
             | Self::WakeForgotten(_, done)
             | Self::TakeUpRefused(done)
@@ -403,6 +409,12 @@ impl Executed {
     pub fn again(self) -> Option<Operation> {
         (self.end)(End::Again)
     }
+}
+
+/// The outcome of a resume that is left to others.
+#[allow(clippy::unnecessary_wraps)] // as any work
+fn left(_: PlainResume) -> Result<Option<(HookView, Run)>, WorldError> {
+    Ok(None)
 }
 
 /// The outcome of the work. A panic is an outcome of this operation alone.

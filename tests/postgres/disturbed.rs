@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use hookline::domain::id::HookToken;
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::Store;
+use hookline::store::{PlainResume, Store};
 
 use crate::kit::postgres_server::Server;
+use crate::kit::rows::NOW_MS;
 use crate::kit::settled;
 use crate::proxy::{Fault, Proxy, RESUME};
 use crate::server::{end_connections, fresh_database, kill_a_connection, times, wait_for};
-use crate::{open, payloads, resume, with_runs};
+use crate::{open, open_at, payloads, resume, with_runs};
 
 /// What its caller knows of a resume.
 #[derive(Debug, Default)]
@@ -27,7 +29,29 @@ pub const RUNS: u64 = 8;
 
 /// Resumes from several threads while `disturb` is called so often.
 pub fn resumes_while(store: &Arc<dyn Store>, times: usize, disturb: impl FnMut(usize)) -> Told {
-    callers_resume_while(store, RUNS, times, disturb)
+    callers_resume_while(store, RUNS, How::Named, times, disturb)
+}
+
+/// How callers resume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// They name the hook.
+    Named,
+    /// They have its token only. If the answer is lost, the hook says which run it was.
+    ByToken,
+    /// The same, but the hook is so young that it may be another one.
+    ByTokenOfYoung,
+}
+
+fn resume_by(how: How, store: &dyn Store, run: u64, text: &str) -> Result<(), WorldError> {
+    if how != How::Named {
+        let token = HookToken::new(format!("token {run}"));
+        let plain = PlainResume { token, payload: text.as_bytes().to_vec() };
+        if settled(|done| store.resume_plainly(plain, done))?.is_some() {
+            return Ok(());
+        }
+    }
+    settled(|done| store.append_event(resume(run, text), done)).map(drop)
 }
 
 /// The same from so many threads, each with a run of its own. The resumes of a single one are each alone
@@ -35,6 +59,7 @@ pub fn resumes_while(store: &Arc<dyn Store>, times: usize, disturb: impl FnMut(u
 fn callers_resume_while(
     store: &Arc<dyn Store>,
     callers: u64,
+    how: How,
     times: usize,
     mut disturb: impl FnMut(usize),
 ) -> Told {
@@ -47,8 +72,8 @@ fn callers_resume_while(
                 break;
             }
             let text = format!("{RESUME} {run} {number}");
-            match settled(|done| store.append_event(resume(run, &text), done)) {
-                Ok(_) => told.acknowledged.push(text),
+            match resume_by(how, &**store, run, &text) {
+                Ok(()) => told.acknowledged.push(text),
                 Err(error) => {
                     assert!(is_honest(&error), "{error:?}");
                     told.failed += 1;
@@ -137,16 +162,19 @@ fn no_resume_is_lost_or_doubled_while_processes_of_the_server_are_killed() {
 
 /// With many callers at once, and with a single one.
 fn behind_a_proxy(name: &str, fault: Fault, times: usize) {
-    callers_behind_a_proxy(name, RUNS, fault, times);
-    callers_behind_a_proxy(&format!("{name}_alone"), 1, fault, times);
+    callers_behind_a_proxy(name, (RUNS, How::Named), fault, times);
+    callers_behind_a_proxy(&format!("{name}_alone"), (1, How::Named), fault, times);
+    callers_behind_a_proxy(&format!("{name}_token"), (1, How::ByToken), fault, times);
+    callers_behind_a_proxy(&format!("{name}_young"), (1, How::ByTokenOfYoung), fault, times);
 }
 
-fn callers_behind_a_proxy(name: &str, callers: u64, fault: Fault, times: usize) {
+fn callers_behind_a_proxy(name: &str, (callers, how): (u64, How), fault: Fault, times: usize) {
     let url = fresh_database(name);
     drop(with_runs(&url, RUNS));
     let proxy = Proxy::start();
-    let store = open(&proxy.url(name));
-    let told = callers_resume_while(&store, callers, times, |time| {
+    let old_ms = if how == How::ByToken { 10_000 } else { 0 };
+    let store = open_at(&proxy.url(name), NOW_MS + old_ms);
+    let told = callers_resume_while(&store, callers, how, times, |time| {
         proxy.break_next(fault);
         while proxy.broken() <= time {
             std::thread::yield_now();
@@ -181,5 +209,5 @@ fn no_resume_is_lost_or_doubled_while_answers_are_late() {
 #[test]
 fn no_resume_is_lost_or_doubled_while_connections_lead_nowhere() {
     let callers = times(RUNS as usize, 1) as u64;
-    callers_behind_a_proxy("swallowed", callers, Fault::Swallow, times(10, 1));
+    callers_behind_a_proxy("swallowed", (callers, How::Named), Fault::Swallow, times(10, 1));
 }

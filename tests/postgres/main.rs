@@ -20,10 +20,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hookline::clock::ManualClock;
-use hookline::domain::event::{EventBody, EventRequest};
+use hookline::domain::event::{EventBody, EventRequest, EventType};
+use hookline::domain::id::HookToken;
 use hookline::domain::payload::Payload;
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::{Completion, Store};
+use hookline::store::{Completion, PlainResume, Store};
 
 use kit::rows::*;
 use kit::{PATIENCE, World, open_postgres, settled, step_message};
@@ -36,7 +37,11 @@ fn resume(run: u64, payload: &str) -> EventRequest {
 }
 
 fn open(url: &str) -> Arc<dyn Store> {
-    Arc::new(open_postgres(url, &Arc::new(ManualClock::at(NOW_MS))).expect("the database opens"))
+    open_at(url, NOW_MS)
+}
+
+fn open_at(url: &str, now_ms: i64) -> Arc<dyn Store> {
+    Arc::new(open_postgres(url, &Arc::new(ManualClock::at(now_ms))).expect("the database opens"))
 }
 
 /// A database of its own, with runs that have a hook.
@@ -44,7 +49,8 @@ fn with_runs(url: &str, runs: u64) -> World {
     let world = World::of(open(url), Arc::new(ManualClock::at(NOW_MS)));
     world.start_runs(runs);
     for run in 1..=runs {
-        world.does(run, hook_created("h", &format!("token {run}")));
+        let made = request(run, hook_created("h", &format!("token {run}")));
+        world.tries(EventRequest { payload: None, ..made }).expect("the hook is made");
     }
     world
 }
@@ -99,6 +105,33 @@ fn a_resume_that_is_alone_carries_a_number_by_which_it_is_found_again() {
     }
     let numbers = "SELECT count(DISTINCT write_id) FROM hookline.events";
     assert_eq!(number_in("alone", numbers), 3);
+}
+
+#[test]
+fn a_hook_is_found_and_resumed_in_one_step_if_it_takes_plain_data() {
+    let url = fresh_database("plainly");
+    let world = with_runs(&url, 1);
+    let try_to_resume = |token: &str| {
+        let (token, payload) = (HookToken::new(token), b"plain".to_vec());
+        settled(|done| world.store.resume_plainly(PlainResume { token, payload }, done))
+            .expect("it is tried")
+    };
+    world.tries(resume(1, "takes a block of numbers")).expect("it resumes");
+    assert_eq!(try_to_resume("another"), None);
+    // The metadata of a hook must be readable before anything is written.
+    world.does(1, hook_created("other", "with metadata"));
+    assert_eq!(try_to_resume("with metadata"), None);
+    let (view, run) = try_to_resume("token 1").expect("it is resumed");
+    let token = HookToken::new("token 1");
+    let found = settled(|done| world.store.hook_and_run_by_token(&token).settle(done));
+    assert_eq!(Ok((view, run)), found);
+    let log = world.log(1);
+    let event = log.last().expect("it is logged");
+    assert_eq!(event.payload, Some(Payload::Bytes(b"plain".to_vec())));
+    assert_eq!(event.data.as_deref(), Some(r#"{"token":"token 1"}"#));
+    assert_eq!(event.event_type, EventType::HookReceived);
+    world.does(1, endings()[0].clone());
+    assert_eq!(try_to_resume("token 1"), None);
 }
 
 #[test]

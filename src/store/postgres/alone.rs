@@ -7,13 +7,15 @@ use super::db::{Columns, Db, values};
 use super::doubt::Written;
 use super::transaction::Numbers;
 use super::writer::WriterState;
-use crate::domain::event::{Event, EventBody, EventRequest, EventType, Report};
+use super::{events, fault, hooks, runs};
+use crate::domain::event::{Event, EventBody, EventRequest, EventType, Report, token_json};
 use crate::domain::id::{CorrelationId, HookToken, MessageId, RunId};
-use crate::domain::resume_key::ResumeKey;
+use crate::domain::resume_key::{ResumeKey, hook_as_made};
+use crate::domain::run::Run;
 use crate::error::WorldError;
 use crate::store::columns::{ReadColumns, format_and_bytes};
 use crate::store::operation::Operation;
-use crate::store::{CommitNews, EventReply};
+use crate::store::{CommitNews, EventReply, HookView, PlainResume};
 
 /// A resume that the function may do.
 pub(super) struct Resume<'a> {
@@ -115,14 +117,14 @@ impl<'a> Resume<'a> {
         state.time.is(columns.take()?);
         state.queue_time.now_at_least_ms(clock, columns.take()?);
         let written = Written {
+            run_id: self.run_id.clone(),
+            hook_id: self.hook_id.clone(),
             position: columns.take()?,
             created_at_ms: columns.take()?,
             run_spec_version: columns.version()?,
         };
         let wake_up = columns.message_id()?;
-        if wake_up.sequence() == number {
-            numbers.take();
-        }
+        note_number(numbers, number, wake_up);
         Ok(Some(self.done(written, Some(wake_up))))
     }
 
@@ -133,10 +135,10 @@ impl<'a> Resume<'a> {
 
     fn done(&self, written: Written, wake_up: Option<MessageId>) -> Answer {
         let event = Event {
-            run_id: self.run_id.clone(),
+            run_id: written.run_id,
             position: written.position,
             event_type: EventType::HookReceived,
-            correlation_id: Some(self.hook_id.clone()),
+            correlation_id: Some(written.hook_id),
             created_at_ms: written.created_at_ms,
             spec_version: self.request.spec_version,
             run_spec_version: written.run_spec_version,
@@ -147,4 +149,61 @@ impl<'a> Resume<'a> {
         let reply = EventReply { event: Some(event), wake_up, ..EventReply::default() };
         Answer::Done(Box::new(reply))
     }
+}
+
+/// The number of a message is used up if that was written.
+fn note_number(numbers: &Numbers, number: i64, wake_up: MessageId) {
+    if wake_up.sequence() == number {
+        numbers.take();
+    }
+}
+
+/// Sends a resume whose hook is not known yet: one statement looks for it too. `None` if nothing was done.
+pub(super) async fn send_plainly(
+    db: &Db,
+    state: &WriterState,
+    numbers: &Numbers,
+    resume: &PlainResume,
+    write_id: i64,
+) -> Result<Option<(HookView, Run)>, WorldError> {
+    let Some(number) = numbers.next() else { return Ok(None) };
+    let clock = &*state.clock;
+    let values = values![
+        true,
+        resume.token.expose().as_bytes(),
+        clock.now_ms(),
+        token_json(&resume.token),
+        &resume.payload,
+        state.workflow_prefix.as_str(),
+        number,
+        state.time.set_ms(),
+        state.queue_time.now_ms(clock),
+        write_id,
+    ];
+    let Some(row) = db.first(hooks::RECEIVE_PLAINLY, &values).await? else { return Ok(None) };
+    let mut columns = Columns::of(&row);
+    let found = hooks::with_run_from(&mut columns)?;
+    if columns.take::<String>()? != "done" {
+        return Ok(None);
+    }
+    state.time.is(columns.take()?);
+    state.queue_time.now_at_least_ms(clock, columns.take()?);
+    note_number(numbers, number, columns.message_id()?);
+    Ok(Some(found))
+}
+
+/// The hook and the run of a resume that was found again; the hook may be gone by now.
+pub(super) async fn resumed(
+    db: &Db,
+    state: &WriterState,
+    token: &HookToken,
+    written: Written,
+) -> Result<(HookView, Run), WorldError> {
+    let Written { run_id, hook_id, .. } = written;
+    let made = events::hook_created(db, &run_id, &hook_id).await?;
+    let made = made.ok_or_else(|| fault::damage("a hook without its event"))?;
+    let run = runs::by_id(db, &run_id).await?;
+    let run = run.ok_or_else(|| fault::damage("an event without its run"))?;
+    let hook = hook_as_made(&made, hook_id, token, state.environment.as_deref());
+    Ok((HookView { hook, metadata: None }, run))
 }

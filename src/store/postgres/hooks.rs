@@ -238,11 +238,28 @@ pub(super) async fn with_run_by_token(
         is_kept!("$3")
     );
     let rows = db.rows(WITH_RUN, &values![true, texts_of(token), now_ms]).await?;
-    let both = rows.iter().map(|row| {
-        let mut columns = Columns::of(row);
-        Ok((view_from(&mut columns)?, run_from(&mut columns)?))
-    });
+    let both = rows.iter().map(|row| with_run_from(&mut Columns::of(row)));
     Ok(likelier(token, both.collect::<Result<_, WorldError>>()?, |(view, _)| &view.hook))
+}
+
+/// Calls the function `receive` for the hook that holds a token, unless it does not
+/// [take](crate::domain::hook::takes_plain_payload) plain data. The row is that of [`with_run_by_token`],
+/// and what the function has answered.
+pub(super) const RECEIVE_PLAINLY: &str = concat!(
+    select_views!(
+        concat!(", ", run_columns!(), ", x.outcome, x.now_ms, x.queue_ms, x.message_id"),
+        " JOIN hookline.runs AS r ON r.run_id = h.run_id CROSS JOIN LATERAL hookline.receive(\
+         CASE WHEN h.metadata_position IS NULL AND r.encryption_key_id IS NULL AND h.spec_version > 1 \
+         THEN r.run_id END, h.hook_id, h.token, CASE WHEN h.spec_version >= 6 THEN 7 ELSE 3 END, $4, \
+         1::smallint, $5, NULL, NULL, NULL, $6, $7, false, $8, $9, $10) AS x"
+    ),
+    " WHERE h.disposed_at_ms IS NULL AND h.token = $2 AND h.token_digest = sha256($2)",
+    is_kept!("$3")
+);
+
+/// The hook and the run of such a row.
+pub(super) fn with_run_from(columns: &mut Columns<'_>) -> Result<(HookView, Run), WorldError> {
+    Ok((view_from(columns)?, run_from(columns)?))
 }
 
 /// Those of these tokens that the hook of a running run holds.

@@ -117,6 +117,11 @@ impl Writer {
         }
     }
 
+    /// Whether it has nothing to write, as far as is known.
+    pub(super) fn is_idle(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
     /// Hands an operation to the writer.
     pub(super) fn submit(&self, operation: Operation) {
         let waiting = self.backlog.add(operation.bytes());

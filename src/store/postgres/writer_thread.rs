@@ -10,18 +10,20 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
-use super::alone::{Answer, Resume};
+use super::alone::{self, Answer, Resume};
 use super::aside::{Aside, SetAside, TRY_AGAIN_EVERY, share};
 use super::attempt::{Attempt, Failed};
 use super::connect::ANSWER_WITHIN;
 use super::db::Db;
-use super::doubt::{Fate, Unanswered};
+use super::doubt::{Fate, Sought, Unanswered};
 use super::fault;
 use super::transaction::Numbers;
 use super::writer::{Done, Submitted, WriterState};
+use crate::domain::run::Run;
 use crate::entropy::{fraction, secret_bytes};
 use crate::error::{ErrorKind, WorldError};
-use crate::store::CommitNews;
+use crate::store::operation::Operation;
+use crate::store::{CommitNews, HookView, PlainResume};
 
 /// Operations of one transaction: more hardly cost less each, and wait longer.
 const BATCH_OPERATIONS_MAX: usize = 64;
@@ -52,7 +54,7 @@ struct Unfinished {
 
 /// The writer, on its thread.
 pub(super) struct WriterThread {
-    pub(super) state: WriterState,
+    state: Rc<WriterState>,
     runtime: Rc<Runtime>,
     db: Option<Rc<Db>>,
     numbers: Rc<Numbers>,
@@ -67,7 +69,7 @@ impl WriterThread {
     pub(super) fn new(state: WriterState) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
-            state,
+            state: Rc::new(state),
             runtime: Rc::new(runtime),
             db: None,
             numbers: Rc::default(),
@@ -223,6 +225,11 @@ impl WriterThread {
             return Some(batch).filter(|batch| !batch.is_empty());
         };
         self.last_write = self.last_write.wrapping_add(1);
+        if let Operation::ResumePlainly(resume, _) = operation {
+            let outcome = self.try_plainly(resume);
+            self.resumed_plainly(batch.pop()?, outcome);
+            return None;
+        }
         let outcome = match Resume::of(operation, self.last_write) {
             Some(resume) => self.try_to_resume(&resume),
             None => Ok(None),
@@ -245,6 +252,44 @@ impl WriterThread {
         None
     }
 
+    /// Finds a hook and resumes it with one statement; `None` if nothing was done.
+    fn try_plainly(&mut self, resume: &PlainResume) -> Result<Option<(HookView, Run)>, WorldError> {
+        let Ok(db) = self.connected() else { return Ok(None) };
+        let Some(backend) = db.backend().cloned() else { return Ok(None) };
+        let (sent_at_ms, write_id) = (self.state.clock.now_ms(), self.last_write);
+        let sent = alone::send_plainly(&db, &self.state, &self.numbers, resume, write_id);
+        match self.runtime.block_on(sent) {
+            Err(error) if fault::is_lost(&error) => {}
+            answer => return Ok(answer.ok().flatten()),
+        }
+        self.db = None;
+        let hook = Sought::Token(resume.token.clone(), sent_at_ms);
+        let unanswered = Unanswered { backend, hook, write_id };
+        let (state, token) = (Rc::clone(&self.state), &resume.token);
+        self.fate(async |db: &Db| match unanswered.fate(db).await? {
+            Fate::Committed(written) => {
+                Ok(Fate::Committed(alone::resumed(db, &state, token, written).await?))
+            }
+            Fate::Gone => Ok(Fate::Gone),
+            Fate::UnderWay => Ok(Fate::UnderWay),
+        })
+    }
+
+    fn resumed_plainly(
+        &self,
+        Submitted { operation, waiting }: Submitted,
+        outcome: Result<Option<(HookView, Run)>, WorldError>,
+    ) {
+        let Operation::ResumePlainly(_, done) = operation else { return };
+        // First: whoever is told may come with the next value at once.
+        drop(waiting);
+        let is_resumed = matches!(outcome, Ok(Some(_)));
+        done.settle(outcome.map_err(|error| fault::at(error, self.state.connector.shown())));
+        if is_resumed {
+            self.tell(&CommitNews { queue: true, ..CommitNews::default() });
+        }
+    }
+
     /// Resumes with one statement; `None` if the general way is needed, and nothing was done.
     fn try_to_resume(&mut self, resume: &Resume<'_>) -> Result<Option<Answer>, WorldError> {
         // The general way knows what to do about a fault.
@@ -255,8 +300,11 @@ impl WriterThread {
             answer => return Ok(answer.ok().flatten()),
         }
         self.db = None;
-        let unanswered =
-            Unanswered { backend, run_id: resume.run_id.clone(), write_id: resume.write_id };
+        let unanswered = Unanswered {
+            backend,
+            hook: Sought::Run(resume.run_id.clone()),
+            write_id: resume.write_id,
+        };
         let written = self.fate(async |db: &Db| unanswered.fate(db).await)?;
         Ok(written.map(|written| resume.written(written)))
     }
