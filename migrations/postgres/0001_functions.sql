@@ -138,8 +138,12 @@ DECLARE
   v_queue text := workflow_prefix || run.workflow_name;
   v_trace text;
 BEGIN
-  queue_ms := (SELECT greatest(wake.now_ms, wake.queue_ms, t.reached_ms,
-      (SELECT m.created_at_ms FROM hookline.messages AS m ORDER BY m.message_id DESC LIMIT 1))
+  queue_ms := greatest(now_ms, queue_ms);
+  -- The id of a message begins with its time. Only newer ones are looked at: the last entries of the
+  -- index may be many, of messages that are gone.
+  queue_ms := (SELECT greatest(wake.queue_ms, t.reached_ms, (SELECT m.created_at_ms
+      FROM hookline.messages AS m WHERE m.message_id >= wake.queue_ms << 20
+      ORDER BY m.message_id DESC LIMIT 1))
     FROM hookline.queue_time AS t WHERE t.only_row = 1);
   -- The lock keeps a claim from taking a message that has absorbed this wake-up.
   SELECT m.message_id INTO wake.message_id FROM hookline.messages AS m

@@ -118,6 +118,8 @@ impl Attempt<'_> {
         let sought = wanted.runs.clone();
         let logs: Vec<String> = sought.iter().map(|run_id| run_id.as_str().to_owned()).collect();
         let db = &**self.db;
+        let clock = &*self.state.clock;
+        let known_ms = self.state.queue_time.now_ms(clock);
         let mut first: Vec<Sending<'_>> = vec![Box::pin(db.simple(begin(is_synced, db)))];
         if !self.waits {
             first.push(Box::pin(db.simple("SET LOCAL lock_timeout = '1ms'")));
@@ -127,7 +129,7 @@ impl Attempt<'_> {
             first.push(Box::pin(lock_into(db, &loaded, sought.clone(), locks)));
         }
         first.push(Box::pin(async {
-            *head.borrow_mut() = Some(events::head(db, logs, is_durable).await?);
+            *head.borrow_mut() = Some(events::head(db, logs, is_durable, known_ms).await?);
             Ok(())
         }));
         first.extend(wanted.loads(db, &loaded));
@@ -137,11 +139,9 @@ impl Attempt<'_> {
                 Ok(())
             }));
         }
-        let clock = &*self.state.clock;
         let look = match batch {
             [Submitted { operation: Operation::Claim(request, _), .. }] => {
-                let now_ms = self.state.queue_time.now_ms(clock);
-                Some(claims::look(db, request, &self.state.lanes, now_ms))
+                Some(claims::look(db, request, &self.state.lanes, known_ms))
             }
             _ => None,
         };

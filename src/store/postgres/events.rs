@@ -117,24 +117,30 @@ pub(super) struct Head {
     pub(super) now_ms: i64,
     /// The id of the transaction, if it was asked for.
     pub(super) transaction: Option<i64>,
-    /// The latest time that any process on the database has reached.
+    /// The latest time that any process on the database has reached, if it is later than was known.
     pub(super) reached_ms: i64,
     pub(super) tails: Vec<(RunId, Tail)>,
 }
 
-/// The time and the transaction, and the ends of the logs of these runs.
-pub(super) async fn head(db: &Db, run_ids: Vec<String>, names: bool) -> Result<Head, WorldError> {
+/// The time and the transaction, and the ends of the logs of these runs. `queue_ms` is how far this process
+/// knows the queue's time to be.
+pub(super) async fn head(
+    db: &Db,
+    run_ids: Vec<String>,
+    names: bool,
+    queue_ms: i64,
+) -> Result<Head, WorldError> {
     const HEAD: &str = concat!(
         "SELECT h.now_ms, h.transaction, h.reached_ms, t.run_id, t.position, t.created_at_ms FROM \
          (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms, \
            CASE WHEN $2 THEN pg_current_xact_id()::text::bigint END AS transaction, ",
-        reached!(),
+        reached!("$3"),
         " AS reached_ms) AS h LEFT JOIN (SELECT k.run_id, e.position, e.created_at_ms \
            FROM unnest($1) AS k(run_id) CROSS JOIN LATERAL (\
              SELECT e.position, e.created_at_ms FROM hookline.events AS e \
              WHERE e.run_id = k.run_id ORDER BY e.position DESC LIMIT 1) AS e) AS t ON true"
     );
-    let rows = db.rows(HEAD, &values![run_ids, names]).await?;
+    let rows = db.rows(HEAD, &values![run_ids, names, queue_ms]).await?;
     let first = rows.first().ok_or_else(|| fault::damage("no time"))?;
     let mut columns = Columns::of(first);
     let (now_ms, transaction) = (columns.take()?, columns.take()?);
