@@ -227,6 +227,11 @@ impl NativeWorld {
         self.point_read(env, read, reply)
     }
 
+    #[napi(catch_unwind)]
+    pub fn looks_up_remotely(&self) -> bool {
+        self.engine().is_ok_and(|engine| engine.store.looks_up_remotely())
+    }
+
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn resume_plainly(&self, env: Env, token: String, payload: &[u8]) -> Result<JsValue> {
         let (token, payload) = (HookToken::new(token), payload.to_vec());

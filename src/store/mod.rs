@@ -346,6 +346,11 @@ pub trait Store: Send + Sync + 'static {
     /// Appends a `hook_received` unless an earlier one had this key, and remembers the key; one
     /// transaction. Settles with whether there was an earlier one.
     fn resume_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>);
+    /// Whether a look-up is a round trip to another process, so that
+    /// [`resume_plainly`](Self::resume_plainly) is worth a try.
+    fn looks_up_remotely(&self) -> bool {
+        false
+    }
     /// Finds the live hook with a token and resumes it, if the store does both in one step here, and the
     /// hook takes plain data. Settles with the hook and its run; with `None` nothing was done.
     fn resume_plainly(&self, _: PlainResume, done: Completion<Option<(HookView, Run)>>) {

@@ -4,7 +4,7 @@
  * A resume is two native calls: a read-only look-up, because dehydration must know the run, and
  * then one atomic operation that checks that the hook lives, appends `hook_received` and enqueues
  * the wake-up. Nothing is written before the payload has been serialized. A payload of plain data is the
- * same for most runs, so it goes with the look-up, and one native call does both.
+ * same for most runs, so it goes with a look-up that is a round trip, and one native call does both.
  */
 import type { Hook, PayloadKey, ResumeHookOptions, World } from '../../index';
 import { tracesTokens } from '../engine/config';
@@ -124,7 +124,7 @@ async function resumeByToken(
   sending: Sending,
 ): Promise<Hook> {
   const { engine, native } = place;
-  const plain = plainPayload(engine, payload, sending);
+  const plain = plainPayload(place, payload, sending);
   let target: Target;
   try {
     target = await (plain ? resumePlainly(native, token, plain) : findByToken(place, token));
@@ -142,10 +142,11 @@ async function resumeByToken(
 
 /** The payload for {@link resumePlainly}; `undefined` when the run must be known to serialize it. */
 function plainPayload(
-  engine: Engine,
+  { engine, native }: Place,
   payload: unknown,
   { encryptionKey, once }: Sending,
 ): Uint8Array | undefined {
+  if (!native.looksUpRemotely()) return undefined;
   if (encryptionKey || once || engine.config().encryptionKeys !== undefined) return undefined;
   // A step that is repeated looks for its hook first.
   if (stepAttempt()) return undefined;

@@ -72,7 +72,9 @@ export interface NativeWorld {
   appendEvents(request: string, bytes: Uint8Array): Promise<NativeReply>;
   resumeHook(request: string, payload: Uint8Array): Promise<NativeReply>;
   hookForResume(token: string): PointRead;
-  /** The same; also sends a payload of plain data, if the hook takes such a one as it is. */
+  /** Whether look-ups are round trips, so that {@link resumePlainly} saves one. */
+  looksUpRemotely(): boolean;
+  /** A look-up that also sends a payload of plain data, if the hook takes such a one as it is. */
   resumePlainly(token: string, payload: Uint8Array): Promise<NativeReply>;
   runForResume(runId: string): PointRead;
   /** The bytes of a run's key; none when its values are plain. */

@@ -227,6 +227,10 @@ impl Store for PostgresStore {
         })
     }
 
+    fn looks_up_remotely(&self) -> bool {
+        true
+    }
+
     fn resume_plainly(&self, resume: PlainResume, done: Completion<Option<(HookView, Run)>>) {
         // Beside others it would be no quicker.
         match self.writer.is_idle() {
