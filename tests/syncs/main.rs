@@ -71,6 +71,7 @@ const NOT_SYNCED: &[&str] = &[
     "free_dead_leases",
     "wake_forgotten",
     "earlier_resume",
+    "hook_of_step",
     "hook_by_token",
     "hook_and_run_by_token",
     "run_by_id",
@@ -96,8 +97,16 @@ const NOT_SYNCED: &[&str] = &[
 ];
 
 /// Methods of the store that neither read nor write its database.
-const NO_OPERATIONS: &[&str] =
-    &["lease_owner", "show_worker", "lacks_session", "on_commit", "watch_elsewhere", "close"];
+const NO_OPERATIONS: &[&str] = &[
+    "lease_owner",
+    "show_worker",
+    "lacks_session",
+    "on_commit",
+    "watch_elsewhere",
+    "close",
+    "looks_up_remotely",
+    "resume_plainly",
+];
 
 /// Counts the syncs of the log.
 struct Counter {
@@ -178,6 +187,9 @@ fn wait_and_stream(world: &World, counter: &Counter) {
     counter
         .of("earlier_resume", || settled(|done| world.store.earlier_resume(&key).settle(done)))
         .expect("it is found");
+    let token = HookToken::new("token");
+    let of_step = || settled(|done| world.store.hook_of_step("step:", 0, &token).settle(done));
+    assert_eq!(counter.of("hook_of_step", of_step), Ok(None));
     let complete = || settled(|done| world.store.complete_waits(run_id(2), None, done));
     assert_eq!(counter.of("complete_waits", complete), Ok(1));
     counter.of("write_stream", || world.write("stream", &["chunk"]));
