@@ -57,23 +57,29 @@ async function besideLocal(built) {
     for (const name of WORLDS) {
       agents[name] = await Agent.start(built.node, built[name], join(folder, `runs-${name}`));
     }
-    // A second process on the file of the first, which the local World cannot have.
-    agents.second = await Agent.start(built.node, built.hookline, join(folder, 'runs-hookline'));
     const rounds = [];
     for (let number = 0; number <= Number(values.rounds); number += 1) {
       console.error(number > 0 ? `round ${number} of ${values.rounds}` : 'warming up');
       const round = {};
       for (const name of number % 2 === 0 ? WORLDS : WORLDS.toReversed()) {
         round[name] = await measure(agents[name]);
-        if (name === 'hookline') {
-          round.hookline.two = await turnsPerSecond([agents.hookline, agents.second], sessions);
-        }
+        if (name === 'hookline') round.hookline.two = await withSecond(agents.hookline, built);
       }
       if (number > 0) rounds.push(round);
     }
     print(rounds);
   } finally {
     await Promise.all(Object.values(agents).map((agent) => agent.stop()));
+  }
+}
+
+/** The turns of two processes on one file, which the local World cannot have. */
+async function withSecond(agent, built) {
+  const second = await Agent.start(built.node, built.hookline, join(folder, 'runs-hookline'));
+  try {
+    return await turnsPerSecond([agent, second], sessions);
+  } finally {
+    await second.stop('SIGTERM');
   }
 }
 
