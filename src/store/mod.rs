@@ -38,7 +38,7 @@ use crate::domain::message::{Delivery, Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::payload::Payload;
 use crate::domain::queue::offer::{Demand, Offer};
-use crate::domain::resume_key::ResumeKey;
+use crate::domain::resume_key::{ResumeKey, hook_as_made};
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::step::Step;
 use crate::domain::wait::Wait;
@@ -78,6 +78,19 @@ pub struct HookView {
     pub hook: Hook,
     /// Its metadata.
     pub metadata: Option<Payload>,
+}
+
+impl HookView {
+    /// The hook that an earlier resume found, with its metadata; see [`hook_as_made`].
+    pub(crate) fn as_made(
+        made: Event,
+        hook_id: CorrelationId,
+        token: &HookToken,
+        environment: Option<&str>,
+    ) -> Self {
+        let hook = hook_as_made(&made, hook_id, token, environment);
+        Self { hook, metadata: made.payload }
+    }
 }
 
 /// What an appended event answers.

@@ -10,7 +10,7 @@ use super::writer::WriterState;
 use super::{events, fault, hooks, runs};
 use crate::domain::event::{Event, EventBody, EventRequest, EventType, Report, token_json};
 use crate::domain::id::{CorrelationId, HookToken, MessageId, RunId};
-use crate::domain::resume_key::{ResumeKey, hook_as_made};
+use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::error::WorldError;
 use crate::store::columns::{ReadColumns, format_and_bytes};
@@ -204,6 +204,5 @@ pub(super) async fn resumed(
     let made = made.ok_or_else(|| fault::damage("a hook without its event"))?;
     let run = runs::by_id(db, &run_id).await?;
     let run = run.ok_or_else(|| fault::damage("an event without its run"))?;
-    let hook = hook_as_made(&made, hook_id, token, state.environment.as_deref());
-    Ok((HookView { hook, metadata: None }, run))
+    Ok((HookView::as_made(made, hook_id, token, state.environment.as_deref()), run))
 }

@@ -86,7 +86,7 @@ use crate::domain::id::{
 use crate::domain::message::{Lease, NewMessage};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::queue::offer::Offer;
-use crate::domain::resume_key::{ResumeKey, hook_as_made};
+use crate::domain::resume_key::ResumeKey;
 use crate::domain::run::Run;
 use crate::domain::step_resume::StepResume;
 use crate::error::{ErrorKind, WorldError};
@@ -200,8 +200,7 @@ impl Store for PostgresStore {
             }
             let event = events::hook_created(db, &resume.run_id, &resume.hook_id).await?;
             Ok(event.map(|event| {
-                let hook = hook_as_made(&event, resume.hook_id, &key.token, environment.as_deref());
-                HookView { hook, metadata: event.payload }
+                HookView::as_made(event, resume.hook_id, &key.token, environment.as_deref())
             }))
         })
     }
@@ -220,10 +219,7 @@ impl Store for PostgresStore {
                 return Ok(None);
             };
             let made = events::hook_created(db, &run_id, &hook_id).await?;
-            Ok(made.map(|event| {
-                let hook = hook_as_made(&event, hook_id, &token, environment.as_deref());
-                HookView { hook, metadata: event.payload }
-            }))
+            Ok(made.map(|made| HookView::as_made(made, hook_id, &token, environment.as_deref())))
         })
     }
 

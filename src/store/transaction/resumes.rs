@@ -3,7 +3,7 @@
 use super::{Rows, Transaction};
 use crate::domain::event::{Event, EventRequest};
 use crate::domain::id::HookToken;
-use crate::domain::resume_key::{KeyedResume, ResumeKey, SWEPT_MAX, hook_as_made};
+use crate::domain::resume_key::{KeyedResume, ResumeKey, SWEPT_MAX};
 use crate::domain::step_resume::StepResume;
 use crate::error::WorldError;
 use crate::store::HookView;
@@ -23,10 +23,8 @@ pub fn earlier_resume(
         return Ok(None);
     }
     let Some(KeyedResume { run_id, hook_id, .. }) = resume else { return Ok(None) };
-    Ok(rows.hook_created(&run_id, &hook_id)?.map(|event| {
-        let hook = hook_as_made(&event, hook_id, &key.token, environment);
-        HookView { hook, metadata: event.payload }
-    }))
+    let made = rows.hook_created(&run_id, &hook_id)?;
+    Ok(made.map(|made| HookView::as_made(made, hook_id, &key.token, environment)))
 }
 
 /// The earlier resume, by whichever form of the key it is remembered.
@@ -54,10 +52,8 @@ pub fn hook_of_step(
     let Some(Event { run_id, correlation_id: Some(hook_id), .. }) = resumed else {
         return Ok(None);
     };
-    Ok(rows.hook_created(&run_id, &hook_id)?.map(|event| {
-        let hook = hook_as_made(&event, hook_id, token, environment);
-        HookView { hook, metadata: event.payload }
-    }))
+    let made = rows.hook_created(&run_id, &hook_id)?;
+    Ok(made.map(|made| HookView::as_made(made, hook_id, token, environment)))
 }
 
 impl<R: Rows> Transaction<'_, R> {
