@@ -3,17 +3,23 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { pack } from '../scripts/pack.mjs';
 
 const QUIET = { EVE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
 const RETRY_MS = 2;
 const NAMED_WORLD = "  experimental: { workflow: { world: 'hookline' } },\n";
+const MEMORY_WORLD = 'bench-memory-world';
+const here = dirname(fileURLToPath(import.meta.url));
 
-/** Builds the example with Hookline and with eve's local World; returns where, and a Node for it. */
+/**
+ * Builds the example with Hookline, with eve's local World, and with one in memory; returns where, and a
+ * Node for it.
+ */
 export async function buildAgents(folder) {
   process.env.HOOKLINE_APPS = folder;
   const packages = await pack(join(folder, 'packages'));
@@ -34,7 +40,21 @@ export async function buildAgents(folder) {
   };
   const hookline = await build('hookline', text);
   const local = await build('local', text.replace(NAMED_WORLD, ''));
-  return { node, hookline, local };
+  await addMemoryWorld(app);
+  const memory = await build(
+    'memory',
+    text.replace("world: 'hookline'", `world: '${MEMORY_WORLD}'`),
+  );
+  return { node, hookline, local, memory };
+}
+
+/** Puts the World of the limit into an app, as a package. */
+async function addMemoryWorld(app) {
+  const place = join(app, 'node_modules', MEMORY_WORLD);
+  await mkdir(place);
+  await cp(join(here, 'eve-memory-world.cjs'), join(place, 'index.cjs'));
+  const manifest = { name: MEMORY_WORLD, version: '1.0.0', main: 'index.cjs' };
+  await writeFile(join(place, 'package.json'), JSON.stringify(manifest));
 }
 
 /** A built agent that is served. */

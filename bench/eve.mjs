@@ -1,6 +1,6 @@
 /**
- * An agent on eve (examples/eve-agent, with its mock model): Hookline beside eve's local World. See
- * README.md.
+ * An agent on eve (examples/eve-agent, with its mock model): Hookline beside eve's local World, and beside
+ * the limit, a World in memory. See README.md.
  *
  *   node bench/eve.mjs [--rounds 5] [--approvals 10] [--turns 20] [--sessions 32] [--parked 10000]
  *                      [--folder PATH]
@@ -20,7 +20,7 @@ const MANY_RATIO_MIN = 3;
 const START_MS_MAX = 1000;
 const IDLE_MS = 10_000;
 const SIGNAL = 'refunding 1001';
-const WORLDS = ['local', 'hookline'];
+const WORLDS = ['local', 'memory', 'hookline'];
 
 const { values } = parseArgs({
   options: {
@@ -132,12 +132,18 @@ function print(rounds) {
     return `${median.toFixed(2).padStart(8)} (${min.toFixed(2)} to ${max.toFixed(2)})`;
   };
   const line = (what, field, isMet, target, besideField = field) => {
-    const [local, hookline] = [of('local', besideField), of('hookline', field)];
-    const ratios = hookline.map((sample, i) => sample / local[i]);
+    const [local, memory, hookline] = [
+      of('local', besideField),
+      of('memory', besideField),
+      of('hookline', field),
+    ];
+    const ratios = (below) => hookline.map((sample, i) => sample / below[i]);
     console.log(`${what}\n  local    ${show(local)}`);
+    console.log(`  memory   ${show(memory)}`);
     console.log(`  hookline ${show(hookline)}`);
-    const met = isMet(spread(ratios).median) ? 'met' : 'MISSED';
-    console.log(`  ratio    ${show(ratios)}  ${target}: ${met}`);
+    const met = isMet(spread(ratios(local)).median) ? 'met' : 'MISSED';
+    console.log(`  to local  ${show(ratios(local))}  ${target}: ${met}`);
+    console.log(`  to memory ${show(ratios(memory))}`);
   };
   const notSlower = (ratio) => ratio <= SINGLE_RATIO_MAX;
   line('approval to tool, ms', 'toTool', notSlower, 'at most 1');
