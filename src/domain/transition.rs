@@ -25,6 +25,7 @@ use super::event::{Event, EventBody, EventRequest, EventType, Report, ResumeMark
 use super::fence::Fence;
 use super::hook::Hook;
 use super::id::{CorrelationId, HookToken, Position, RunId};
+use super::page::{EventPlace, Page};
 use super::payload::{Payload, StructuredError};
 use super::queue::hold::may_other_code_fit;
 use super::refusal::Refusal;
@@ -55,6 +56,8 @@ pub struct Needs {
     pub other_workers: bool,
     /// Whether the release of the run is gone.
     pub release: bool,
+    /// The position behind which the answer carries the log, as far as that is known before.
+    pub log: Option<Position>,
 }
 
 /// The requested rows, as the transaction sees them.
@@ -146,6 +149,52 @@ pub enum LogPart {
     },
 }
 
+impl LogPart {
+    /// The position before its first event.
+    pub fn after(self) -> Position {
+        match self {
+            Self::Whole => 0,
+            Self::After(after) | Self::Between { after, .. } => after,
+        }
+    }
+
+    /// How many of its events are answered at once, if a page has at most `limit`.
+    pub fn page_limit(self, limit: usize) -> usize {
+        match self {
+            Self::Whole | Self::After(_) => limit,
+            Self::Between { after, before } => wanted(after, before).clamp(1, limit),
+        }
+    }
+
+    /// Makes the answer of its events: up to [`LogPart::page_limit`] of them, and one more if there are
+    /// more. `None` for a whole log that is longer.
+    pub fn page(self, events: Vec<Event>, limit: usize) -> Option<Page<Event>> {
+        let page = Page::from_lookahead(events, self.page_limit(limit), EventPlace::key_of);
+        match self {
+            Self::Whole => Some(page).filter(|page| !page.has_more),
+            Self::After(_) => Some(page),
+            // It is no page of a list: nobody continues behind it.
+            Self::Between { after, before } => {
+                Some(Page { cursor: None, has_more: wanted(after, before) > limit, ..page })
+            }
+        }
+    }
+}
+
+/// The number of events between two positions.
+fn wanted(after: Position, before: Position) -> usize {
+    usize::try_from(before - after - 1).unwrap_or(usize::MAX)
+}
+
+/// Where the part of the log begins that the answer to a request carries. That a caller which has counted
+/// its events missed some is not known before.
+fn log_needed(request: &EventRequest) -> Option<Position> {
+    match (&request.body, request.report) {
+        (EventBody::RunStarted(_), Report { skips_log: false, .. }) => Some(0),
+        (_, Report { since, .. }) => since,
+    }
+}
+
 /// The part of the log that the caller wants, once it is known where its event is.
 fn reported(report: Report, at_start: Option<LogPart>, event: Option<&Event>) -> Option<LogPart> {
     match (report, event) {
@@ -181,6 +230,7 @@ pub fn needs(request: &EventRequest) -> Needs {
         lease: request.needed_lease().cloned(),
         other_workers: request.code_mismatch.is_some(),
         release: matches!(request.body, EventBody::RunCreated(_) | EventBody::HookReceived { .. }),
+        log: log_needed(request),
         ..Needs::default()
     };
     match &request.body {

@@ -70,3 +70,4 @@ mod replays;
 mod retention;
 mod sqlite;
 mod streams;
+mod together;

@@ -317,14 +317,19 @@ impl World {
         self.claimed_of(limit, &[WORKFLOW_PREFIX, STEP_PREFIX])
     }
 
-    /// Leases due messages of the queues with these prefixes.
-    pub fn claimed_of(&self, limit: usize, prefixes: &[&str]) -> Claimed {
-        let request = ClaimRequest {
+    /// A request for due messages of every queue.
+    pub fn claim_request(&self, limit: usize) -> ClaimRequest {
+        ClaimRequest {
             limit,
-            offer: offer(prefixes),
+            offer: offer(&[WORKFLOW_PREFIX, STEP_PREFIX]),
             lease_owner: self.store.lease_owner().to_owned(),
             lease_ms: LEASE_MS,
-        };
+        }
+    }
+
+    /// Leases due messages of the queues with these prefixes.
+    pub fn claimed_of(&self, limit: usize, prefixes: &[&str]) -> Claimed {
+        let request = ClaimRequest { offer: offer(prefixes), ..self.claim_request(limit) };
         settled(|done| self.store.claim(request, done)).expect("the claim succeeds")
     }
 

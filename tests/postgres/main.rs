@@ -14,6 +14,7 @@ mod plans;
 mod pooled;
 mod proxy;
 mod server;
+mod trips;
 mod workers;
 
 use std::collections::HashMap;

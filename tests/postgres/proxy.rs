@@ -48,6 +48,8 @@ struct Plan {
     /// Writers that could not connect meanwhile.
     refused: AtomicUsize,
     clients: Mutex<Vec<TcpStream>>,
+    /// How often writers have sent after the server had answered.
+    trips: AtomicUsize,
 }
 
 impl Plan {
@@ -89,6 +91,7 @@ impl Proxy {
             is_cut_off: AtomicBool::default(),
             refused: AtomicUsize::default(),
             clients: Mutex::default(),
+            trips: AtomicUsize::default(),
         });
         let for_connections = Arc::clone(&plan);
         std::thread::spawn(move || {
@@ -136,6 +139,11 @@ impl Proxy {
         self.plan.broken.load(Ordering::Acquire)
     }
 
+    /// The round trips of writers.
+    pub fn trips(&self) -> usize {
+        self.plan.trips.load(Ordering::Acquire)
+    }
+
     /// How often writers could not connect.
     pub fn refused(&self) -> usize {
         self.plan.refused.load(Ordering::Acquire)
@@ -159,10 +167,13 @@ fn forward(mut client: TcpStream, plan: &Plan) {
     plan.clients.lock().expect("nobody panics with it").push(client.try_clone().expect("a handle"));
     let swallows = Arc::new(AtomicBool::new(false));
     let swallowed = Arc::clone(&swallows);
+    let has_answered = Arc::new(AtomicBool::new(true));
+    let answered = Arc::clone(&has_answered);
     let back = std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(count @ 1..) = answers.read(&mut buffer) {
             let is_swallowed = swallowed.load(Ordering::Acquire);
+            answered.store(true, Ordering::Release);
             if !is_swallowed && to_client.write_all(&buffer[..count]).is_err() {
                 break;
             }
@@ -178,6 +189,8 @@ fn forward(mut client: TcpStream, plan: &Plan) {
         // Only writers: the session commits too, and nothing is lost with it.
         let fault = is_writer.then(|| plan.take(sent)).flatten();
         is_writer |= is_of_writer(sent);
+        let is_trip = has_answered.swap(false, Ordering::AcqRel) && is_writer;
+        plan.trips.fetch_add(usize::from(is_trip), Ordering::AcqRel);
         match fault {
             Some(Fault::CutBeforeCommit) => sent = &[],
             Some(Fault::CutAnywhere) => sent = &sent[..count / 2],

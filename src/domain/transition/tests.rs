@@ -63,7 +63,8 @@ fn an_event_reads_the_rows_it_names_and_no_others() {
     let of_wait = |wait: &str| Needs { wait: Some(id(wait)), ..Needs::default() };
     let of_release = Needs { release: true, ..Needs::default() };
     assert_eq!(needs(&EventBody::RunCreated(creation())), of_release);
-    assert_eq!(needs(&EventBody::RunStarted(None)), nothing);
+    let with_log = Needs { log: Some(0), ..Needs::default() };
+    assert_eq!(needs(&EventBody::RunStarted(None)), with_log);
     for ending in endings() {
         assert_eq!(needs(&ending), nothing);
     }
@@ -121,6 +122,50 @@ fn a_report_says_what_the_caller_has_not_seen() {
     assert_eq!(of(None, Some(0)), None);
     assert_eq!(of(Some(2), Some(2)), Some(LogPart::After(2)));
     assert_eq!(of(Some(3), None), Some(LogPart::After(3)), "its own event");
+}
+
+#[test]
+fn a_store_knows_before_where_the_log_of_an_answer_begins() {
+    let reports = [None, Some(0), Some(2), Some(9)].into_iter().flat_map(|since| {
+        [None, Some(1)]
+            .into_iter()
+            .flat_map(move |held| [false, true].map(|skips_log| Report { since, held, skips_log }))
+    });
+    for report in reports {
+        for (spec_version, body) in [3, 8].into_iter().flat_map(|version| {
+            [EventBody::RunStarted(None), step_created("s")].map(|body| (version, body))
+        }) {
+            let mut rows = Rows::with_running_run_of(spec_version);
+            let request = EventRequest { report, spec_version, ..request(1, body) };
+            let named = needs(&request).log;
+            let log = rows.append(request.clone()).expect("the rules allow it").log;
+            let is_within = |part: LogPart| named.is_some_and(|after| after <= part.after());
+            let counts = matches!(log, Some(LogPart::Between { .. }));
+            assert!(counts || log.is_none_or(is_within), "{request:?}: {named:?}, {log:?}");
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_log_is_a_page_of_its_events() {
+    let mut rows = Rows::with_running_run();
+    let first = rows.does(step_created("a")).event.expect("it is logged");
+    let log = |positions: std::ops::RangeInclusive<i64>| -> Vec<Event> {
+        positions.map(|position| Event { position, ..first.clone() }).collect()
+    };
+    let of = |part: LogPart, events, limit| {
+        part.page(events, limit).map(|page| {
+            let positions: Vec<i64> = page.items.iter().map(|event| event.position).collect();
+            (positions, page.cursor.is_some(), page.has_more)
+        })
+    };
+    assert_eq!(of(LogPart::Whole, log(1..=2), 2), Some((vec![1, 2], true, false)));
+    assert_eq!(of(LogPart::Whole, log(1..=3), 2), None, "it is longer");
+    assert_eq!(of(LogPart::After(3), log(4..=6), 2), Some((vec![4, 5], true, true)));
+    let between = LogPart::Between { after: 2, before: 5 };
+    assert_eq!((between.page_limit(9), between.page_limit(1)), (2, 1));
+    assert_eq!(of(between, log(3..=5), 9), Some((vec![3, 4], false, false)));
+    assert_eq!(of(between, log(3..=4), 1), Some((vec![3], false, true)));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::db::{Columns, Db, values};
 use super::doubt::Written;
-use super::transaction::Numbers;
+use super::numbers::Numbers;
 use super::writer::WriterState;
 use super::{events, fault, hooks, runs};
 use crate::domain::event::{Event, EventBody, EventRequest, EventType, Report, token_json};

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use tokio::runtime::Runtime;
 
+use super::batch::{Batch, Tx};
 use super::db::{Db, Sending, pipelined};
 use super::doubt::Doubtful;
-use super::loaded::{Loaded, Wanted, lock_into};
+use super::loaded::Loaded;
+use super::numbers::Numbers;
 use super::particulars::PostgresParticulars;
-use super::transaction::{Batch, Numbers, Tx};
+use super::wanted::{Wanted, lock_into};
 use super::writer::{Done, Submitted, WriterState};
 use super::{claims, events, fault, messages, owners};
 use crate::error::WorldError;

@@ -1,10 +1,13 @@
 //! Table `events`: the log.
 
+use std::collections::{HashMap, HashSet};
+
 use tokio_postgres::Row;
 
 use super::db::{Columns, Db, values};
 use super::entity_events;
 use super::fault;
+use super::loaded::EntityKey;
 use super::queue_time::reached;
 use super::rows::payload_from;
 use super::writes::{Does, Kind, Write};
@@ -21,10 +24,16 @@ use crate::store::columns::{ReadColumns, event_from, format_and_bytes};
 /// payload is wanted.
 macro_rules! select_events {
     () => {
-        "SELECT e.run_id, e.position, e.event_type, e.correlation_id, e.created_at_ms, \
-         e.spec_version, e.data, e.resume_id, e.resume_digest, r.spec_version, \
-         CASE WHEN $1 THEN e.payload_format END, CASE WHEN $1 THEN e.payload END \
-         FROM hookline.events AS e JOIN hookline.runs AS r ON r.run_id = e.run_id"
+        select_events!("hookline.events")
+    };
+    ($events:literal) => {
+        concat!(
+            "SELECT e.run_id, e.position, e.event_type, e.correlation_id, e.created_at_ms, \
+             e.spec_version, e.data, e.resume_id, e.resume_digest, r.spec_version, \
+             CASE WHEN $1 THEN e.payload_format END, CASE WHEN $1 THEN e.payload END FROM ",
+            $events,
+            " AS e JOIN hookline.runs AS r ON r.run_id = e.run_id"
+        )
     };
 }
 pub(super) use select_events;
@@ -187,15 +196,20 @@ pub(super) async fn hook_created(
     one(db, HOOK_CREATED, &values![true, hook_id, run_id]).await
 }
 
-/// Whether a run has an `attr_set` with this name.
-pub(super) async fn has_set_attributes(
+/// Those of these names, each of a run, that an `attr_set` has.
+pub(super) async fn attributes_set(
     db: &Db,
-    run_id: &RunId,
-    id: &CorrelationId,
-) -> Result<bool, WorldError> {
-    const HAS_SET: &str = "SELECT 1 FROM hookline.events \
-         WHERE correlation_id = $1 AND run_id = $2 AND event_type = 'attr_set' LIMIT 1";
-    Ok(db.first(HAS_SET, &values![id, run_id]).await?.is_some())
+    (run_ids, names): (Vec<String>, Vec<String>),
+) -> Result<HashSet<EntityKey>, WorldError> {
+    const SET: &str = "SELECT k.run_id, k.id FROM unnest($1, $2) AS k(run_id, id) WHERE EXISTS (\
+         SELECT 1 FROM hookline.events AS e WHERE e.correlation_id = k.id AND e.run_id = k.run_id \
+         AND e.event_type = 'attr_set')";
+    let rows = db.rows(SET, &values![run_ids, names]).await?;
+    let key_of = |row: &Row| {
+        let mut columns = Columns::of(row);
+        Ok((columns.run_id()?, CorrelationId::new(columns.take::<String>()?)))
+    };
+    rows.iter().map(key_of).collect()
 }
 
 /// Events of one run, of all runs with a correlation id, or of one run with a correlation id.
@@ -243,6 +257,26 @@ async fn log(
     }
 }
 
+/// The ends of logs, each behind a position, at most `limit` events of each.
+pub(super) async fn log_ends(
+    db: &Db,
+    behind: &HashMap<RunId, Position>,
+    limit: usize,
+) -> Result<Vec<Event>, WorldError> {
+    const ENDS: &str = concat!(
+        select_events!(
+            "unnest($2, $3) AS k(run_id, after) CROSS JOIN LATERAL (\
+               SELECT l.* FROM hookline.events AS l \
+               WHERE l.run_id = k.run_id AND l.position > k.after ORDER BY l.position LIMIT $4)"
+        ),
+        " ORDER BY e.run_id, e.position"
+    );
+    let (run_ids, after): (Vec<String>, Vec<i64>) =
+        behind.iter().map(|(run_id, after)| (run_id.as_str().to_owned(), *after)).unzip();
+    let rows = db.rows(ENDS, &values![true, run_ids, after, limit]).await?;
+    rows.iter().map(event_of).collect()
+}
+
 /// A part of a run's log, at most `limit` events. `None` for a whole log that is longer.
 pub(super) async fn log_part(
     db: &Db,
@@ -250,25 +284,12 @@ pub(super) async fn log_part(
     part: LogPart,
     limit: usize,
 ) -> Result<Option<Page<Event>>, WorldError> {
-    let page = async |after: Position, limit: usize| {
-        let place = EventPlace { run_id: run_id.clone(), position: after };
-        let after = (after > 0).then(|| place.key());
-        let query = EventQuery {
-            run_id: Some(run_id.clone()),
-            correlation_id: None,
-            page: PageRequest { after, ..PageRequest::first(limit) },
-            resolve_data: true,
-        };
-        list(db, &query).await
+    let query = EventQuery {
+        run_id: Some(run_id.clone()),
+        correlation_id: None,
+        page: PageRequest::first(part.page_limit(limit)),
+        resolve_data: true,
     };
-    Ok(match part {
-        LogPart::Whole => Some(page(0, limit).await?).filter(|page| !page.has_more),
-        LogPart::After(after) => Some(page(after, limit).await?),
-        LogPart::Between { after, before } => {
-            let wanted = usize::try_from(before - after - 1).unwrap_or(usize::MAX);
-            let part = page(after, wanted.clamp(1, limit)).await?;
-            // It is no page of a list: nobody continues behind it.
-            Some(Page { cursor: None, has_more: wanted > limit, ..part })
-        }
-    })
+    let events = log(db, run_id, &query, Some(part.after())).await?;
+    Ok(part.page(events, limit))
 }

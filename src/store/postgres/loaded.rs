@@ -5,30 +5,24 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 
 use super::claims::Look;
-use super::db::{Db, Sending};
 use super::events::Head;
-use super::streams::{self, OpenStream};
-use super::{events, hooks, leases, messages, releases, resume_keys, runs, steps, waits};
-use crate::domain::event::{EventBody, EventRequest};
+use super::streams::OpenStream;
+use super::wanted::fill;
+use crate::domain::event::{Event, EventType};
 use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, MessageId, Position, RunId};
 use crate::domain::message::{NewMessage, Purpose};
+use crate::domain::page::Page;
 use crate::domain::payload::Payload;
 use crate::domain::queue::Waiting;
-use crate::domain::queue::enqueue::absorbing_run;
-use crate::domain::queue::offer::may_be_gone;
-use crate::domain::resume_key::{KeyedResume, ResumeKey};
+use crate::domain::resume_key::KeyedResume;
 use crate::domain::run::Run;
 use crate::domain::step::Step;
-use crate::domain::transition::{self, Tail};
+use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
-use crate::error::WorldError;
-use crate::store::Outcome;
-use crate::store::operation::Operation;
 use crate::store::transaction::Arrival;
 
 /// Names an entity of a run.
@@ -41,6 +35,13 @@ pub(super) struct LeaseState {
     pub(super) is_held: bool,
     /// Whether the writes of its delivery are valid.
     pub(super) is_valid: bool,
+}
+
+/// The end of a log.
+pub(super) struct LogEnd {
+    /// The position before its first event.
+    pub(super) after: Position,
+    pub(super) events: Vec<Event>,
 }
 
 /// Rows by their keys; `None` for one that is known not to exist.
@@ -62,6 +63,13 @@ pub(super) struct Loaded {
     /// Whether each release is gone; `None` if there is no such release.
     pub(super) gone: RefCell<HashMap<String, Option<bool>>>,
     pub(super) streams: RefCell<HashMap<String, OpenStream>>,
+    pub(super) logs: RefCell<HashMap<RunId, LogEnd>>,
+    /// The events of resumes by their names, without their payloads.
+    pub(super) resumes: RefCell<HashMap<(RunId, String), Option<Event>>>,
+    /// Whether changes of attributes have been made.
+    pub(super) attributes_set: RefCell<HashMap<EntityKey, bool>>,
+    /// Whether replays of runs wait. Later messages are news of the batch anyway.
+    pub(super) waiting_replays: RefCell<HashMap<RunId, bool>>,
     /// What the claim of a batch that does nothing else has found.
     pub(super) look: RefCell<Option<Look>>,
 }
@@ -72,6 +80,62 @@ impl Loaded {
         self.waiting.borrow_mut().clear();
         self.with_keys.borrow_mut().clear();
         self.leases.borrow_mut().clear();
+    }
+
+    /// Notes messages that are leased. A lease that they were freed of is worth nothing any more.
+    pub(super) fn lease_messages(&self, are: impl Fn(MessageId) -> bool) {
+        let waiting = &mut *self.waiting.borrow_mut();
+        waiting.values_mut().for_each(|of_run| of_run.retain(|(_, it)| !are(it.message_id)));
+        let states = &mut *self.leases.borrow_mut();
+        let of_messages = states.iter_mut().filter(|((id, _), _)| are(*id));
+        of_messages.for_each(|(_, state)| *state = LeaseState::default());
+    }
+
+    /// A part of a log, if all of it is known.
+    pub(super) fn log_part(
+        &self,
+        run_id: &RunId,
+        part: LogPart,
+        limit: usize,
+    ) -> Option<Option<Page<Event>>> {
+        let logs = self.logs.borrow();
+        let log = logs.get(run_id).filter(|log| log.after <= part.after())?;
+        let behind = log.events.iter().filter(|event| event.position > part.after());
+        Some(part.page(behind.take(part.page_limit(limit) + 1).cloned().collect(), limit))
+    }
+
+    /// Notes an event that is appended; without its payload if that is not kept.
+    pub(super) fn append(&self, event: &Event, payload_is_kept: bool) {
+        self.note_names(event);
+        let logs = &mut *self.logs.borrow_mut();
+        if !payload_is_kept {
+            logs.remove(&event.run_id);
+            return;
+        }
+        let carried = ((event.run_id.clone(), event.position), event.payload.clone());
+        self.payloads.borrow_mut().extend([carried]);
+        if let Some(log) = logs.get_mut(&event.run_id) {
+            log.events.push(event.clone());
+        }
+    }
+
+    fn note_names(&self, event: &Event) {
+        if let Some(resume) = &event.resume {
+            let key = (event.run_id.clone(), resume.id.clone());
+            let bare = Event { payload: None, ..event.clone() };
+            self.resumes.borrow_mut().insert(key, Some(bare));
+        }
+        if let (EventType::AttrSet, Some(id)) = (event.event_type, &event.correlation_id) {
+            self.attributes_set.borrow_mut().insert((event.run_id.clone(), id.clone()), true);
+        }
+    }
+
+    /// Notes that the payloads of a run are dropped.
+    pub(super) fn drop_values(&self, run_id: &RunId) {
+        self.payloads.borrow_mut().retain(|(of_run, _), _| of_run != run_id);
+        self.streams.borrow_mut().clear();
+        self.logs.borrow_mut().remove(run_id);
+        self.resumes.borrow_mut().retain(|(of_run, _), _| of_run != run_id);
     }
 
     /// Notes that messages of a run that nobody has the lease of have changed or are gone.
@@ -199,269 +263,16 @@ impl Loaded {
         self.keyed_resumes.borrow_mut().clear();
         self.gone.borrow_mut().clear();
         self.streams.borrow_mut().clear();
+        self.logs.borrow_mut().clear();
+        self.resumes.borrow_mut().clear();
+        self.attributes_set.borrow_mut().clear();
+        self.waiting_replays.borrow_mut().clear();
         self.look.borrow_mut().take();
         self.forget_messages();
     }
 }
 
-/// The keys of the rows that a batch will ask for.
-#[derive(Default)]
-pub(super) struct Wanted {
-    pub(super) runs: HashSet<RunId>,
-    /// Runs whose arguments are part of an answer.
-    inputs: HashSet<RunId>,
-    hooks: HashSet<EntityKey>,
-    tokens: Vec<HookToken>,
-    steps: HashSet<EntityKey>,
-    waits: HashSet<EntityKey>,
-    /// Of runs that will be woken.
-    waiting: HashSet<RunId>,
-    message_keys: HashSet<String>,
-    leases: HashSet<(MessageId, String)>,
-    digests: HashSet<String>,
-    releases: HashSet<String>,
-    streams: HashSet<String>,
-}
-
-impl Wanted {
-    /// What this operation will ask for, as far as that can be known before it runs. `release` is that of
-    /// this process.
-    pub(super) fn add(&mut self, operation: &Operation, release: Option<&str>) {
-        match operation {
-            Operation::AppendEvent(request, _) => self.add_event(request, release),
-            Operation::AppendEvents(requests, _) => {
-                requests.iter().for_each(|request| self.add_event(request, release));
-            }
-            Operation::ResumeOnce(request, key, _) => {
-                self.add_event(request, release);
-                self.add_key(key);
-            }
-            Operation::CompleteWaits(run_id, ..) => {
-                self.runs.insert(run_id.clone());
-            }
-            Operation::Enqueue(message, ..) => self.add_message(message, release),
-            Operation::EnqueueAll(messages, _) => {
-                messages.iter().for_each(|(message, _)| self.add_message(message, release));
-            }
-            Operation::WriteStream(stream, ..) | Operation::CloseStream(stream, _) => {
-                self.streams.insert(stream.name.clone());
-            }
-            Operation::SettleDelivery(delivery, Outcome::Ack, _) => {
-                self.leases.insert(key_of(delivery));
-            }
-            _ => {}
-        }
-    }
-
-    fn add_event(&mut self, request: &EventRequest, release: Option<&str>) {
-        let needs = transition::needs(request);
-        self.leases.extend(needs.lease.as_ref().map(key_of));
-        if let EventBody::RunCreated(creation) = &request.body {
-            self.add_release(&creation.deployment_id, release);
-        }
-        let Some(run_id) = &request.run_id else { return };
-        self.runs.insert(run_id.clone());
-        let of_run = |id: CorrelationId| (run_id.clone(), id);
-        self.steps.extend(needs.step.map(of_run));
-        self.waits.extend(needs.wait.map(of_run));
-        match &request.body {
-            // The token of a resume names its own hook, so that is not looked for by the token too.
-            EventBody::RunCreated(_)
-            | EventBody::HookReceived { .. }
-            | EventBody::StepCompleted { .. }
-            | EventBody::StepFailed { .. } => {
-                self.waiting.insert(run_id.clone());
-            }
-            EventBody::RunStarted(_)
-            | EventBody::RunCompleted
-            | EventBody::RunFailed(_)
-            | EventBody::RunCancelled
-            | EventBody::AttrSet { .. } => {
-                self.inputs.insert(run_id.clone());
-            }
-            _ => self.tokens.extend(needs.token),
-        }
-        self.hooks.extend(needs.hook.map(of_run));
-    }
-
-    fn add_message(&mut self, message: &NewMessage, release: Option<&str>) {
-        self.runs.extend(message.purpose.run().cloned());
-        self.waiting.extend(absorbing_run(message).cloned());
-        self.message_keys.extend(message.idempotency_key.clone());
-        self.leases.extend(message.needed_lease().map(key_of));
-        self.add_release(&message.demand.deployment_id, release);
-    }
-
-    fn add_release(&mut self, id: &str, own: Option<&str>) {
-        if may_be_gone(id, own) {
-            self.releases.insert(id.to_owned());
-        }
-    }
-
-    fn add_key(&mut self, key: &ResumeKey) {
-        self.digests.extend(key.forms().map(|digests| digests.key.clone()));
-    }
-
-    /// Whether messages are locked for it. Claims of other processes pass over them meanwhile.
-    pub(super) fn locks_messages(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// The loads, each one statement. The runs and the ends of their logs come with the locks.
-    pub(super) fn loads<'a>(self, db: &'a Db, loaded: &'a Loaded) -> Vec<Sending<'a>> {
-        let mut loads: Vec<Sending<'a>> = Vec::new();
-        if !self.inputs.is_empty() {
-            loads.push(Box::pin(async move {
-                let found = events::inputs(db, texts(&self.inputs)).await?;
-                loaded.payloads.borrow_mut().extend(found);
-                Ok(())
-            }));
-        }
-        if !self.tokens.is_empty() {
-            loads.push(Box::pin(tokens_into(db, loaded, self.tokens)));
-        }
-        if !self.hooks.is_empty() {
-            loads.push(Box::pin(hooks_into(db, loaded, self.hooks)));
-        }
-        if !self.steps.is_empty() {
-            loads.push(Box::pin(steps_into(db, loaded, self.steps)));
-        }
-        if !self.waits.is_empty() {
-            loads.push(Box::pin(waits_into(db, loaded, self.waits)));
-        }
-        if !self.waiting.is_empty() {
-            loads.push(Box::pin(waiting_into(db, loaded, self.waiting)));
-        }
-        if !self.message_keys.is_empty() {
-            loads.push(Box::pin(message_keys_into(db, loaded, self.message_keys)));
-        }
-        if !self.leases.is_empty() {
-            loads.push(Box::pin(leases_into(db, loaded, self.leases)));
-        }
-        if !self.digests.is_empty() {
-            loads.push(Box::pin(resumes_into(db, loaded, self.digests)));
-        }
-        if !self.streams.is_empty() {
-            loads.push(Box::pin(async move {
-                let found = streams::lock(db, self.streams.into_iter().collect()).await?;
-                loaded.streams.borrow_mut().extend(found);
-                Ok(())
-            }));
-        }
-        if !self.releases.is_empty() {
-            loads.push(Box::pin(async move {
-                let sought: Vec<String> = self.releases.iter().cloned().collect();
-                let found = releases::gone_of(db, sought).await?;
-                fill(&loaded.gone, self.releases, found);
-                Ok(())
-            }));
-        }
-        loads
-    }
-}
-
-type Done = Result<(), WorldError>;
-
 /// The key of a lease.
 pub(super) fn key_of(lease: &Fence) -> (MessageId, String) {
     (lease.message_id, lease.lease_token.expose().to_owned())
-}
-
-/// Notes what was found of what was sought.
-fn fill<K: Hash + Eq, V>(
-    rows: &RefCell<HashMap<K, Option<V>>>,
-    sought: HashSet<K>,
-    found: impl IntoIterator<Item = (K, V)>,
-) {
-    let mut rows = rows.borrow_mut();
-    rows.extend(sought.into_iter().map(|key| (key, None)));
-    rows.extend(found.into_iter().map(|(key, row)| (key, Some(row))));
-}
-
-fn texts(run_ids: &HashSet<RunId>) -> Vec<String> {
-    run_ids.iter().map(|run_id| run_id.as_str().to_owned()).collect()
-}
-
-/// Locks these runs, and those of these messages; notes the runs.
-pub(super) async fn lock_into(
-    db: &Db,
-    loaded: &Loaded,
-    sought: HashSet<RunId>,
-    (run_ids, messages): (Vec<String>, Vec<i64>),
-) -> Done {
-    let found = runs::lock(db, run_ids, messages).await?;
-    let gone = found.iter().map(|(run, is_gone)| (run.release_id.clone(), *is_gone));
-    loaded.gone.borrow_mut().extend(gone);
-    fill(&loaded.runs, sought, found.into_iter().map(|(run, _)| (run.run_id.clone(), run)));
-    Ok(())
-}
-
-async fn tokens_into(db: &Db, loaded: &Loaded, tokens: Vec<HookToken>) -> Done {
-    let found = hooks::live_of(db, &tokens).await?;
-    let of_text = found.into_iter().map(|(token, hook)| (token.expose().to_owned(), (token, hook)));
-    loaded.live_hooks.borrow_mut().extend(of_text);
-    Ok(())
-}
-
-async fn hooks_into(db: &Db, loaded: &Loaded, sought: HashSet<EntityKey>) -> Done {
-    let found = hooks::many(db, arrays(&sought)).await?;
-    let key = |hook: &Hook| (hook.run_id.clone(), hook.hook_id.clone());
-    fill(&loaded.hooks, sought, found.into_iter().map(|hook| (key(&hook), hook)));
-    Ok(())
-}
-
-async fn steps_into(db: &Db, loaded: &Loaded, sought: HashSet<EntityKey>) -> Done {
-    let found = steps::many(db, arrays(&sought)).await?;
-    let mut payloads = loaded.payloads.borrow_mut();
-    for view in &found {
-        let at = |position: Position| (view.step.run_id.clone(), position);
-        payloads.insert(at(view.step.created_position), view.input.clone());
-        payloads.extend(view.step.output_position.map(|output| (at(output), view.output.clone())));
-        payloads.extend(view.step.error_position.map(|error| (at(error), view.error.clone())));
-    }
-    let key = |step: &Step| (step.run_id.clone(), step.step_id.clone());
-    fill(&loaded.steps, sought, found.into_iter().map(|view| (key(&view.step), view.step)));
-    Ok(())
-}
-
-async fn waits_into(db: &Db, loaded: &Loaded, sought: HashSet<EntityKey>) -> Done {
-    let found = waits::many(db, arrays(&sought)).await?;
-    let key = |wait: &Wait| (wait.run_id.clone(), wait.correlation_id.clone());
-    fill(&loaded.waits, sought, found.into_iter().map(|wait| (key(&wait), wait)));
-    Ok(())
-}
-
-/// The keys of entities, as arrays of a statement's parameters.
-fn arrays(keys: &HashSet<EntityKey>) -> (Vec<String>, Vec<String>) {
-    keys.iter().map(|(run, id)| (run.as_str().to_owned(), id.as_str().to_owned())).unzip()
-}
-
-async fn waiting_into(db: &Db, loaded: &Loaded, sought: HashSet<RunId>) -> Done {
-    let found = messages::waiting_of(db, texts(&sought)).await?;
-    let mut waiting = loaded.waiting.borrow_mut();
-    waiting.extend(sought.into_iter().map(|run_id| (run_id, Vec::new())));
-    for (run_id, message) in found {
-        waiting.entry(run_id).or_default().push(message);
-    }
-    Ok(())
-}
-
-async fn message_keys_into(db: &Db, loaded: &Loaded, sought: HashSet<String>) -> Done {
-    let found = messages::with_keys(db, sought.iter().cloned().collect()).await?;
-    fill(&loaded.with_keys, sought, found);
-    Ok(())
-}
-
-async fn leases_into(db: &Db, loaded: &Loaded, sought: HashSet<(MessageId, String)>) -> Done {
-    let found = leases::states(db, &sought).await?;
-    let mut states = loaded.leases.borrow_mut();
-    states.extend(sought.into_iter().map(|lease| (lease, LeaseState::default())));
-    states.extend(found);
-    Ok(())
-}
-
-async fn resumes_into(db: &Db, loaded: &Loaded, sought: HashSet<String>) -> Done {
-    let found = resume_keys::many(db, sought.iter().cloned().collect()).await?;
-    fill(&loaded.keyed_resumes, sought, found);
-    Ok(())
 }

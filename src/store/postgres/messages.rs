@@ -1,5 +1,7 @@
 //! Table `messages`: its rows, as transactions load and write them. `claims.rs` claims them.
 
+use std::collections::HashSet;
+
 use super::db::{Columns, Db, Value, values};
 use super::rows::without_nul;
 use super::writes::{Does, Kind, Write};
@@ -131,10 +133,15 @@ pub(super) fn make_wake_ups(run_id: &RunId, to: &NewMessage) -> Write {
     Write::of(&MAKES, MAKE, columns)
 }
 
-pub(super) async fn has_waiting_replay(db: &Db, run_id: &RunId) -> Result<bool, WorldError> {
-    const WAITS: &str = "SELECT 1 FROM hookline.messages WHERE run_id = $1 AND step_id IS NULL \
-         AND lease_expires_at_ms IS NULL AND dead_at_ms IS NULL LIMIT 1";
-    Ok(db.first(WAITS, &values![run_id]).await?.is_some())
+/// Those of these runs that have a replay in the queue of which nobody has the lease.
+pub(super) async fn with_waiting_replays(
+    db: &Db,
+    run_ids: Vec<String>,
+) -> Result<HashSet<RunId>, WorldError> {
+    const WAIT: &str = "SELECT DISTINCT run_id FROM hookline.messages WHERE run_id = ANY ($1) \
+         AND step_id IS NULL AND lease_expires_at_ms IS NULL AND dead_at_ms IS NULL";
+    let rows = db.rows(WAIT, &values![run_ids]).await?;
+    rows.iter().map(|row| Columns::of(row).run_id()).collect()
 }
 
 pub(super) fn delete_wake_ups(run_id: &RunId) -> Write {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::batch::{Batch, Tx};
 use super::claims::Lanes;
 use super::doubt::Witness;
 use super::leases::HeldLease;
 use super::owners::Sign;
-use super::transaction::{Batch, Tx};
-use super::{claims, keys, leases, owners, releases, streams};
+use super::{claims, keys, leases, owners, streams};
 use crate::clock::Clock;
 use crate::domain::fence::Fence;
 use crate::domain::id::{LeaseToken, MessageId};
@@ -82,12 +82,12 @@ impl Particulars<Batch> for PostgresParticulars<'_> {
             found = look()?;
         }
         if let Some(release) = request.offer.release.as_deref().filter(|id| !found.is_here(id)) {
-            tx.rows.write_all(releases::is_here(release, tx.now.ms).into());
+            tx.rows.release_is_here(release, tx.now.ms);
         }
         let lease_token = || tx.entropy.lease_token();
         let claim = claims::claim(tx.rows.db(), request, lease_token, found, now_ms);
         let (claimed, writes) = tx.rows.load(claim)?;
-        tx.rows.write_all(writes);
+        tx.rows.lease(&claimed, writes);
         if let Some(first) = claimed.deliveries.first() {
             tx.rows.witness(Witness::lease(first));
         }

@@ -1,20 +1,23 @@
 //! The events of resumes that happen once.
 
 use super::db::{Db, values};
-use super::events::{one, select_events};
+use super::events::{event_of, one, select_events};
 use crate::domain::event::Event;
-use crate::domain::id::RunId;
 use crate::domain::step_resume::Names;
 use crate::error::WorldError;
 
-/// The event of a resume, without its payload.
-pub(super) async fn by_id(
+/// The events of resumes, each by its run and its name, without their payloads.
+pub(super) async fn by_ids(
     db: &Db,
-    run_id: &RunId,
-    resume_id: &str,
-) -> Result<Option<Event>, WorldError> {
-    const BY_ID: &str = concat!(select_events!(), " WHERE e.run_id = $2 AND e.resume_id = $3");
-    one(db, BY_ID, &values![false, run_id, resume_id]).await
+    (run_ids, names): (Vec<String>, Vec<String>),
+) -> Result<Vec<Event>, WorldError> {
+    const BY_IDS: &str = concat!(
+        select_events!(),
+        " JOIN unnest($2, $3) AS k(run_id, resume_id) \
+         ON e.run_id = k.run_id AND e.resume_id = k.resume_id"
+    );
+    let rows = db.rows(BY_IDS, &values![false, run_ids, names]).await?;
+    rows.iter().map(event_of).collect()
 }
 
 /// The event of a resume with one of these names, of any run, without its payload; after so many

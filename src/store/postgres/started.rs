@@ -22,7 +22,7 @@ pub(super) async fn answer(
 ) -> Result<Option<EventReply>, WorldError> {
     let Some(run_id) = request.run_id.clone() else { return Ok(None) };
     let needs = transition::needs(&request);
-    if needs != (Needs { lease: needs.lease.clone(), ..Needs::default() }) {
+    if needs != (Needs { lease: needs.lease.clone(), log: needs.log, ..Needs::default() }) {
         return Ok(None);
     }
     let (mut found, mut page) = (None, None);

@@ -1,22 +1,7 @@
 //! The rows of an open transaction, table by table.
-//!
-//! Writes wait until a row is loaded that is read from the server, or until the commit; then they are
-//! sent with it, in one round trip. So whatever is loaded is what the writes before it left.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
-use std::future::Future;
-use std::hash::Hash;
-use std::rc::Rc;
-
-use tokio::runtime::Runtime;
-
-use super::claims::Look;
-use super::db::{Db, Sending, pipelined};
+use super::batch::{Batch, Outcome};
 use super::doubt::Witness;
-use super::loaded::{LeaseState, Loaded, key_of};
-use super::streams::OpenStream;
-use super::writes::{Write, merged};
 use super::{
     events, fault, forgotten, hooks, leases, messages, open_runs, queue_time, releases,
     resume_keys, resumes, runs, steps, streams, waits,
@@ -24,10 +9,9 @@ use super::{
 use crate::domain::event::Event;
 use crate::domain::fence::Fence;
 use crate::domain::hook::Hook;
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, Position, RunId};
+use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, RunId};
 use crate::domain::message::NewMessage;
 use crate::domain::page::{LIMIT_MAX, Page};
-use crate::domain::payload::Payload;
 use crate::domain::queue::Waiting;
 use crate::domain::queue::forgotten::Prospects;
 use crate::domain::queue::hold::Refused;
@@ -39,241 +23,36 @@ use crate::domain::step::Step;
 use crate::domain::step_resume::Names;
 use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
-use crate::error::WorldError;
-use crate::store::operation::StreamName;
-use crate::store::transaction::{Arrival, LeasedRow, Rows, StoppedRow, Transaction};
+use crate::store::transaction::{Arrival, LeasedRow, Rows, StoppedRow};
 use crate::store::{HookView, RunView, StepView};
-
-/// The transaction of a batch.
-pub(super) type Tx<'a> = Transaction<'a, Batch>;
 
 /// The longest payload that is kept for the answer; a longer one is read again.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
-/// A row, or what went wrong.
-type Outcome<T> = Result<T, WorldError>;
-
-/// Numbers for messages, of blocks that nobody else has.
-#[derive(Debug, Default)]
-pub(super) struct Numbers {
-    next: Cell<i64>,
-    end: Cell<i64>,
-    /// The first one of the block that comes next.
-    spare: Cell<Option<i64>>,
-}
-
-impl Numbers {
-    /// Whether so many messages may need another block.
-    pub(super) fn may_end_within(&self, count: usize) -> bool {
-        let left = usize::try_from(self.end.get() - self.next.get()).unwrap_or_default();
-        self.spare.get().is_none() && left < count
-    }
-
-    /// Notes a block for later.
-    pub(super) fn add_block(&self, first: i64) {
-        self.spare.set(Some(first));
-    }
-
-    /// The number that is taken next, if there is one.
-    pub(super) fn next(&self) -> Option<i64> {
-        if self.next.get() >= self.end.get() {
-            let first = self.spare.take()?;
-            self.next.set(first);
-            self.end.set(first + messages::NUMBERS_OF_BLOCK);
-        }
-        Some(self.next.get())
-    }
-
-    /// Takes it.
-    pub(super) fn take(&self) -> Option<i64> {
-        let number = self.next()?;
-        self.next.set(number + 1);
-        Some(number)
-    }
-}
-
-/// The open transaction of a batch of operations.
-pub(super) struct Batch {
-    runtime: Rc<Runtime>,
-    db: Rc<Db>,
-    numbers: Rc<Numbers>,
-    loaded: Loaded,
-    /// The database's time, read once.
-    now_ms: i64,
-    waiting: RefCell<Vec<Write>>,
-    sent: Cell<usize>,
-    /// With the number of writes that were there before it.
-    witness: RefCell<Option<(usize, Witness)>>,
-}
-
-impl Batch {
-    pub(super) fn new(
-        runtime: Rc<Runtime>,
-        db: Rc<Db>,
-        numbers: Rc<Numbers>,
-        loaded: Loaded,
-        now_ms: i64,
-    ) -> Self {
-        let (waiting, sent) = (RefCell::default(), Cell::new(0));
-        Self { runtime, db, numbers, loaded, now_ms, waiting, sent, witness: RefCell::default() }
-    }
-
-    /// The connection, for statements that [`Batch::load`] sends.
-    pub(super) fn db(&self) -> &Db {
-        &self.db
-    }
-
-    /// Adds a write.
-    pub(super) fn write(&self, write: Write) -> Outcome<()> {
-        self.waiting.borrow_mut().push(write);
-        Ok(())
-    }
-
-    /// Adds writes that change messages.
-    pub(super) fn write_all(&self, writes: Vec<Write>) {
-        self.loaded.forget_messages();
-        self.waiting.borrow_mut().extend(writes);
-    }
-
-    /// Adds a write that changes a message which waits or is leased.
-    pub(super) fn change_message(&self, write: Write) -> Outcome<()> {
-        self.loaded.forget_messages();
-        self.write(write)
-    }
-
-    /// What a lease is worth.
-    fn lease_state(&self, lease: &Fence) -> Outcome<LeaseState> {
-        let key = key_of(lease);
-        let known = self.loaded.leases.borrow().get(&key).copied();
-        if let Some(state) = known {
-            return Ok(state);
-        }
-        let found = self.load(leases::states(&self.db, &HashSet::from([key])))?;
-        Ok(found.first().map(|(_, state)| *state).unwrap_or_default())
-    }
-
-    /// A row that was loaded before, or is loaded now.
-    fn known<K: Hash + Eq, V: Clone>(
-        &self,
-        rows: &RefCell<HashMap<K, Option<V>>>,
-        key: K,
-        read: impl Future<Output = Outcome<Option<V>>>,
-    ) -> Outcome<Option<V>> {
-        let known = rows.borrow().get(&key).cloned();
-        if let Some(row) = known {
-            return Ok(row);
-        }
-        let row = self.load(read)?;
-        rows.borrow_mut().insert(key, row.clone());
-        Ok(row)
-    }
-
-    /// Sends the writes that wait, and then a read. Blocks.
-    pub(super) fn load<T>(&self, read: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-        let writes = self.waiting.take();
-        self.sent.set(self.sent.get() + writes.len());
-        let writes = merged(writes);
-        let writing = writes.iter().map(|write| Box::pin(self.db.write(write)) as Sending<'_>);
-        self.runtime.block_on(pipelined(writing.collect(), read))
-    }
-
-    /// How many writes there are.
-    pub(super) fn mark(&self) -> usize {
-        self.sent.get() + self.waiting.borrow().len()
-    }
-
-    /// Takes the writes after a mark back; `false` if some have been sent already.
-    pub(super) fn undo(&self, mark: usize) -> bool {
-        let sent = self.sent.get();
-        if sent > mark {
-            return false;
-        }
-        if self.mark() == mark {
-            return true;
-        }
-        self.waiting.borrow_mut().truncate(mark - sent);
-        self.witness.borrow_mut().take_if(|(at, _)| *at >= mark);
-        self.loaded.forget();
-        true
-    }
-
-    /// Remembers a row that shows whether the transaction was committed, unless there is one.
-    pub(super) fn witness(&self, witness: Witness) {
-        let at = self.mark();
-        self.witness.borrow_mut().get_or_insert((at, witness));
-    }
-
-    /// Such a row.
-    pub(super) fn take_witness(&self) -> Option<Witness> {
-        self.witness.take().map(|(_, witness)| witness)
-    }
-
-    /// A number that no other message of this millisecond has.
-    fn message_number(&self) -> Outcome<i64> {
-        if let Some(number) = self.numbers.take() {
-            return Ok(number);
-        }
-        self.numbers.add_block(self.load(messages::block_of_numbers(&self.db))?);
-        self.numbers.take().ok_or_else(|| fault::damage("no number"))
-    }
-
-    /// What the claim of this batch, which does nothing else, has found already.
-    pub(super) fn take_look(&self) -> Option<Look> {
-        self.loaded.look.borrow_mut().take()
-    }
-
-    /// A stream, locked. Makes it if there is none.
-    pub(super) fn stream(&self, stream: &StreamName, now_ms: i64) -> Outcome<OpenStream> {
-        let known = self.loaded.streams.borrow().get(&stream.name).copied();
-        match known {
-            Some(open) => Ok(open),
-            None => self.load(streams::open(&self.db, stream, now_ms)),
-        }
-    }
-
-    /// Notes how a stream is from now on.
-    pub(super) fn note_stream(&self, stream: &StreamName, open: OpenStream) {
-        self.loaded.streams.borrow_mut().insert(stream.name.clone(), open);
-    }
-
-    /// The payloads that an entity names, if all are known.
-    fn payloads<const N: usize>(
-        &self,
-        run_id: &RunId,
-        positions: [Option<Position>; N],
-    ) -> Option<[Option<Payload>; N]> {
-        let mut payloads = [const { None }; N];
-        for (payload, position) in payloads.iter_mut().zip(positions) {
-            *payload = self.loaded.payload(run_id, position)?;
-        }
-        Some(payloads)
-    }
-}
-
 impl Rows for Batch {
     fn run(&self, run_id: &RunId) -> Outcome<Option<Run>> {
-        self.known(&self.loaded.runs, run_id.clone(), runs::locked(&self.db, run_id))
+        self.known(&self.loaded.runs, run_id.clone(), runs::locked(self.db(), run_id))
     }
 
     fn tail(&self, run_id: &RunId) -> Outcome<Option<Tail>> {
-        self.known(&self.loaded.tails, run_id.clone(), events::tail(&self.db, run_id))
+        self.known(&self.loaded.tails, run_id.clone(), events::tail(self.db(), run_id))
     }
 
     fn step(&self, run_id: &RunId, step_id: &CorrelationId) -> Outcome<Option<Step>> {
         let key = (run_id.clone(), step_id.clone());
-        self.known(&self.loaded.steps, key, steps::by_id(&self.db, run_id, step_id))
+        self.known(&self.loaded.steps, key, steps::by_id(self.db(), run_id, step_id))
     }
 
     fn hook(&self, run_id: &RunId, hook_id: &CorrelationId) -> Outcome<Option<Hook>> {
         let key = (run_id.clone(), hook_id.clone());
-        self.known(&self.loaded.hooks, key, hooks::of_run(&self.db, run_id, hook_id))
+        self.known(&self.loaded.hooks, key, hooks::of_run(self.db(), run_id, hook_id))
     }
 
     fn live_hook(&self, token: &HookToken) -> Outcome<Option<Hook>> {
         if let Some(known) = self.loaded.live_hook(token) {
             return Ok(known);
         }
-        let hook = self.load(hooks::by_token(&self.db, token))?;
+        let hook = self.load(hooks::by_token(self.db(), token))?;
         let found = (token.expose().to_owned(), (token.clone(), hook.clone()));
         self.loaded.live_hooks.borrow_mut().extend([found]);
         Ok(hook)
@@ -281,27 +60,35 @@ impl Rows for Batch {
 
     fn wait(&self, run_id: &RunId, wait_id: &CorrelationId) -> Outcome<Option<Wait>> {
         let key = (run_id.clone(), wait_id.clone());
-        self.known(&self.loaded.waits, key, waits::by_id(&self.db, run_id, wait_id))
+        self.known(&self.loaded.waits, key, waits::by_id(self.db(), run_id, wait_id))
     }
 
     fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
-        self.load(resumes::by_id(&self.db, run_id, resume_id))
+        let key = (run_id.clone(), resume_id.to_owned());
+        let names = (vec![run_id.as_str().to_owned()], vec![resume_id.to_owned()]);
+        let read = async { Ok(resumes::by_ids(self.db(), names).await?.pop()) };
+        self.known(&self.loaded.resumes, key, read)
     }
 
     fn step_resume(&self, names: &Names, after: u32) -> Outcome<Option<Event>> {
-        self.load(resumes::of_step(&self.db, names, after))
+        self.load(resumes::of_step(self.db(), names, after))
     }
 
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {
-        self.load(events::has_set_attributes(&self.db, run_id, id))
+        let key = (run_id.clone(), id.clone());
+        if let Some(is_set) = self.loaded.attributes_set.borrow().get(&key) {
+            return Ok(*is_set);
+        }
+        let names = (vec![run_id.as_str().to_owned()], vec![id.as_str().to_owned()]);
+        Ok(!self.load(events::attributes_set(self.db(), names))?.is_empty())
     }
 
     fn pending_waits(&self, run_id: &RunId) -> Outcome<Vec<Wait>> {
-        self.load(waits::pending(&self.db, run_id))
+        self.load(waits::pending(self.db(), run_id))
     }
 
     fn hook_created(&self, run_id: &RunId, hook_id: &CorrelationId) -> Outcome<Option<Event>> {
-        self.load(events::hook_created(&self.db, run_id, hook_id))
+        self.load(events::hook_created(self.db(), run_id, hook_id))
     }
 
     fn run_view(&self, run: Run) -> Outcome<RunView> {
@@ -309,7 +96,7 @@ impl Rows for Batch {
         if let Some([input, output, error]) = self.payloads(&run.run_id, positions) {
             return Ok(RunView { run, input, output, error });
         }
-        let view = self.load(runs::view(&self.db, &run.run_id, true))?;
+        let view = self.load(runs::view(self.db(), &run.run_id, true))?;
         view.ok_or_else(|| fault::damage("a run has gone"))
     }
 
@@ -318,7 +105,7 @@ impl Rows for Batch {
         if let Some([input, output, error]) = self.payloads(&step.run_id, positions) {
             return Ok(StepView { step, input, output, error });
         }
-        let view = self.load(steps::view(&self.db, Some(&step.run_id), &step.step_id, true))?;
+        let view = self.load(steps::view(self.db(), Some(&step.run_id), &step.step_id, true))?;
         view.ok_or_else(|| fault::damage("a step has gone"))
     }
 
@@ -326,12 +113,15 @@ impl Rows for Batch {
         if let Some([metadata]) = self.payloads(&hook.run_id, [hook.metadata_position]) {
             return Ok(HookView { hook, metadata });
         }
-        let view = self.load(hooks::view_of_run(&self.db, &hook.run_id, &hook.hook_id))?;
+        let view = self.load(hooks::view_of_run(self.db(), &hook.run_id, &hook.hook_id))?;
         view.ok_or_else(|| fault::damage("a hook has gone"))
     }
 
     fn log_part(&self, run_id: &RunId, part: LogPart) -> Outcome<Option<Page<Event>>> {
-        self.load(events::log_part(&self.db, run_id, part, LIMIT_MAX))
+        match self.loaded.log_part(run_id, part, LIMIT_MAX) {
+            Some(known) => Ok(known),
+            None => self.load(events::log_part(self.db(), run_id, part, LIMIT_MAX)),
+        }
     }
 
     fn insert_run(&self, run: &Run) -> Outcome<()> {
@@ -349,10 +139,8 @@ impl Rows for Batch {
         self.witness(Witness::event(event));
         let tail = Tail { position: event.position, created_at_ms: event.created_at_ms };
         self.loaded.tails.borrow_mut().insert(event.run_id.clone(), Some(tail));
-        if event.payload.as_ref().is_none_or(|it| it.as_bytes().len() <= KEPT_BYTES_MAX) {
-            let carried = ((event.run_id.clone(), event.position), event.payload.clone());
-            self.loaded.payloads.borrow_mut().extend([carried]);
-        }
+        let is_kept = event.payload.as_ref().is_none_or(|it| it.as_bytes().len() <= KEPT_BYTES_MAX);
+        self.loaded.append(event, is_kept);
         self.write(events::insert(event))
     }
 
@@ -401,16 +189,15 @@ impl Rows for Batch {
     }
 
     fn drop_values(&self, run_id: &RunId, now_ms: i64) -> Outcome<Vec<String>> {
-        self.loaded.payloads.borrow_mut().retain(|(of_run, _), _| of_run != run_id);
-        self.loaded.streams.borrow_mut().clear();
+        self.loaded.drop_values(run_id);
         self.write(events::drop_values(run_id))?;
         self.write(hooks::forget_metadata(run_id))?;
         self.change_message(messages::delete_unclaimed(run_id))?;
-        self.load(streams::drop_values(&self.db, run_id, now_ms))
+        self.load(streams::drop_values(self.db(), run_id, now_ms))
     }
 
     fn keyed_resume(&self, key_digest: &str) -> Outcome<Option<KeyedResume>> {
-        let read = resume_keys::by_digest(&self.db, key_digest);
+        let read = resume_keys::by_digest(self.db(), key_digest);
         self.known(&self.loaded.keyed_resumes, key_digest.to_owned(), read)
     }
 
@@ -427,14 +214,14 @@ impl Rows for Batch {
     }
 
     fn message_with_key(&self, idempotency_key: &str) -> Outcome<Option<MessageId>> {
-        let read = messages::by_idempotency_key(&self.db, idempotency_key);
+        let read = messages::by_idempotency_key(self.db(), idempotency_key);
         self.known(&self.loaded.with_keys, idempotency_key.to_owned(), read)
     }
 
     fn waiting(&self, run_id: &RunId, queue_name: &str) -> Outcome<Vec<Waiting>> {
         if !self.loaded.waiting.borrow().contains_key(run_id) {
             let of_run = vec![run_id.as_str().to_owned()];
-            let found = self.load(messages::waiting_of(&self.db, of_run))?;
+            let found = self.load(messages::waiting_of(self.db(), of_run))?;
             let found = found.into_iter().map(|(_, waiting)| waiting).collect();
             self.loaded.waiting.borrow_mut().insert(run_id.clone(), found);
         }
@@ -464,7 +251,11 @@ impl Rows for Batch {
     }
 
     fn has_waiting_replay(&self, run_id: &RunId) -> Outcome<bool> {
-        self.load(messages::has_waiting_replay(&self.db, run_id))
+        if let Some(waits) = self.loaded.waiting_replays.borrow().get(run_id) {
+            return Ok(*waits);
+        }
+        let run_ids = vec![run_id.as_str().to_owned()];
+        Ok(!self.load(messages::with_waiting_replays(self.db(), run_ids))?.is_empty())
     }
 
     fn delete_wake_ups(&self, run_id: &RunId) -> Outcome<()> {
@@ -481,7 +272,7 @@ impl Rows for Batch {
     }
 
     fn leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<Option<LeasedRow>> {
-        self.load(messages::leased(&self.db, id, lease_token))
+        self.load(messages::leased(self.db(), id, lease_token))
     }
 
     fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<bool> {
@@ -519,11 +310,11 @@ impl Rows for Batch {
     }
 
     fn is_replayed_by_others(&self, run_id: &RunId, lease: &Fence) -> Outcome<bool> {
-        self.load(runs::is_replayed_by_others(&self.db, run_id, lease.message_id))
+        self.load(runs::is_replayed_by_others(self.db(), run_id, lease.message_id))
     }
 
     fn passed_on(&self) -> Outcome<Vec<(MessageId, Vec<String>)>> {
-        self.load(messages::passed_on(&self.db))
+        self.load(messages::passed_on(self.db()))
     }
 
     fn hold(&self, id: MessageId, now_ms: i64) -> Outcome<()> {
@@ -532,11 +323,11 @@ impl Rows for Batch {
 
     fn take_up_refused(&self) -> Outcome<usize> {
         self.loaded.forget_messages();
-        self.load(messages::take_up_refused(&self.db))
+        self.load(messages::take_up_refused(self.db()))
     }
 
     fn stopped(&self, id: MessageId) -> Outcome<Option<StoppedRow>> {
-        self.load(messages::stopped(&self.db, id))
+        self.load(messages::stopped(self.db(), id))
     }
 
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
@@ -549,7 +340,7 @@ impl Rows for Batch {
     }
 
     fn release_is_gone(&self, release_id: &str) -> Outcome<Option<bool>> {
-        let read = releases::is_gone(&self.db, release_id);
+        let read = releases::is_gone(self.db(), release_id);
         self.known(&self.loaded.gone, release_id.to_owned(), read)
     }
 
@@ -559,7 +350,7 @@ impl Rows for Batch {
     }
 
     fn open_runs_of(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
-        self.load(open_runs::of(&self.db, release_id, limit))
+        self.load(open_runs::of(self.db(), release_id, limit))
     }
 
     fn update_release(&self, run: &Run) -> Outcome<()> {
@@ -572,7 +363,7 @@ impl Rows for Batch {
     }
 
     fn runs_to_create(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
-        self.load(messages::runs_to_create(&self.db, release_id, limit))
+        self.load(messages::runs_to_create(self.db(), release_id, limit))
     }
 
     fn delete_messages_for(&self, deployment_id: &str) -> Outcome<()> {
@@ -580,6 +371,6 @@ impl Rows for Batch {
     }
 
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Outcome<Option<Prospects>> {
-        self.load(forgotten::prospects(&self.db, run_id, now_ms))
+        self.load(forgotten::prospects(self.db(), run_id, now_ms))
     }
 }

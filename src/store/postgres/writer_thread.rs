@@ -17,7 +17,7 @@ use super::connect::ANSWER_WITHIN;
 use super::db::Db;
 use super::doubt::{Fate, Sought, Unanswered};
 use super::fault;
-use super::transaction::Numbers;
+use super::numbers::Numbers;
 use super::writer::{Done, Submitted, WriterState};
 use crate::domain::run::Run;
 use crate::entropy::{fraction, secret_bytes};

@@ -402,25 +402,13 @@ pub(super) fn log_part(
     part: LogPart,
     limit: usize,
 ) -> std::result::Result<Option<Page<Event>>, WorldError> {
-    let page = |after: Position, limit: usize| {
-        let place = EventPlace { run_id: run_id.clone(), position: after };
-        let after = (after > 0).then(|| place.key());
-        let query = EventQuery {
-            run_id: Some(run_id.clone()),
-            correlation_id: None,
-            page: PageRequest { after, ..PageRequest::first(limit) },
-            resolve_data: true,
-        };
-        list(connection, &query)
+    let query = EventQuery {
+        run_id: Some(run_id.clone()),
+        correlation_id: None,
+        page: PageRequest::first(part.page_limit(limit)),
+        resolve_data: true,
     };
-    Ok(match part {
-        LogPart::Whole => Some(page(0, limit)?).filter(|page| !page.has_more),
-        LogPart::After(after) => Some(page(after, limit)?),
-        LogPart::Between { after, before } => {
-            let wanted = usize::try_from(before - after - 1).unwrap_or(usize::MAX);
-            let part = page(after, wanted.clamp(1, limit))?;
-            // It is no page of a list: nobody continues behind it.
-            Some(Page { cursor: None, has_more: wanted > limit, ..part })
-        }
-    })
+    let mut events = log(connection, run_id, &query, Some(part.after()))?;
+    of_their_runs(connection, &mut events)?;
+    Ok(part.page(events, limit))
 }

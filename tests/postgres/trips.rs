@@ -1,0 +1,172 @@
+//! Operations that arrive together share their round trips: however many there are, a batch costs few.
+
+use hookline::domain::event::{EventBody, EventRequest, Report};
+use hookline::domain::fence::Fence;
+use hookline::domain::message::Delivery;
+use hookline::store::{Completion, Outcome};
+
+use crate::kit::rows::*;
+use crate::kit::{PATIENCE, World, hold_writer, wake_up};
+use crate::open;
+use crate::proxy::Proxy;
+use crate::server::run_sql;
+
+/// Operations of a batch.
+const MANY: u64 = 40;
+/// A batch loads, and then writes and commits: two. Statements that a connection uses first are prepared, and
+/// the proxy may see in parts what was sent at once.
+const TRIPS_MAX: usize = 20;
+
+/// A database of its own behind a proxy.
+struct Counted {
+    world: World,
+    proxy: Proxy,
+}
+
+/// What an operation waits for.
+type Settled = Box<dyn FnOnce()>;
+
+impl Counted {
+    fn new(name: &str) -> Self {
+        run_sql(&format!("CREATE DATABASE {name}"));
+        let proxy = Proxy::start();
+        let store = open(&proxy.url(name));
+        Self { world: World::of(store, std::sync::Arc::default()), proxy }
+    }
+
+    /// Makes operations that share a transaction, and counts its round trips.
+    #[track_caller]
+    fn costs_few_trips(&self, what: &str, operations: impl FnOnce(&World) -> Vec<Settled>) {
+        let held = hold_writer(&self.world);
+        let before = self.proxy.trips();
+        let settled = operations(&self.world);
+        assert!(settled.len() as u64 >= MANY, "{what}");
+        drop(held);
+        settled.into_iter().for_each(|outcome| outcome());
+        let trips = self.proxy.trips() - before;
+        assert!(trips <= TRIPS_MAX, "{what}: {trips} round trips");
+    }
+
+    #[track_caller]
+    fn appends(&self, spec_version: u32, body: impl Fn(u64) -> EventBody) {
+        let what = format!("{} of spec {spec_version}", body(1).event_type().as_str());
+        self.costs_few_trips(&what, |world| {
+            (1..=MANY).map(|run| append(world, run, spec_version, body(run))).collect()
+        });
+    }
+}
+
+/// Appends an event as a replay does, which asks for what is new in the log.
+fn append(world: &World, run: u64, spec_version: u32, body: EventBody) -> Settled {
+    let since = (spec_version >= 6).then_some(2);
+    let mut asked = EventRequest {
+        spec_version,
+        report: Report { since, ..Report::default() },
+        ..request(run, body)
+    };
+    if let EventBody::HookReceived { .. } = asked.body {
+        asked.resume = (spec_version >= 6).then(|| mark(&format!("resume of {run}"), None));
+    }
+    asked.run_id = Some(run_of(run, spec_version));
+    let (done, outcome) = Completion::channel();
+    world.store.append_event(asked, done);
+    Box::new(move || {
+        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is appended");
+    })
+}
+
+/// Runs of both lines are in one database.
+fn run_of(run: u64, spec_version: u32) -> hookline::domain::id::RunId {
+    run_id(run + u64::from(spec_version) * 1000)
+}
+
+fn claim(world: &World) -> Settled {
+    let (done, outcome) = Completion::channel();
+    world.store.claim(world.claim_request(10), done);
+    Box::new(move || {
+        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it claims");
+    })
+}
+
+fn acknowledge(world: &World, delivery: &Delivery) -> Settled {
+    let (done, outcome) = Completion::channel();
+    let Delivery { message_id, lease_token, .. } = delivery;
+    world.store.settle_delivery(*message_id, lease_token.clone(), Outcome::Ack, done);
+    Box::new(move || {
+        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is acknowledged");
+    })
+}
+
+#[test]
+fn events_of_many_runs_cost_few_round_trips() {
+    let counted = Counted::new("trips_of_events");
+    for spec_version in [3, 6, 7] {
+        let token = |run: u64| format!("token {spec_version} {run}");
+        let appends = |body: &dyn Fn(u64) -> EventBody| counted.appends(spec_version, body);
+        appends(&|_| EventBody::RunCreated(creation()));
+        appends(&|_| EventBody::RunStarted(None));
+        appends(&|run| hook_created("h", &token(run)));
+        appends(&|run| hook_received("h", Some(&token(run))));
+        appends(&|_| wait_created("w", NOW_MS));
+        appends(&|_| wait_completed("w"));
+        appends(&|_| step_created("s"));
+        appends(&|_| step_started("s"));
+        appends(&|_| step_completed("s"));
+        if spec_version >= 6 {
+            appends(&|run| step_created_and_started("lazy", run as i64));
+            appends(&|_| step_completed("lazy"));
+            appends(&|_| attr_set(Some("a"), &[("key", Some("value"))]));
+            appends(&|_| attr_set(None, &[("key", Some("of a step"))]));
+        }
+        appends(&|_| hook_disposed("h"));
+        appends(&|_| EventBody::RunCompleted);
+    }
+}
+
+#[test]
+fn deliveries_of_many_runs_cost_few_round_trips() {
+    let counted = Counted::new("trips_of_deliveries");
+    let world = &counted.world;
+    world.start_runs(MANY);
+    for run in 1..=MANY {
+        world.enqueue(wake_up(run));
+    }
+    let claimed = world.claim(MANY as usize);
+    assert_eq!(claimed.len() as u64, MANY);
+    // A claim comes between what other deliveries write.
+    counted.costs_few_trips("fenced steps, a claim, and acknowledgements", |world| {
+        let mut all = Vec::new();
+        let mut fenced = |run: u64, delivery: &Delivery, body: EventBody| {
+            let Delivery { message_id, lease_token, .. } = delivery;
+            let lease = Fence { message_id: *message_id, lease_token: lease_token.clone() };
+            let (done, outcome) = Completion::channel();
+            let event = EventRequest { fence: Some(lease), ..request(run, body) };
+            world.store.append_event(event, done);
+            all.push(Box::new(move || {
+                outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is appended");
+            }) as Settled);
+        };
+        let runs: Vec<(u64, &Delivery)> = claimed
+            .iter()
+            .filter_map(|it| {
+                let text = String::from_utf8_lossy(&it.body).into_owned();
+                let run = (1..=MANY).find(|run| text.contains(run_id(*run).as_str()))?;
+                Some((run, it))
+            })
+            .collect();
+        assert_eq!(runs.len() as u64, MANY);
+        let (before, after) = runs.split_at(runs.len() / 2);
+        for (run, delivery) in before {
+            fenced(*run, delivery, step_created("s"));
+        }
+        let claiming = claim(world);
+        let mut more = Vec::new();
+        for (run, delivery) in after {
+            fenced(*run, delivery, step_created("s"));
+            more.push(acknowledge(world, delivery));
+        }
+        all.push(claiming);
+        all.extend(more);
+        all
+    });
+}
