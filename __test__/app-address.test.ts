@@ -2,22 +2,21 @@
  * The app gets its messages wherever it listens: its own sockets are asked, and variables are
  * hints.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { linesOf, until } from './crash/harness';
-import { cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
+import { until } from './crash/harness';
+import { killScripts, startScript } from './live-script';
+import { childEnv, cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
 
 const LIMIT_MS = 30_000;
 const CERTIFICATES = join(ROOT, 'tests', 'fixtures', 'tls');
-const children: ChildProcess[] = [];
 
 afterEach(async () => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
+  killScripts();
   await cleanUp();
 });
 
@@ -32,23 +31,12 @@ interface At {
 
 /** Starts an app, and resolves when it listens. */
 async function appAt({ host, port = 0, certificates, env, options, url = newDatabase() }: At) {
-  const script = join(ROOT, '__test__', 'environments', 'app-at.mjs');
-  const args = [script, JSON.stringify({ url, ...options }), host, String(port)];
+  const args = [JSON.stringify({ url, ...options }), host, String(port)];
   if (certificates) args.push(certificates);
-  const child = spawn(process.execPath, args, {
-    cwd: ROOT,
-    env: { ...process.env, NODE_OPTIONS: '', PORT: '', WORKFLOW_LOCAL_BASE_URL: '', ...env },
-  });
-  children.push(child);
-  const lines = linesOf(child);
-  await until(`that it listens: ${lines}`, LIMIT_MS, () => lines.some((it) => /^port /.test(it)));
-  const listens = Number(lines.find((it) => /^port /.test(it))?.slice('port '.length));
-  return {
-    url,
-    port: listens,
-    delivered: () => until(`the delivery: ${lines}`, LIMIT_MS, () => lines.includes('delivered')),
-    lines,
-  };
+  const variables = { PORT: '', WORKFLOW_LOCAL_BASE_URL: '', ...env };
+  const { line, lines } = startScript('app-at.mjs', args, variables);
+  const listens = Number((await line('port ')).slice('port '.length));
+  return { url, port: listens, delivered: () => line('delivered'), lines };
 }
 
 /** A port that is free on all addresses. */
@@ -146,7 +134,7 @@ test('an https URL comes with the certificates that Node trusts, and another wit
   buildSync({ entryPoints, bundle: true, platform: 'node', format: 'cjs', outfile });
   const script = 'console.log(require(process.argv[1]).appAddress({ baseUrl: process.argv[2] }))';
   const NODE_EXTRA_CA_CERTS = join(CERTIFICATES, 'authority.pem');
-  const env = { ...process.env, NODE_OPTIONS: '', PORT: '', NODE_EXTRA_CA_CERTS };
+  const env = childEnv({ PORT: '', NODE_EXTRA_CA_CERTS });
   const addressOf = async (url: string) => {
     const { stdout, stderr } = await runNode(['-e', script, outfile, url], { env });
     expect(stderr).toBe('');

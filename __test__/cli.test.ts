@@ -14,6 +14,7 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { World } from 'hookline';
 import { createTestWorld } from 'hookline/testing';
+import { CLI, findings, hookline, hooklineJson } from './command-line';
 import { until } from './crash/harness';
 import { cleanUp as endApps, freshData, startApp } from './sdk/harness';
 import {
@@ -31,19 +32,10 @@ import {
 afterAll(endApps);
 afterAll(cleanUp);
 
-const CLI = join(ROOT, 'dist', 'cli.js');
-
-async function cli(url: string, args: string[], env: Record<string, string> = {}) {
-  const { code, stdout, stderr } = await runNode([CLI, '--url', url, ...args], {
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
-  });
-  return { code, stdout, stderr };
-}
-
-async function json(url: string, args: string[], env: Record<string, string> = {}) {
-  const { code, stdout, stderr } = await cli(url, [...args, '--json'], env);
-  return { code, value: stdout === '' ? undefined : JSON.parse(stdout), stderr };
-}
+const cli = (url: string, args: string[], env: Record<string, string> = {}) =>
+  hookline(['--url', url, ...args], { env });
+const json = (url: string, args: string[], env: Record<string, string> = {}) =>
+  hooklineJson(['--url', url, ...args], { env });
 
 describe('on a database that is in use', () => {
   const url = newDatabase();
@@ -454,10 +446,10 @@ describe('the doctor does not ask for the variable', () => {
 
   /** What it says of the World of the SDK, in a folder with these files, where hookline is installed. */
   async function chosen(files: Record<string, string>, env: Record<string, string> = {}) {
-    return (await findings(files, env)).get('World of the SDK');
+    return (await foundIn(files, env)).get('World of the SDK');
   }
 
-  async function findings(files: Record<string, string>, env: Record<string, string> = {}) {
+  async function foundIn(files: Record<string, string>, env: Record<string, string> = {}) {
     const folder = newFolder();
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(ROOT, join(folder, 'node_modules', 'hookline'), 'junction');
@@ -465,12 +457,9 @@ describe('the doctor does not ask for the variable', () => {
       mkdirSync(dirname(join(folder, name)), { recursive: true });
       writeFileSync(join(folder, name), text);
     }
-    const { stdout } = await runNode([CLI, '--url', newDatabase(), 'doctor', '--json'], {
-      cwd: folder,
-      env: { ...process.env, NODE_OPTIONS: '', ...EMPTY, ...env },
-    });
-    const { findings } = JSON.parse(stdout) as { findings: { what: string; state: string }[] };
-    return new Map(findings.map((finding) => [finding.what, finding]));
+    const where = { cwd: folder, env: { ...EMPTY, ...env } };
+    const found = await findings(['--url', newDatabase()], where);
+    return new Map(found.map((finding) => [finding.what, finding]));
   }
 
   test('where a file of variables, withHookline() or a script sets it', async () => {
@@ -489,7 +478,7 @@ describe('the doctor does not ask for the variable', () => {
   test('nor for the SDK, in the folder of an agent on eve', async () => {
     const eve = { 'node_modules/eve/package.json': JSON.stringify({ version: '0.80.1' }) };
     const agent = "defineAgent({ experimental: { workflow: { world: 'hookline' } } });";
-    const said = await findings({ ...eve, 'agent/agent.ts': agent });
+    const said = await foundIn({ ...eve, 'agent/agent.ts': agent });
     expect(said.get('Workflow SDK')).toMatchObject({
       state: 'good',
       found: 'that of eve 0.80.1',
@@ -498,7 +487,7 @@ describe('the doctor does not ask for the variable', () => {
       state: 'good',
       found: 'hookline, by agent/agent.ts',
     });
-    const local = await findings({ ...eve, 'agent/agent.ts': 'defineAgent({});' });
+    const local = await foundIn({ ...eve, 'agent/agent.ts': 'defineAgent({});' });
     expect(local.get('World of the SDK')).toMatchObject({
       state: 'warning',
       fix: expect.stringContaining("world: 'hookline'"),

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { World } from 'hookline';
+import { hooklineJson } from './command-line';
 import {
   cleanUp,
   devalueString,
@@ -12,21 +13,15 @@ import {
   newRun,
   newWorld,
   ROOT,
-  runNode,
 } from './support';
 
 afterAll(cleanUp);
 
-const CLI = join(ROOT, 'dist', 'cli.js');
 const url = newDatabase();
 const isFile = !url.includes('://');
 
-async function cli(...args: string[]) {
-  const env = { ...process.env, NODE_OPTIONS: '', PORT: '', WORKFLOW_TARGET_WORLD: 'hookline' };
-  const said = await runNode([CLI, '--url', url, ...args, '--json'], { env });
-  const { code, stdout, stderr } = said;
-  return { code, value: stdout === '' ? undefined : JSON.parse(stdout), stderr };
-}
+const cli = (...args: string[]) =>
+  hooklineJson(['--url', url, ...args], { env: { PORT: '', WORKFLOW_TARGET_WORLD: 'hookline' } });
 
 let world: World;
 let runId: string;

@@ -3,6 +3,7 @@
  */
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { hooklineJson } from './command-line';
 import { until } from './crash/harness';
 import {
   type App,
@@ -13,12 +14,10 @@ import {
   type Sdk,
   startApp,
 } from './sdk/harness';
-import { newDatabase, ROOT, cleanUp as removeDatabases, runNode } from './support';
+import { newDatabase, ROOT, cleanUp as removeDatabases } from './support';
 
 afterAll(cleanUp);
 afterAll(removeDatabases);
-
-const CLI = join(ROOT, 'dist', 'cli.js');
 
 /** Imports in an app that has the SDK. */
 async function importFrom(
@@ -27,12 +26,9 @@ async function importFrom(
   url: string,
   variables: Record<string, string> = {},
 ) {
-  const args = [CLI, '--url', url, 'import', '--from', folder, '--json'];
-  const { code, stdout, stderr } = await runNode(args, {
-    cwd: installedFolder(sdk),
-    env: { ...process.env, NODE_OPTIONS: '', ...variables },
-  });
-  return { code, report: stdout === '' ? undefined : JSON.parse(stdout), stderr };
+  const where = { cwd: installedFolder(sdk), env: variables };
+  const { value, ...said } = await hooklineJson(['--url', url, 'import', '--from', folder], where);
+  return { ...said, report: value };
 }
 
 const LIMIT_MS = 60_000;

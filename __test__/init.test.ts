@@ -1,13 +1,13 @@
 /** `npx hookline init` in real folders. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { hookline } from './command-line';
 import type { Files } from './init/planning';
 import { STARTERS } from './init/starters';
-import { cleanUp, newFolder, ROOT, runNode } from './support';
+import { cleanUp, newFolder } from './support';
 
 afterAll(cleanUp);
 
-const CLI = join(ROOT, 'dist', 'cli.js');
 const APP = STARTERS['create-next-app'];
 /** The same app, with what would have to be installed. */
 const INSTALLED = {
@@ -37,7 +37,7 @@ function filesIn(folder: string): Files {
 }
 
 const init = (cwd: string, args: string[] = [], env: Record<string, string> = {}) =>
-  runNode([CLI, 'init', ...args], { cwd, env: { ...process.env, NODE_OPTIONS: '', ...env } });
+  hookline(['init', ...args], { cwd, env });
 
 test('a dry run shows the changes and what it would install, and changes nothing', async () => {
   const app = newApp(APP);

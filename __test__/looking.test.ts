@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getHookByToken, getRun, resumeHook, type World, waitForHook } from 'hookline';
 import {
+  childEnv,
   cleanUp,
   newFolder,
   newHook,
@@ -166,7 +167,7 @@ test('an abandoned wait for what never comes ends with the World', async () => {
 test("the SDK's command line shows nothing, says where it looked, and makes nothing", async () => {
   const folder = newFolder();
   const url = join(folder, 'mistyped', 'hookline.db');
-  const env = { ...process.env, NODE_OPTIONS: '', WORKFLOW_HOOKLINE_URL: url };
+  const env = childEnv({ WORKFLOW_HOOKLINE_URL: url });
   for (const what of ['runs', 'hooks']) {
     const args = [SDK_CLI, 'inspect', what, '--json', '--backend', 'hookline'];
     const { code, stdout, stderr } = await runNode(args, { env });

@@ -3,31 +3,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { CLI, hookline, hooklineJson } from './command-line';
 import { cleanUp as endApps, startApp } from './sdk/harness';
-import {
-  cleanUp,
-  newDatabase,
-  newFolder,
-  newHook,
-  newRun,
-  newWorld,
-  ROOT,
-  runNode,
-} from './support';
+import { cleanUp, newDatabase, newFolder, newHook, newRun, newWorld } from './support';
 
 afterAll(endApps);
 afterAll(cleanUp);
 
-const CLI = join(ROOT, 'dist', 'cli.js');
 const newFile = () => join(newFolder(), 'hookline.db');
 
-async function move(from: string, to: string) {
-  const args = [CLI, '--url', from, 'move', '--to', to, '--json'];
-  const { code, stdout, stderr } = await runNode(args, {
-    env: { ...process.env, NODE_OPTIONS: '' },
-  });
-  return { code, value: stdout === '' ? undefined : JSON.parse(stdout), stderr };
-}
+const move = (from: string, to: string) => hooklineJson(['--url', from, 'move', '--to', to]);
 
 test('runs that wait for hooks, for time and for retries go on in the new place, and back in a file', async () => {
   const [file, there, back] = [newFile(), newDatabase(), newFile()];
@@ -116,8 +101,8 @@ test('no message shows the password of a URL', async () => {
   const said = await Promise.all([
     move(nowhere, file),
     move(file, nowhere),
-    runNode([CLI, '--url', nowhere, 'runs']),
-    runNode([CLI, '--url', nowhere, 'doctor']),
+    hookline(['--url', nowhere, 'runs']),
+    hookline(['--url', nowhere, 'doctor']),
   ]);
   for (const it of said) {
     expect(it.code).not.toBe(0);

@@ -2,56 +2,38 @@
  * For each way in which nothing is delivered: the same sentence in a warning of the process that
  * waits, in the time-out of `waitForHook`, in `stats()`, in `hookline doctor` and in `explain`.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { WorldOptions, WorldStats } from 'hookline';
-import { linesOf, pauseBetweenWrites, until } from './crash/harness';
-import { cleanUp, newDatabase, ROOT, runNode } from './support';
+import { hooklineJson } from './command-line';
+import { pauseBetweenWrites } from './crash/harness';
+import { killScripts, startScript } from './live-script';
+import { childEnv, cleanUp, newDatabase, runNode } from './support';
 
-const CLI = join(ROOT, 'dist', 'cli.js');
-const LIMIT_MS = 60_000;
 const TEST_LIMIT_MS = 120_000;
 
-const children: ChildProcess[] = [];
 const servers: Server[] = [];
 
 afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL');
+  killScripts();
   for (const server of servers) server.close().closeAllConnections();
   await cleanUp();
 });
 
-const ENV = {
-  ...process.env,
-  NODE_OPTIONS: '',
+const ENV = childEnv({
   PORT: '',
   WORKFLOW_LOCAL_BASE_URL: '',
   WORKFLOW_TARGET_WORLD: 'hookline',
-};
-
-/** Starts a script of `environments/`, and resolves when it has printed a line that begins so. */
-async function run(script: string, args: string[], begins: string) {
-  const path = join(ROOT, '__test__', 'environments', script);
-  const child = spawn(process.execPath, [path, ...args], { cwd: ROOT, env: ENV });
-  children.push(child);
-  const lines = linesOf(child);
-  const line = async (begin: string) => {
-    await until(`${begin} of ${script}: ${lines}`, LIMIT_MS, () =>
-      lines.some((it) => it.startsWith(begin)),
-    );
-    return lines.find((it) => it.startsWith(begin)) as string;
-  };
-  await line(begins);
-  return { child, pid: child.pid as number, line };
-}
+});
 
 type How = 'hangs' | 'lacksSteps' | 'nothing';
 
-/** A worker on the database. */
-function worker(url: string, options: WorldOptions, how: How = 'nothing') {
-  return run('silent-worker.mjs', [JSON.stringify({ url, ...options }), how], 'ready');
+/** A worker on the database, once it is ready. */
+async function worker(url: string, options: WorldOptions, how: How = 'nothing') {
+  const args = [JSON.stringify({ url, ...options }), how];
+  const script = startScript('silent-worker.mjs', args, ENV);
+  await script.line('ready');
+  return script;
 }
 
 async function serve(listener: RequestListener): Promise<string> {
@@ -86,15 +68,14 @@ async function said(
   role: WorldOptions['role'] = 'producer',
   meanwhile?: () => Promise<void>,
 ): Promise<Said> {
-  const waiter = await run('silent-waiter.mjs', [url, String(role)], 'wrun_');
-  await meanwhile?.();
+  const waiter = startScript('silent-waiter.mjs', [url, String(role)], ENV);
   const runId = await waiter.line('wrun_');
+  await meanwhile?.();
   const own = JSON.parse(await waiter.line('{'));
   const ask = async (...args: string[]) => {
-    const asked = [CLI, '--url', url, ...args, '--json'];
-    const { code, stdout, stderr } = await runNode(asked, { env: ENV });
-    if (stdout === '') throw new Error(stderr);
-    return { code, value: JSON.parse(stdout) };
+    const { code, value, stderr } = await hooklineJson(['--url', url, ...args], { env: ENV });
+    if (value === undefined) throw new Error(stderr);
+    return { code, value };
   };
   const doctor = await ask('doctor');
   const { found, fix } =

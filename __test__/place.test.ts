@@ -3,11 +3,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createWorld } from 'hookline';
-import { cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
+import { findings } from './command-line';
+import { childEnv, cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
 
 const SCRIPTS = join(ROOT, '__test__', 'place');
 const REPORT = [process.execPath, join(SCRIPTS, 'report.mjs')] as const;
-const CLI = join(ROOT, 'dist', 'cli.js');
 const isRoot = process.getuid?.() === 0;
 /** Runs a command that sees its own mounts, invisible to other processes. */
 const APART = [isRoot ? '-m' : '-rm'];
@@ -21,8 +21,7 @@ interface Report {
 const PRODUCTION = { NODE_ENV: 'production' };
 
 function environment(added: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { WORKFLOW_HOOKLINE_FILE_SYSTEM: _, ...inherited } = process.env;
-  return { ...inherited, NODE_OPTIONS: '', ...added };
+  return childEnv({ WORKFLOW_HOOKLINE_FILE_SYSTEM: undefined, ...added });
 }
 
 function ran(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Report {
@@ -63,9 +62,7 @@ const ofPlace = (...texts: string[]) => [
 
 async function doctor(url: string) {
   const env = environment({ WORKFLOW_HOOKLINE_URL: url, PORT: '' });
-  const { stdout } = await runNode([CLI, 'doctor', '--json'], { env, cwd: ROOT });
-  const { findings } = JSON.parse(stdout) as { findings: { what: string }[] };
-  return findings.filter(({ what }) => what === 'Place');
+  return (await findings([], { env })).filter(({ what }) => what === 'Place');
 }
 
 afterEach(cleanUp);

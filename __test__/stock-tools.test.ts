@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type App, cleanUp as endApps, startApp } from './sdk/harness';
-import { cleanUp, newDatabase, newFolder, ROOT, runNode } from './support';
+import { childEnv, cleanUp, newDatabase, newFolder, ROOT, runNode } from './support';
 
 const CLI = join(ROOT, 'node_modules', 'workflow', 'bin', 'run.js');
 const runs: Record<string, string> = {};
@@ -27,12 +27,7 @@ afterAll(cleanUp);
 
 async function workflow(args: string[]) {
   const { code, stdout, stderr } = await runNode([CLI, ...args, '--backend', 'hookline'], {
-    env: {
-      ...process.env,
-      NODE_OPTIONS: '',
-      WORKFLOW_HOOKLINE_URL: database,
-      PORT: new URL(app.url).port,
-    },
+    env: childEnv({ WORKFLOW_HOOKLINE_URL: database, PORT: new URL(app.url).port }),
   });
   return { code, stdout, output: stdout + stderr };
 }

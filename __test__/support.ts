@@ -167,6 +167,14 @@ export async function readAll(stream: ReadableStream<Uint8Array>): Promise<strin
   }
 }
 
+/**
+ * The variables of a process that a test starts: those of this process and `added`. Options that
+ * Jest gives Node are not for its children.
+ */
+export function childEnv(added: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_OPTIONS: '', ...added };
+}
+
 /** How a child process ended. */
 export interface Ended {
   code: number | null;

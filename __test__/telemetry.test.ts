@@ -1,6 +1,6 @@
 /** Compares the spans of our functions with the SDK's, with the real OpenTelemetry SDK. */
 import { join } from 'node:path';
-import { cleanUp, newDatabase, ROOT, runNode } from './support';
+import { childEnv, cleanUp, newDatabase, ROOT, runNode } from './support';
 
 interface Span {
   via: 'sdk' | 'hookline';
@@ -21,13 +21,11 @@ interface Noted {
 
 async function noted(env: Record<string, string>): Promise<Noted> {
   const ended = await runNode([join(ROOT, '__test__/telemetry/spans.mjs')], {
-    env: {
-      ...process.env,
-      NODE_OPTIONS: '',
+    env: childEnv({
       WORKFLOW_TARGET_WORLD: 'hookline',
       WORKFLOW_HOOKLINE_URL: newDatabase(),
       ...env,
-    },
+    }),
   });
   const line = ended.stdout.split('\n').find((text) => text.startsWith('{"spans"'));
   if (!line) throw new Error(`it printed no spans: ${ended.stdout}${ended.stderr}`);

@@ -1,7 +1,8 @@
 /** The variables of this package: documented ones, and those that it does not have. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanUp, loadModule, newDatabase, newFolder, ROOT, runNode } from './support';
+import { findings } from './command-line';
+import { childEnv, cleanUp, loadModule, newDatabase, newFolder, ROOT, runNode } from './support';
 
 const { VARIABLES } = loadModule<typeof import('../ts/engine/variables')>('ts/engine/variables.ts');
 const read = (...path: string[]) => readFileSync(join(ROOT, ...path), 'utf8');
@@ -21,15 +22,13 @@ test('the code names no other', () => {
 });
 
 describe('a variable that begins as they do, and is not among them,', () => {
-  const env = {
-    ...process.env,
-    NODE_OPTIONS: '',
+  const env = childEnv({
     PORT: '',
     WORKFLOW_HOOKLINE_URL: newDatabase(),
     WORKFLOW_HOOKLINE_DURABLITY: 'normal',
     WORKFLOW_HOOKLINE_BASEURL: 'http://localhost',
     WORKFLOW_HOOKLINE_FROBNICATE: '1',
-  };
+  });
 
   test('is warned of once in a process, with the one that may be meant', async () => {
     const code = `
@@ -57,12 +56,8 @@ describe('a variable that begins as they do, and is not among them,', () => {
   });
 
   test('is a warning of the doctor', async () => {
-    const { stdout } = await runNode([join(ROOT, 'dist', 'cli.js'), 'doctor', '--json'], {
-      cwd: newFolder(),
-      env,
-    });
-    const { findings } = JSON.parse(stdout) as { findings: { what: string; state: string }[] };
-    const found = findings.filter(({ what }) => what === 'Variables');
-    expect(found.map(({ state }) => state)).toEqual(Array(3).fill('warning'));
+    const found = await findings([], { cwd: newFolder(), env });
+    const ofVariables = found.filter(({ what }) => what === 'Variables');
+    expect(ofVariables.map(({ state }) => state)).toEqual(Array(3).fill('warning'));
   });
 });

@@ -1,11 +1,11 @@
 /** A worker that cannot do its work reports it, to its own process and to other processes. */
 import { join } from 'node:path';
+import { CLI } from './command-line';
 import { cleanUp, newFolder, ROOT, runNode } from './support';
 
 afterAll(cleanUp);
 
 const SCRIPT = join(ROOT, '__test__', 'environments', 'worker-faults.mjs');
-const CLI = join(ROOT, 'dist', 'cli.js');
 
 describe('a worker whose queue has a damaged page', () => {
   // biome-ignore lint/suspicious/noExplicitAny: what the script prints

@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'nod
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { isOnPostgres, queryPostgres } from '../databases';
-import { ROOT } from '../support';
+import { childEnv, ROOT } from '../support';
 
 /** A number from 0 to 1, the next of a sequence. */
 export type Random = () => number;
@@ -157,7 +157,7 @@ export function spawnProcess(script: string, database: string, input: object): C
     {
       cwd: ROOT,
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: '', WORKFLOW_HOOKLINE_URL: database },
+      env: childEnv({ WORKFLOW_HOOKLINE_URL: database }),
     },
   );
 }

@@ -1,11 +1,8 @@
 /**
  * A value that no World can store ends its run at once, with the reason; other values are stored.
  */
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { hookline } from '../command-line';
 import { databaseIn } from '../databases';
-import { ROOT } from '../support';
 import { type App, cleanUp, freshData, SDKS, type Sdk, startApp } from './harness';
 
 const UNSERIALIZABLE = /Failed to serialize (hook metadata|step arguments)/;
@@ -46,9 +43,10 @@ afterAll(cleanUp);
 
 /** `hookline explain`, as an operator runs it. */
 async function explained(data: string, runId: string): Promise<string> {
-  const bin = join(ROOT, 'dist/cli.js');
-  const env = { ...process.env, WORKFLOW_HOOKLINE_URL: databaseIn(data) };
-  return (await promisify(execFile)(process.execPath, [bin, 'explain', runId], { env })).stdout;
+  const env = { WORKFLOW_HOOKLINE_URL: databaseIn(data) };
+  const { code, stdout, stderr } = await hookline(['explain', runId], { env });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout;
 }
 
 describe.each(SDKS)('with the SDK %s', (sdk) => {

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createWorld } from '../..';
+import { hookline } from '../command-line';
 import { until } from '../crash/harness';
 import { databaseIn } from '../databases';
-import { ROOT, runNode } from '../support';
 import { type App, cleanUp, freshData, SDKS, type Sdk, startApp } from './harness';
 
 const RELEASES = join(__dirname, '../fixtures/releases');
@@ -40,8 +40,7 @@ async function parked(sdk: Sdk, data: string, env: Env): Promise<string> {
 /** What a command of `npx hookline` prints. */
 async function command(data: string, ...args: string[]): Promise<string> {
   const env = { WORKFLOW_HOOKLINE_URL: databaseIn(data) };
-  const { stdout } = await runNode([join(ROOT, 'dist/cli.js'), ...args], { env });
-  return stdout;
+  return (await hookline(args, { env })).stdout;
 }
 
 /** The SDK's own way of missing a workflow ends the process a moment later. */

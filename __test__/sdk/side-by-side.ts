@@ -1,8 +1,7 @@
 /** Several releases, or lines of the SDK, on one database: what tests ask of them. */
 
-import { join } from 'node:path';
+import { hookline } from '../command-line';
 import { databaseIn } from '../databases';
-import { ROOT, runNode } from '../support';
 import { type App, type Sdk, startApp } from './harness';
 
 export type Signed = { before: string; n: number; after: string };
@@ -14,7 +13,7 @@ export function release(data: string, id: string, sdk: Sdk): Promise<App> {
 /** What a command of `npx hookline` prints, and how it ends. */
 export async function command(data: string, ...args: string[]) {
   const env = { WORKFLOW_HOOKLINE_URL: databaseIn(data) };
-  return runNode([join(ROOT, 'dist/cli.js'), ...args], { env });
+  return hookline(args, { env });
 }
 
 /** Starts a run that waits for its hook. */
