@@ -84,7 +84,11 @@ test('a thousand promises are released by close() with an error that says why', 
   for (const outcome of await outcomes) {
     expect(outcome).toMatchObject({
       status: 'rejected',
-      reason: { name: 'WorkflowWorldError', code: 'CLOSED', message: 'the world is closed' },
+      reason: {
+        name: 'WorkflowWorldError',
+        code: 'CLOSED',
+        message: 'this World is closed: make another one',
+      },
     });
   }
 });

@@ -295,8 +295,8 @@ fn tokens(value: Option<&str>, has_keys: bool) -> Result<TokensAtRest, WorldErro
     match (tokens, has_keys) {
         (TokensAtRest::Sealed, false) => Err(WorldError::new(
             ErrorKind::BadConfig,
-            "WORKFLOW_HOOKLINE_TOKENS is \"sealed\", which needs \
-             WORKFLOW_HOOKLINE_ENCRYPTION_KEYS",
+            "WORKFLOW_HOOKLINE_TOKENS is \"sealed\", which needs keys: set \
+             WORKFLOW_HOOKLINE_ENCRYPTION_KEYS (npx hookline keygen makes one)",
         )),
         _ => Ok(tokens),
     }
@@ -348,9 +348,12 @@ fn location(url: Option<&str>) -> Result<Location, WorldError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return PostgresLocation::parse(url).map(Location::Postgres);
     }
+    // The rest of a URL may hold a password.
     if let Some((scheme, _)) = url.split_once("://") {
-        // The rest of a URL may hold a password.
         return Err(bad("URL", &format!("{scheme}://..."), URLS));
+    }
+    if let Some(scheme) = ["postgres:", "postgresql:"].into_iter().find(|it| url.starts_with(it)) {
+        return Err(bad("URL", &format!("{scheme}..."), URLS));
     }
     file(url, url)
 }
@@ -388,7 +391,10 @@ fn file(url: &str, path: &str) -> Result<Location, WorldError> {
         return Ok(Location::Sqlite(sqlite::Location::File(path)));
     }
     let here = env::current_dir().map_err(|error| {
-        let message = format!("the working directory cannot be read: {error}");
+        let message = format!(
+            "the working directory cannot be read: name the database by an absolute path in \
+             WORKFLOW_HOOKLINE_URL [{error}]"
+        );
         WorldError::new(ErrorKind::BadConfig, message)
     })?;
     Ok(Location::Sqlite(sqlite::Location::File(here.join(path))))
@@ -503,9 +509,13 @@ mod tests {
 
     #[test]
     fn a_foreign_url_is_refused_without_printing_its_password() {
-        let error = with(|raw| raw.url = Some("mysql://user:secret@host/db".into())).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::BadConfig);
-        assert!(!error.message.contains("secret"), "{}", error.message);
+        for url in
+            ["mysql://me:secret@host/db", "postgres:/me:secret@host/db", "postgresql:me:secret@a"]
+        {
+            let error = with(|raw| raw.url = Some(url.into())).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadConfig);
+            assert!(!error.message.contains("secret"), "{}", error.message);
+        }
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl WorldError {
 
     /// The answer of an operation that a closed world did not do.
     pub fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the world is closed")
+        Self::new(ErrorKind::Closed, "this World is closed: make another one")
     }
 
     /// Something that is named does not exist.

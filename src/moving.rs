@@ -64,7 +64,9 @@ impl Move {
 fn work(from: &Config, to: &Config, sender: &SyncSender<Said>) -> Result<Moved, WorldError> {
     to.refuse_place()?;
     if from.location == to.location {
-        return Err(WorldError::invalid("a database cannot be moved to its own place"));
+        return Err(WorldError::invalid(
+            "a database cannot be moved to its own place: name another one",
+        ));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let now_ms = clock.now_ms();

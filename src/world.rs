@@ -4,6 +4,7 @@
 //! than once. So the users of an engine are counted here, by the database's canonical location.
 
 mod enqueueing;
+mod resuming;
 
 pub use enqueueing::EnqueueRequest;
 
@@ -17,11 +18,7 @@ use crate::config::{Config, DeliveryMode, Role};
 use crate::crypto::RunKey;
 use crate::database::{self, Database, DatabaseId};
 use crate::domain::event::{EventBody, EventRequest};
-use crate::domain::hook::takes_plain_payload;
-use crate::domain::id::{HookToken, MessageId, RunId};
-use crate::domain::payload::Payload;
-use crate::domain::resume_key::ResumeKey;
-use crate::domain::run::Run;
+use crate::domain::id::{MessageId, RunId};
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, WorldError};
 use crate::lock::lock;
@@ -35,7 +32,7 @@ use crate::queue::pulse::{FaultListener, Pulse, PulseReading};
 use crate::queue::wake_credits::WakeCredits;
 use crate::sharing::Sharing;
 use crate::store::upkeep::{Releases, Upkeep, Worker};
-use crate::store::{Completion, EventReply, HookView, PlainResume, QueueDepth, Read, Store};
+use crate::store::{Completion, EventReply, QueueDepth, Read, Store};
 use crate::test_controls::TestControls;
 
 /// The engines of this process.
@@ -289,74 +286,6 @@ impl Engine {
         }
     }
 
-    /// Finds the live hook with a token, and resumes it with a payload of plain data if it
-    /// [takes](takes_plain_payload) such a one. Settles with the hook, its run, and whether it was resumed.
-    ///
-    /// # Errors
-    /// Settles with those of [`Store::hook_and_run_by_token`] and of [`Engine::resume_hook`].
-    pub fn resume_plainly(
-        self: &Arc<Self>,
-        token: &HookToken,
-        payload: Vec<u8>,
-        done: Completion<(HookView, Run, bool)>,
-    ) {
-        let engine = Arc::clone(self);
-        let plain = PlainResume { token: token.clone(), payload };
-        let tried = {
-            let plain = plain.clone();
-            move |tried: Result<Option<(HookView, Run)>, WorldError>| match tried {
-                Ok(Some((view, run))) => done.settle(Ok((view, run, true))),
-                Ok(None) => engine.look_and_resume(plain, done),
-                Err(error) => done.settle(Err(error)),
-            }
-        };
-        self.store.resume_plainly(plain, Completion::new(tried));
-    }
-
-    /// The same in two steps.
-    fn look_and_resume(
-        self: Arc<Self>,
-        PlainResume { token, payload }: PlainResume,
-        done: Completion<(HookView, Run, bool)>,
-    ) {
-        let engine = Arc::clone(&self);
-        let found = move |found: Result<(HookView, Run), WorldError>| match found {
-            Ok((view, run)) if takes_plain_payload(&view.hook, &run) => {
-                let resume = EventRequest::resume(&view.hook, Payload::Bytes(payload));
-                let resumed = move |reply: Result<EventReply, WorldError>| {
-                    done.settle(reply.map(|_| (view, run, true)));
-                };
-                engine.resume_hook(resume, Completion::new(resumed));
-            }
-            Ok((view, run)) => done.settle(Ok((view, run, false))),
-            Err(error) => done.settle(Err(error)),
-        };
-        self.store.hook_and_run_by_token(&token).settle(Completion::new(found));
-    }
-
-    /// Resumes a hook: the check that it lives, the event and the wake-up in one commit.
-    ///
-    /// # Errors
-    /// Settles with `Invalid` for anything but a `hook_received`.
-    pub fn resume_hook(&self, request: EventRequest, done: Completion<EventReply>) {
-        match request.body {
-            EventBody::HookReceived { .. } => self.store.append_event(request, done),
-            _ => done.settle(Err(WorldError::invalid("a resume must be a hook_received event"))),
-        }
-    }
-
-    /// Resumes a hook, unless a resume with this key has been done. Settles with whether it had.
-    ///
-    /// # Errors
-    /// Settles with `Invalid` for anything but a `hook_received`, and with `IdempotencyConflict` if the
-    /// key was used with another payload.
-    pub fn resume_hook_once(&self, request: EventRequest, key: ResumeKey, done: Completion<bool>) {
-        match request.body {
-            EventBody::HookReceived { .. } => self.store.resume_once(request, key, done),
-            _ => done.settle(Err(WorldError::invalid("a resume must be a hook_received event"))),
-        }
-    }
-
     /// The first World that is started decides how this process delivers.
     fn join_workers(
         &self,
@@ -455,7 +384,9 @@ impl Engine {
     pub fn redrive(&self, message_id: &str, done: Completion<MessageId>) {
         match MessageId::parse(message_id) {
             Some(id) => self.store.redrive(id, done),
-            None => done.settle(Err(WorldError::invalid("this is not the id of a message"))),
+            None => done.settle(Err(WorldError::invalid(
+                "this is not the id of a message: hookline dead and hookline held show those",
+            ))),
         }
     }
 

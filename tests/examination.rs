@@ -13,7 +13,7 @@ mod server;
 use std::sync::Arc;
 
 use hookline::clock::ManualClock;
-use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
+use hookline::store::postgres::PostgresStore;
 use hookline::store::upkeep::{Examination, ServerExamination, Upkeep};
 
 use kit::pooler::Pooler;
@@ -36,17 +36,7 @@ fn open(url: &str) -> PostgresStore {
 /// Opens a database of another role, which only reads.
 fn reader(url: &str, role: &str) -> PostgresStore {
     let url = url.replacen("postgres@", &format!("{role}@"), 1);
-    let options = PostgresOptions {
-        location: PostgresLocation::parse(&url).expect("a good URL"),
-        migrates: false,
-        full_durability: true,
-        workflow_prefix: kit::WORKFLOW_PREFIX.into(),
-        takes_queue_names: false,
-        release: None,
-        environment: None,
-        clock: None,
-    };
-    PostgresStore::open_to_read(options).expect("it opens")
+    kit::open_postgres_to_read(&url).expect("it opens")
 }
 
 #[test]

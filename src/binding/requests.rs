@@ -286,7 +286,10 @@ impl ListQuery {
     pub fn runs(&self) -> Result<RunQuery, WorldError> {
         let read = |word: &String| {
             RunStatus::parse(word)
-                .ok_or_else(|| WorldError::invalid(format!("\"{word}\" is not a status of a run")))
+                .ok_or_else(|| WorldError::invalid(format!(
+                    "\"{word}\" is not a status of a run: it is pending, running, completed, failed or \
+                     cancelled"
+                )))
         };
         let statuses = match &self.status {
             None => None,

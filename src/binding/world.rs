@@ -20,7 +20,7 @@ use crate::queue::admission::Admissions;
 use crate::queue::delivery::Handler;
 use crate::queue::dispatcher::DRAIN;
 use crate::queue::pulse::FaultListener;
-use crate::store::{Completion, Read};
+use crate::store::{Completion, PlainResume, Read};
 use crate::world::{Engine, World};
 
 pub(super) type Outcome<T> = std::result::Result<T, WorldError>;
@@ -234,11 +234,11 @@ impl NativeWorld {
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]
     pub fn resume_plainly(&self, env: Env, token: String, payload: &[u8]) -> Result<JsValue> {
-        let (token, payload) = (HookToken::new(token), payload.to_vec());
+        let resume = PlainResume { token: HookToken::new(token), payload: payload.to_vec() };
         self.promise(env, |engine| {
             Ok(move |done: Completion<Reply>| {
                 let reply = |(hook, run, is_resumed)| replies::hook_and_run(hook, run, is_resumed);
-                engine.resume_plainly(&token, payload, then(done, reply));
+                engine.resume_plainly(resume, then(done, reply));
             })
         })
     }
@@ -408,5 +408,5 @@ fn open(shared: &Mutex<Shared>, config: &str, id: u64) -> Answer {
 }
 
 fn closed_meanwhile() -> WorldError {
-    WorldError::new(ErrorKind::Closed, "the world was closed while it opened")
+    WorldError::new(ErrorKind::Closed, "this World was closed while it opened: make another one")
 }

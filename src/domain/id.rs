@@ -94,14 +94,14 @@ impl HookToken {
         &self.text
     }
 
-    /// The text that the database may hold instead of [`HookToken::expose`].
-    pub fn other_text(&self) -> Option<&str> {
-        self.other.as_deref()
+    /// The texts that the database may hold for it, the likelier first.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.expose()).chain(self.other.as_deref())
     }
 
     /// Whether this token names a hook that was stored with `stored`.
     pub fn names(&self, stored: &Self) -> bool {
-        self.text == stored.text || self.other.as_ref() == Some(&stored.text)
+        self.texts().any(|text| text == stored.text)
     }
 
     /// Whether a hook may carry this token: it is at most [`TOKEN_LENGTH_MAX`] long. An empty token is

@@ -108,6 +108,14 @@ impl ResumeKey {
         std::iter::once(&self.digests).chain(&self.unsealed)
     }
 
+    /// The earlier resume with this key, among those that are remembered by their digests.
+    pub fn earlier(&self, mut remembered: Vec<(String, KeyedResume)>) -> Option<KeyedResume> {
+        let by =
+            |digests: &ResumeDigests| remembered.iter().position(|(key, _)| *key == digests.key);
+        let at = self.forms().find_map(by)?;
+        Some(remembered.swap_remove(at).1)
+    }
+
     /// Whether `earlier` has already done this resume.
     ///
     /// # Errors
@@ -129,20 +137,41 @@ impl ResumeKey {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_key_repeats_within_its_window_and_with_its_payload_only() {
-        let key = |payload: &str| ResumeKey {
+    fn key(payload: &str) -> ResumeKey {
+        ResumeKey {
             token: HookToken::new("token"),
             digests: ResumeDigests { key: "k".into(), payload: payload.into() },
             unsealed: None,
             window_ms: 10,
-        };
-        let earlier = KeyedResume {
+        }
+    }
+
+    fn resume(payload: &str) -> KeyedResume {
+        KeyedResume {
             run_id: RunId::new("wrun_1"),
             hook_id: CorrelationId::new("hook_1"),
-            payload_digest: "a".into(),
+            payload_digest: payload.into(),
             expires_at_ms: 10,
-        };
+        }
+    }
+
+    #[test]
+    fn the_likelier_form_of_a_key_comes_first() {
+        let unsealed = Some(ResumeDigests { key: "plain".into(), payload: "a".into() });
+        let key = ResumeKey { unsealed, ..key("a") };
+        let plain = || ("plain".to_owned(), resume("earlier"));
+        let sealed = || ("k".to_owned(), resume("later"));
+        assert_eq!(key.earlier(vec![plain(), sealed()]), Some(resume("later")));
+        assert_eq!(
+            key.earlier(vec![("other".into(), resume("b")), plain()]),
+            Some(resume("earlier"))
+        );
+        assert_eq!(key.earlier(vec![]), None);
+    }
+
+    #[test]
+    fn a_key_repeats_within_its_window_and_with_its_payload_only() {
+        let earlier = resume("a");
         assert_eq!(key("a").repeats(None, 0), Ok(false));
         assert_eq!(key("a").repeats(Some(&earlier), 9), Ok(true));
         assert_eq!(key("b").repeats(Some(&earlier), 9), Err(Refusal::ResumeKeyReused));

@@ -1,13 +1,14 @@
 //! Every durable write, as data: what a store does in one transaction, and who is told of the outcome.
 
+#[cfg(test)]
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use super::executed::{Executed, Repeat};
 use super::sealed::KeptKey;
 use super::transaction::{Rows, Transaction};
 use super::{
     ActivePlace, Admission, Appended, ClaimRequest, Claimed, Completion, Enqueued, EventReply,
-    HookView, PlainResume, Woken,
+    PlainResume, ResumedPlainly, Woken,
 };
 use crate::domain::event::EventRequest;
 use crate::domain::fence::Fence;
@@ -15,9 +16,8 @@ use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
 use crate::domain::message::NewMessage;
 use crate::domain::queue::settle::Outcome;
 use crate::domain::resume_key::ResumeKey;
-use crate::domain::run::Run;
 use crate::domain::transition::replay::ReplayedRun;
-use crate::error::{ErrorKind, WorldError};
+use crate::error::WorldError;
 
 /// Whether a power cut that undoes a commit would undo something acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Operation {
     AppendEvents(Vec<EventRequest>, Completion<Vec<Appended>>),
     ResumeOnce(EventRequest, ResumeKey, Completion<bool>),
     /// Only for a store that does it alone in a transaction. Beside others it does nothing.
-    ResumePlainly(PlainResume, Completion<Option<(HookView, Run)>>),
+    ResumePlainly(PlainResume, Completion<ResumedPlainly>),
     CompleteWaits(RunId, Option<Vec<CorrelationId>>, Completion<usize>),
     /// The number is the delay in milliseconds.
     Enqueue(NewMessage, i64, Completion<MessageId>),
@@ -276,19 +276,6 @@ impl Operation {
         }
     }
 
-    /// This operation as one that failed before it has run.
-    pub fn not_executed(self, why: WorldError) -> Executed {
-        let failure = Some(why.clone());
-        let end = move |end: End| match end {
-            End::Again => Some(self),
-            End::Settle(fault) => {
-                self.refuse(fault.unwrap_or(why));
-                None
-            }
-        };
-        Executed { failure, end: Box::new(end) }
-    }
-
     /// Tells the caller of a resume that it is done; without a reply, an earlier one has done it already.
     pub fn resumed(self, reply: Option<EventReply>) {
         match (self, reply) {
@@ -329,111 +316,10 @@ impl Operation {
     }
 }
 
-/// Whether an operation keeps what it needs to be made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// Its transaction happens once, whatever comes of it.
-    Never,
-    /// Its transaction may fail because of another process, and is then made again.
-    May,
-}
-
-impl Repeat {
-    /// Runs the work on the request. `again` makes the operation of the same request.
-    fn run<W: Clone + Send + 'static, T: Send + 'static>(
-        self,
-        request: W,
-        done: Completion<T>,
-        again: fn(W, Completion<T>) -> Operation,
-        work: impl FnOnce(W) -> Result<T, WorldError>,
-    ) -> Executed {
-        let kept = (self == Self::May).then(|| request.clone());
-        let outcome = outcome_of(|| work(request));
-        let failure = outcome.as_ref().err().cloned();
-        let end = move |end: End| match (end, kept) {
-            (End::Again, Some(request)) => Some(again(request, done)),
-            (End::Again, None) => None,
-            (End::Settle(fault), _) => {
-                done.settle(fault.map_or(outcome, Err));
-                None
-            }
-        };
-        Executed { failure, end: Box::new(end) }
-    }
-
-    /// Runs work that is never made again.
-    #[cfg(test)]
-    fn run_once<T: Send + 'static>(
-        self,
-        done: Completion<T>,
-        work: impl FnOnce() -> Result<T, WorldError>,
-    ) -> Executed {
-        let outcome = outcome_of(work);
-        let failure = outcome.as_ref().err().cloned();
-        let end = move |end: End| {
-            if let End::Settle(fault) = end {
-                done.settle(fault.map_or(outcome, Err));
-            }
-            None
-        };
-        Executed { failure, end: Box::new(end) }
-    }
-}
-
-/// What becomes of an operation that has run.
-enum End {
-    /// The caller is told the outcome, or this fault.
-    Settle(Option<WorldError>),
-    /// It is made again.
-    Again,
-}
-
-/// An operation that has run, and whose outcome nobody knows yet: its commit comes first.
-pub struct Executed {
-    failure: Option<WorldError>,
-    end: Box<dyn FnOnce(End) -> Option<Operation> + Send>,
-}
-
-impl Executed {
-    /// Why it was refused or failed; then nothing that it has written may stay.
-    pub fn failure(&self) -> Option<&WorldError> {
-        self.failure.as_ref()
-    }
-
-    /// Tells the caller the outcome, or the fault that prevented it.
-    pub fn settle(self, fault: Option<WorldError>) {
-        (self.end)(End::Settle(fault));
-    }
-
-    /// The operation, to be made again: nothing of it has stayed. `None` for [`Repeat::Never`].
-    pub fn again(self) -> Option<Operation> {
-        (self.end)(End::Again)
-    }
-}
-
 /// The outcome of a resume that is left to others.
 #[allow(clippy::unnecessary_wraps)] // as any work
-fn left(_: PlainResume) -> Result<Option<(HookView, Run)>, WorldError> {
-    Ok(None)
-}
-
-/// The outcome of the work. A panic is an outcome of this operation alone.
-fn outcome_of<T>(work: impl FnOnce() -> Result<T, WorldError>) -> Result<T, WorldError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(defect(panic.as_ref())))
-}
-
-fn defect(panic: &(dyn Any + Send)) -> WorldError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    WorldError::new(
-        ErrorKind::Internal,
-        format!(
-            "a defect of hookline stopped this operation, and nothing was written; please report it: {text}"
-        ),
-    )
+fn left(resume: PlainResume) -> Result<ResumedPlainly, WorldError> {
+    Ok(ResumedPlainly::Not(resume))
 }
 
 /// The methods of [`crate::store::Store`] that only hand an operation to the store's `writer`, and are

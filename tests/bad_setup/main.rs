@@ -20,7 +20,7 @@ use hookline::domain::hook::HookOptions;
 use hookline::domain::payload::Payload;
 use hookline::error::{ErrorKind, WorldError};
 use hookline::store::Store;
-use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
+use hookline::store::postgres::PostgresStore;
 
 use kit::postgres_server::{Server, give_to_server, is_root};
 use kit::rows::*;
@@ -201,17 +201,7 @@ fn what_only_reads_is_said_before_anything_is_written() {
     server.stop();
     server.start_in_recovery(true);
     refusal(&url, ErrorKind::ReadOnly, "name the primary");
-    let reader = PostgresStore::open_to_read(PostgresOptions {
-        location: PostgresLocation::parse(&url).expect("the URL is good"),
-        migrates: true,
-        full_durability: true,
-        workflow_prefix: kit::WORKFLOW_PREFIX.into(),
-        takes_queue_names: false,
-        release: None,
-        environment: None,
-        clock: None,
-    });
-    drop(reader.expect("a standby can be read"));
+    drop(kit::open_postgres_to_read(&url).expect("a standby can be read"));
     server.stop();
     server.start_in_recovery(false);
     // Until it listens.

@@ -112,7 +112,13 @@ pub fn open_postgres_at(
     location: PostgresLocation,
     clock: &Arc<ManualClock>,
 ) -> Result<PostgresStore, WorldError> {
-    PostgresStore::open(PostgresOptions {
+    let clock = Some(Arc::clone(clock) as Arc<dyn Clock>);
+    PostgresStore::open(PostgresOptions { clock, ..postgres_options(location) })
+}
+
+/// The options with which the tests open a schema, with the clock of its server.
+pub fn postgres_options(location: PostgresLocation) -> PostgresOptions {
+    PostgresOptions {
         location,
         migrates: true,
         full_durability: true,
@@ -120,8 +126,13 @@ pub fn open_postgres_at(
         takes_queue_names: false,
         release: None,
         environment: test_environment(),
-        clock: Some(Arc::clone(clock) as Arc<dyn Clock>),
-    })
+        clock: None,
+    }
+}
+
+/// Opens a schema to read it.
+pub fn open_postgres_to_read(url: &str) -> Result<PostgresStore, WorldError> {
+    PostgresStore::open_to_read(postgres_options(PostgresLocation::parse(url)?))
 }
 
 /// A key ring of these ids. A key consists of its byte, 32 times.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hookline::domain::id::HookToken;
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::{PlainResume, Store};
+use hookline::store::{PlainResume, ResumedPlainly, Store};
 
 use crate::kit::postgres_server::Server;
 use crate::kit::rows::NOW_MS;
@@ -47,7 +47,8 @@ fn resume_by(how: How, store: &dyn Store, run: u64, text: &str) -> Result<(), Wo
     if how != How::Named {
         let token = HookToken::new(format!("token {run}"));
         let plain = PlainResume { token, payload: text.as_bytes().to_vec() };
-        if settled(|done| store.resume_plainly(plain, done))?.is_some() {
+        let tried = settled(|done| store.resume_plainly(plain, done))?;
+        if matches!(tried, ResumedPlainly::Done(..)) {
             return Ok(());
         }
     }

@@ -22,10 +22,12 @@ use std::sync::Arc;
 
 use hookline::clock::ManualClock;
 use hookline::domain::event::{EventBody, EventRequest, EventType};
+use hookline::domain::hook::takes_plain_payload;
 use hookline::domain::id::HookToken;
 use hookline::domain::payload::Payload;
+use hookline::domain::run::Run;
 use hookline::error::{ErrorKind, WorldError};
-use hookline::store::{Completion, PlainResume, Store};
+use hookline::store::{Completion, HookView, PlainResume, ResumedPlainly, Store};
 
 use kit::rows::*;
 use kit::{PATIENCE, World, open_postgres, settled, step_message};
@@ -108,20 +110,26 @@ fn a_resume_that_is_alone_carries_a_number_by_which_it_is_found_again() {
     assert_eq!(number_in("alone", numbers), 3);
 }
 
+/// The hook and the run that a store has found and resumed in one step; `None` if it did nothing.
+fn resumed_plainly(store: &dyn Store, token: &str) -> Option<(HookView, Run)> {
+    let resume = PlainResume { token: HookToken::new(token), payload: b"plain".to_vec() };
+    let given = resume.clone();
+    match settled(|done| store.resume_plainly(given, done)).expect("it is tried") {
+        ResumedPlainly::Done(found) => Some(*found),
+        ResumedPlainly::Not(left) => {
+            assert_eq!(left, resume);
+            None
+        }
+    }
+}
+
 #[test]
 fn a_hook_is_found_and_resumed_in_one_step_if_it_takes_plain_data() {
     let url = fresh_database("plainly");
     let world = with_runs(&url, 1);
-    let try_to_resume = |token: &str| {
-        let (token, payload) = (HookToken::new(token), b"plain".to_vec());
-        settled(|done| world.store.resume_plainly(PlainResume { token, payload }, done))
-            .expect("it is tried")
-    };
+    let try_to_resume = |token: &str| resumed_plainly(&*world.store, token);
     world.tries(resume(1, "takes a block of numbers")).expect("it resumes");
     assert_eq!(try_to_resume("another"), None);
-    // The metadata of a hook must be readable before anything is written.
-    world.does(1, hook_created("other", "with metadata"));
-    assert_eq!(try_to_resume("with metadata"), None);
     let (view, run) = try_to_resume("token 1").expect("it is resumed");
     let token = HookToken::new("token 1");
     let found = settled(|done| world.store.hook_and_run_by_token(&token).settle(done));
@@ -133,6 +141,42 @@ fn a_hook_is_found_and_resumed_in_one_step_if_it_takes_plain_data() {
     assert_eq!(event.event_type, EventType::HookReceived);
     world.does(1, endings()[0].clone());
     assert_eq!(try_to_resume("token 1"), None);
+}
+
+/// The statement says in SQL what `takes_plain_payload` and `spec_version_of_new_runs` say.
+#[test]
+fn one_step_takes_the_hooks_that_the_rules_take_with_the_event_that_they_make() {
+    let url = fresh_database("takes");
+    let world = with_runs(&url, 1);
+    world.tries(resume(1, "takes a block of numbers")).expect("it resumes");
+    world.does(1, hook_created("m", "with metadata"));
+    let set = |table: &str, column: &str, value: &str| {
+        server::run_sql_in("takes", &format!("UPDATE hookline.{table} SET {column} = {value}"));
+    };
+    let mut taken = Vec::new();
+    for spec_version in 1..=9 {
+        set("hooks", "spec_version", &spec_version.to_string());
+        for key in ["NULL", "'a'"] {
+            set("runs", "encryption_key_id", key);
+            for token in ["token 1", "with metadata"] {
+                let named = HookToken::new(token);
+                let found = settled(|done| world.store.hook_and_run_by_token(&named).settle(done));
+                let (view, run) = found.expect("the hook is there");
+                let takes = takes_plain_payload(&view.hook, &run);
+                assert_eq!(resumed_plainly(&*world.store, token).is_some(), takes, "{view:?}");
+                if takes {
+                    let by_rule = EventRequest::resume(&view.hook, Payload::Bytes(Vec::new()));
+                    let log = world.log(1);
+                    let event = log.last().expect("it is logged");
+                    assert_eq!(event.spec_version, by_rule.spec_version);
+                    assert_eq!(event.data, by_rule.data);
+                    taken.push((spec_version, key, token));
+                }
+            }
+        }
+    }
+    let plain = |spec_version| (spec_version, "NULL", "token 1");
+    assert_eq!(taken, (2..=9).map(plain).collect::<Vec<_>>());
 }
 
 #[test]
@@ -185,20 +229,8 @@ fn a_newer_or_foreign_schema_is_refused() {
 
 #[test]
 fn a_store_that_only_reads_refuses_writes_and_needs_a_schema() {
-    use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
     let url = fresh_database("reads");
-    let reader = || {
-        PostgresStore::open_to_read(PostgresOptions {
-            location: PostgresLocation::parse(&url).expect("the URL is good"),
-            migrates: true,
-            full_durability: true,
-            workflow_prefix: kit::WORKFLOW_PREFIX.into(),
-            takes_queue_names: false,
-            release: None,
-            environment: None,
-            clock: None,
-        })
-    };
+    let reader = || kit::open_postgres_to_read(&url);
     assert_eq!(reader().map(drop).expect_err("there is no schema").kind, ErrorKind::CannotOpen);
     let world = with_runs(&url, 1);
     let reader = reader().expect("there is a schema now");
@@ -211,19 +243,10 @@ fn a_store_that_only_reads_refuses_writes_and_needs_a_schema() {
 
 #[test]
 fn without_a_clock_of_a_test_the_database_says_what_time_it_is() {
-    use hookline::store::postgres::{PostgresLocation, PostgresOptions, PostgresStore};
+    use hookline::store::postgres::{PostgresLocation, PostgresStore};
     let url = fresh_database("time");
-    let store = PostgresStore::open(PostgresOptions {
-        location: PostgresLocation::parse(&url).expect("the URL is good"),
-        migrates: true,
-        full_durability: true,
-        workflow_prefix: kit::WORKFLOW_PREFIX.into(),
-        takes_queue_names: false,
-        release: None,
-        environment: None,
-        clock: None,
-    })
-    .expect("the database opens");
+    let location = PostgresLocation::parse(&url).expect("the URL is good");
+    let store = PostgresStore::open(kit::postgres_options(location)).expect("the database opens");
     settled(|done| store.enqueue(step_message("a"), 0, done)).expect("it is enqueued");
     let skew = server::number_in(
         "time",

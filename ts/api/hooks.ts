@@ -314,7 +314,9 @@ function tokenOf(tokenOrHook: unknown): string {
   const hook = tokenOrHook as Hook;
   for (const field of ['runId', 'hookId', 'token'] as const) {
     if (typeof hook[field] !== 'string') {
-      throw new TypeError(`The hook object given to resumeHook() has no ${field}.`);
+      throw new TypeError(
+        `The hook object given to resumeHook() has no ${field}: pass one that getHookByToken() has returned.`,
+      );
     }
   }
   return hook.token;

@@ -5,13 +5,13 @@
  * So this file counts no users, and keeps no state that both objects need; `handlers.ts` keeps
  * that.
  */
-import { randomUUID } from 'node:crypto';
 import { loadBinding, type NativeWorld, settled } from '../native/binding';
 import { toError } from '../native/errors';
 import { presentLine } from '../setup/installed-sdk';
 import { refuseUnsupportedSdk } from '../setup/target-world';
 import { appAddress } from './app-address';
 import { engineKey, type NativeConfig, readConfig } from './config';
+import { emptyDatabase } from './empty-database';
 import type { Engine } from './engine';
 import {
   forgetEngine,
@@ -37,7 +37,11 @@ const APPEARANCE_MS = 100;
 // The status is the same as that of the addon's own `CLOSED`. Without a status the runtime takes
 // the error as final, but another process must retry the work of a closing one.
 function closed(): Error {
-  return toError({ code: 'CLOSED', message: 'This World is closed.', details: { status: 503 } });
+  return toError({
+    code: 'CLOSED',
+    message: 'This World is closed: make another one.',
+    details: { status: 503 },
+  });
 }
 
 /** The key of Worlds with bad options. It equals no path, and such Worlds never open. */
@@ -86,8 +90,7 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
   let config: NativeConfig | undefined;
   let opening: Promise<NativeWorld> | undefined;
   let place: Opened | undefined;
-  /** An empty database in memory, which answers reads while there is no database. */
-  let nothing: Promise<NativeWorld> | undefined;
+  const empty = emptyDatabase(() => engine.config());
   let asked: NativeWorld | undefined;
   let closing: Promise<void> | undefined;
   let isClosed = false;
@@ -95,14 +98,7 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
   async function lookUnopened(): Promise<NativeWorld> {
     if (!engine.isAbsent()) return engine.connect();
     sayAbsent(engine.place());
-    nothing ??= inNobodysContext(openNothing);
-    const attempt = nothing;
-    try {
-      return await attempt;
-    } catch (error) {
-      if (nothing === attempt) nothing = undefined;
-      throw error;
-    }
+    return empty.open();
   }
 
   const engine: Engine = {
@@ -166,7 +162,7 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
         void place?.native.close();
         place?.leave();
       };
-      void nothing?.then((empty) => empty.close()).catch(() => undefined);
+      empty.close();
       if (place) leaveNow();
       else void opening?.then(leaveNow, () => undefined);
     },
@@ -215,8 +211,7 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
     place = joinTable(engine, native);
     warnOfPlace(engine.place());
     warnOfVariables();
-    // A pending read still holds the empty database.
-    nothing = undefined;
+    empty.forget();
     opened(native);
     return native;
   }
@@ -228,15 +223,6 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
     return asked;
   }
 
-  async function openNothing(): Promise<NativeWorld> {
-    if (engine.config().role !== 'reader') refuseUnsupportedSdk();
-    const { NativeWorld: World } = loadBinding();
-    const config = { ...engine.config(), url: `:memory:nothing-${randomUUID()}`, role: 'producer' };
-    const native = new World(JSON.stringify(config));
-    await settled(native.open());
-    return native;
-  }
-
   async function drain(): Promise<void> {
     const native = await opening;
     if (native) await settled(native.drain());
@@ -244,7 +230,7 @@ export function createEngine({ options, fault }: Given, tasks: Tasks): Engine {
 
   async function shut(): Promise<void> {
     const native = await opening?.catch(() => undefined);
-    void nothing?.then((empty) => empty.close()).catch(() => undefined);
+    empty.close();
     try {
       if (native) await settled(native.close());
     } finally {

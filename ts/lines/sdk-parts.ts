@@ -5,6 +5,7 @@ import type { CryptoKey, World } from '../../index';
 interface CommonSdk<Capabilities> {
   getRunCapabilities(coreVersion: string | undefined): Capabilities;
   inWorld<T>(world: World, work: () => T): T;
+  maybeDecrypt(payload: Uint8Array, key: never): Promise<unknown>;
   hydrateStepArguments(value: never, runId: string, key: never): Promise<unknown>;
   hydrateWorkflowReturnValue(value: never, runId: string, key: never): Promise<unknown>;
 }
@@ -25,6 +26,10 @@ export function commonParts<Capabilities>(
       const capabilities = load().getRunCapabilities(version);
       if (knownCapabilities.size < KNOWN_VERSIONS_MAX) knownCapabilities.set(version, capabilities);
       return capabilities;
+    },
+
+    async decrypted(payload: Uint8Array, key: CryptoKey): Promise<Uint8Array> {
+      return load().maybeDecrypt(payload, key as never) as Promise<Uint8Array>;
     },
 
     async hydrateMetadata(

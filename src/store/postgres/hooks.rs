@@ -156,8 +156,7 @@ pub(super) async fn of_run(
 
 /// The texts that may be stored for a token, the likelier first.
 fn texts_of(token: &HookToken) -> Vec<Vec<u8>> {
-    let texts = std::iter::once(token.expose()).chain(token.other_text());
-    texts.map(|text| text.as_bytes().to_vec()).collect()
+    token.texts().map(|text| text.as_bytes().to_vec()).collect()
 }
 
 /// Of several rows, the one with the likelier text.

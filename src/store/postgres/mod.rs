@@ -76,8 +76,9 @@ use super::queue_time::QueueTime;
 use super::sealed::{KeptKey, KeptKeys};
 use super::{
     ActivePlace, Admission, Appended, ClaimRequest, Claimed, CommitListener, Completion, Enqueued,
-    EventQuery, EventReply, Found, HookView, Outcome, PlainResume, QueueDepth, Read, RunQuery,
-    RunView, StepView, Stopped, StoppedMessage, Store, StreamRead, StreamSlice, Woken,
+    EventQuery, EventReply, Found, HookView, Outcome, PlainResume, QueueDepth, Read,
+    ResumedPlainly, RunQuery, RunView, StepView, Stopped, StoppedMessage, Store, StreamRead,
+    StreamSlice, Woken,
 };
 use crate::clock::Clock;
 use crate::crypto::DeliverySecret;
@@ -191,16 +192,12 @@ impl Store for PostgresStore {
         let (key, now_ms) = (key.clone(), self.clock.now_ms());
         let environment = self.environment.clone();
         self.later(async move |db: &Db| {
-            let mut resume = None;
-            for digests in key.forms() {
-                if resume.is_none() {
-                    resume = resume_keys::by_digest(db, &digests.key).await?;
-                }
-            }
-            let Some(resume) = resume else { return Ok(None) };
-            if !key.repeats(Some(&resume), now_ms)? {
+            let digests = key.forms().map(|digests| digests.key.clone()).collect();
+            let earlier = key.earlier(resume_keys::many(db, digests).await?);
+            if !key.repeats(earlier.as_ref(), now_ms)? {
                 return Ok(None);
             }
+            let Some(resume) = earlier else { return Ok(None) };
             let event = events::hook_created(db, &resume.run_id, &resume.hook_id).await?;
             Ok(event.map(|event| {
                 HookView::as_made(event, resume.hook_id, &key.token, environment.as_deref())
@@ -230,11 +227,11 @@ impl Store for PostgresStore {
         true
     }
 
-    fn resume_plainly(&self, resume: PlainResume, done: Completion<Option<(HookView, Run)>>) {
+    fn resume_plainly(&self, resume: PlainResume, done: Completion<ResumedPlainly>) {
         // Beside others it would be no quicker.
         match self.writer.is_idle() {
             true => self.writer.submit(Operation::ResumePlainly(resume, done)),
-            false => done.settle(Ok(None)),
+            false => done.settle(Ok(ResumedPlainly::Not(resume))),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::domain::run::Run;
 use crate::entropy::{fraction, secret_bytes};
 use crate::error::{ErrorKind, WorldError};
 use crate::store::operation::Operation;
-use crate::store::{CommitNews, HookView, PlainResume};
+use crate::store::{CommitNews, HookView, PlainResume, ResumedPlainly};
 
 /// Operations of one transaction: more hardly cost less each, and wait longer.
 const BATCH_OPERATIONS_MAX: usize = 64;
@@ -280,11 +280,15 @@ impl WriterThread {
         Submitted { operation, waiting }: Submitted,
         outcome: Result<Option<(HookView, Run)>, WorldError>,
     ) {
-        let Operation::ResumePlainly(_, done) = operation else { return };
+        let Operation::ResumePlainly(resume, done) = operation else { return };
         // First: whoever is told may come with the next value at once.
         drop(waiting);
         let is_resumed = matches!(outcome, Ok(Some(_)));
-        done.settle(outcome.map_err(|error| fault::at(error, self.state.connector.shown())));
+        done.settle(match outcome {
+            Ok(Some(found)) => Ok(ResumedPlainly::Done(Box::new(found))),
+            Ok(None) => Ok(ResumedPlainly::Not(resume)),
+            Err(error) => Err(fault::at(error, self.state.connector.shown())),
+        });
         if is_resumed {
             self.tell(&CommitNews { queue: true, ..CommitNews::default() });
         }

@@ -218,15 +218,12 @@ pub(super) fn by_token(connection: &Connection, token: &HookToken) -> Result<Opt
     in_either_form(token, |text| statement.query_row([text], hook_of).optional())
 }
 
-/// Looks a token up by the text that is stored for it now, then by its other possible text.
+/// Looks a token up by each text that may be stored for it.
 fn in_either_form<T>(
     token: &HookToken,
-    mut look_up: impl FnMut(&str) -> Result<Option<T>>,
+    look_up: impl FnMut(&str) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    match (look_up(token.expose())?, token.other_text()) {
-        (None, Some(other)) => look_up(other),
-        (found, _) => Ok(found),
-    }
+    token.texts().map(look_up).find_map(Result::transpose).transpose()
 }
 
 /// Those of these tokens that the hook of a running run holds.

@@ -2,14 +2,14 @@
 import type { CryptoKey, WorkflowRun, World } from '../../../index';
 import { WorkflowRunFailedError, WorkflowRuntimeError } from '../../native/errors';
 import type { ArgumentsTarget, PayloadTarget, ReadableSource, Serializer } from '../line';
-import { withoutPayload } from '../payload-errors';
+import { throwWithoutPayload } from '../payload-errors';
 import { commonParts } from '../sdk-parts';
 
 type Sdk = typeof import('./sdk');
 
 let loaded: Sdk | undefined;
 
-const { capabilitiesOf, hydrateMetadata, hydrateReturnValue } = commonParts(load);
+const { capabilitiesOf, decrypted, hydrateMetadata, hydrateReturnValue } = commonParts(load);
 
 async function dehydratePayload(
   payload: unknown,
@@ -34,9 +34,7 @@ async function dehydratePayload(
       capabilities.framedByteStreams,
     );
   const dehydrated = world ? sdk.inWorld(world, dehydrate) : dehydrate();
-  return dehydrated.catch((error: unknown) => {
-    throw withoutPayload(error);
-  });
+  return dehydrated.catch(throwWithoutPayload);
 }
 
 async function serializedForDigest(
@@ -53,9 +51,7 @@ async function serializedForDigest(
       globalThis as never,
     ),
   );
-  return serialized.catch((error: unknown) => {
-    throw withoutPayload(error);
-  }) as Promise<Uint8Array>;
+  return serialized.catch(throwWithoutPayload) as Promise<Uint8Array>;
 }
 
 const nothing = async () => undefined;
@@ -67,10 +63,6 @@ const NOWHERE = {
   closeStream: nothing,
   readFromStream: async () => new ReadableStream(),
 } as unknown as World;
-
-async function decrypted(payload: Uint8Array, key: CryptoKey): Promise<Uint8Array> {
-  return load().maybeDecrypt(payload, key as never) as Promise<Uint8Array>;
-}
 
 async function dehydrateArguments(
   args: unknown[],
@@ -91,9 +83,7 @@ async function dehydrateArguments(
       isOfThisSdk,
     ),
   );
-  return dehydrated.catch((error: unknown) => {
-    throw withoutPayload(error);
-  });
+  return dehydrated.catch(throwWithoutPayload);
 }
 
 function openReadable(source: ReadableSource, world: World): ReadableStream<unknown> {

@@ -8,7 +8,7 @@ import type {
   Serializer,
   WritableTarget,
 } from '../line';
-import { withoutPayload } from '../payload-errors';
+import { throwWithoutPayload } from '../payload-errors';
 import { commonParts } from '../sdk-parts';
 import { creationOf } from './creation';
 
@@ -16,7 +16,7 @@ type Sdk = typeof import('./sdk');
 
 let loaded: Sdk | undefined;
 
-const { capabilitiesOf, hydrateMetadata, hydrateReturnValue } = commonParts(load);
+const { capabilitiesOf, decrypted, hydrateMetadata, hydrateReturnValue } = commonParts(load);
 
 /** The symbols by which the SDK knows its keys that are not of Web Crypto. */
 const KEY_BRANDS = ['sealTarget', 'runKeys'].map((name) =>
@@ -68,10 +68,6 @@ function throwUnlessEmpty(error: unknown): void {
   if (error !== undefined) throw error;
 }
 
-function throwWithoutPayload(error: unknown): never {
-  throw withoutPayload(error);
-}
-
 async function serializedForDigest(
   payload: unknown,
   uploads: Promise<unknown>[],
@@ -89,10 +85,6 @@ const nothing = async () => undefined;
 const NOWHERE = {
   streams: { write: nothing, close: nothing, get: async () => new ReadableStream() },
 } as unknown as World;
-
-async function decrypted(payload: Uint8Array, key: CryptoKey): Promise<Uint8Array> {
-  return load().maybeDecrypt(payload, key as never) as Promise<Uint8Array>;
-}
 
 async function dehydrateArguments(
   args: unknown[],
