@@ -29,11 +29,13 @@ const IN_USE: Bytes = 0x4000_0002..0x4000_0003;
 /// The byte of the shared memory that every user of it locks ("dead man's switch").
 const SHARED_MEMORY_IN_USE: Bytes = 128..129;
 
+/// All bytes that can be locked.
+const EVERY_BYTE: Bytes = 0..i64::MAX;
+
 /// The databases that this process has open.
 static DATABASES: Mutex<BTreeMap<FileId, Files>> = Mutex::new(BTreeMap::new());
 
 /// The files of one database that this process has open.
-#[derive(Default)]
 struct Files {
     /// The name by which it was first opened. All later openings use the same name.
     path: PathBuf,
@@ -104,8 +106,9 @@ impl Guard {
                 files.database.push(file);
             }
             None => {
-                introduce(&file, path)?;
-                databases.insert(id.clone(), Files { was_alone, ..Files::of(path, file) });
+                let files = Files::of(path, file, was_alone);
+                files.introduce()?;
+                databases.insert(id.clone(), files);
             }
         }
         Ok(Self(id))
@@ -202,9 +205,56 @@ impl Drop for Guard {
     }
 }
 
+impl Drop for Files {
+    /// A child process that is being started has copies of the descriptors until it runs its program. So
+    /// closing them does not yet release the locks.
+    fn drop(&mut self) {
+        self.database.iter().for_each(|file| locks::release(file, &EVERY_BYTE));
+        self.shared_memory.iter().for_each(|(_, file)| locks::release(file, &EVERY_BYTE));
+    }
+}
+
 impl Files {
-    fn of(path: &Path, file: Arc<File>) -> Self {
-        Self { path: path.to_owned(), members: 1, database: vec![file], ..Self::default() }
+    fn of(path: &Path, file: Arc<File>, was_alone: bool) -> Self {
+        Self {
+            path: path.to_owned(),
+            was_alone,
+            members: 1,
+            protected: 0,
+            database: vec![file],
+            to_write: None,
+            shared_memory: Vec::new(),
+        }
+    }
+
+    /// Announces to the other processes the name by which this one has the file open, and reads theirs.
+    fn introduce(&self) -> Result<(), WorldError> {
+        let (path, Some(file)) = (&self.path, self.database.first()) else { return Ok(()) };
+        let (name, process) = (marks::of_name(path), marks::of_this_process());
+        for mark in name.iter().chain(&process) {
+            // Without such locks, processes can neither announce nor read names.
+            let _ = locks::share(file, mark);
+        }
+        if process.is_some_and(|mark| locks::is_held_elsewhere(file, &mark)) {
+            return Err(WorldError::new(
+                ErrorKind::BadConfig,
+                "another copy of hookline in this process has the database open. Closing it in one copy \
+                 would drop the locks of the other: let the app load only one copy (npm ls hookline \
+                 shows them, npm dedupe may be enough)",
+            ));
+        }
+        let Some(name) = name else { return Ok(()) };
+        let others = [marks::NAMES.start..name.start, name.end..marks::NAMES.end];
+        if others.iter().any(|bytes| locks::is_held_elsewhere(file, bytes)) {
+            let message = format!(
+                "another process has the database {} open under another name (a hard link, or a mount of \
+                 the file alone). Each name has a write-ahead log of its own, and two logs would damage the \
+                 database: give every process the same path, or mount the folder instead of the file",
+                path.display()
+            );
+            return Err(WorldError::new(ErrorKind::CannotOpen, message));
+        }
+        Ok(())
     }
 
     /// Opens the file for writing, unless it is open so already.
@@ -273,35 +323,6 @@ impl Files {
     }
 }
 
-/// Announces to the other processes the name by which this one has the file open, and reads theirs.
-fn introduce(file: &File, path: &Path) -> Result<(), WorldError> {
-    let (name, process) = (marks::of_name(path), marks::of_this_process());
-    for mark in name.iter().chain(&process) {
-        // Without such locks, processes can neither announce nor read names.
-        let _ = locks::share(file, mark);
-    }
-    if process.is_some_and(|mark| locks::is_held_elsewhere(file, &mark)) {
-        return Err(WorldError::new(
-            ErrorKind::BadConfig,
-            "another copy of hookline in this process has the database open. Closing it in one copy \
-             would drop the locks of the other: let the app load only one copy (npm ls hookline \
-             shows them, npm dedupe may be enough)",
-        ));
-    }
-    let Some(name) = name else { return Ok(()) };
-    let others = [marks::NAMES.start..name.start, name.end..marks::NAMES.end];
-    if others.iter().any(|bytes| locks::is_held_elsewhere(file, bytes)) {
-        let message = format!(
-            "another process has the database {} open under another name (a hard link, or a mount of \
-             the file alone). Each name has a write-ahead log of its own, and two logs would damage the \
-             database: give every process the same path, or mount the folder instead of the file",
-            path.display()
-        );
-        return Err(WorldError::new(ErrorKind::CannotOpen, message));
-    }
-    Ok(())
-}
-
 fn open_to_write(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
 }
@@ -328,5 +349,20 @@ mod tests {
         assert_eq!(writer.id(), reader.id());
         let file = writer.file().unwrap();
         assert_eq!(locks::take_alone(&file, &marks::WRITING), Locked::Held);
+    }
+
+    /// Between fork and exec, a child process has a copy of every descriptor.
+    #[test]
+    fn a_database_opens_again_though_a_child_process_that_starts_has_copies_of_its_descriptors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        fs::write(&path, "").unwrap();
+        let guard = Guard::join(&path).unwrap();
+        let copies = guard.files(|files| {
+            files.database.iter().map(|file| file.try_clone().unwrap()).collect::<Vec<_>>()
+        });
+        drop(guard);
+        assert!(Guard::join(&path).is_ok());
+        drop(copies);
     }
 }
