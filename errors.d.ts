@@ -16,13 +16,19 @@ export class WorkflowWorldError extends Error {
   /** Like an HTTP status: retry at 500 and more; 400 is a mistake of the caller. */
   status?: number;
   /**
-   * The reason: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
-   * `NEWER_DATABASE`, `MOVED` (to another place, which the message names), `OLD_SQLITE`, `BAD_CONFIG`, `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`,
-   * `CLOSED`, `IO`, `OUTCOME_UNKNOWN` (the disk failed during the commit and has not recovered: the
-   * write may be there when the database is opened again, or not), `CODE_MISMATCH` (the code of this process does not fit the run, and other code may), `RELEASE_GONE` (a person has said that the release of the run is gone), `LEASE_LOST` (the writing
-   * delivery has lost its lease to another delivery), `INTERNAL`, `INVALID`, `NOT_FOUND`,
-   * `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World, which nobody has asked for) or `UNSUPPORTED_SDK`
-   * (the app's `workflow` is of another line).
+   * The reason; docs/troubleshooting.md says what to do about each.
+   *
+   * - The database: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
+   *   `NEWER_DATABASE`, `OLD_SQLITE`, `IO`, `MOVED` (to another place, which the message names),
+   *   `ENCRYPTION_KEY_MISSING`, `ENCRYPTION_KEY_WRONG`, and `OUTCOME_UNKNOWN` (the disk failed during the
+   *   commit and has not recovered: the write may be there when the database is opened again, or not).
+   * - The set-up: `BAD_CONFIG`, `NO_ADDON`, `NOT_CONFIGURED` (the SDK of this process uses another World,
+   *   which nobody has asked for), `UNSUPPORTED_SDK` (the app's `workflow` is of another line).
+   * - The call: `INVALID`, `NOT_FOUND`, `CLOSED`.
+   * - Deliveries and releases: `LEASE_LOST` (the writing delivery has lost its lease to another
+   *   delivery), `CODE_MISMATCH` (the code of this process does not fit the run, and other code may),
+   *   `RELEASE_GONE` (a person has said that the release of the run is gone).
+   * - `INTERNAL`: a defect of hookline, to be reported.
    */
   code?: string;
   /** Not used by this World. */

@@ -5,7 +5,10 @@
 
 import type { Page, PageRequest } from './records.js';
 
-/** The state of the queue, for operators. The Workflow SDK itself does not use this. */
+/**
+ * The state of the queue, for operators. The Workflow SDK itself does not use this. Each method rejects
+ * with a `WorkflowWorldError` when the database cannot be used.
+ */
 export interface Inspection {
   /** Counts the messages and runs of the database, and the deliveries of this process. */
   stats(): Promise<WorldStats>;
@@ -120,7 +123,9 @@ export interface WorkerFault {
   message: string;
   /** How often it happened. */
   times: number;
+  /** When it happened first. */
   firstAt: Date;
+  /** When it happened last. */
   lastAt: Date;
   /** Whether the same duty has succeeded since. */
   isPast: boolean;
@@ -140,7 +145,9 @@ export interface HeldMessage extends StoppedMessage {
 
 /** A message that is not delivered. */
 export interface StoppedMessage {
+  /** Its id, which {@link Inspection.redrive} takes. */
   messageId: string;
+  /** Its queue: `__wkf_workflow_` or `__wkf_step_`, and a name. */
   queueName: string;
   /** The run that the message was to replay; absent for the message of a step. */
   runId?: string;
@@ -148,5 +155,6 @@ export interface StoppedMessage {
   attempt: number;
   /** The error of the latest delivery. */
   error?: string;
+  /** When it was enqueued. */
   createdAt: Date;
 }

@@ -6,31 +6,40 @@
 /** A stored payload: the SDK's bytes, or for spec version 1 a JSON value. */
 export type SerializedData = unknown;
 
-/** Whether a read returns payloads; `'none'` leaves them out. */
+/** How to read. */
 export interface ReadOptions {
+  /** Whether a read returns payloads: `'all'` (default), or `'none'`, which leaves them out. */
   resolveData?: 'none' | 'all';
 }
 
-/** How to wait for the end of a run; `timeoutMs` has no limit by default. */
+/** How to wait for the end of a run. */
 export interface WaitOptions extends ReadOptions {
+  /** Milliseconds to wait at most. Default: no limit. */
   timeoutMs?: number;
 }
 
-/** Selects a page of a list; `cursor` comes from the page before. */
+/** Selects a page of a list. */
 export interface PageRequest {
+  /**
+   * `limit`: how many entries at most, 1 to 1000, by default 100. `cursor`: that of the page before.
+   * `sortOrder`: by time of creation; each list says its default.
+   */
   pagination?: { limit?: number; cursor?: string; sortOrder?: 'asc' | 'desc' };
 }
 
 /** One page of a list. */
 export interface Page<T> {
+  /** The entries. */
   data: T[];
   /** Where the next page begins. */
   cursor: string | null;
+  /** Whether the list goes on after this page. */
   hasMore: boolean;
 }
 
 /** Filters of `runs.list`. */
 export interface ListRunsOptions extends ReadOptions, PageRequest {
+  /** Only runs of the workflow with this stored name. */
   workflowName?: string;
   /** A status, or several of which a run may have any; an empty list means none. */
   status?: RunStatus | RunStatus[];
@@ -38,11 +47,13 @@ export interface ListRunsOptions extends ReadOptions, PageRequest {
 
 /** Filters of `steps.list`. */
 export interface ListStepsOptions extends ReadOptions, PageRequest {
+  /** The run whose steps are listed. */
   runId: string;
 }
 
 /** Options of `queue`. */
 export interface QueueMessageOptions {
+  /** The release that is to get the message, unless the message has a run, whose release counts. */
   deploymentId?: string;
   /**
    * While a message with this key is queued, enqueueing another one with it returns that message.
@@ -58,9 +69,13 @@ export interface QueueMessageOptions {
 
 /** Options of `events.create`. */
 export interface CreateEventOptions extends ReadOptions {
+  /** Accepted from the SDK, and not used. */
   v1Compat?: boolean;
+  /** Accepted from the SDK, and not used. */
   requestId?: string;
+  /** Accepted from the SDK, and not used. */
   stateUpdatedAt?: number;
+  /** Accepted from the SDK, and not used: the event has the time of its commit. */
   occurredAt?: Date;
   /** How many events of the log the caller holds. The answer has those that came between. */
   eventCount?: number;
@@ -110,18 +125,27 @@ export type RunStatus = 'pending' | 'running' | 'completed' | 'failed' | 'cancel
 
 /** An error as events and entities store it. */
 export interface StructuredError {
+  /** What went wrong. */
   message: string;
+  /** Where it was thrown. */
   stack?: string;
+  /** The SDK's code of the kind of error. */
   code?: string;
 }
 
 /** The fields of a run in every status. */
 export interface RunBase {
+  /** Its id, `wrun_` and a ULID. */
   runId: string;
+  /** The release that the run was started for; `dpl_hookline` without one. */
   deploymentId: string;
+  /** The stored name of its workflow, such as `workflow//./workflows/approval//approval`. */
   workflowName: string;
+  /** The version of the event contract that its SDK speaks. */
   specVersion?: number;
+  /** What the SDK notes of its own: its version, and the trace that started the run. */
   executionContext?: Record<string, any>;
+  /** The arguments. */
   input?: SerializedData;
   /** The attributes of the run; a run of SDK 4.x has no such key. */
   attributes: Record<string, string>;
@@ -129,9 +153,13 @@ export interface RunBase {
   encryptionPublicKey?: string;
   /** The SDK's code of the run's error, from spec version 6 on. */
   errorCode?: string;
+  /** When its values were dropped, because it was started with `experimental_retention: 0`. */
   expiredAt?: Date;
+  /** When it began to execute. */
   startedAt?: Date;
+  /** When it was created. */
   createdAt: Date;
+  /** When it changed last. */
   updatedAt: Date;
 }
 
@@ -166,23 +194,36 @@ export type RunWithoutData = Omit<WorkflowRun, 'input' | 'output'> & {
 
 /** A memoised unit of work of a run. */
 export interface Step {
+  /** The run that it belongs to. */
   runId: string;
+  /** Its id within the run: the correlation id of its events. */
   stepId: string;
+  /** The stored name of its function. */
   stepName: string;
+  /** Its status. */
   status: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+  /** The arguments. */
   input?: SerializedData;
+  /** The result. */
   output?: SerializedData;
-  /** The latest error: of a retry, or of the final failure. */
-  /** A {@link StructuredError}; of SDK 5.x the serialized value that was thrown. */
+  /**
+   * The latest error, of a retry or of the final failure: a {@link StructuredError}; of SDK 5.x the
+   * serialized value that was thrown.
+   */
   error?: any;
+  /** How often it was begun. */
   attempt: number;
   /** When the first attempt began. */
   startedAt?: Date;
+  /** When it completed or failed. */
   completedAt?: Date;
+  /** When it was created. */
   createdAt: Date;
+  /** When it changed last. */
   updatedAt: Date;
   /** The earliest time of the next attempt. */
   retryAfter?: Date;
+  /** The version of the event contract that its creation used. */
   specVersion?: number;
 }
 
@@ -234,13 +275,21 @@ export interface Hook {
 
 /** A durable timer of a run. */
 export interface Wait {
+  /** Its id: the correlation id of its events. */
   waitId: string;
+  /** The run that it belongs to. */
   runId: string;
+  /** Its status. */
   status: 'waiting' | 'completed';
+  /** When the time is over. */
   resumeAt?: Date;
+  /** When it completed, by the time or by {@link Run.wakeUp}. */
   completedAt?: Date;
+  /** When it was created. */
   createdAt: Date;
+  /** When it changed last. */
   updatedAt: Date;
+  /** The version of the event contract that its creation used. */
   specVersion?: number;
 }
 
@@ -250,8 +299,11 @@ export type EventResult = EventOutcome &
 
 /** The log so far, complete or in part, if the World returns it with the event. */
 export interface EventReport {
+  /** The events, the oldest first. */
   events: Event[];
+  /** Where the log goes on. */
   cursor: string | null;
+  /** Whether there are more events. */
   hasMore: boolean;
 }
 
@@ -259,9 +311,13 @@ export interface EventReport {
 export interface EventOutcome {
   /** Absent for the few events that change an entity without being stored. */
   event?: Event;
+  /** The run that it changed. */
   run?: WorkflowRun;
+  /** The step that it changed. */
   step?: Step;
+  /** The hook that it changed. */
   hook?: Hook;
+  /** The wait that it changed. */
   wait?: Wait;
   /** Whether the event has also created its step, for a caller who may then execute it. */
   stepCreated?: true;
@@ -274,9 +330,11 @@ export type EventRequestType = Exclude<Event['eventType'], 'hook_conflict'>;
 
 /** An event to append. */
 export interface EventRequest {
+  /** What happened. */
   eventType: EventRequestType;
   /** Ties the event to its step, hook or wait; `run_*` events have none. */
   correlationId?: string;
+  /** The version of the event contract that the caller speaks. Default 3. */
   specVersion?: number;
   /** The data of the event, as in {@link Event} of the same type. */
   eventData?: object;
@@ -284,10 +342,15 @@ export interface EventRequest {
 
 /** The fields of every event. */
 export interface EventBase<Type extends string> {
+  /** The run in whose log it is. */
   runId: string;
+  /** Its id, `evnt_` and what gives its place in the log. */
   eventId: string;
+  /** What happened. */
   eventType: Type;
+  /** When it was committed. Times never decrease within a log. */
   createdAt: Date;
+  /** The version of the event contract that its writer spoke. */
   specVersion?: number;
 }
 
@@ -303,9 +366,13 @@ export interface EntityEvent<Type extends string> extends EventBase<Type> {
 
 /** The data from which a run is created. */
 export interface RunCreation {
+  /** See {@link RunBase.deploymentId}. */
   deploymentId: string;
+  /** See {@link RunBase.workflowName}. */
   workflowName: string;
+  /** The arguments. */
   input: SerializedData;
+  /** See {@link RunBase.executionContext}. */
   executionContext?: Record<string, any>;
 }
 

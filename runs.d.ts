@@ -37,7 +37,7 @@ export interface StartOptionsBase {
   replayedFromRunId?: string;
   /** The namespace of the queue. Default: `WORKFLOW_QUEUE_NAMESPACE`. */
   namespace?: string;
-  /** This World has no regions. */
+  /** Accepted from the SDK, and not used: this World has no regions. */
   region?: string;
 }
 
@@ -56,6 +56,7 @@ export interface StartOptionsWithDeploymentId extends StartOptionsBase {
 
 /** Options for this deployment. */
 export interface StartOptionsWithoutDeploymentId extends StartOptionsBase {
+  /** The run belongs to the release of this process. */
   deploymentId?: undefined;
 }
 
@@ -79,7 +80,7 @@ export type StartOptions = StartOptionsWithDeploymentId | StartOptionsWithoutDep
  * @throws {@link WorkflowRuntimeError} when `workflow` is not a workflow function, or when the
  *   arguments cannot be serialized.
  * @throws {@link WorkflowWorldError} when the database cannot be used (retry when `status` is 500
- *   or more).
+ *   or more), and with code `RELEASE_GONE` when `deploymentId` names a release that is gone.
  * @throws {@link ThrottleError} when too many writes are waiting; retry after its `retryAfter`.
  *
  * @example
@@ -131,7 +132,7 @@ export class Run<TResult> {
   constructor(runId: string);
   /** Its id. */
   readonly runId: string;
-  /** Whether there is such a run. */
+  /** Whether there is such a run. Rejects only when the database cannot be used. */
   get exists(): Promise<boolean>;
   /** Its status. */
   get status(): Promise<RunStatus>;
@@ -149,8 +150,9 @@ export class Run<TResult> {
    * stays alive.
    *
    * Rejects with {@link WorkflowRunFailedError} or {@link WorkflowRunCancelledError} when the run
-   * failed or was cancelled, and with {@link WorkflowWorldError} (code `CLOSED`) when the World is
-   * closed meanwhile.
+   * failed or was cancelled, with {@link RunExpiredError} when its values were dropped
+   * (`experimental_retention: 0`), and with {@link WorkflowWorldError} (code `CLOSED`) when the World
+   * is closed meanwhile.
    */
   get returnValue(): Promise<TResult>;
   /** The stream of the run's `getWritable()`: {@link getReadable} without options. */
@@ -175,7 +177,8 @@ export class Run<TResult> {
    * Ends pending `sleep()`s of the run, all of them or the named ones, and wakes the run, in one
    * transaction.
    *
-   * @throws `Error` with the reason as its `cause`.
+   * @throws `Error` with the reason as its `cause`: there is no such run, or the database cannot be
+   *   used.
    */
   wakeUp(options?: StopSleepOptions): Promise<StopSleepResult>;
 }

@@ -30,19 +30,25 @@ export interface SeededHook {
 export interface RecordedResume<T = any> {
   /** The hook's token. */
   token: string;
+  /** The hook's id. */
   hookId: string;
+  /** The hook's run. */
   runId: string;
   /** The payload as a value. */
   payload: T;
+  /** When it was sent, by the time of the test. */
   resumedAt: Date;
 }
 
 /** One message that was handed to a handler. */
 export interface RecordedDelivery {
+  /** Its queue. */
   queueName: string;
+  /** Its id. */
   messageId: string;
   /** Counts from 1. */
   attempt: number;
+  /** Its content. */
   message: any;
 }
 

@@ -33,8 +33,9 @@ import type {
 export interface WorldOptions {
   /**
    * The database: a path, a `file:` URL, `:memory:`, or a `postgres://` URL for many hosts
-   * (docs/postgres.md); a relative path starts at the working directory. Default `.workflow-data/hookline.db` in the working directory, or in the folder of the
-   * app when its built server runs in a build folder. Variable: `WORKFLOW_HOOKLINE_URL`.
+   * (docs/postgres.md). A relative path starts at the working directory. Default
+   * `.workflow-data/hookline.db` in the working directory, or in the folder of the app when its built
+   * server runs in a build folder. Variable: `WORKFLOW_HOOKLINE_URL`.
    */
   url?: string;
   /**
@@ -50,7 +51,10 @@ export interface WorldOptions {
    * crash of the process, but perhaps not a power cut. Variable: `WORKFLOW_HOOKLINE_DURABILITY`.
    */
   durability?: 'full' | 'normal';
-  /** Deliveries in flight at once in this process. Variable: `WORKFLOW_HOOKLINE_CONCURRENCY`. */
+  /**
+   * Deliveries in flight at once in this process: 1 to 10,000. Default 100. Variable:
+   * `WORKFLOW_HOOKLINE_CONCURRENCY`.
+   */
   concurrency?: number;
   /**
    * What this process does. `'all'` (default) and `'worker'` read, write and deliver. `'producer'`
@@ -103,7 +107,7 @@ export interface WorldOptions {
   /**
    * What happens to a run whose code no worker has, after a release that changed, renamed or removed
    * its workflow: `'hold'` (default) holds its messages until a worker has fitting code, `'fail'` lets
-   * the SDK's runtime fail the run.
+   * the SDK's runtime fail the run. Variable: `WORKFLOW_HOOKLINE_CODE_MISMATCH`.
    */
   codeMismatch?: 'hold' | 'fail';
   /**
@@ -143,23 +147,33 @@ export interface World extends Storage, Queue, Streamer, Inspection, Upkeep {
    * its route (as eve does); then the code ends the process.
    */
   start(): Promise<void>;
-  /** Lets deliveries in flight end, and closes. You may call it twice, or before any use. */
+  /**
+   * Lets deliveries in flight end, for ten seconds at most, and closes. You may call it twice, or
+   * before any use. Whatever is called afterwards rejects with a `WorkflowWorldError` of code `CLOSED`.
+   */
   close(): Promise<void>;
 }
 
 /**
  * Runs, steps, events and hooks. If there is no database, a read answers as for an empty one and
  * does not make it; the first write makes it.
+ *
+ * Each method rejects with a `WorkflowWorldError`: with code `INVALID` for an argument that cannot be,
+ * and with the code of the fault when the database cannot be used. Too many reads or writes at once
+ * reject with `ThrottleError`.
  */
 export interface Storage {
-  /** Workflow runs. Rejects with `WorkflowRunNotFoundError` for a run that does not exist. */
+  /**
+   * Workflow runs. Rejects with `WorkflowRunNotFoundError` for a run that does not exist. `list` begins
+   * with the newest run.
+   */
   runs: {
     get(runId: string, params: ReadOptions & { resolveData: 'none' }): Promise<RunWithoutData>;
     get(runId: string, params?: ReadOptions & { resolveData?: 'all' }): Promise<WorkflowRun>;
     get(runId: string, params?: ReadOptions): Promise<WorkflowRun | RunWithoutData>;
     /**
-     * Waits until the run has ended, or `timeoutMs` is over, and returns the run. The commit of the
-     * end wakes the wait. SDK 4.8.9 does not call this.
+     * Waits until the run has ended, or `timeoutMs` is over, and returns the run in either case. The
+     * commit of the end wakes the wait. SDK 4.8.9 does not call this.
      */
     waitForTerminalStatus(
       runId: string,
@@ -177,7 +191,10 @@ export interface Storage {
     list(params?: ListRunsOptions & { resolveData?: 'all' }): Promise<Page<WorkflowRun>>;
     list(params?: ListRunsOptions): Promise<Page<WorkflowRun | RunWithoutData>>;
   };
-  /** Steps of runs. */
+  /**
+   * Steps of runs. `get` rejects with a `WorkflowWorldError` of code `NOT_FOUND` for a step that does not
+   * exist. `list` begins with the step that was created last.
+   */
   steps: {
     get(
       runId: string | undefined,
@@ -198,8 +215,25 @@ export interface Storage {
     list(params: ListStepsOptions & { resolveData?: 'all' }): Promise<Page<Step>>;
     list(params: ListStepsOptions): Promise<Page<Step | StepWithoutData>>;
   };
-  /** The append-only log of each run; every change of state goes through `create`. */
+  /**
+   * The append-only log of each run; every change of state goes through `create`. `get` rejects with a
+   * `WorkflowWorldError` of code `NOT_FOUND` for an event that does not exist. The lists begin with the
+   * oldest event.
+   */
   events: {
+    /**
+     * Appends an event, changes the entity that it is about, and enqueues the messages that it causes,
+     * in one commit. When it rejects, nothing is written.
+     *
+     * @throws WorkflowRunNotFoundError, HookNotFoundError, or WorkflowWorldError with code `NOT_FOUND`
+     *   when there is no such run, hook, step or wait.
+     * @throws EntityConflictError when the entity exists already, or has ended.
+     * @throws RunExpiredError when the run has ended, and so nothing can be started in it.
+     * @throws TooEarlyError when the step may not be tried again yet.
+     * @throws RunNotSupportedError when this version cannot execute the run.
+     * @throws WorkflowWorldError with code `LEASE_LOST` or `CODE_MISMATCH` when a delivery may not write
+     *   for its run any more, and with code `RELEASE_GONE` when the release of the run is gone.
+     */
     create(
       runId: string | null,
       event: EventRequest,
@@ -210,7 +244,8 @@ export interface Storage {
      * alone, with one exception: if a `step_created` is refused, so is the `step_started` of its step.
      * Rejects for a batch with an event that has to be alone: the start, the creation and the
      * cancellation of a run, the creation and the disposal of a hook, a change of attributes, and a
-     * `step_started` with an input. SDK 4.8.9 does not call this.
+     * `step_started` with an input. A fault of the database rejects the whole batch. SDK 4.8.9 does
+     * not call this.
      */
     createBatch(
       runId: string,
@@ -227,7 +262,10 @@ export interface Storage {
       params: ReadOptions & PageRequest & { correlationId: string; runId?: string },
     ): Promise<Page<Event>>;
   };
-  /** Live hooks; metadata as stored. Rejects with `HookNotFoundError` when there is none. */
+  /**
+   * Live hooks; metadata as stored. Rejects with `HookNotFoundError` when there is none. `list` begins
+   * with the hook that was created first.
+   */
   hooks: {
     get(hookId: string, params?: ReadOptions): Promise<Hook>;
     getByToken(token: string, params?: ReadOptions): Promise<Hook>;
@@ -252,7 +290,14 @@ export interface Queue {
    * (`hookline gone`); absent in a process without a release.
    */
   readonly isDeploymentUnavailableError?: (error: unknown) => boolean;
-  /** Enqueues a message; resolves when the message is on disk. */
+  /**
+   * Enqueues a message; resolves when the message is on disk.
+   *
+   * @throws WorkflowWorldError with code `INVALID` for a queue name or a message that cannot be, with
+   *   code `RELEASE_GONE` when its release is gone, and with the code of the fault when the database
+   *   cannot be used.
+   * @throws ThrottleError when too many writes are waiting.
+   */
   queue(
     queueName: string,
     message: unknown,
@@ -305,11 +350,11 @@ export interface WorldCapabilities {
   deploymentAffinity?: boolean;
 }
 
-/** The streams of runs, as SDK 5.x calls them. */
+/** The streams of runs, as SDK 5.x calls them. Their errors are those of {@link Streamer}. */
 export interface RunStreams {
-  /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
+  /** Appends a chunk (text as UTF-8); resolves when it is on disk. Calls for one stream keep their order. */
   write(runId: string, name: string, chunk: string | Uint8Array): Promise<void>;
-  /** Appends chunks together. */
+  /** Appends chunks in one commit. */
   writeMulti(runId: string, name: string, chunks: (string | Uint8Array)[]): Promise<void>;
   /** Ends a stream: its readers end when they have read everything. */
   close(runId: string, name: string): Promise<void>;
@@ -330,18 +375,23 @@ export interface RunStreams {
 /**
  * Streams: ordered bytes that a run produces, readable while they are written. SDK 4.x calls the
  * methods of this interface, SDK 5.x those of `streams`.
+ *
+ * Each method rejects with a `WorkflowWorldError` when the database cannot be used, and with code
+ * `INVALID` for an argument that cannot be. A new stream of a run whose values were dropped at its end
+ * (`experimental_retention: 0`) is refused with `RunExpiredError`.
  */
 export interface Streamer {
   /** For how many milliseconds the SDK gathers chunks before a write. */
   streamFlushIntervalMs?: number;
+  /** The same for SDK 5.x. */
   streams: RunStreams;
-  /** Appends a chunk (text as UTF-8). Calls for one stream keep their order. */
+  /** Appends a chunk (text as UTF-8); resolves when it is on disk. Calls for one stream keep their order. */
   writeToStream(
     name: string,
     runId: string | Promise<string>,
     chunk: string | Uint8Array,
   ): Promise<void>;
-  /** Appends chunks together. */
+  /** Appends chunks in one commit. */
   writeToStreamMulti(
     name: string,
     runId: string | Promise<string>,
@@ -373,7 +423,8 @@ export interface Upkeep {
    *
    * @param file - The file to make; a relative path starts at the working directory.
    * @returns The size and content of the copy. The copy is checked and on disk.
-   * @throws WorkflowWorldError when the file exists already, or cannot be written.
+   * @throws WorkflowWorldError when the file exists already, or cannot be written, and for a Postgres
+   *   database, which its own tools copy; the message says how.
    */
   backup(file: string): Promise<{ bytes: number; runs: number; events: number }>;
 }
