@@ -2,11 +2,13 @@
 
 use hookline::domain::event::{EventBody, EventRequest, Report};
 use hookline::domain::fence::Fence;
-use hookline::domain::message::Delivery;
+use hookline::domain::id::HookToken;
+use hookline::domain::message::{Delivery, NewMessage, Purpose};
+use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
 use hookline::store::{Completion, Outcome};
 
 use crate::kit::rows::*;
-use crate::kit::{PATIENCE, World, hold_writer, wake_up};
+use crate::kit::{PATIENCE, World, hold_writer, step_message, wake_up};
 use crate::open;
 use crate::proxy::Proxy;
 use crate::server::run_sql;
@@ -56,6 +58,15 @@ impl Counted {
     }
 }
 
+/// Starts an operation, which has to succeed.
+fn settles<T: Send + 'static>(start: impl FnOnce(Completion<T>)) -> Settled {
+    let (done, outcome) = Completion::channel();
+    start(done);
+    Box::new(move || {
+        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it succeeds");
+    })
+}
+
 /// Appends an event as a replay does, which asks for what is new in the log.
 fn append(world: &World, run: u64, spec_version: u32, body: EventBody) -> Settled {
     let since = (spec_version >= 6).then_some(2);
@@ -68,33 +79,12 @@ fn append(world: &World, run: u64, spec_version: u32, body: EventBody) -> Settle
         asked.resume = (spec_version >= 6).then(|| mark(&format!("resume of {run}"), None));
     }
     asked.run_id = Some(run_of(run, spec_version));
-    let (done, outcome) = Completion::channel();
-    world.store.append_event(asked, done);
-    Box::new(move || {
-        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is appended");
-    })
+    settles(|done| world.store.append_event(asked, done))
 }
 
 /// Runs of both lines are in one database.
 fn run_of(run: u64, spec_version: u32) -> hookline::domain::id::RunId {
     run_id(run + u64::from(spec_version) * 1000)
-}
-
-fn claim(world: &World) -> Settled {
-    let (done, outcome) = Completion::channel();
-    world.store.claim(world.claim_request(10), done);
-    Box::new(move || {
-        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it claims");
-    })
-}
-
-fn acknowledge(world: &World, delivery: &Delivery) -> Settled {
-    let (done, outcome) = Completion::channel();
-    let Delivery { message_id, lease_token, .. } = delivery;
-    world.store.settle_delivery(*message_id, lease_token.clone(), Outcome::Ack, done);
-    Box::new(move || {
-        outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is acknowledged");
-    })
 }
 
 #[test]
@@ -104,7 +94,10 @@ fn events_of_many_runs_cost_few_round_trips() {
         let token = |run: u64| format!("token {spec_version} {run}");
         let appends = |body: &dyn Fn(u64) -> EventBody| counted.appends(spec_version, body);
         appends(&|_| EventBody::RunCreated(creation()));
-        appends(&|_| EventBody::RunStarted(None));
+        // A reader looks at a start first, so starts reach the writer one after the other.
+        for run in 1..=MANY {
+            append(&counted.world, run, spec_version, EventBody::RunStarted(None))();
+        }
         appends(&|run| hook_created("h", &token(run)));
         appends(&|run| hook_received("h", Some(&token(run))));
         appends(&|_| wait_created("w", NOW_MS));
@@ -139,12 +132,8 @@ fn deliveries_of_many_runs_cost_few_round_trips() {
         let mut fenced = |run: u64, delivery: &Delivery, body: EventBody| {
             let Delivery { message_id, lease_token, .. } = delivery;
             let lease = Fence { message_id: *message_id, lease_token: lease_token.clone() };
-            let (done, outcome) = Completion::channel();
             let event = EventRequest { fence: Some(lease), ..request(run, body) };
-            world.store.append_event(event, done);
-            all.push(Box::new(move || {
-                outcome.recv_timeout(PATIENCE).expect("it settles").expect("it is appended");
-            }) as Settled);
+            all.push(settles(|done| world.store.append_event(event, done)));
         };
         let runs: Vec<(u64, &Delivery)> = claimed
             .iter()
@@ -159,14 +148,64 @@ fn deliveries_of_many_runs_cost_few_round_trips() {
         for (run, delivery) in before {
             fenced(*run, delivery, step_created("s"));
         }
-        let claiming = claim(world);
+        let claiming = settles(|done| world.store.claim(world.claim_request(10), done));
         let mut more = Vec::new();
         for (run, delivery) in after {
             fenced(*run, delivery, step_created("s"));
-            more.push(acknowledge(world, delivery));
+            let Delivery { message_id, lease_token, .. } = (*delivery).clone();
+            let ack = Outcome::Ack;
+            more.push(settles(|done| {
+                world.store.settle_delivery(message_id, lease_token, ack, done);
+            }));
         }
         all.push(claiming);
         all.extend(more);
         all
+    });
+}
+
+#[test]
+fn messages_and_streams_of_many_runs_cost_few_round_trips() {
+    let counted = Counted::new("trips_of_messages");
+    let world = &counted.world;
+    world.start_runs(MANY);
+    for run in 1..=MANY {
+        world.does(run, hook_created("h", &format!("token {run}")));
+    }
+    let many = |what: &str, operation: &dyn Fn(&World, u64) -> Settled| {
+        counted
+            .costs_few_trips(what, |world| (1..=MANY).map(|run| operation(world, run)).collect());
+    };
+    many("messages of steps", &|world, run| {
+        let purpose = Purpose::Step { run_id: run_id(run), step_id: id("s") };
+        let idempotency_key = Some(format!("key {run}"));
+        let message = NewMessage { purpose, idempotency_key, ..step_message("a") };
+        settles(|done| world.store.enqueue(message, 0, done))
+    });
+    many("wake-ups", &|world, run| settles(|done| world.store.enqueue(wake_up(run), 0, done)));
+    let claimed = std::cell::RefCell::new(world.claim(2 * MANY as usize));
+    assert_eq!(claimed.borrow().len() as u64, 2 * MANY);
+    many("deliveries to make again", &|world, _| {
+        let delivery = claimed.borrow_mut().pop().expect("there are enough");
+        let again = Outcome::Release { delay_ms: 9, error: "again".into(), reached: true };
+        let Delivery { message_id, lease_token, .. } = delivery;
+        settles(|done| world.store.settle_delivery(message_id, lease_token, again, done))
+    });
+    many("resumes with keys", &|world, run| {
+        let token = HookToken::new(format!("token {run}"));
+        let digests = ResumeDigests { key: format!("key {run}"), payload: "p".into() };
+        let resume = request(run, hook_received("h", Some(token.expose())));
+        let key = ResumeKey { token, digests, unsealed: None, window_ms: 1000 };
+        settles(|done| world.store.resume_once(resume, key, done))
+    });
+    for run in 1..=MANY {
+        world.write(&format!("stream {run}"), &["the first one makes the stream"]);
+    }
+    many("chunks", &|world, run| {
+        let stream = format!("stream {run}");
+        settles(|done| world.store.write_stream(stream, run_id(run), vec![b"more".to_vec()], done))
+    });
+    many("ends of streams", &|world, run| {
+        settles(|done| world.store.close_stream(format!("stream {run}"), run_id(run), done))
     });
 }

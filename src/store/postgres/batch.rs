@@ -20,7 +20,7 @@ use super::streams::{self, OpenStream};
 use super::writes::{Write, merged};
 use super::{fault, leases, messages, releases};
 use crate::domain::fence::Fence;
-use crate::domain::id::{Position, RunId};
+use crate::domain::id::{MessageId, Position, RunId};
 use crate::domain::payload::Payload;
 use crate::error::WorldError;
 use crate::store::Claimed;
@@ -77,8 +77,14 @@ impl Batch {
         self.waiting.borrow_mut().extend(writes);
     }
 
-    /// Adds a write that changes a message which waits or is leased.
-    pub(super) fn change_message(&self, write: Write) -> Outcome<()> {
+    /// Adds a write that changes one message.
+    pub(super) fn change_message(&self, id: MessageId, write: Write) -> Outcome<()> {
+        self.loaded.forget_message(id);
+        self.write(write)
+    }
+
+    /// Adds a write that changes messages.
+    pub(super) fn change_messages(&self, write: Write) -> Outcome<()> {
         self.loaded.forget_messages();
         self.write(write)
     }
@@ -174,14 +180,15 @@ impl Batch {
     pub(super) fn stream(&self, stream: &StreamName, now_ms: i64) -> Outcome<OpenStream> {
         let known = self.loaded.streams.borrow().get(&stream.name).copied();
         match known {
-            Some(open) => Ok(open),
+            Some(Some(open)) => Ok(open),
+            Some(None) => self.load(streams::make(&self.db, stream, now_ms)),
             None => self.load(streams::open(&self.db, stream, now_ms)),
         }
     }
 
     /// Notes how a stream is from now on.
     pub(super) fn note_stream(&self, stream: &StreamName, open: OpenStream) {
-        self.loaded.streams.borrow_mut().insert(stream.name.clone(), open);
+        self.loaded.streams.borrow_mut().insert(stream.name.clone(), Some(open));
     }
 
     /// The payloads that an entity names, if all are known.

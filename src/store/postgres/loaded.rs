@@ -23,10 +23,13 @@ use crate::domain::run::Run;
 use crate::domain::step::Step;
 use crate::domain::transition::{LogPart, Tail};
 use crate::domain::wait::Wait;
-use crate::store::transaction::Arrival;
+use crate::store::transaction::{Arrival, LeasedRow};
 
 /// Names an entity of a run.
 pub(super) type EntityKey = (RunId, CorrelationId);
+
+/// Names a lease.
+pub(super) type LeaseKey = (MessageId, String);
 
 /// What a lease is worth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,11 +61,13 @@ pub(super) struct Loaded {
     pub(super) payloads: RefCell<HashMap<(RunId, Position), Option<Payload>>>,
     pub(super) waiting: RefCell<HashMap<RunId, Vec<(String, Waiting)>>>,
     pub(super) with_keys: RefCell<HashMap<String, Option<MessageId>>>,
-    pub(super) leases: RefCell<HashMap<(MessageId, String), LeaseState>>,
+    pub(super) leases: RefCell<HashMap<LeaseKey, LeaseState>>,
+    /// The messages of leases that end.
+    pub(super) leased: RefCell<HashMap<LeaseKey, Option<LeasedRow>>>,
     pub(super) keyed_resumes: RefCell<HashMap<String, Option<KeyedResume>>>,
     /// Whether each release is gone; `None` if there is no such release.
     pub(super) gone: RefCell<HashMap<String, Option<bool>>>,
-    pub(super) streams: RefCell<HashMap<String, OpenStream>>,
+    pub(super) streams: RefCell<HashMap<String, Option<OpenStream>>>,
     pub(super) logs: RefCell<HashMap<RunId, LogEnd>>,
     /// The events of resumes by their names, without their payloads.
     pub(super) resumes: RefCell<HashMap<(RunId, String), Option<Event>>>,
@@ -80,6 +85,28 @@ impl Loaded {
         self.waiting.borrow_mut().clear();
         self.with_keys.borrow_mut().clear();
         self.leases.borrow_mut().clear();
+        self.leased.borrow_mut().clear();
+    }
+
+    /// Forgets what is known of a message which has changed, and of its run's messages.
+    pub(super) fn forget_message(&self, message_id: MessageId) {
+        let is_it = |id: &MessageId| *id == message_id;
+        let leased = &mut *self.leased.borrow_mut();
+        let run = leased.iter().find(|((id, _), _)| is_it(id)).and_then(|(_, row)| row.as_ref());
+        let run = run.map(|row| row.run_id.clone());
+        let waiting = &mut *self.waiting.borrow_mut();
+        let holds =
+            |of_run: &[(String, Waiting)]| of_run.iter().any(|(_, it)| is_it(&it.message_id));
+        match run {
+            Some(run) => waiting.retain(|run_id, _| Some(run_id) != run.as_ref()),
+            None if waiting.values().any(|of_run| holds(of_run)) => {
+                waiting.retain(|_, of_run| !holds(of_run));
+            }
+            None => waiting.clear(),
+        }
+        leased.retain(|(id, _), _| !is_it(id));
+        self.leases.borrow_mut().retain(|(id, _), _| !is_it(id));
+        self.with_keys.borrow_mut().retain(|_, id| id.as_ref().is_none_or(|id| !is_it(id)));
     }
 
     /// Notes messages that are leased. A lease that they were freed of is worth nothing any more.
@@ -89,6 +116,7 @@ impl Loaded {
         let states = &mut *self.leases.borrow_mut();
         let of_messages = states.iter_mut().filter(|((id, _), _)| are(*id));
         of_messages.for_each(|(_, state)| *state = LeaseState::default());
+        self.leased.borrow_mut().retain(|(id, _), _| !are(*id));
     }
 
     /// A part of a log, if all of it is known.
@@ -168,6 +196,8 @@ impl Loaded {
         let waiting = &mut *self.waiting.borrow_mut();
         let of_run = waiting.get_mut(run_id).into_iter().flatten();
         of_run.for_each(|(_, waiting)| waiting.is_wake_up = true);
+        let is_of_run = |row: &LeasedRow| row.run_id.as_ref() == Some(run_id);
+        self.leased.borrow_mut().retain(|_, row| !row.as_ref().is_some_and(is_of_run));
     }
 
     /// Notes a run that is made. One that nobody has asked for has a fresh name: no message is of it.
@@ -190,6 +220,7 @@ impl Loaded {
         let states = &mut *self.leases.borrow_mut();
         let of_message = states.iter_mut().filter(|((id, _), _)| *id == message_id);
         of_message.for_each(|(_, state)| *state = LeaseState::default());
+        self.leased.borrow_mut().retain(|(id, _), _| *id != message_id);
         self.with_keys.borrow_mut().retain(|_, id| *id != Some(message_id));
     }
 
@@ -273,6 +304,6 @@ impl Loaded {
 }
 
 /// The key of a lease.
-pub(super) fn key_of(lease: &Fence) -> (MessageId, String) {
+pub(super) fn key_of(lease: &Fence) -> LeaseKey {
     (lease.message_id, lease.lease_token.expose().to_owned())
 }

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use tokio_postgres::Row;
+
 use super::db::{Columns, Db, Value, values};
+use super::loaded::LeaseKey;
 use super::rows::without_nul;
 use super::writes::{Does, Kind, Write};
-use crate::domain::id::{CorrelationId, LeaseToken, MessageId, RunId};
+use crate::domain::id::{CorrelationId, MessageId, RunId};
 use crate::domain::message::{NewMessage, Purpose};
 use crate::domain::queue::Waiting;
 use crate::domain::queue::hold::Refused;
@@ -34,18 +37,43 @@ pub(super) async fn by_idempotency_key(
     row.map(|row| Columns::of(&row).message_id()).transpose()
 }
 
+/// A message of a run that waits in a queue.
+pub(super) type WaitingOf = (RunId, (String, Waiting));
+
+/// Selects waiting messages, locked.
+macro_rules! waiting {
+    ($of:literal) => {
+        concat!(
+            "SELECT run_id, queue_name, message_id, is_wake_up, available_at_ms, attempt, \
+             held_at_ms IS NOT NULL FROM hookline.messages WHERE ",
+            $of,
+            " AND step_id IS NULL AND lease_expires_at_ms IS NULL AND dead_at_ms IS NULL \
+             ORDER BY run_id, message_id FOR UPDATE"
+        )
+    };
+}
+
 /// The waiting messages of runs, each with its run and its queue. They stay as they are until the end of
 /// the transaction: without the lock, a claim that is just committing would take a wake-up that this
 /// transaction's event is absorbed by.
 pub(super) async fn waiting_of(
     db: &Db,
     run_ids: Vec<String>,
-) -> Result<Vec<(RunId, (String, Waiting))>, WorldError> {
-    const WAITING: &str = "SELECT run_id, queue_name, message_id, is_wake_up, available_at_ms, \
-         attempt, held_at_ms IS NOT NULL FROM hookline.messages \
-         WHERE run_id = ANY ($1) AND step_id IS NULL AND lease_expires_at_ms IS NULL \
-         AND dead_at_ms IS NULL ORDER BY run_id, message_id FOR UPDATE";
-    let rows = db.rows(WAITING, &values![run_ids]).await?;
+) -> Result<Vec<WaitingOf>, WorldError> {
+    const WAITING: &str = waiting!("run_id = ANY ($1)");
+    waiting_from(&db.rows(WAITING, &values![run_ids]).await?)
+}
+
+/// The same for the runs that these messages replay.
+pub(super) async fn waiting_beside(db: &Db, ids: Vec<i64>) -> Result<Vec<WaitingOf>, WorldError> {
+    const WAITING: &str = waiting!(
+        "run_id = ANY (ARRAY(SELECT CASE WHEN l.step_id IS NULL THEN l.run_id END \
+           FROM hookline.messages AS l WHERE l.message_id = ANY ($1)))"
+    );
+    waiting_from(&db.rows(WAITING, &values![ids]).await?)
+}
+
+fn waiting_from(rows: &[Row]) -> Result<Vec<WaitingOf>, WorldError> {
     let waiting = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
         let (run_id, queue_name) = (columns.run_id()?, columns.take()?);
@@ -69,7 +97,7 @@ pub(super) async fn with_keys(
     const WITH_KEYS: &str = "SELECT idempotency_key, message_id FROM hookline.messages \
          WHERE idempotency_key = ANY ($1) AND dead_at_ms IS NULL";
     let rows = db.rows(WITH_KEYS, &values![keys]).await?;
-    let with_key = |row: &tokio_postgres::Row| {
+    let with_key = |row: &Row| {
         let mut columns = Columns::of(row);
         Ok((columns.take()?, columns.message_id()?))
     };
@@ -202,32 +230,36 @@ pub(super) fn delete(id: MessageId) -> Write {
     Write::of(&DELETES, DELETE, values![id])
 }
 
-/// A message with a lease, which stays as it is until the end of the transaction.
+/// Messages with their leases, which stay as they are until the end of the transaction.
 pub(super) async fn leased(
     db: &Db,
-    id: MessageId,
-    lease_token: &LeaseToken,
-) -> Result<Option<LeasedRow>, WorldError> {
-    const LEASED: &str = "SELECT is_wake_up, attempt, spec_version, queue_name, \
-         CASE WHEN step_id IS NULL THEN run_id END, lease_owner, refused_by \
-         FROM hookline.messages WHERE message_id = $1 AND lease_token = $2 FOR UPDATE";
-    let row = db.first(LEASED, &values![id, lease_token.expose()]).await?;
-    row.map(|row| {
-        let mut columns = Columns::of(&row);
+    (ids, tokens): (Vec<i64>, Vec<String>),
+) -> Result<Vec<(LeaseKey, LeasedRow)>, WorldError> {
+    const LEASED: &str = "SELECT m.message_id, m.lease_token, m.is_wake_up, m.attempt, \
+         m.spec_version, m.queue_name, CASE WHEN m.step_id IS NULL THEN m.run_id END, \
+         m.lease_owner, m.refused_by \
+         FROM unnest($1, $2) AS l(id, token) JOIN hookline.messages AS m \
+           ON m.message_id = l.id AND m.lease_token = l.token \
+         ORDER BY m.message_id FOR UPDATE OF m";
+    let rows = db.rows(LEASED, &values![ids, tokens]).await?;
+    let leased = rows.iter().map(|row| {
+        let mut columns = Columns::of(row);
+        let key = (columns.message_id()?, columns.take()?);
         let delivered = Delivered {
             is_wake_up: columns.take()?,
             attempt: columns.take()?,
             spec_version: columns.version()?,
         };
-        Ok(LeasedRow {
+        let leased = LeasedRow {
             delivered,
             queue_name: columns.take()?,
             run_id: columns.take::<Option<String>>()?.map(RunId::new),
             lease_owner: columns.take()?,
             refused_by: names_of(columns.take()?),
-        })
-    })
-    .transpose()
+        };
+        Ok((key, leased))
+    });
+    leased.collect()
 }
 
 /// The workers of the column `refused_by`. Their names hold no spaces.

@@ -64,7 +64,7 @@ impl PostgresParticulars<'_> {
         for lease in expired {
             let id = lease.fence.message_id;
             if self.queue_time.is_silent(id, lease.expires_at_ms, self.clock) {
-                tx.rows.change_message(leases::free(id))?;
+                tx.rows.change_message(id, leases::free(id))?;
                 frees = true;
             }
         }

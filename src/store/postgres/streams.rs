@@ -59,39 +59,43 @@ pub(super) async fn lock(
 /// Locks a stream until the end of the transaction. Makes it if there is none.
 ///
 /// # Errors
-/// `RunExpired` if the values of its run were dropped; storage faults.
+/// Those of [`make`].
 pub(super) async fn open(
     db: &Db,
     stream: &StreamName,
     now_ms: i64,
 ) -> Result<OpenStream, WorldError> {
-    const LOCK: &str = "SELECT stream_number, closed_at_ms IS NOT NULL FROM hookline.streams \
-         WHERE name = $1 FOR UPDATE";
+    match lock(db, vec![stream.name.clone()]).await?.pop() {
+        Some((_, open)) => Ok(open),
+        None => make(db, stream, now_ms).await,
+    }
+}
+
+/// Makes a stream, unless another process has made it meanwhile, and locks it.
+///
+/// # Errors
+/// `RunExpired` if the values of its run were dropped; storage faults.
+pub(super) async fn make(
+    db: &Db,
+    stream: &StreamName,
+    now_ms: i64,
+) -> Result<OpenStream, WorldError> {
     const INSERT: &str = "INSERT INTO hookline.streams (name, run_id, created_at_ms) \
-         VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name \
-         RETURNING stream_number, closed_at_ms IS NOT NULL";
-    // A statement of its own: it sees what the process left that was waited for.
-    const NEXT: &str =
-        "SELECT coalesce(max(chunk_index) + 1, 0) FROM hookline.chunks WHERE stream_number = $1";
-    let found = match db.first(LOCK, &values![&stream.name]).await? {
-        Some(row) => Some(row),
-        None => {
-            // Some streams have no run.
-            if let Some(run) = runs::locked(db, &stream.run_id).await? {
-                keeping_of_new_stream(&run)?;
-            }
-            if let Some(old) = old_checks(&stream.name, now_ms) {
-                delete_old_checks(db, old).await?;
-            }
-            db.first(INSERT, &values![&stream.name, &stream.run_id, now_ms]).await?
-        }
-    };
-    let row = found.ok_or_else(fault::clash)?;
-    let mut columns = Columns::of(&row);
-    let (number, is_closed): (i64, bool) = (columns.take()?, columns.take()?);
-    let next = db.first(NEXT, &values![number]).await?;
-    let next = next.map(|row| Columns::of(&row).take()).transpose()?.unwrap_or(0);
-    Ok(OpenStream { number, next, is_closed })
+         VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING stream_number";
+    // Some streams have no run.
+    if let Some(run) = runs::locked(db, &stream.run_id).await? {
+        keeping_of_new_stream(&run)?;
+    }
+    if let Some(old) = old_checks(&stream.name, now_ms) {
+        delete_old_checks(db, old).await?;
+    }
+    let row = db.first(INSERT, &values![&stream.name, &stream.run_id, now_ms]).await?;
+    if let Some(row) = row {
+        let number = Columns::of(&row).take()?;
+        return Ok(OpenStream { number, next: 0, is_closed: false });
+    }
+    let made = lock(db, vec![stream.name.clone()]).await?.pop();
+    made.map(|(_, open)| open).ok_or_else(fault::clash)
 }
 
 async fn delete_old_checks(db: &Db, old: OldChecks) -> Result<(), WorldError> {

@@ -192,7 +192,7 @@ impl Rows for Batch {
         self.loaded.drop_values(run_id);
         self.write(events::drop_values(run_id))?;
         self.write(hooks::forget_metadata(run_id))?;
-        self.change_message(messages::delete_unclaimed(run_id))?;
+        self.change_messages(messages::delete_unclaimed(run_id))?;
         self.load(streams::drop_values(self.db(), run_id, now_ms))
     }
 
@@ -264,7 +264,7 @@ impl Rows for Batch {
     }
 
     fn delete_message(&self, id: MessageId) -> Outcome<()> {
-        self.change_message(messages::delete(id))
+        self.change_message(id, messages::delete(id))
     }
 
     fn lease_holds(&self, lease: &Fence) -> Outcome<bool> {
@@ -272,7 +272,12 @@ impl Rows for Batch {
     }
 
     fn leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<Option<LeasedRow>> {
-        self.load(messages::leased(self.db(), id, lease_token))
+        let key = (id, lease_token.expose().to_owned());
+        let sought = (vec![id.number()], vec![key.1.clone()]);
+        let read = async {
+            Ok(messages::leased(self.db(), sought).await?.pop().map(|(_, leased)| leased))
+        };
+        self.known(&self.loaded.leased, key, read)
     }
 
     fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<bool> {
@@ -286,19 +291,19 @@ impl Rows for Batch {
     }
 
     fn put_back(&self, id: MessageId, back: &Back) -> Outcome<()> {
-        self.change_message(messages::put_back(id, back))
+        self.change_message(id, messages::put_back(id, back))
     }
 
     fn free_lease(&self, id: MessageId) -> Outcome<()> {
-        self.change_message(leases::free(id))
+        self.change_message(id, leases::free(id))
     }
 
     fn change_waiting(&self, id: MessageId, back: &Back) -> Outcome<()> {
-        self.change_message(messages::change_waiting(id, back))
+        self.change_message(id, messages::change_waiting(id, back))
     }
 
     fn bury(&self, id: MessageId, error: &str, now_ms: i64) -> Outcome<()> {
-        self.change_message(messages::bury(id, error, now_ms))
+        self.change_message(id, messages::bury(id, error, now_ms))
     }
 
     fn keep_time(&self, now_ms: i64) -> Outcome<()> {
@@ -306,7 +311,7 @@ impl Rows for Batch {
     }
 
     fn refuse(&self, id: MessageId, refused: &Refused, back: &Back) -> Outcome<()> {
-        self.change_message(messages::refuse(id, refused, back))
+        self.change_message(id, messages::refuse(id, refused, back))
     }
 
     fn is_replayed_by_others(&self, run_id: &RunId, lease: &Fence) -> Outcome<bool> {
@@ -318,7 +323,7 @@ impl Rows for Batch {
     }
 
     fn hold(&self, id: MessageId, now_ms: i64) -> Outcome<()> {
-        self.change_message(messages::hold(id, now_ms))
+        self.change_message(id, messages::hold(id, now_ms))
     }
 
     fn take_up_refused(&self) -> Outcome<usize> {
@@ -331,7 +336,7 @@ impl Rows for Batch {
     }
 
     fn revive(&self, id: MessageId, available_at_ms: i64) -> Outcome<()> {
-        self.change_message(messages::revive(id, available_at_ms))
+        self.change_messages(messages::revive(id, available_at_ms))
     }
 
     fn note_release(&self, release_id: &str, now_ms: i64) -> Outcome<()> {
@@ -359,7 +364,7 @@ impl Rows for Batch {
     }
 
     fn move_messages(&self, run_id: &RunId, release_id: &str) -> Outcome<()> {
-        self.change_message(messages::move_to_release(run_id, release_id))
+        self.change_messages(messages::move_to_release(run_id, release_id))
     }
 
     fn runs_to_create(&self, release_id: &str, limit: usize) -> Outcome<Vec<RunId>> {
@@ -367,7 +372,7 @@ impl Rows for Batch {
     }
 
     fn delete_messages_for(&self, deployment_id: &str) -> Outcome<()> {
-        self.change_message(messages::delete_for_deployment(deployment_id))
+        self.change_messages(messages::delete_for_deployment(deployment_id))
     }
 
     fn prospects(&self, run_id: &RunId, now_ms: i64) -> Outcome<Option<Prospects>> {

@@ -4,15 +4,17 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
-use super::db::{Db, Sending};
-use super::loaded::{EntityKey, LeaseState, Loaded, LogEnd, key_of};
+use super::db::{Db, Sending, pipelined};
+use super::loaded::{EntityKey, LeaseKey, LeaseState, Loaded, LogEnd, key_of};
+use super::messages::WaitingOf;
 use super::{
     events, hooks, leases, messages, releases, resume_keys, resumes, runs, steps, streams, waits,
 };
 use crate::domain::event::{EventBody, EventRequest};
 use crate::domain::hook::Hook;
-use crate::domain::id::{CorrelationId, HookToken, MessageId, Position, RunId};
+use crate::domain::id::{CorrelationId, HookToken, Position, RunId};
 use crate::domain::message::NewMessage;
+use crate::domain::queue::Waiting;
 use crate::domain::queue::enqueue::absorbing_run;
 use crate::domain::queue::offer::may_be_gone;
 use crate::domain::resume_key::ResumeKey;
@@ -41,7 +43,9 @@ pub(super) struct Wanted {
     /// Of runs that will be woken.
     waiting: HashSet<RunId>,
     message_keys: HashSet<String>,
-    leases: HashSet<(MessageId, String)>,
+    leases: HashSet<LeaseKey>,
+    /// Leases that end otherwise than with an acknowledgement.
+    ended: HashSet<LeaseKey>,
     digests: HashSet<String>,
     releases: HashSet<String>,
     streams: HashSet<String>,
@@ -78,6 +82,9 @@ impl Wanted {
             }
             Operation::SettleDelivery(delivery, Outcome::Ack, _) => {
                 self.leases.insert(key_of(delivery));
+            }
+            Operation::SettleDelivery(delivery, ..) => {
+                self.ended.insert(key_of(delivery));
             }
             _ => {}
         }
@@ -147,7 +154,7 @@ impl Wanted {
 
     /// Whether messages are locked for it. Claims of other processes pass over them meanwhile.
     pub(super) fn locks_messages(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.ended.is_empty()
     }
 
     /// The loads, each one statement. The runs and the ends of their logs come with the locks.
@@ -193,13 +200,16 @@ impl Wanted {
         if !self.logs.is_empty() {
             loads.push(Box::pin(logs_into(db, loaded, self.logs)));
         }
+        if !self.ended.is_empty() {
+            loads.push(Box::pin(ended_into(db, loaded, self.ended)));
+        }
         if !self.digests.is_empty() {
             loads.push(Box::pin(keyed_resumes_into(db, loaded, self.digests)));
         }
         if !self.streams.is_empty() {
             loads.push(Box::pin(async move {
-                let found = streams::lock(db, self.streams.into_iter().collect()).await?;
-                loaded.streams.borrow_mut().extend(found);
+                let found = streams::lock(db, self.streams.iter().cloned().collect()).await?;
+                fill(&loaded.streams, self.streams, found);
                 Ok(())
             }));
         }
@@ -288,11 +298,32 @@ fn arrays(keys: &HashSet<EntityKey>) -> (Vec<String>, Vec<String>) {
 
 async fn waiting_into(db: &Db, loaded: &Loaded, sought: HashSet<RunId>) -> Done {
     let found = messages::waiting_of(db, texts(&sought)).await?;
-    let mut waiting = loaded.waiting.borrow_mut();
-    waiting.extend(sought.into_iter().map(|run_id| (run_id, Vec::new())));
+    note_waiting(loaded, sought, found);
+    Ok(())
+}
+
+/// Notes all messages that wait of these runs.
+fn note_waiting(loaded: &Loaded, runs: HashSet<RunId>, found: Vec<WaitingOf>) {
+    let mut of_run: HashMap<RunId, Vec<(String, Waiting)>> =
+        runs.into_iter().map(|run_id| (run_id, Vec::new())).collect();
     for (run_id, message) in found {
-        waiting.entry(run_id).or_default().push(message);
+        of_run.entry(run_id).or_default().push(message);
     }
+    loaded.waiting.borrow_mut().extend(of_run);
+}
+
+async fn ended_into(db: &Db, loaded: &Loaded, sought: HashSet<LeaseKey>) -> Done {
+    let (ids, tokens): (Vec<i64>, Vec<String>) =
+        sought.iter().map(|(id, token)| (id.number(), token.clone())).unzip();
+    let mut leased = Vec::new();
+    let leases: Sending<'_> = Box::pin(async {
+        leased = messages::leased(db, (ids.clone(), tokens)).await?;
+        Ok(())
+    });
+    let beside = pipelined(vec![leases], messages::waiting_beside(db, ids.clone())).await?;
+    let runs = leased.iter().filter_map(|(_, row)| row.run_id.clone()).collect();
+    note_waiting(loaded, runs, beside);
+    fill(&loaded.leased, sought, leased);
     Ok(())
 }
 
@@ -302,7 +333,7 @@ async fn message_keys_into(db: &Db, loaded: &Loaded, sought: HashSet<String>) ->
     Ok(())
 }
 
-async fn leases_into(db: &Db, loaded: &Loaded, sought: HashSet<(MessageId, String)>) -> Done {
+async fn leases_into(db: &Db, loaded: &Loaded, sought: HashSet<LeaseKey>) -> Done {
     let found = leases::states(db, &sought).await?;
     let mut states = loaded.leases.borrow_mut();
     states.extend(sought.into_iter().map(|lease| (lease, LeaseState::default())));
