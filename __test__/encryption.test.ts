@@ -2,6 +2,7 @@ import { hkdfSync, webcrypto } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { createWorld, getHookByToken, getRun, resumeHook, start, type World } from 'hookline';
+import { ulid } from 'ulid';
 import {
   devalueString,
   loadModule,
@@ -121,6 +122,30 @@ test('old keys still read after a rotation, and the run keeps its key', async ()
   expect(await rotated.getEncryptionKeyForRun(runId)).toEqual(before);
   const expected = hkdfSync('sha256', Buffer.alloc(32, 2), '', 'hookline run key 1:wrun_x', 32);
   expect(await rotated.getEncryptionKeyForRun('wrun_x')).toEqual(new Uint8Array(expected));
+});
+
+test('a worker has the key of the arguments that a delivery brings before their run is there', async () => {
+  const runId = `wrun_${ulid()}`;
+  const raw = (await world.getEncryptionKeyForRun(runId)) as Uint8Array<ArrayBuffer>;
+  const key = await webcrypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['encrypt']);
+  const iv = webcrypto.getRandomValues(new Uint8Array(12));
+  const sealed = await webcrypto.subtle.encrypt(
+    { name: 'AES-GCM', iv },
+    key,
+    Buffer.from('devl[]'),
+  );
+  const input = new Uint8Array([...Buffer.from('encr'), ...iv, ...new Uint8Array(sealed)]);
+  const rotated = await reopened([entry('b', 2), entry('a', 1)]);
+  const asked = new Promise((resolve) => {
+    rotated.createQueueHandler('__wkf_workflow_', async () => {
+      resolve(await rotated.getEncryptionKeyForRun(runId));
+    });
+  });
+  await rotated.start();
+  const runInput = { input, deploymentId: 'dpl_hookline', workflowName: 'workflow//./a//b' };
+  await rotated.queue('__wkf_workflow_a', { runId, runInput });
+  expect(await asked).toEqual(raw);
+  expect(await rotated.getEncryptionKeyForRun(runId)).not.toEqual(raw);
 });
 
 test('a key that is missing is named by its id, in an error that the runtime retries', async () => {

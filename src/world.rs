@@ -218,9 +218,11 @@ impl Engine {
         }))
     }
 
-    /// The key with which the SDK encrypts a run's values. For a run that does not exist yet, the key
-    /// that it will have. `None` for a run with plain values. `EncryptionKeyMissing` names the key.
-    pub fn run_key(&self, run_id: RunId) -> Read<Option<RunKey>> {
+    /// The key with which the SDK encrypts a run's values. For a run that does not exist yet, the key of its
+    /// arguments, which a delivery may bring before the run is there; without them the key that it will
+    /// have if this process makes it. `None` for a run with plain values. `EncryptionKeyMissing` names the
+    /// key.
+    pub fn run_key(&self, run_id: RunId, input: Option<Vec<u8>>) -> Read<Option<RunKey>> {
         let Some(ring) = self.config.encryption_keys.clone() else { return Read::Now(Ok(None)) };
         self.store.run_by_id(&run_id).map(move |run| match run {
             Ok(run) => {
@@ -229,7 +231,8 @@ impl Engine {
                 Ok(key.map(|key| key.run_key(&run.run_id)))
             }
             Err(error) if error.kind == ErrorKind::RunNotFound => {
-                Ok(Some(ring.newest().run_key(&run_id)))
+                let key = ring.key_of_input(&run_id, &input.unwrap_or_default())?;
+                Ok(Some(key.run_key(&run_id)))
             }
             Err(error) => Err(error),
         })

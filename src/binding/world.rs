@@ -250,9 +250,13 @@ impl NativeWorld {
     }
 
     #[napi(catch_unwind, ts_return_type = "NativeReply | Promise<NativeReply>")]
-    pub fn run_key(&self, env: Env, run_id: String) -> Result<JsValue> {
-        let run_id = RunId::new(run_id);
-        self.point_read(env, |engine| engine.run_key(run_id), |key| Ok(replies::run_key(key)))
+    pub fn run_key(&self, env: Env, run_id: String, input: Option<&[u8]>) -> Result<JsValue> {
+        let (run_id, input) = (RunId::new(run_id), input.map(<[u8]>::to_vec));
+        self.point_read(
+            env,
+            |engine| engine.run_key(run_id, input),
+            |key| Ok(replies::run_key(key)),
+        )
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<NativeReply>")]

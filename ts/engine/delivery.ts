@@ -37,6 +37,8 @@ interface Place {
   code: LoadedCode;
   /** The run that the delivery replays, or whose step it executes. */
   runId: unknown;
+  /** The arguments of a run that the message starts. */
+  input: unknown;
   /** This release, if another one has started that run and this one has adopted it. */
   adoptedBy?: string;
   /**
@@ -75,7 +77,8 @@ export async function inDelivery<T>(
   message: unknown,
   handler: () => Promise<T>,
 ): Promise<T> {
-  const here = { delivery, code, runId: runOf(message), returned: false };
+  const { input } = (message as { runInput?: { input?: unknown } } | null)?.runInput ?? {};
+  const here = { delivery, code, runId: runOf(message), input, returned: false };
   const result = await state().place.run(here, handler);
   here.returned = true;
   return result;
@@ -106,6 +109,12 @@ export function isInDeliveryOfAdopted(): boolean {
 /** The code that delivers a message of this run; `undefined` outside of its own deliveries. */
 export function codeOf(engine: Engine, runId: unknown): LoadedCode | undefined {
   return placeOf(engine, runId)?.code;
+}
+
+/** The arguments of this run, if the delivery in which this is called brings them. */
+export function argumentsOf(engine: Engine, runId: string): Uint8Array | undefined {
+  const input = placeOf(engine, runId)?.input;
+  return input instanceof Uint8Array ? input : undefined;
 }
 
 function placeOf(engine: Engine, runId: unknown): Place | undefined {

@@ -77,8 +77,11 @@ export interface NativeWorld {
   /** A look-up that also sends a payload of plain data, if the hook takes such a one as it is. */
   resumePlainly(token: string, payload: Uint8Array): Promise<NativeReply>;
   runForResume(runId: string): PointRead;
-  /** The bytes of a run's key; none when its values are plain. */
-  runKey(runId: string): PointRead;
+  /**
+   * The bytes of a run's key; none when its values are plain. `input` are the arguments of a run that may
+   * not exist yet.
+   */
+  runKey(runId: string, input?: Uint8Array): PointRead;
   resumeHookOnce(request: string, payload: Uint8Array): Promise<NativeReply>;
   /** The hook that a resume with this key found; void when there was none. */
   earlierResume(request: string): PointRead;

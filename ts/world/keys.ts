@@ -1,5 +1,6 @@
 /** The encryption keys of runs, as the World derives them. */
 import type { CryptoKey, WorkflowRun, World } from '../../index';
+import { argumentsOf } from '../engine/delivery';
 import type { Engine } from '../engine/engine';
 import type { Line } from '../lines/line';
 import { lineOfSpec } from '../lines/table';
@@ -23,7 +24,8 @@ async function rawRunKey(engine: Engine, runId: string): Promise<Uint8Array | un
   // Without a key ring nothing is encrypted, so the database need not be opened.
   if (engine.config().encryptionKeys === undefined) return undefined;
   const native = await engine.look();
-  const { bytes } = await pointRead(native.runKey(runId));
+  // The runtime asks while it still tells the World of a run that its delivery brings.
+  const { bytes } = await pointRead(native.runKey(runId, argumentsOf(engine, runId)));
   return bytes.length > 0 ? copyBytes(bytes) : undefined;
 }
 
