@@ -266,27 +266,6 @@ fn overwrite_root_page(path: &Path, table: &str) {
     fs::write(path, &bytes).expect("it is damaged");
 }
 
-/// Submits requests while the writer is held, so that they are in one batch.
-fn append_together(
-    world: &World,
-    requests: Vec<EventRequest>,
-) -> Vec<Result<EventReply, WorldError>> {
-    let release = hold_writer(world);
-    let outcomes: Vec<_> = requests
-        .into_iter()
-        .map(|request| {
-            let (done, outcome) = Completion::channel();
-            world.store.append_event(request, done);
-            outcome
-        })
-        .collect();
-    drop(release);
-    let wait = |outcome: std::sync::mpsc::Receiver<_>| {
-        outcome.recv_timeout(PATIENCE).expect("the store settles every operation")
-    };
-    outcomes.into_iter().map(wait).collect()
-}
-
 /// Makes SQLite refuse a write under a condition.
 fn make_bad(world: &World, write: &str, condition: &str) {
     let db = Connection::open(world.path()).expect("SQLite opens");
@@ -320,7 +299,7 @@ fn bad_operations_of_a_batch_fail_alone_and_the_others_are_one_commit() {
             EventRequest { data, ..received(40 * number) }
         })
         .collect();
-    let outcomes = append_together(&world, requests);
+    let outcomes = world.append_together(requests);
     let mut position = 3;
     for (number, outcome) in outcomes.into_iter().enumerate() {
         if number % 10 == 5 {
@@ -355,7 +334,7 @@ fn an_operation_that_fails_when_it_has_written_leaves_nothing_and_tells_nobody()
     let before: Vec<_> = world.log(2).iter().map(names).collect();
     let told = commits_of(&world);
     let ends = (1..=3).map(|run| request(run, EventBody::RunCompleted)).collect();
-    let ended: Vec<bool> = append_together(&world, ends).iter().map(Result::is_ok).collect();
+    let ended: Vec<bool> = world.append_together(ends).iter().map(Result::is_ok).collect();
     assert_eq!(ended, [true, false, true]);
     assert_eq!(world.log(2).iter().map(names).collect::<Vec<_>>(), before);
     let view = settled(|done| world.store.run(run_id(2), true, done)).expect("it is there");
@@ -373,7 +352,7 @@ fn a_batch_of_refusals_and_events_is_one_commit() {
     let told = commits_of(&world);
     let unknown = || request(1, step_started("unknown"));
     let requests = vec![received(1), unknown(), received(1), unknown(), received(1)];
-    let outcomes = append_together(&world, requests);
+    let outcomes = world.append_together(requests);
     let allowed: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(allowed, [true, false, true, false, true]);
     world.store.close();

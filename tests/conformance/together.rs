@@ -65,18 +65,8 @@ fn events_that_arrive_at_once_are_answered_as_one_after_the_other(world: &World)
     }
     let alone: Vec<String> =
         requests(1).into_iter().map(|request| said(world.tries(request), 1)).collect();
-    let held = hold_writer(world);
-    let outcomes: Vec<_> = requests(2)
-        .into_iter()
-        .map(|request| {
-            let (done, outcome) = Completion::channel();
-            world.store.append_event(request, done);
-            outcome
-        })
-        .collect();
-    drop(held);
-    for (number, (outcome, alone)) in outcomes.into_iter().zip(alone).enumerate() {
-        let together = outcome.recv_timeout(PATIENCE).expect("it settles");
+    let together = world.append_together(requests(2));
+    for (number, (together, alone)) in together.into_iter().zip(alone).enumerate() {
         assert_eq!(said(together, 2), alone, "request {number}");
     }
     assert_eq!(world.log_types(1), world.log_types(2));

@@ -236,6 +236,25 @@ impl World {
         settled(|done| self.store.append_event(request, done))
     }
 
+    /// Appends events that arrive while the writer is held, so that they are in one batch.
+    pub fn append_together(
+        &self,
+        requests: Vec<EventRequest>,
+    ) -> Vec<Result<EventReply, WorldError>> {
+        let held = hold_writer(self);
+        let append = |request| {
+            let (done, outcome) = Completion::channel();
+            self.store.append_event(request, done);
+            outcome
+        };
+        let outcomes: Vec<_> = requests.into_iter().map(append).collect();
+        drop(held);
+        let settled = |outcome: Receiver<_>| {
+            outcome.recv_timeout(PATIENCE).expect("the store settles every operation")
+        };
+        outcomes.into_iter().map(settled).collect()
+    }
+
     /// Appends an event of a run that the rules allow; its payload is the name of its type.
     #[track_caller]
     pub fn does(&self, run: u64, body: EventBody) -> EventReply {
