@@ -76,7 +76,7 @@ test('every code that becomes a WorkflowWorldError is documented', () => {
   const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
   const codes = [...read('src/error.rs').matchAll(/=> "([A-Z_]+)"/g)].map(([, code]) => `${code}`);
   expect(codes).toContain('BUSY');
-  const [, documented = ''] = /\* The reason: ([^/]+)/.exec(read('errors.d.ts')) ?? [];
+  const [, documented = ''] = /\* The reason([\s\S]+?)\*\//.exec(read('errors.d.ts')) ?? [];
   const worlds = codes.filter((code) => fault(code).name === 'WorkflowWorldError');
   expect(worlds.filter((code) => !documented.includes(`\`${code}\``))).toEqual([]);
 });
