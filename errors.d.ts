@@ -16,7 +16,7 @@ export class WorkflowWorldError extends Error {
   /** Like an HTTP status: retry at 500 and more; 400 is a mistake of the caller. */
   status?: number;
   /**
-   * The reason; docs/troubleshooting.md says what to do about each.
+   * The reason; the message says what to do.
    *
    * - The database: `BUSY`, `STORAGE_FULL`, `READ_ONLY`, `CANNOT_OPEN`, `CORRUPT`, `FOREIGN_FILE`,
    *   `NEWER_DATABASE`, `OLD_SQLITE`, `IO`, `MOVED` (to another place, which the message names),
