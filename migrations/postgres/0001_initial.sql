@@ -63,6 +63,7 @@ CREATE TABLE hookline.events (
 );
 CREATE INDEX events_opening_entities ON hookline.events (correlation_id, run_id)
   WHERE event_type IN ('step_created', 'hook_created', 'hook_conflict', 'wait_created', 'attr_set');
+CREATE INDEX events_by_write ON hookline.events (write_id) WHERE write_id IS NOT NULL;
 CREATE UNIQUE INDEX events_by_resume ON hookline.events (resume_id, run_id)
   WHERE resume_id IS NOT NULL;
 

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hookline::clock::ManualClock;
+use hookline::domain::event::EventBody;
 use hookline::domain::id::HookToken;
 use hookline::domain::page::PageRequest;
 
 use hookline::error::ErrorKind;
-use hookline::store::{Completion, RunQuery};
+use hookline::store::{Completion, PlainResume, RunQuery};
 
 use crate::kit::postgres_server::Server;
 use crate::kit::rows::*;
 use crate::kit::{PATIENCE, World, settled};
 use crate::proxy::{Fault, Proxy, RESUME};
-use crate::server::{fresh_database, times, wait_for};
+use crate::server::{fresh_database, number_in, times, wait_for};
 use crate::{open, payloads, resume, with_runs};
 
 /// Makes a resume whose commit loses its answer. Nobody can connect then, until `when_away` returns.
@@ -64,6 +65,36 @@ fn a_commit_whose_server_does_not_come_back_is_said_to_be_unknown() {
     assert_eq!(outcome, Err(ErrorKind::OutcomeUnknown));
     // The network has lost only the answer.
     assert_eq!(payloads(&world, 1).len(), 3);
+}
+
+#[test]
+fn a_resume_by_token_is_known_when_its_hook_went_before_its_answer_came() {
+    const DATABASE: &str = "went";
+    const FOUND: &str = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes \
+         WHERE indexrelname = 'events_by_write'";
+    let world = with_runs(&fresh_database(DATABASE), 1);
+    let proxy = Proxy::start();
+    let store = open(&proxy.url(DATABASE));
+    settled(|done| store.append_event(resume(1, "before"), done)).expect("it resumes");
+    proxy.break_next_and_cut_off(Fault::CutAfterCommit);
+    let (done, outcome) = Completion::channel();
+    let (token, payload) = (HookToken::new("token 1"), RESUME.as_bytes().to_vec());
+    store.resume_plainly(PlainResume { token, payload }, done);
+    while proxy.refused() == 0 {
+        std::thread::yield_now();
+    }
+    world.does(1, EventBody::RunCompleted);
+    proxy.mend();
+    let outcome = outcome.recv_timeout(2 * PATIENCE).expect("it settles");
+    let (_, run) = outcome.expect("it is known").expect("it is resumed");
+    assert_eq!(run.run_id, run_id(1));
+    store.close();
+    let resumes = world.log(1).into_iter().filter_map(|event| event.payload);
+    assert_eq!(resumes.filter(|payload| payload.as_bytes() == RESUME.as_bytes()).count(), 1);
+    // However many events there are. The server counts after the connection has ended.
+    while number_in(DATABASE, FOUND) == 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -9,11 +9,10 @@ use hookline::error::{ErrorKind, WorldError};
 use hookline::store::{PlainResume, ResumedPlainly, Store};
 
 use crate::kit::postgres_server::Server;
-use crate::kit::rows::NOW_MS;
 use crate::kit::settled;
 use crate::proxy::{Fault, Proxy, RESUME};
 use crate::server::{end_connections, fresh_database, kill_a_connection, times, wait_for};
-use crate::{open, open_at, payloads, resume, with_runs};
+use crate::{open, payloads, resume, with_runs};
 
 /// What its caller knows of a resume.
 #[derive(Debug, Default)]
@@ -37,14 +36,12 @@ pub fn resumes_while(store: &Arc<dyn Store>, times: usize, disturb: impl FnMut(u
 enum How {
     /// They name the hook.
     Named,
-    /// They have its token only. If the answer is lost, the hook says which run it was.
+    /// They have its token only.
     ByToken,
-    /// The same, but the hook is so young that it may be another one.
-    ByTokenOfYoung,
 }
 
 fn resume_by(how: How, store: &dyn Store, run: u64, text: &str) -> Result<(), WorldError> {
-    if how != How::Named {
+    if how == How::ByToken {
         let token = HookToken::new(format!("token {run}"));
         let plain = PlainResume { token, payload: text.as_bytes().to_vec() };
         let tried = settled(|done| store.resume_plainly(plain, done))?;
@@ -166,15 +163,13 @@ fn behind_a_proxy(name: &str, fault: Fault, times: usize) {
     callers_behind_a_proxy(name, (RUNS, How::Named), fault, times);
     callers_behind_a_proxy(&format!("{name}_alone"), (1, How::Named), fault, times);
     callers_behind_a_proxy(&format!("{name}_token"), (1, How::ByToken), fault, times);
-    callers_behind_a_proxy(&format!("{name}_young"), (1, How::ByTokenOfYoung), fault, times);
 }
 
 fn callers_behind_a_proxy(name: &str, (callers, how): (u64, How), fault: Fault, times: usize) {
     let url = fresh_database(name);
     drop(with_runs(&url, RUNS));
     let proxy = Proxy::start();
-    let old_ms = if how == How::ByToken { 10_000 } else { 0 };
-    let store = open_at(&proxy.url(name), NOW_MS + old_ms);
+    let store = open(&proxy.url(name));
     let told = callers_resume_while(&store, callers, how, times, |time| {
         proxy.break_next(fault);
         while proxy.broken() <= time {

@@ -40,11 +40,7 @@ fn resume(run: u64, payload: &str) -> EventRequest {
 }
 
 fn open(url: &str) -> Arc<dyn Store> {
-    open_at(url, NOW_MS)
-}
-
-fn open_at(url: &str, now_ms: i64) -> Arc<dyn Store> {
-    Arc::new(open_postgres(url, &Arc::new(ManualClock::at(now_ms))).expect("the database opens"))
+    Arc::new(open_postgres(url, &Arc::new(ManualClock::at(NOW_MS))).expect("the database opens"))
 }
 
 /// A database of its own, with runs that have a hook.

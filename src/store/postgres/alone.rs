@@ -20,7 +20,7 @@ use crate::store::{CommitNews, EventReply, HookView, PlainResume};
 /// A resume that the function may do.
 pub(super) struct Resume<'a> {
     request: &'a EventRequest,
-    pub(super) run_id: &'a RunId,
+    run_id: &'a RunId,
     hook_id: &'a CorrelationId,
     token: Option<&'a HookToken>,
     key: Option<&'a ResumeKey>,

@@ -4,13 +4,10 @@ use super::db::{Columns, Db, values};
 use super::direct::Backend;
 use super::fault;
 use crate::domain::event::{Event, EventType};
-use crate::domain::id::{CorrelationId, HookToken, LeaseToken, MessageId, Position, RunId};
+use crate::domain::id::{CorrelationId, LeaseToken, MessageId, Position, RunId};
 use crate::domain::message::Delivery;
 use crate::error::WorldError;
 use crate::store::columns::ReadColumns;
-
-/// What the time of a process and that of the database may differ by, at most.
-const CLOCKS_DIFFER_MS: i64 = 1000;
 
 /// A row that a transaction has written, and that no other one writes in the same way.
 #[derive(Debug, Clone)]
@@ -95,18 +92,8 @@ impl Doubtful {
 pub(super) struct Unanswered {
     /// The process of the server that it was sent to.
     pub(super) backend: Backend,
-    pub(super) hook: Sought,
     /// The number that the event carries.
     pub(super) write_id: i64,
-}
-
-/// What is known of the hook of such an event.
-#[derive(Debug, Clone)]
-pub(super) enum Sought {
-    /// Its run.
-    Run(RunId),
-    /// Its token, and when the event was sent.
-    Token(HookToken, i64),
 }
 
 /// The event.
@@ -119,56 +106,19 @@ pub(super) struct Written {
     pub(super) run_spec_version: u32,
 }
 
-/// Selects the columns of [`written_from`].
-macro_rules! select_written {
-    () => {
-        "SELECT e.run_id, e.correlation_id, e.position, e.created_at_ms, r.spec_version \
-         FROM hookline.events AS e JOIN hookline.runs AS r ON r.run_id = e.run_id"
-    };
-}
-
 impl Unanswered {
     /// Asks the server. The process that it was sent to could still begin with it, so that is ended first.
     pub(super) async fn fate(&self, db: &Db) -> Result<Fate<Written>, WorldError> {
+        const WRITTEN: &str = "SELECT e.run_id, e.correlation_id, e.position, e.created_at_ms, \
+             r.spec_version FROM hookline.events AS e \
+             JOIN hookline.runs AS r ON r.run_id = e.run_id WHERE e.write_id = $1";
         if self.backend.is_ending(db).await? {
             return Ok(Fate::UnderWay);
         }
-        let written = match &self.hook {
-            Sought::Run(run_id) => self.written_in(db, run_id).await?,
-            Sought::Token(token, sent_at_ms) => match live_since(db, token, *sent_at_ms).await? {
-                Some(run_id) => self.written_in(db, &run_id).await?,
-                None => self.written_anywhere(db).await?,
-            },
-        };
+        let row = db.first(WRITTEN, &values![self.write_id]).await?;
+        let written = row.map(|row| written_from(&row)).transpose()?;
         Ok(written.map_or(Fate::Gone, Fate::Committed))
     }
-
-    async fn written_in(&self, db: &Db, run_id: &RunId) -> Result<Option<Written>, WorldError> {
-        const WRITTEN: &str =
-            concat!(select_written!(), " WHERE e.run_id = $1 AND e.write_id = $2");
-        let row = db.first(WRITTEN, &values![run_id, self.write_id]).await?;
-        row.map(|row| written_from(&row)).transpose()
-    }
-
-    /// The hook is gone: the event may have ended its run. It is searched for among all. If they are too
-    /// many for that, nobody knows the outcome.
-    async fn written_anywhere(&self, db: &Db) -> Result<Option<Written>, WorldError> {
-        const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '5s'";
-        const WRITTEN: &str = concat!(select_written!(), " WHERE e.write_id = $1");
-        db.simple(BEGIN).await?;
-        let row = db.first(WRITTEN, &values![self.write_id]).await;
-        db.simple("ROLLBACK").await?;
-        row?.map(|row| written_from(&row)).transpose()
-    }
-}
-
-/// The run of the live hook with a token, if it was live well before this time already.
-async fn live_since(db: &Db, token: &HookToken, at_ms: i64) -> Result<Option<RunId>, WorldError> {
-    const LIVE: &str = "SELECT run_id FROM hookline.hooks WHERE disposed_at_ms IS NULL \
-         AND token = $1 AND token_digest = sha256($1) AND created_at_ms < $2";
-    let since_ms = at_ms - CLOCKS_DIFFER_MS;
-    let row = db.first(LIVE, &values![token.expose().as_bytes(), since_ms]).await?;
-    row.map(|row| Columns::of(&row).run_id()).transpose()
 }
 
 fn written_from(row: &tokio_postgres::Row) -> Result<Written, WorldError> {

@@ -15,7 +15,7 @@ use super::aside::{Aside, SetAside, TRY_AGAIN_EVERY, share};
 use super::attempt::{Attempt, Failed};
 use super::connect::ANSWER_WITHIN;
 use super::db::Db;
-use super::doubt::{Fate, Sought, Unanswered};
+use super::doubt::{Fate, Unanswered};
 use super::fault;
 use super::numbers::Numbers;
 use super::writer::{Done, Submitted, WriterState};
@@ -256,15 +256,14 @@ impl WriterThread {
     fn try_plainly(&mut self, resume: &PlainResume) -> Result<Option<(HookView, Run)>, WorldError> {
         let Ok(db) = self.connected() else { return Ok(None) };
         let Some(backend) = db.backend().cloned() else { return Ok(None) };
-        let (sent_at_ms, write_id) = (self.state.clock.now_ms(), self.last_write);
+        let write_id = self.last_write;
         let sent = alone::send_plainly(&db, &self.state, &self.numbers, resume, write_id);
         match self.runtime.block_on(sent) {
             Err(error) if fault::is_lost(&error) => {}
             answer => return Ok(answer.ok().flatten()),
         }
         self.db = None;
-        let hook = Sought::Token(resume.token.clone(), sent_at_ms);
-        let unanswered = Unanswered { backend, hook, write_id };
+        let unanswered = Unanswered { backend, write_id };
         let (state, token) = (Rc::clone(&self.state), &resume.token);
         self.fate(async |db: &Db| match unanswered.fate(db).await? {
             Fate::Committed(written) => {
@@ -304,11 +303,7 @@ impl WriterThread {
             answer => return Ok(answer.ok().flatten()),
         }
         self.db = None;
-        let unanswered = Unanswered {
-            backend,
-            hook: Sought::Run(resume.run_id.clone()),
-            write_id: resume.write_id,
-        };
+        let unanswered = Unanswered { backend, write_id: resume.write_id };
         let written = self.fate(async |db: &Db| unanswered.fate(db).await)?;
         Ok(written.map(|written| resume.written(written)))
     }
