@@ -253,7 +253,7 @@ CREATE TABLE hookline.owners (
   -- When the server had started on which the worker took its lock. NULL for one behind a pooler, which
   -- has no session, and no lock.
   locked_on text,
-  -- When a worker without a lock was last heard of.
+  -- When the worker last said that it lives; without a lock it repeats that.
   seen_at_ms bigint NOT NULL,
   -- Set by the worker itself. Without it, a lock that is free may only mean a broken session.
   ended_at_ms bigint,

@@ -72,6 +72,28 @@ fn workers_of_several_schemas_of_a_database_live_and_die_apart() {
 }
 
 #[test]
+fn a_worker_that_came_back_between_two_looks_is_absent_anew() {
+    let database = "came_back";
+    let url = fresh_database(database);
+    let proxy = Proxy::start();
+    let worker = worker(&proxy.url(database));
+    let other = open(&url);
+    let go = || {
+        wait_for_locks(shared(), database, 1);
+        proxy.cut_off();
+        wait_for_locks(shared(), database, 0);
+    };
+    go();
+    assert_eq!(frees(&other, 0), 0);
+    proxy.mend();
+    go();
+    assert_eq!(frees(&other, LOCK_FREE_MS), 0, "it was back");
+    assert_eq!(frees(&other, 2 * LOCK_FREE_MS), 1);
+    proxy.mend();
+    drop(worker);
+}
+
+#[test]
 fn a_worker_whose_server_has_restarted_has_time_to_come_back() {
     let server = Server::start("");
     let url = server.url("postgres");

@@ -126,11 +126,18 @@ pub(super) enum Sign {
     ServerChanged,
 }
 
+/// A worker that does not look alive, and when it last said that it lives: another time is another absence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Absent {
+    pub(super) owner: String,
+    pub(super) seen_at_ms: i64,
+}
+
 /// The owners of leases, other than this one, that do not look alive. A worker without a lock gives no
 /// sign: its leases expire.
-pub(super) async fn signs(db: &Db, me: &str) -> Result<Vec<(String, Sign)>, WorldError> {
+pub(super) async fn signs(db: &Db, me: &str) -> Result<Vec<(Absent, Sign)>, WorldError> {
     const SIGNS: &str = concat!(
-        "SELECT DISTINCT o.lease_owner, o.ended_at_ms IS NOT NULL, \
+        "SELECT DISTINCT o.lease_owner, o.seen_at_ms, o.ended_at_ms IS NOT NULL, \
            o.locked_on = extract(epoch FROM pg_postmaster_start_time())::text FROM hookline.owners AS o \
          JOIN hookline.messages AS m ON m.lease_owner = o.lease_owner \
          WHERE m.lease_token IS NOT NULL AND o.lease_owner <> $3 \
@@ -142,7 +149,7 @@ pub(super) async fn signs(db: &Db, me: &str) -> Result<Vec<(String, Sign)>, Worl
     let rows = db.rows(SIGNS, &values![class(db).to_string(), SEEN_MS, me]).await?;
     let sign_of = |row: &tokio_postgres::Row| {
         let mut columns = Columns::of(row);
-        let owner = columns.take()?;
+        let absent = Absent { owner: columns.take()?, seen_at_ms: columns.take()? };
         let has_ended: bool = columns.take()?;
         let is_same_server: Option<bool> = columns.take()?;
         let sign = match (has_ended, is_same_server) {
@@ -150,7 +157,7 @@ pub(super) async fn signs(db: &Db, me: &str) -> Result<Vec<(String, Sign)>, Worl
             (false, Some(true)) => Sign::LockFree,
             (false, _) => Sign::ServerChanged,
         };
-        Ok((owner, sign))
+        Ok((absent, sign))
     };
     rows.iter().map(sign_of).collect()
 }

@@ -7,7 +7,7 @@ use super::batch::{Batch, Tx};
 use super::claims::Lanes;
 use super::doubt::Witness;
 use super::leases::HeldLease;
-use super::owners::Sign;
+use super::owners::{Absent, Sign};
 use super::{claims, keys, leases, owners, streams};
 use crate::clock::Clock;
 use crate::domain::fence::Fence;
@@ -26,17 +26,18 @@ const LOCK_FREE_MS: i64 = 3000;
 /// hosts for some seconds.
 const SERVER_CHANGED_MS: i64 = 15_000;
 
-/// The workers whose lock is free, each with the time since when.
+/// The workers whose lock is free, each with the time since when. One that has come back and gone again
+/// between two looks is absent anew.
 #[derive(Default)]
-pub(super) struct Suspects(Mutex<HashMap<String, i64>>);
+pub(super) struct Suspects(Mutex<HashMap<Absent, i64>>);
 
 impl Suspects {
     /// The dead ones among the workers with these signs.
-    fn dead(&self, signs: Vec<(String, Sign)>, elapsed_ms: i64) -> Vec<String> {
+    fn dead(&self, signs: Vec<(Absent, Sign)>, elapsed_ms: i64) -> Vec<String> {
         let mut since = lock(&self.0);
-        since.retain(|owner, _| signs.iter().any(|(other, _)| other == owner));
-        let is_dead = |(owner, sign): &(String, Sign)| {
-            let since_ms = *since.entry(owner.clone()).or_insert(elapsed_ms);
+        since.retain(|absent, _| signs.iter().any(|(other, _)| other == absent));
+        let is_dead = |(absent, sign): &(Absent, Sign)| {
+            let since_ms = *since.entry(absent.clone()).or_insert(elapsed_ms);
             elapsed_ms - since_ms
                 >= match sign {
                     Sign::Ended => 0,
@@ -44,7 +45,7 @@ impl Suspects {
                     Sign::ServerChanged => SERVER_CHANGED_MS,
                 }
         };
-        signs.into_iter().filter(is_dead).map(|(owner, _)| owner).collect()
+        signs.into_iter().filter(is_dead).map(|(absent, _)| absent.owner).collect()
     }
 }
 
