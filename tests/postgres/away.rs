@@ -9,7 +9,7 @@ use hookline::domain::id::HookToken;
 use hookline::domain::page::PageRequest;
 
 use hookline::error::ErrorKind;
-use hookline::store::{Completion, PlainResume, RunQuery};
+use hookline::store::{Completion, PlainResume, ResumedPlainly, RunQuery};
 
 use crate::kit::postgres_server::Server;
 use crate::kit::rows::*;
@@ -86,8 +86,9 @@ fn a_resume_by_token_is_known_when_its_hook_went_before_its_answer_came() {
     world.does(1, EventBody::RunCompleted);
     proxy.mend();
     let outcome = outcome.recv_timeout(2 * PATIENCE).expect("it settles");
-    let (_, run) = outcome.expect("it is known").expect("it is resumed");
-    assert_eq!(run.run_id, run_id(1));
+    let outcome = outcome.expect("it is known");
+    let ResumedPlainly::Done(found) = outcome else { panic!("it is resumed: {outcome:?}") };
+    assert_eq!(found.1.run_id, run_id(1));
     store.close();
     let resumes = world.log(1).into_iter().filter_map(|event| event.payload);
     assert_eq!(resumes.filter(|payload| payload.as_bytes() == RESUME.as_bytes()).count(), 1);
