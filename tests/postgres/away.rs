@@ -80,7 +80,11 @@ fn a_resume_by_token_is_known_when_its_hook_went_before_its_answer_came() {
     let (done, outcome) = Completion::channel();
     let (token, payload) = (HookToken::new("token 1"), RESUME.as_bytes().to_vec());
     store.resume_plainly(PlainResume { token, payload }, done);
-    while proxy.refused() == 0 {
+    let resumes = || {
+        let payloads = world.log(1).into_iter().filter_map(|event| event.payload);
+        payloads.filter(|payload| payload.as_bytes() == RESUME.as_bytes()).count()
+    };
+    while proxy.refused() == 0 || resumes() == 0 {
         std::thread::yield_now();
     }
     world.does(1, EventBody::RunCompleted);
@@ -90,8 +94,7 @@ fn a_resume_by_token_is_known_when_its_hook_went_before_its_answer_came() {
     let ResumedPlainly::Done(found) = outcome else { panic!("it is resumed: {outcome:?}") };
     assert_eq!(found.1.run_id, run_id(1));
     store.close();
-    let resumes = world.log(1).into_iter().filter_map(|event| event.payload);
-    assert_eq!(resumes.filter(|payload| payload.as_bytes() == RESUME.as_bytes()).count(), 1);
+    assert_eq!(resumes(), 1);
     // However many events there are. The server counts after the connection has ended.
     while number_in(DATABASE, FOUND) == 0 {
         std::thread::yield_now();
