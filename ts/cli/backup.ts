@@ -1,7 +1,7 @@
 /** `hookline backup <file>`: copies the database while the app runs. */
 import { resolve } from 'node:path';
 import type { Context } from './context';
-import { size } from './print';
+import { counted, size } from './print';
 
 /** Copies the database. */
 export async function backup(
@@ -11,7 +11,8 @@ export async function backup(
   const made = await world('reader').backup(file);
   const path = resolve(file);
   print.answer({ file: path, ...made }, () => {
-    print.line(`Copied ${location} to ${path}: ${made.runs} runs, ${made.events} events.`);
+    const content = `${counted(made.runs, 'run')}, ${counted(made.events, 'event')}`;
+    print.line(`Copied ${location} to ${path}: ${content}.`);
     print.line(`${size(made.bytes)}, checked, on disk.`);
   });
 }

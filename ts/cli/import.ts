@@ -2,7 +2,7 @@
 import { importWorld } from '../import/importer';
 import { openSource } from '../import/source';
 import { type Context, EXIT } from './context';
-import { bold } from './print';
+import { bold, counted } from './print';
 import { type ProgressBar, progressBar } from './progress';
 
 /** Imports the runs of another World; exit code 4 when one is missing or differs. */
@@ -22,9 +22,11 @@ export async function importRuns(
     const { total, imported, already, failed } = report.runs;
     print.answer({ from: source.name, to: location, ...report }, () => {
       print.line(`${bold('From')} ${source.name} ${bold('to')} ${location}`);
-      print.line(`${total} runs: ${imported} imported, ${already} here already, ${failed} failed.`);
       print.line(
-        `${report.events} events, ${report.streams} streams with ${report.chunks} chunks.`,
+        `${counted(total, 'run')}: ${imported} imported, ${already} here already, ${failed} failed.`,
+      );
+      print.line(
+        `${counted(report.events, 'event')}, ${counted(report.streams, 'stream')} with ${counted(report.chunks, 'chunk')}.`,
       );
       for (const { runId, reason } of report.failures) print.line(`  ${runId}: ${reason}`);
       print.line(failed === 0 ? 'The digest of every log equals the digest of its source.' : '');

@@ -19,6 +19,11 @@ export interface Printer {
   error(error: unknown): void;
 }
 
+/** So many of something: `1 run`, `2 runs`. */
+export function counted(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? '' : 's'}`;
+}
+
 /** Makes a printer; with `json` it prints only the answer. */
 export function createPrinter(json: boolean): Printer {
   const line = (text = '') => void process.stdout.write(`${text}\n`);

@@ -9,7 +9,7 @@ import { engineOf } from '../world/world';
 import { isWanted } from './asking';
 import { CommandError, type Context, EXIT } from './context';
 import { shortName } from './lists';
-import { ago } from './print';
+import { ago, counted } from './print';
 
 const engine = (world: World) => engineOf(world) as Engine;
 
@@ -68,7 +68,7 @@ export async function adopt(
   if (!yes) {
     const lines = linesOf(all, from);
     print.line(
-      `${runs} runs of release ${from} (${lines}) go to release ${to}, with their waiting messages.`,
+      `To release ${to}, with the waiting messages: ${counted(runs, 'run')} of release ${from} (${lines}).`,
     );
     print.line(
       `The code of ${to} must fit them, and its processes must have the same line of the SDK: docs/releases.md says which changes a waiting run survives. A run that does not fit is held.`,
@@ -79,7 +79,7 @@ export async function adopt(
   const native = await producer.connect();
   const adopted = (await settled<{ runs: number }>(native.adopt(from, to))).json;
   print.answer({ from, to, ...adopted }, () =>
-    print.line(`${adopted.runs} runs of release ${from} belong to release ${to} now.`),
+    print.line(`Release ${to} has got ${counted(adopted.runs, 'run')} of release ${from}.`),
   );
 }
 
@@ -103,7 +103,7 @@ export async function gone(
     print.line(`Release ${release} is gone: whatever is sent to it is refused from now on.`);
     if (runs === 0) return;
     print.line(
-      `${runs} runs still need it: hookline adopt --from ${release} --to <release> gives them to another one, hookline cancel --release ${release} ends them.`,
+      `Still needed by ${counted(runs, 'run')}: hookline adopt --from ${release} --to <release> gives what needs it to another one, hookline cancel --release ${release} ends it.`,
     );
   });
 }
@@ -116,14 +116,14 @@ export async function cancelRelease(
   const producer = engine(world('producer'));
   if (!yes) {
     const runs = openRuns(await readReleases(producer), release);
-    print.line(`${runs} runs of release ${release} have not ended.`);
+    print.line(`Not ended: ${counted(runs, 'run')} of release ${release}.`);
     const wanted = await isWanted(print, 'Cancel them?', 'Pass --yes to cancel the runs.');
     if (!wanted) return print.line('Nothing was changed.') as undefined;
   }
   const native = await producer.connect();
   const cancelled = (await settled<{ runs: number }>(native.cancelRelease(release))).json;
   print.answer({ release, ...cancelled }, () =>
-    print.line(`Cancelled ${cancelled.runs} runs of release ${release}.`),
+    print.line(`Cancelled ${counted(cancelled.runs, 'run')} of release ${release}.`),
   );
 }
 

@@ -301,7 +301,7 @@ pub(in crate::store) fn refuse_workers(shown: &str, workers: usize) -> Result<()
     match workers {
         0 => Ok(()),
         _ => Err(WorldError::invalid(format!(
-            "{workers} workers deliver from {shown}: stop them, then run this again"
+            "workers deliver from {shown} (living: {workers}): stop them, then run this again"
         ))),
     }
 }
