@@ -63,7 +63,7 @@ async function resultOfLocal(app: App, runId: string): Promise<unknown> {
 async function fillLocal(app: App): Promise<void> {
   runs.approved = await app.start('approval', 'done', 'holidays');
   await app.hooksReady('done');
-  await app.resume('sdk', 'done', { approved: true, by: 'Ada' });
+  await app.resume('sdk', 'done', { approved: true, by: 'Ada Lovelace' });
   await resultOfLocal(app, runs.approved);
   runs.waiting = await app.start('approval', 'waiting', 'a raise');
   runs.inbox = await app.start('inbox', 'letters');
@@ -92,7 +92,13 @@ async function expectSealedImport(sdk: Sdk, folder: string, url: string): Promis
     report: { failures: [] },
   });
   const bytes = readFileSync(url);
-  for (const secret of ['holidays', 'a raise', 'Ada', 'before the gate', 'is not the third']) {
+  for (const secret of [
+    'holidays',
+    'a raise',
+    'Ada Lovelace',
+    'before the gate',
+    'is not the third',
+  ]) {
     expect({ secret, found: bytes.includes(secret) }).toEqual({ secret, found: false });
   }
 }
@@ -119,7 +125,7 @@ describe.each(SDKS)('with the SDK %s', (sdk) => {
     const env = { WORKFLOW_HOOKLINE_URL: url };
     const app = await startApp({ data, sdk, world: 'hookline', env });
     expect(await app.result(runs.approved as string)).toMatchObject({
-      record: 'holidays: approved by Ada',
+      record: 'holidays: approved by Ada Lovelace',
     });
     expect(await app.result(runs.retrying as string)).toBe(3);
     const spoken = [];
