@@ -91,29 +91,27 @@ impl Batch {
 
     /// What a lease is worth.
     pub(super) fn lease_state(&self, lease: &Fence) -> Outcome<LeaseState> {
-        let key = key_of(lease);
-        let known = self.loaded.leases.borrow().get(&key).copied();
-        if let Some(state) = known {
-            return Ok(state);
-        }
-        let found = self.load(leases::states(&self.db, &HashSet::from([key])))?;
-        Ok(found.first().map(|(_, state)| *state).unwrap_or_default())
+        let read = async {
+            let found = leases::states(&self.db, &HashSet::from([key_of(lease)])).await?;
+            Ok(found.first().map(|(_, state)| *state).unwrap_or_default())
+        };
+        self.known(&self.loaded.leases, key_of(lease), read)
     }
 
-    /// A row that was loaded before, or is loaded now.
+    /// What was loaded before, or is loaded now.
     pub(super) fn known<K: Hash + Eq, V: Clone>(
         &self,
-        rows: &RefCell<HashMap<K, Option<V>>>,
+        loaded: &RefCell<HashMap<K, V>>,
         key: K,
-        read: impl Future<Output = Outcome<Option<V>>>,
-    ) -> Outcome<Option<V>> {
-        let known = rows.borrow().get(&key).cloned();
-        if let Some(row) = known {
-            return Ok(row);
+        read: impl Future<Output = Outcome<V>>,
+    ) -> Outcome<V> {
+        let known = loaded.borrow().get(&key).cloned();
+        if let Some(value) = known {
+            return Ok(value);
         }
-        let row = self.load(read)?;
-        rows.borrow_mut().insert(key, row.clone());
-        Ok(row)
+        let value = self.load(read)?;
+        loaded.borrow_mut().insert(key, value.clone());
+        Ok(value)
     }
 
     /// Sends the writes that wait, and then a read. Blocks.

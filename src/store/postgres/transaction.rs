@@ -64,10 +64,11 @@ impl Rows for Batch {
     }
 
     fn resume(&self, run_id: &RunId, resume_id: &str) -> Outcome<Option<Event>> {
-        let key = (run_id.clone(), resume_id.to_owned());
-        let names = (vec![run_id.as_str().to_owned()], vec![resume_id.to_owned()]);
-        let read = async { Ok(resumes::by_ids(self.db(), names).await?.pop()) };
-        self.known(&self.loaded.resumes, key, read)
+        let read = async {
+            let names = (vec![run_id.as_str().to_owned()], vec![resume_id.to_owned()]);
+            Ok(resumes::by_ids(self.db(), names).await?.pop())
+        };
+        self.known(&self.loaded.resumes, (run_id.clone(), resume_id.to_owned()), read)
     }
 
     fn step_resume(&self, names: &Names, after: u32) -> Outcome<Option<Event>> {
@@ -75,12 +76,11 @@ impl Rows for Batch {
     }
 
     fn has_set_attributes(&self, run_id: &RunId, id: &CorrelationId) -> Outcome<bool> {
-        let key = (run_id.clone(), id.clone());
-        if let Some(is_set) = self.loaded.attributes_set.borrow().get(&key) {
-            return Ok(*is_set);
-        }
-        let names = (vec![run_id.as_str().to_owned()], vec![id.as_str().to_owned()]);
-        Ok(!self.load(events::attributes_set(self.db(), names))?.is_empty())
+        let read = async {
+            let names = (vec![run_id.as_str().to_owned()], vec![id.as_str().to_owned()]);
+            Ok(!events::attributes_set(self.db(), names).await?.is_empty())
+        };
+        self.known(&self.loaded.attributes_set, (run_id.clone(), id.clone()), read)
     }
 
     fn pending_waits(&self, run_id: &RunId) -> Outcome<Vec<Wait>> {
@@ -251,11 +251,11 @@ impl Rows for Batch {
     }
 
     fn has_waiting_replay(&self, run_id: &RunId) -> Outcome<bool> {
-        if let Some(waits) = self.loaded.waiting_replays.borrow().get(run_id) {
-            return Ok(*waits);
-        }
-        let run_ids = vec![run_id.as_str().to_owned()];
-        Ok(!self.load(messages::with_waiting_replays(self.db(), run_ids))?.is_empty())
+        let read = async {
+            let run_ids = vec![run_id.as_str().to_owned()];
+            Ok(!messages::with_waiting_replays(self.db(), run_ids).await?.is_empty())
+        };
+        self.known(&self.loaded.waiting_replays, run_id.clone(), read)
     }
 
     fn delete_wake_ups(&self, run_id: &RunId) -> Outcome<()> {
@@ -272,12 +272,12 @@ impl Rows for Batch {
     }
 
     fn leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<Option<LeasedRow>> {
-        let key = (id, lease_token.expose().to_owned());
-        let sought = (vec![id.number()], vec![key.1.clone()]);
+        let token = lease_token.expose();
         let read = async {
+            let sought = (vec![id.number()], vec![token.to_owned()]);
             Ok(messages::leased(self.db(), sought).await?.pop().map(|(_, leased)| leased))
         };
-        self.known(&self.loaded.leased, key, read)
+        self.known(&self.loaded.leased, (id, token.to_owned()), read)
     }
 
     fn delete_leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<bool> {
