@@ -52,7 +52,7 @@ export async function buildAgents(folder) {
 async function addMemoryWorld(app) {
   const place = join(app, 'node_modules', MEMORY_WORLD);
   await mkdir(place);
-  await cp(join(here, 'eve-memory-world.cjs'), join(place, 'index.cjs'));
+  await cp(join(here, 'memory-world-5.cjs'), join(place, 'index.cjs'));
   const manifest = { name: MEMORY_WORLD, version: '1.0.0', main: 'index.cjs' };
   await writeFile(join(place, 'package.json'), JSON.stringify(manifest));
 }

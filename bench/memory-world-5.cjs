@@ -1,6 +1,6 @@
 /**
- * The limit of `eve.mjs`: the simplest World that runs the agent, maps in memory and direct calls. What an
- * agent's turn costs with it is the work of eve itself.
+ * The limit on line 5 of the SDK, of lifecycles and of an agent on eve: the simplest World that runs them,
+ * maps in memory and direct calls. What they cost with it is the work of the SDK and of eve.
  *
  * It has no dependencies, because it is installed into an app as a package of its own.
  */

@@ -18,7 +18,7 @@ const STEP_RATIO_MAX = 1.5;
 const RATE_RATIO_MIN = 0.7;
 const WARM_UP_ROUNDS = 2;
 /** The limit of each line. */
-const MEMORY_WORLDS = { 4: 'memory-world.cjs', 5: 'memory-world-5.cjs' };
+const MEMORY_WORLDS = { 4: 'memory-world.cjs', 5: '../memory-world-5.cjs' };
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
