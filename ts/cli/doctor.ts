@@ -21,8 +21,8 @@ import type { Finding } from './finding';
 import { bad, bold, dim, good, printable, size, warn } from './print';
 import { ofServer, type ServerExamination } from './server';
 
-/** A log of this size deserves a warning. */
-const LONG_LOG_BYTES = 64 * 1024 * 1024;
+/** The length that a log keeps when nobody holds it. A longer one deserves a warning. */
+const KEPT_LOG_BYTES = 64 * 1024 * 1024;
 
 /** Runs all checks; exit code 4 when there is a problem. */
 export async function doctor({ print }: Context, options: GlobalOptions): Promise<number> {
@@ -216,7 +216,7 @@ function deserted(without: Deserted[]): Finding[] {
 
 /** A long log, which a reader may keep from starting again at its beginning. */
 function longLog({ log: { bytes, readBy } }: NativeStats): Finding[] {
-  if (bytes < LONG_LOG_BYTES) return [];
+  if (bytes <= KEPT_LOG_BYTES) return [];
   const found = `the write-ahead log has ${size(bytes)}`;
   const readers = readBy.filter((pid) => pid !== process.pid);
   const fix =

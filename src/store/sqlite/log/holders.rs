@@ -4,16 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use super::log_path;
+use super::shrinking::KEPT_BYTES;
 use crate::store::LogState;
 
-/// A shorter log is not worth the search.
-const LONG_LOG_BYTES: u64 = 64 * 1024 * 1024;
-
-/// The length of a database's log, and the readers of a long log. Opens none of the files: closing one
-/// of them would release SQLite's locks.
+/// The length of a database's log, and its readers if it is longer than a log that nobody holds. Opens
+/// none of the files: closing one of them would release SQLite's locks.
 pub(in super::super) fn state(database: &Path) -> LogState {
     let bytes = fs::metadata(log_path(database)).map_or(0, |log| log.len());
-    let read_by = if bytes < LONG_LOG_BYTES { Vec::new() } else { readers(database) };
+    let read_by = if bytes > KEPT_BYTES { readers(database) } else { Vec::new() };
     LogState { bytes: i64::try_from(bytes).unwrap_or(i64::MAX), read_by }
 }
 
@@ -51,7 +49,22 @@ fn reader(line: &str, inode: u64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
+
+    #[test]
+    fn nobody_is_said_to_hold_a_log_of_the_length_that_it_keeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let reading = Connection::open(&path).unwrap();
+        reading.pragma_update(None, "journal_mode", "wal").unwrap();
+        reading.execute_batch("CREATE TABLE a (b); BEGIN").unwrap();
+        reading.query_row("SELECT count(*) FROM a", [], |_| Ok(())).unwrap();
+        let log = fs::OpenOptions::new().write(true).open(log_path(&path)).unwrap();
+        log.set_len(KEPT_BYTES).unwrap();
+        assert_eq!(state(&path), LogState { bytes: KEPT_BYTES as i64, read_by: Vec::new() });
+    }
 
     #[test]
     fn the_readers_of_a_log_are_read_from_the_kernels_list() {

@@ -12,7 +12,7 @@ use super::{FRAME_BYTES, Filled, log_path};
 use crate::error::{ErrorKind, WorldError};
 
 /// The length that a log keeps.
-const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 /// The length of one piece, which takes some milliseconds to cut.
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 
