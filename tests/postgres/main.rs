@@ -6,6 +6,7 @@
 use hookline::domain;
 
 mod away;
+mod cleaning;
 mod disturbed;
 mod failover;
 #[path = "../kit/mod.rs"]

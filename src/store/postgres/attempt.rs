@@ -214,6 +214,7 @@ impl Attempt<'_> {
             clock: &*self.state.clock,
             suspects: &self.state.suspects,
             lanes: &self.state.lanes,
+            cleaning: &self.state.cleaning,
             me: &self.state.me,
         }
     }

@@ -9,6 +9,7 @@ mod aside;
 mod attempt;
 mod batch;
 mod claims;
+mod cleaning;
 mod clock;
 mod connect;
 mod db;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::claims::Lanes;
+use super::cleaning::Cleaning;
 use super::clock::{DatabaseClock, DatabaseTime, TestTime};
 use super::connect::{ANSWER_WITHIN, Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db, values};
@@ -179,6 +180,7 @@ impl PostgresStore {
                 queue_time: Arc::clone(&queue_time),
                 suspects: Suspects::default(),
                 lanes: Lanes::default(),
+                cleaning: Cleaning::new(connector.clone()),
                 session: Arc::clone(&session),
                 me: me.clone(),
                 entropy,

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::batch::{Batch, Tx};
 use super::claims::Lanes;
+use super::cleaning::Cleaning;
 use super::doubt::Witness;
 use super::leases::HeldLease;
 use super::owners::{Absent, Sign};
@@ -55,6 +56,7 @@ pub(super) struct PostgresParticulars<'a> {
     pub(super) clock: &'a dyn Clock,
     pub(super) suspects: &'a Suspects,
     pub(super) lanes: &'a Lanes,
+    pub(super) cleaning: &'a Cleaning,
     pub(super) me: &'a str,
 }
 
@@ -95,6 +97,7 @@ impl Particulars<Batch> for PostgresParticulars<'_> {
         for (id, expires_at_ms) in claims::ends(&claimed, request.lease_ms) {
             self.queue_time.lease_seen(id, expires_at_ms, self.clock);
         }
+        self.cleaning.delivered(claimed.deliveries.len());
         Ok(claimed)
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::claims::Lanes;
+use super::cleaning::Cleaning;
 use super::clock::DatabaseTime;
 use super::connect::Connector;
 use super::fault;
@@ -33,6 +34,7 @@ pub(super) struct WriterState {
     pub(super) queue_time: Arc<QueueTime>,
     pub(super) suspects: Suspects,
     pub(super) lanes: Lanes,
+    pub(super) cleaning: Cleaning,
     pub(super) session: Arc<Session>,
     pub(super) me: String,
     pub(super) entropy: Arc<Entropy>,
