@@ -126,7 +126,11 @@ END $$;
 -- least the given one. A process may have a number for a message, which keeps the order of those that it
 -- writes in one millisecond. Returns the time, and the message.
 CREATE FUNCTION hookline.wake(
-  run hookline.runs,
+  run_id text,
+  workflow_name text,
+  execution_context text,
+  release_id text,
+  spec_version bigint,
   workflow_prefix text,
   now_ms bigint,
   message_number bigint,
@@ -135,37 +139,38 @@ CREATE FUNCTION hookline.wake(
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-  v_queue text := workflow_prefix || run.workflow_name;
+  v_queue text := workflow_prefix || workflow_name;
   v_trace text;
 BEGIN
-  queue_ms := greatest(now_ms, queue_ms);
   -- The id of a message begins with its time. Only newer ones are looked at: the last entries of the
-  -- index may be many, of messages that are gone.
-  queue_ms := (SELECT greatest(wake.queue_ms, t.reached_ms, (SELECT m.created_at_ms
-      FROM hookline.messages AS m WHERE m.message_id >= wake.queue_ms << 20
-      ORDER BY m.message_id DESC LIMIT 1))
-    FROM hookline.queue_time AS t WHERE t.only_row = 1);
-  -- The lock keeps a claim from taking a message that has absorbed this wake-up.
-  SELECT m.message_id INTO wake.message_id FROM hookline.messages AS m
-    WHERE m.run_id = run.run_id AND m.step_id IS NULL AND m.queue_name = v_queue
-      AND m.lease_expires_at_ms IS NULL AND m.dead_at_ms IS NULL
-      AND (m.held_at_ms IS NOT NULL OR (m.available_at_ms <= wake.queue_ms
-        AND NOT (run.spec_version >= 6 AND m.attempt > 0)))
-    ORDER BY m.message_id LIMIT 1 FOR UPDATE;
-  IF FOUND THEN
+  -- index may be many, of messages that are gone. The lock keeps a claim from taking a message that has
+  -- absorbed this wake-up.
+  SELECT q.now_ms, w.message_id INTO wake.queue_ms, wake.message_id
+    FROM (SELECT greatest(wake.now_ms, wake.queue_ms, t.reached_ms, (SELECT m.created_at_ms
+        FROM hookline.messages AS m
+        WHERE m.message_id >= greatest(wake.now_ms, wake.queue_ms) << 20
+        ORDER BY m.message_id DESC LIMIT 1)) AS now_ms
+      FROM hookline.queue_time AS t WHERE t.only_row = 1 OFFSET 0) AS q
+    LEFT JOIN LATERAL (SELECT m.message_id FROM hookline.messages AS m
+      WHERE m.run_id = wake.run_id AND m.step_id IS NULL AND m.queue_name = v_queue
+        AND m.lease_expires_at_ms IS NULL AND m.dead_at_ms IS NULL
+        AND (m.held_at_ms IS NOT NULL OR (m.available_at_ms <= q.now_ms
+          AND NOT (wake.spec_version >= 6 AND m.attempt > 0)))
+      ORDER BY m.message_id + 0 LIMIT 1 FOR UPDATE) AS w ON true;
+  IF message_id IS NOT NULL THEN
     RETURN;
   END IF;
   -- The type json keeps the text of a value. It refuses an escaped NUL anywhere.
-  IF position(chr(92) || 'u0000' IN run.execution_context) = 0 THEN
-    v_trace := run.execution_context::json -> 'traceCarrier';
+  IF position(chr(92) || 'u0000' IN execution_context) = 0 THEN
+    v_trace := execution_context::json -> 'traceCarrier';
   END IF;
   LOOP
     INSERT INTO hookline.messages AS m (message_id, queue_name, run_id, deployment_id, spec_version,
         is_wake_up, body, created_at_ms, available_at_ms)
       VALUES ((wake.queue_ms << 20)
-          | coalesce(message_number, nextval('hookline.message_numbers')), v_queue, run.run_id,
-        run.release_id, run.spec_version, true,
-        convert_to('{"runId":' || to_json(run.run_id)::text
+          | coalesce(message_number, nextval('hookline.message_numbers')), v_queue, wake.run_id,
+        wake.release_id, wake.spec_version, true,
+        convert_to('{"runId":' || to_json(wake.run_id)::text
           || coalesce(',"traceCarrier":' || nullif(v_trace, 'null'), '') || '}', 'UTF8'),
         wake.queue_ms, wake.queue_ms)
       ON CONFLICT (message_id) DO NOTHING RETURNING m.message_id INTO wake.message_id;
@@ -182,7 +187,7 @@ DECLARE
   v_earlier record;
 BEGIN
   SELECT k.run_id, k.payload_digest INTO v_earlier FROM hookline.resume_keys AS k
-    WHERE k.key_digest = earlier_resume.key_digest AND k.expires_at_ms > now_ms;
+    WHERE k.key_digest = earlier_resume.key_digest AND k.expires_at_ms + 0 > now_ms;
   IF v_earlier.payload_digest <> payload_digest THEN
     RAISE EXCEPTION 'this idempotency key has been used for another payload'
       USING ERRCODE = 'HL409', HINT = 'Use a fresh key for it.';
@@ -194,8 +199,8 @@ END $$;
 --
 -- done      The event is in the log at this position.
 -- repeated  A resume of the run "run_id" has had the key already.
--- missing   The hook is gone, or the run has ended.
--- held      Another transaction holds the run, and the caller does not wait for it.
+-- missing   The hook is gone, or the run has ended, or another transaction holds the run and the caller
+--           does not wait for it.
 -- changed   The caller's snapshot is older than the lock.
 -- foreign   The run is of a version of the SDK that has other rules.
 --
@@ -226,22 +231,33 @@ CREATE FUNCTION hookline.receive(
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-  v_run hookline.runs;
+  v_workflow_name text;
+  v_execution_context text;
+  v_release_id text;
+  v_is_gone boolean;
+  v_is_found boolean;
   v_earlier text;
 BEGIN
   IF waits THEN
-    SELECT r.* INTO v_run FROM hookline.runs AS r WHERE r.run_id = receive.run_id
-      FOR NO KEY UPDATE;
-  ELSE
-    SELECT r.* INTO v_run FROM hookline.runs AS r WHERE r.run_id = receive.run_id
-      FOR NO KEY UPDATE SKIP LOCKED;
+    -- What follows sees what the last holder of the run has left.
+    PERFORM FROM hookline.runs AS r WHERE r.run_id = receive.run_id FOR NO KEY UPDATE;
   END IF;
-  IF NOT FOUND AND NOT waits THEN
-    outcome := 'held';
-    RETURN;
-  END IF;
-  -- What follows sees what the last holder of the run has left.
   now_ms := coalesce(now_ms, hookline.now_ms());
+  SELECT r.spec_version, r.workflow_name, r.execution_context, r.release_id,
+      CASE WHEN r.release_id <> 'dpl_hookline' THEN (SELECT g.gone_at_ms IS NOT NULL
+        FROM hookline.releases AS g WHERE g.release_id = r.release_id) END,
+      e.position + 1, greatest(receive.now_ms, e.created_at_ms)
+    INTO receive.run_spec_version, v_workflow_name, v_execution_context, v_release_id, v_is_gone,
+      receive.position, receive.created_at_ms
+    FROM hookline.runs AS r
+    CROSS JOIN LATERAL (SELECT FROM hookline.hooks AS h
+      WHERE h.hook_id = receive.hook_id AND h.run_id = r.run_id AND h.disposed_at_ms IS NULL
+        AND (receive.token IS NULL OR h.token = receive.token) OFFSET 0) AS h
+    CROSS JOIN LATERAL (SELECT e.position, e.created_at_ms FROM hookline.events AS e
+      WHERE e.run_id = r.run_id ORDER BY e.position DESC LIMIT 1) AS e
+    WHERE r.run_id = receive.run_id AND r.status IN ('pending', 'running')
+    FOR NO KEY UPDATE OF r SKIP LOCKED;
+  v_is_found := FOUND;
   IF key_digest IS NOT NULL THEN
     v_earlier := hookline.earlier_resume(key_digest, payload_digest, now_ms);
     IF v_earlier IS NOT NULL THEN
@@ -250,21 +266,12 @@ BEGIN
       RETURN;
     END IF;
   END IF;
-  run_spec_version := v_run.spec_version;
-  SELECT e.position + 1, greatest(receive.now_ms, e.created_at_ms)
-    INTO receive.position, receive.created_at_ms
-    FROM hookline.hooks AS h CROSS JOIN LATERAL (
-      SELECT e.position, e.created_at_ms FROM hookline.events AS e WHERE e.run_id = h.run_id
-        ORDER BY e.position DESC LIMIT 1) AS e
-    WHERE h.run_id = v_run.run_id AND h.hook_id = receive.hook_id AND h.disposed_at_ms IS NULL
-      AND (receive.token IS NULL OR h.token = receive.token)
-      AND v_run.status IN ('pending', 'running');
-  IF NOT FOUND THEN
+  IF NOT v_is_found THEN
     outcome := 'missing';
     RETURN;
   END IF;
-  IF v_run.release_id <> 'dpl_hookline' THEN
-    PERFORM hookline.refuse_if_gone(v_run.release_id);
+  IF v_is_gone THEN
+    PERFORM hookline.refuse_if_gone(v_release_id);
   END IF;
   IF run_spec_version NOT IN (2, 3, 6, 7, 8) THEN
     outcome := 'foreign';
@@ -272,7 +279,7 @@ BEGIN
   END IF;
   INSERT INTO hookline.events (run_id, position, event_type, correlation_id, created_at_ms,
       spec_version, data, payload_format, payload, write_id)
-    VALUES (v_run.run_id, receive.position, 'hook_received', receive.hook_id, receive.created_at_ms,
+    VALUES (receive.run_id, receive.position, 'hook_received', receive.hook_id, receive.created_at_ms,
       receive.spec_version, receive.data, receive.payload_format, receive.payload, receive.write_id)
     ON CONFLICT (run_id, position) DO NOTHING;
   IF NOT FOUND THEN
@@ -280,12 +287,12 @@ BEGIN
     RETURN;
   END IF;
   SELECT w.queue_ms, w.message_id INTO receive.queue_ms, receive.message_id
-    FROM hookline.wake(v_run, workflow_prefix, receive.now_ms, message_number, receive.queue_ms)
-      AS w;
+    FROM hookline.wake(receive.run_id, v_workflow_name, v_execution_context, v_release_id,
+      run_spec_version, workflow_prefix, receive.now_ms, message_number, receive.queue_ms) AS w;
   IF key_digest IS NOT NULL THEN
     INSERT INTO hookline.resume_keys AS k
         (key_digest, run_id, hook_id, payload_digest, expires_at_ms)
-      VALUES (receive.key_digest, v_run.run_id, receive.hook_id, receive.payload_digest,
+      VALUES (receive.key_digest, receive.run_id, receive.hook_id, receive.payload_digest,
         receive.now_ms + window_ms)
       ON CONFLICT (key_digest) DO UPDATE SET run_id = excluded.run_id, hook_id = excluded.hook_id,
         payload_digest = excluded.payload_digest, expires_at_ms = excluded.expires_at_ms
@@ -409,7 +416,8 @@ BEGIN
     INSERT INTO hookline.releases (release_id, first_seen_ms) VALUES (release, v_now_ms)
       ON CONFLICT (release_id) DO NOTHING;
   END IF;
-  PERFORM hookline.wake(v_run, hookline.workflow_prefix(), v_now_ms, NULL, NULL);
+  PERFORM hookline.wake(v_run.run_id, v_run.workflow_name, v_run.execution_context,
+    v_run.release_id, v_run.spec_version, hookline.workflow_prefix(), v_now_ms, NULL, NULL);
   PERFORM pg_notify('hookline:channel', 'sql');
   RETURN v_run.run_id;
 END $$;

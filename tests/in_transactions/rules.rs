@@ -145,7 +145,7 @@ fn a_role_needs_the_right_to_call_and_gets_no_other_by_it() {
     for denied in [
         "SELECT count(*)::text FROM hookline.runs",
         "SELECT hookline.workflow_prefix()::text",
-        "SELECT hookline.wake(NULL, 'a', 0, 0, 0)::text",
+        "SELECT hookline.wake('a', 'b', '{}', 'c', 3, 'd', 0, 0, 0)::text",
         "SELECT outcome FROM hookline.receive('a', 'b', NULL, 3, NULL, NULL, NULL, NULL, NULL, NULL, '', \
          0, true, NULL, NULL, NULL)",
         "SELECT hookline.refuse_if_encrypted()::text",

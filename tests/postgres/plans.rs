@@ -80,6 +80,7 @@ fn work_on_a_run(world: &World, run: u64) {
     world.does(run, EventBody::RunStarted(None));
     world.does(run, hook_created("h", &token));
     world.does(run, hook_received("h", Some(&token)));
+    crate::resumed_plainly(&*world.store, &token);
     world.does(run, wait_created("w", NOW_MS + 1_000_000));
     world.does(run, step_created("s"));
     world.does(run, step_started("s"));
@@ -215,11 +216,14 @@ fn check_reads(when: &str, executed: &[Executed]) {
         let pages_max = PAGES_MAX + PAGES_OF_A_ROW_MAX * read.rows;
         what.starts_with("Seq Scan") || read.rows > ROWS_MAX || read.pages > pages_max
     };
+    let mut bad = BTreeMap::new();
     for Executed { text, reads, plan } in executed {
         if let Some((what, read)) = reads.iter().find(|read| reads_too_much(read)) {
-            panic!("{when}: {read:?} by {what} by {text}: {plan}");
+            bad.insert(text, format!("{read:?} by {what} by {text}: {plan}"));
         }
     }
+    let bad: Vec<String> = bad.into_values().collect();
+    assert!(bad.is_empty(), "{when}: {} statements read too much:\n{}", bad.len(), bad.join("\n"));
 }
 
 fn open(url: &str) -> World {
@@ -245,9 +249,8 @@ fn park(world: &World) {
     .expect("the chunk is written");
 }
 
-/// Makes copies of the run that [`park`] has made.
-fn fill(database: &str) {
-    let copies = parked();
+/// Makes copies of the run that [`park`] has made, behind the first ones.
+fn fill(database: &str, behind: usize, up_to: usize) {
     let fill = |table: &str, of: &str, replaced: &[(&str, &str)]| {
         let columns = text_in(
             database,
@@ -265,7 +268,7 @@ fn fill(database: &str) {
             database,
             &format!(
                 "INSERT INTO {database}.{table} ({columns}) SELECT {} FROM {database}.{table} AS t, \
-                 generate_series(1, {copies}) AS n WHERE {of}",
+                 generate_series({behind} + 1, {up_to}) AS n WHERE {of}",
                 values.join(",")
             ),
         );
@@ -295,11 +298,10 @@ fn fill(database: &str) {
     fill("chunks", &format!("t.stream_number = ({stream})"), &[number]);
 }
 
-#[test]
-fn no_statement_reads_a_whole_table_whatever_the_server_knows_of_it() {
-    const DATABASE: &str = "plans";
-    let parameters = format!("&schema={DATABASE}");
-    let url = fresh_database(DATABASE) + &parameters;
+/// A fresh database whose server logs how it executes each statement; the URL of a schema of the same
+/// name.
+fn observed_database(name: &str) -> String {
+    let url = format!("{}&schema={name}", fresh_database(name));
     for setting in [
         "session_preload_libraries = 'auto_explain'",
         "auto_explain.log_min_duration = 0",
@@ -309,10 +311,25 @@ fn no_statement_reads_a_whole_table_whatever_the_server_knows_of_it() {
         "auto_explain.log_timing = off",
         "auto_explain.log_nested_statements = on",
     ] {
-        run_sql(&format!("ALTER DATABASE {DATABASE} SET {setting}"));
+        run_sql(&format!("ALTER DATABASE {name} SET {setting}"));
     }
+    url
+}
+
+/// Lets the server know of the tables only what this test tells it.
+fn without_autovacuum(database: &str) {
+    for table in LARGE {
+        let off = format!("ALTER TABLE {database}.{table} SET (autovacuum_enabled = off)");
+        run_sql_in(database, &off);
+    }
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_whatever_the_server_knows_of_it() {
+    const DATABASE: &str = "plans";
+    let url = observed_database(DATABASE);
     let pooler = Pooler::start(DATABASE);
-    let pooled_url = pooler.url(DATABASE) + &parameters;
+    let pooled_url = format!("{}&schema={DATABASE}", pooler.url(DATABASE));
     let mut since = 0;
     let mut from = 0;
     let mut works = |worlds: &[&World]| {
@@ -323,17 +340,14 @@ fn no_statement_reads_a_whole_table_whatever_the_server_knows_of_it() {
     };
 
     let (direct, pooled) = (open(&url), open(&pooled_url));
-    LARGE.iter().for_each(|table| {
-        let off = format!("ALTER TABLE {DATABASE}.{table} SET (autovacuum_enabled = off)");
-        run_sql_in(DATABASE, &off);
-    });
+    without_autovacuum(DATABASE);
     works(&[&direct, &pooled]);
     park(&direct);
     let on_empty = executed(DATABASE, &mut since);
     let texts: BTreeMap<_, _> = on_empty.iter().map(|it| (&it.text, ())).collect();
     assert!(texts.len() > 40, "the log has the plans of {} statements", texts.len());
 
-    fill(DATABASE);
+    fill(DATABASE, 0, parked());
     executed(DATABASE, &mut since);
     works(&[&direct, &pooled]);
     check_reads("planned when the tables were empty", &executed(DATABASE, &mut since));
@@ -355,4 +369,49 @@ fn no_statement_reads_a_whole_table_whatever_the_server_knows_of_it() {
         analyse(&"messages");
         works_and_checks("statistics of everything");
     }
+}
+
+/// Plans are made when the tables have few rows, had more before, and were vacuumed; then they are
+/// filled.
+fn check_plans_of_small_tables(database: &str, small: usize, before: usize) {
+    let url = observed_database(database);
+    let world = open(&url);
+    without_autovacuum(database);
+    work(&world, 1000);
+    park(&world);
+    fill(database, small, before);
+    for table in LARGE {
+        let copies = match table {
+            "chunks" => "stream_number > 1000000".to_owned(),
+            _ => format!("length(run_id) > {}", run_id(PARKED).as_str().len()),
+        };
+        run_sql_in(database, &format!("DELETE FROM {database}.{table} WHERE {copies}"));
+    }
+    fill(database, 0, small);
+    for table in LARGE {
+        let how = if table == "messages" { "VACUUM" } else { "VACUUM ANALYZE" };
+        run_sql_in(database, &format!("{how} {database}.{table}"));
+    }
+    // The plans are made anew, and kept.
+    work(&world, 2000);
+    fill(database, small, parked());
+    let mut since = 0;
+    executed(database, &mut since);
+    work(&world, 3000);
+    check_reads(&format!("planned with {small} rows"), &executed(database, &mut since));
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_that_was_almost_empty_when_it_was_vacuumed() {
+    check_plans_of_small_tables("vacuumed_empty", 0, 0);
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_that_was_small_when_it_was_vacuumed() {
+    check_plans_of_small_tables("vacuumed_small", 200, 0);
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_that_had_become_small_when_it_was_vacuumed() {
+    check_plans_of_small_tables("vacuumed_again", 0, 3000);
 }

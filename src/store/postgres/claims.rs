@@ -345,11 +345,12 @@ async fn add_overlapping(db: &Db, candidates: &mut [Candidate]) -> Result<(), Wo
 /// The writes that lease messages. The replay reads the log after the claim, so it sees at least what
 /// is there now.
 fn leases(taken: &[Taken], request: &ClaimRequest, now_ms: i64) -> Vec<Write> {
-    const LEASE: &str = "UPDATE hookline.messages AS messages SET lease_owner = $3, lease_token = l.token, \
+    const LEASE: &str = "UPDATE hookline.messages AS m SET lease_owner = $3, \
+         lease_token = ($2::text[])[array_position($1, m.message_id)], \
          lease_expires_at_ms = $4, freed_lease_token = NULL, admitted = false, \
          attempt = attempt + 1, \
          claimed_position = coalesce((SELECT max(e.position) FROM hookline.events AS e \
-           WHERE e.run_id = messages.run_id), 0) FROM unnest($1, $2) AS l(id, token) WHERE message_id = l.id";
+           WHERE e.run_id = m.run_id), 0) WHERE m.message_id = ANY ($1)";
     const SEES_LOG: &str = "INSERT INTO hookline.replays AS r \
            (run_id, replayed_position, replayed_by) \
          SELECT t.run_id, coalesce((SELECT max(position) FROM hookline.events AS e \

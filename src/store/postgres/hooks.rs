@@ -25,12 +25,17 @@ macro_rules! columns {
 /// The columns of [`view_from`]: the hook, then its metadata. `$1` says whether that is wanted.
 macro_rules! select_views {
     ($more:expr, $joins:literal) => {
+        select_views!($more, $joins, "hookline.hooks")
+    };
+    ($more:expr, $joins:literal, $hooks:expr) => {
         concat!(
             "SELECT ",
             columns!(),
             ", m.payload_format, m.payload",
             $more,
-            " FROM hookline.hooks AS h LEFT JOIN hookline.events AS m \
+            " FROM ",
+            $hooks,
+            " AS h LEFT JOIN hookline.events AS m \
              ON $1 AND m.run_id = h.run_id AND m.position = h.metadata_position",
             $joins
         )
@@ -48,20 +53,20 @@ macro_rules! is_live {
 /// The condition that a hook holds its token at the time of the parameter: it is not over.
 macro_rules! is_kept {
     ($now:literal) => {
-        concat!(" AND (NOT h.outlives_run OR h.retained_until_ms > ", $now, ")")
+        concat!(" (NOT h.outlives_run OR h.retained_until_ms > ", $now, ")")
     };
 }
 
-/// The condition that a hook that was not disposed has the token of the parameter in one of its stored forms. The text
-/// is compared too: the digest alone would be believed.
-macro_rules! has_token {
+/// The hooks that were not disposed and have a token of the parameter. The text is compared too: the digest
+/// alone would be believed.
+macro_rules! with_token {
     ($texts:literal) => {
         concat!(
-            " h.disposed_at_ms IS NULL AND h.token = ANY (",
+            "unnest(",
             $texts,
-            ") AND h.token_digest = ANY (ARRAY(SELECT sha256(text) FROM unnest(",
-            $texts,
-            ") AS text))"
+            ") AS t(token) CROSS JOIN LATERAL (SELECT l.* FROM hookline.hooks AS l \
+             WHERE l.disposed_at_ms IS NULL AND l.token = t.token \
+             AND l.token_digest = sha256(t.token) OFFSET 0)"
         )
     };
 }
@@ -168,8 +173,7 @@ fn likelier<T>(token: &HookToken, found: Vec<T>, hook_of: impl Fn(&T) -> &Hook) 
 
 /// The hook that holds this token in either of its stored forms; it may be over.
 pub(super) async fn by_token(db: &Db, token: &HookToken) -> Result<Option<Hook>, WorldError> {
-    const BY_TOKEN: &str =
-        concat!("SELECT ", columns!(), " FROM hookline.hooks AS h WHERE", has_token!("$1"));
+    const BY_TOKEN: &str = concat!("SELECT ", columns!(), " FROM ", with_token!("$1"), " AS h");
     let rows = db.rows(BY_TOKEN, &values![texts_of(token)]).await?;
     let hooks = rows.iter().map(|row| hook_from(&mut Columns::of(row)));
     Ok(likelier(token, hooks.collect::<Result<_, _>>()?, |hook| hook))
@@ -183,8 +187,9 @@ pub(super) async fn many(
     const MANY: &str = concat!(
         "SELECT ",
         columns!(),
-        " FROM unnest($1, $2) AS k(run_id, hook_id) \
-         JOIN hookline.hooks AS h ON h.hook_id = k.hook_id AND h.run_id = k.run_id"
+        " FROM unnest($1, $2) AS k(run_id, hook_id) CROSS JOIN LATERAL (\
+           SELECT l.* FROM hookline.hooks AS l \
+           WHERE l.hook_id = k.hook_id AND l.run_id = k.run_id OFFSET 0) AS h"
     );
     let rows = db.rows(MANY, &values![run_ids, hook_ids]).await?;
     rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect()
@@ -195,8 +200,7 @@ pub(super) async fn live_of(
     db: &Db,
     tokens: &[HookToken],
 ) -> Result<Vec<(HookToken, Option<Hook>)>, WorldError> {
-    const LIVE: &str =
-        concat!("SELECT ", columns!(), " FROM hookline.hooks AS h WHERE", has_token!("$1"));
+    const LIVE: &str = concat!("SELECT ", columns!(), " FROM ", with_token!("$1"), " AS h");
     let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
     let rows = db.rows(LIVE, &values![texts]).await?;
     let hooks: Vec<Hook> =
@@ -215,7 +219,7 @@ pub(super) async fn view_by_token(
     now_ms: i64,
 ) -> Result<Option<HookView>, WorldError> {
     const VIEW_BY_TOKEN: &str =
-        concat!(select_views!("", ""), " WHERE", has_token!("$2"), is_kept!("$3"));
+        concat!(select_views!("", "", with_token!("$2")), " WHERE", is_kept!("$3"));
     let rows = db.rows(VIEW_BY_TOKEN, &values![true, texts_of(token), now_ms]).await?;
     let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
     Ok(likelier(token, views.collect::<Result<_, _>>()?, |view| &view.hook))
@@ -230,10 +234,10 @@ pub(super) async fn with_run_by_token(
     const WITH_RUN: &str = concat!(
         select_views!(
             concat!(", ", run_columns!()),
-            " JOIN hookline.runs AS r ON r.run_id = h.run_id"
+            " JOIN hookline.runs AS r ON r.run_id = h.run_id",
+            with_token!("$2")
         ),
         " WHERE",
-        has_token!("$2"),
         is_kept!("$3")
     );
     let rows = db.rows(WITH_RUN, &values![true, texts_of(token), now_ms]).await?;
@@ -250,9 +254,10 @@ pub(super) const RECEIVE_PLAINLY: &str = concat!(
         " JOIN hookline.runs AS r ON r.run_id = h.run_id CROSS JOIN LATERAL hookline.receive(\
          CASE WHEN h.metadata_position IS NULL AND r.encryption_key_id IS NULL AND h.spec_version > 1 \
          THEN r.run_id END, h.hook_id, h.token, CASE WHEN h.spec_version >= 6 THEN 7 ELSE 3 END, $4, \
-         1::smallint, $5, NULL, NULL, NULL, $6, $7, false, $8, $9, $10) AS x"
+         1::smallint, $5, NULL, NULL, NULL, $6, $7, false, $8, $9, $10) AS x",
+        with_token!("ARRAY[$2]")
     ),
-    " WHERE h.disposed_at_ms IS NULL AND h.token = $2 AND h.token_digest = sha256($2)",
+    " WHERE",
     is_kept!("$3")
 );
 
@@ -267,7 +272,7 @@ pub(super) async fn live_among(
     tokens: Vec<HookToken>,
 ) -> Result<Vec<(HookToken, HookView)>, WorldError> {
     const LIVE: &str =
-        concat!(select_views!("", ""), " WHERE NOT h.outlives_run AND", has_token!("$2"));
+        concat!(select_views!("", "", with_token!("$2")), " WHERE NOT h.outlives_run");
     let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
     let rows = db.rows(LIVE, &values![true, texts]).await?;
     let views: Vec<HookView> =
@@ -290,6 +295,7 @@ pub(super) async fn by_id(
         select_views!("", ""),
         " WHERE h.hook_id = $2 AND ",
         is_live!(),
+        " AND",
         is_kept!("$3"),
         " ORDER BY h.run_id LIMIT 1"
     );
@@ -323,7 +329,7 @@ pub(super) async fn list(
     let after = page.after_number()?.unwrap_or(edge);
     let of_run = if run_id.is_some() { "h.run_id = $2" } else { "$2::text IS NULL" };
     let sql = format!(
-        "{} WHERE {of_run} AND {} AND h.hook_number {comparison} $3{} \
+        "{} WHERE {of_run} AND {} AND h.hook_number {comparison} $3 AND{} \
          ORDER BY h.hook_number {direction} LIMIT $4",
         select_views!(", h.hook_number", ""),
         is_live!(),

@@ -29,6 +29,13 @@ macro_rules! is_valid {
 }
 pub(super) use is_valid;
 
+/// Leases in the order of their messages, in which everybody locks them.
+pub(super) fn in_order(leases: impl Iterator<Item = (i64, String)>) -> (Vec<i64>, Vec<String>) {
+    let mut leases: Vec<(i64, String)> = leases.collect();
+    leases.sort_unstable();
+    leases.into_iter().unzip()
+}
+
 /// What leases are worth. It stays so until the end of the transaction.
 pub(super) async fn states(
     db: &Db,
@@ -37,11 +44,10 @@ pub(super) async fn states(
     const STATES: &str = concat!(
         "SELECT m.message_id, l.token, m.lease_token IS NOT DISTINCT FROM l.token, ",
         is_valid!("l.token"),
-        " FROM unnest($1, $2) AS l(id, token) JOIN hookline.messages AS m ON m.message_id = l.id \
-         ORDER BY m.message_id FOR UPDATE OF m"
+        " FROM unnest($1, $2) AS l(id, token) CROSS JOIN LATERAL (\
+           SELECT x.* FROM hookline.messages AS x WHERE x.message_id = l.id FOR UPDATE) AS m"
     );
-    let ids: Vec<i64> = leases.iter().map(|(id, _)| id.number()).collect();
-    let tokens: Vec<String> = leases.iter().map(|(_, token)| token.clone()).collect();
+    let (ids, tokens) = in_order(leases.iter().map(|(id, token)| (id.number(), token.clone())));
     let rows = db.rows(STATES, &values![ids, tokens]).await?;
     let state_of = |row: &tokio_postgres::Row| {
         let mut columns = Columns::of(row);
@@ -105,13 +111,13 @@ pub(super) async fn extend(
     leases: &[(MessageId, LeaseToken)],
     expires_at_ms: i64,
 ) -> Result<Vec<MessageId>, WorldError> {
-    // In the order of the messages, as everybody locks them.
-    const EXTEND: &str = "UPDATE hookline.messages AS m SET lease_expires_at_ms = $3 \
-         FROM (SELECT message_id FROM hookline.messages JOIN unnest($1, $2) AS l(id, token) \
-           ON message_id = id AND lease_token = token ORDER BY message_id FOR UPDATE) AS held \
-         WHERE m.message_id = held.message_id RETURNING m.message_id";
-    let ids: Vec<i64> = leases.iter().map(|(id, _)| id.number()).collect();
-    let tokens: Vec<String> = leases.iter().map(|(_, token)| token.expose().to_owned()).collect();
+    const EXTEND: &str = "UPDATE hookline.messages SET lease_expires_at_ms = $3 \
+         WHERE message_id = ANY (ARRAY(SELECT m.message_id FROM unnest($1, $2) AS l(id, token) \
+           CROSS JOIN LATERAL (SELECT x.message_id FROM hookline.messages AS x \
+             WHERE x.message_id = l.id AND x.lease_token IS NOT DISTINCT FROM l.token FOR UPDATE) AS m)) \
+         RETURNING message_id";
+    let lease = |(id, token): &(MessageId, LeaseToken)| (id.number(), token.expose().to_owned());
+    let (ids, tokens) = in_order(leases.iter().map(lease));
     let rows = db.rows(EXTEND, &values![ids, tokens, expires_at_ms]).await?;
     rows.iter().map(|row| Columns::of(row).message_id()).collect()
 }

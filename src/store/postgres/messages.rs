@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::Row;
 
 use super::db::{Columns, Db, Value, values};
+use super::leases::in_order;
 use super::loaded::LeaseKey;
 use super::rows::without_nul;
 use super::writes::{Does, Kind, Write};
@@ -233,14 +234,15 @@ pub(super) fn delete(id: MessageId) -> Write {
 /// Messages with their leases, which stay as they are until the end of the transaction.
 pub(super) async fn leased(
     db: &Db,
-    (ids, tokens): (Vec<i64>, Vec<String>),
+    leases: impl Iterator<Item = (i64, String)>,
 ) -> Result<Vec<(LeaseKey, LeasedRow)>, WorldError> {
     const LEASED: &str = "SELECT m.message_id, m.lease_token, m.is_wake_up, m.attempt, \
          m.spec_version, m.queue_name, CASE WHEN m.step_id IS NULL THEN m.run_id END, \
          m.lease_owner, m.refused_by \
-         FROM unnest($1, $2) AS l(id, token) JOIN hookline.messages AS m \
-           ON m.message_id = l.id AND m.lease_token = l.token \
-         ORDER BY m.message_id FOR UPDATE OF m";
+         FROM unnest($1, $2) AS l(id, token) CROSS JOIN LATERAL (\
+           SELECT x.* FROM hookline.messages AS x \
+           WHERE x.message_id = l.id AND x.lease_token IS NOT DISTINCT FROM l.token FOR UPDATE) AS m";
+    let (ids, tokens) = in_order(leases);
     let rows = db.rows(LEASED, &values![ids, tokens]).await?;
     let leased = rows.iter().map(|row| {
         let mut columns = Columns::of(row);

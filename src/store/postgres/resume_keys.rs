@@ -45,7 +45,7 @@ pub(super) async fn many(
 /// key at the same time; then the transaction fails.
 pub(super) fn put(key_digest: &str, resume: &KeyedResume, now_ms: i64) -> [Write; 2] {
     const DELETE: &str =
-        "DELETE FROM hookline.resume_keys WHERE key_digest = $1 AND expires_at_ms <= $2";
+        "DELETE FROM hookline.resume_keys WHERE key_digest = $1 AND expires_at_ms + 0 <= $2";
     const INSERT: &str = "INSERT INTO hookline.resume_keys \
          (key_digest, run_id, hook_id, payload_digest, expires_at_ms) VALUES ($1, $2, $3, $4, $5)";
     let columns = values![

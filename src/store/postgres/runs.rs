@@ -176,7 +176,7 @@ pub(super) async fn lock(
     const LOCK: &str = lock!("ANY ($1)");
     const LOCK_WITH_MESSAGES: &str = lock!(
         "ANY ($1 || ARRAY(SELECT m.run_id FROM hookline.messages AS m \
-           WHERE m.message_id = ANY ($2) AND m.run_id IS NOT NULL))"
+           WHERE m.message_id = ANY ($2)))"
     );
     let rows = match messages.is_empty() {
         true => db.rows(LOCK, &values![run_ids]).await?,
@@ -225,7 +225,8 @@ pub(super) async fn ends_among(
 ) -> Result<Vec<(RunId, Option<RunView>)>, WorldError> {
     const ENDED: &str =
         concat!(select_views!(), " WHERE r.run_id = ANY ($2) AND r.completed_at_ms IS NOT NULL");
-    const THERE: &str = "SELECT run_id FROM hookline.runs WHERE run_id = ANY ($1)";
+    const THERE: &str = "SELECT k.run_id FROM unnest($1) AS k(run_id) CROSS JOIN LATERAL (\
+         SELECT r.created_at_ms FROM hookline.runs AS r WHERE r.run_id = k.run_id OFFSET 0) AS r";
     let texts: Vec<String> = run_ids.iter().map(|run_id| run_id.as_str().to_owned()).collect();
     // First, which are there: a run is made before it ends.
     let there = db.rows(THERE, &values![texts.clone()]).await?;

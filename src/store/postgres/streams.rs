@@ -184,7 +184,7 @@ async fn slice(db: &Db, name: &str, from: i64, limit: usize) -> Result<StreamSli
 
 pub(super) async fn of_run(db: &Db, run_id: &RunId) -> Result<Vec<String>, WorldError> {
     const OF_RUN: &str =
-        "SELECT name FROM hookline.streams WHERE run_id = $1 ORDER BY stream_number";
+        "SELECT name FROM hookline.streams WHERE run_id = $1 ORDER BY stream_number + 0";
     let rows = db.rows(OF_RUN, &values![run_id]).await?;
     rows.iter().map(|row| Columns::of(row).take()).collect()
 }

@@ -274,7 +274,7 @@ impl Rows for Batch {
     fn leased(&self, id: MessageId, lease_token: &LeaseToken) -> Outcome<Option<LeasedRow>> {
         let token = lease_token.expose();
         let read = async {
-            let sought = (vec![id.number()], vec![token.to_owned()]);
+            let sought = std::iter::once((id.number(), token.to_owned()));
             Ok(messages::leased(self.db(), sought).await?.pop().map(|(_, leased)| leased))
         };
         self.known(&self.loaded.leased, (id, token.to_owned()), read)

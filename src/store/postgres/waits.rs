@@ -81,8 +81,9 @@ pub(super) async fn many(
     const MANY: &str = concat!(
         "SELECT ",
         columns!(),
-        " FROM unnest($1, $2) AS k(run_id, wait_id) \
-         JOIN hookline.waits AS w ON w.run_id = k.run_id AND w.correlation_id = k.wait_id"
+        " FROM unnest($1, $2) AS k(run_id, wait_id) CROSS JOIN LATERAL (\
+           SELECT l.* FROM hookline.waits AS l \
+           WHERE l.run_id = k.run_id AND l.correlation_id = k.wait_id OFFSET 0) AS w"
     );
     let rows = db.rows(MANY, &values![run_ids, wait_ids]).await?;
     rows.iter().map(|row| wait_from(&mut Columns::of(row))).collect()

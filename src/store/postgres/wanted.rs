@@ -313,14 +313,14 @@ fn note_waiting(loaded: &Loaded, runs: HashSet<RunId>, found: Vec<WaitingOf>) {
 }
 
 async fn ended_into(db: &Db, loaded: &Loaded, sought: HashSet<LeaseKey>) -> Done {
-    let (ids, tokens): (Vec<i64>, Vec<String>) =
-        sought.iter().map(|(id, token)| (id.number(), token.clone())).unzip();
+    let keys = sought.iter().map(|(id, token)| (id.number(), token.clone()));
+    let ids = keys.clone().map(|(id, _)| id).collect();
     let mut leased = Vec::new();
     let leases: Sending<'_> = Box::pin(async {
-        leased = messages::leased(db, (ids.clone(), tokens)).await?;
+        leased = messages::leased(db, keys).await?;
         Ok(())
     });
-    let beside = pipelined(vec![leases], messages::waiting_beside(db, ids.clone())).await?;
+    let beside = pipelined(vec![leases], messages::waiting_beside(db, ids)).await?;
     let runs = leased.iter().filter_map(|(_, row)| row.run_id.clone()).collect();
     note_waiting(loaded, runs, beside);
     fill(&loaded.leased, sought, leased);
