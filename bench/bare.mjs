@@ -1,4 +1,7 @@
-/** The limits: examples/bare_sqlite.rs and bare_postgres.rs, built in release mode and driven line by line. */
+/**
+ * The limits, examples/bare_sqlite.rs and bare_postgres.rs, built in release mode and driven line by line;
+ * and examples/distant.rs.
+ */
 import { execFile, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -33,6 +36,21 @@ export function startBare(program, ...place) {
       if (done) throw new Error(`${program} ended at "${command}"`);
       return JSON.parse(value);
     },
+    async stop() {
+      child.stdin.end();
+      if (child.exitCode === null) await new Promise((resolve) => child.once('close', resolve));
+    },
+  };
+}
+
+/** Starts a proxy through which a server is so many microseconds away, each way. */
+export async function startDistant(program, serverPort, distanceUs) {
+  const child = spawn(program, [String(serverPort), String(distanceUs)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const { value } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+  return {
+    port: Number(value),
     async stop() {
       child.stdin.end();
       if (child.exitCode === null) await new Promise((resolve) => child.once('close', resolve));

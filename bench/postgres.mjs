@@ -6,9 +6,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildBare, startBare } from './bare.mjs';
+import { buildBare, startBare, startDistant } from './bare.mjs';
 import { measureCycles, measureIdle } from './postgres-long.mjs';
-import { copyParked, startCounter, startServer } from './postgres-server.mjs';
+import { copyParked, setApart, startCounter, startServer } from './postgres-server.mjs';
 import { measureLifecycles, measureSteps } from './postgres-workflows.mjs';
 import { judged, machine, printTargets, save, spread } from './report.mjs';
 import { startChild } from './rpc.mjs';
@@ -34,6 +34,8 @@ const { values: options } = parseArgs({
     'world-postgres': { type: 'boolean', default: true },
     counts: { type: 'boolean', default: true },
     'world-hooks': { type: 'string', default: '1000' },
+    apart: { type: 'boolean', default: false },
+    'distance-us': { type: 'string', default: '0' },
     folder: { type: 'string', default: join(here, '.build') },
     name: { type: 'string', default: 'postgres' },
   },
@@ -74,6 +76,7 @@ async function end() {
 
 async function run() {
   const results = { at: new Date().toISOString(), machine: machine(), postgres: server.version };
+  if (options.apart) setApart(server);
   const world = options['world-postgres'] ? await startWorld() : undefined;
   const context = { server, folder, rounds, say, schemaUrl, started };
   const subjects = parts.some((part) => ['resumes', 'processes', 'idle'].includes(part))
@@ -98,8 +101,21 @@ function started(child) {
   return child;
 }
 
+function url(port) {
+  return `postgres://postgres@127.0.0.1:${port}/postgres`;
+}
+
 function schemaUrl(schema, port = server.port) {
-  return `postgres://postgres@127.0.0.1:${port}/postgres?schema=${schema}`;
+  return `${url(port)}?schema=${schema}`;
+}
+
+/** The port of the server, or of a proxy through which it is as far away as `--distance-us` says. */
+async function distantPort() {
+  const distanceUs = Number(options['distance-us']);
+  if (distanceUs === 0) return server.port;
+  const distant = await startDistant(await buildBare('distant'), server.port, distanceUs);
+  children.push(distant);
+  return distant.port;
 }
 
 function hookline(url, size, first = 0) {
@@ -120,17 +136,18 @@ async function startWorld() {
 async function fillAll() {
   say('building the bare program');
   const program = await buildBare('bare_postgres');
+  const port = await distantPort();
   const subjects = [];
   for (const size of sizes) {
     say(`parking ${size} hooks`);
     const [schema, bareSchema] = [`hookline_${size}`, `bare_${size}`];
-    const bare = started(startBare(program, server.url, bareSchema));
+    const bare = started(startBare(program, url(port), bareSchema));
     await bare.tell(`seed ${size}`);
     const first = startChild('hookline-child.mjs', [schemaUrl(schema), '1']);
     await first.tell('park');
     await first.stop();
     copyParked(server, schema, size);
-    subjects.push({ size, schema, bare, ours: hookline(schemaUrl(schema), size) });
+    subjects.push({ size, schema, bare, ours: hookline(schemaUrl(schema, port), size) });
   }
   return subjects;
 }
