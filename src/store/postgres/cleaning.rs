@@ -6,17 +6,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::connect::{Connector, LONG_ANSWER_WITHIN};
-use super::db::{Columns, Db, values};
+use super::db::{Columns, Db};
 use crate::error::WorldError;
 
 /// So many deliveries of this process make it look for dead rows. Each leaves two.
 const LOOK_AFTER: usize = 20_000;
+/// The fewest dead rows for which a vacuum is worth it.
+const DEAD_MIN: i64 = 20_000;
 /// The server counts its dead rows a little later.
 const COUNTED_AFTER: Duration = Duration::from_secs(1);
 
@@ -25,14 +28,21 @@ pub(super) struct Cleaning {
     connector: Connector,
     /// Since the last look.
     delivered: Cell<usize>,
+    /// Dead rows that the last vacuum could not remove.
+    left_behind: Arc<AtomicI64>,
     thread: RefCell<Option<JoinHandle<()>>>,
     closes: Arc<Notify>,
 }
 
 impl Cleaning {
     pub(super) fn new(connector: Connector) -> Self {
-        let (delivered, thread) = (Cell::default(), RefCell::default());
-        Self { connector, delivered, thread, closes: Arc::default() }
+        Self {
+            connector,
+            delivered: Cell::default(),
+            left_behind: Arc::default(),
+            thread: RefCell::default(),
+            closes: Arc::default(),
+        }
     }
 
     /// Notes that this process has claimed so many messages. Cleans if there were many.
@@ -46,8 +56,9 @@ impl Cleaning {
         }
         self.delivered.set(0);
         let (connector, closes) = (self.connector.clone(), Arc::clone(&self.closes));
+        let left_behind = Arc::clone(&self.left_behind);
         // What fails is left to the server's autovacuum, and to the next look.
-        let work = move || drop(clean(&connector, &closes));
+        let work = move || drop(clean(&connector, &left_behind, &closes));
         let thread = std::thread::Builder::new().name("hookline-postgres-cleaning".into());
         self.thread.replace(thread.spawn(work).ok());
     }
@@ -63,40 +74,88 @@ impl Drop for Cleaning {
     }
 }
 
-fn clean(connector: &Connector, closes: &Notify) -> Result<(), WorldError> {
+fn clean(
+    connector: &Connector,
+    left_behind: &AtomicI64,
+    closes: &Notify,
+) -> Result<(), WorldError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|_| WorldError::closed())?;
     runtime.block_on(async {
         tokio::select! {
-            cleaned = look_and_clean(connector) => cleaned,
+            cleaned = look_and_clean(connector, left_behind) => cleaned,
             () = closes.notified() => Ok(()),
         }
     })
 }
 
-async fn look_and_clean(connector: &Connector) -> Result<(), WorldError> {
+async fn look_and_clean(connector: &Connector, left_behind: &AtomicI64) -> Result<(), WorldError> {
     tokio::time::sleep(COUNTED_AFTER).await;
     let db = connector.connect("cleans", LONG_ANSWER_WITHIN).await?;
-    match is_worth_it(&db).await? {
-        true => vacuum(&db).await,
-        false => Ok(()),
+    let Some((dead, live)) = counted(&db).await? else { return Ok(()) };
+    // Others may have removed some of them meanwhile.
+    let left = left_behind.fetch_min(dead, Ordering::Relaxed).min(dead);
+    if is_worth_it(dead, live, left) {
+        left_behind.store(vacuum(&db).await?, Ordering::Relaxed);
     }
+    Ok(())
 }
 
-/// Whether there are many dead rows, and this role may remove them. A vacuum reads the whole indexes, so a
-/// large table has to have more of them.
-async fn is_worth_it(db: &Db) -> Result<bool, WorldError> {
-    const MANY: &str = "SELECT s.n_dead_tup >= $1 + s.n_live_tup / 5 \
-           AND (pg_has_role(c.relowner, 'USAGE') \
-             OR CASE WHEN current_setting('server_version_num')::int >= 170000 \
-               THEN has_table_privilege(c.oid, 'MAINTAIN') END IS TRUE) \
+/// Whether a vacuum is worth reading the whole indexes: a large table has to have more dead rows, and so has
+/// one where the last vacuum left many behind, because an old snapshot may still see them.
+fn is_worth_it(dead: i64, live: i64, left_behind: i64) -> bool {
+    dead - left_behind >= DEAD_MIN.max(left_behind).max(live / 5)
+}
+
+/// The dead and the live rows, as far as the server has counted. `None` if this role may remove none.
+async fn counted(db: &Db) -> Result<Option<(i64, i64)>, WorldError> {
+    const COUNTED: &str = "SELECT s.n_dead_tup, s.n_live_tup \
          FROM pg_stat_all_tables AS s JOIN pg_class AS c ON c.oid = s.relid \
-         WHERE s.relid = 'hookline.messages'::regclass";
-    let Some(row) = db.first(MANY, &values![LOOK_AFTER]).await? else { return Ok(false) };
-    Columns::of(&row).take()
+         WHERE s.relid = 'hookline.messages'::regclass AND (pg_has_role(c.relowner, 'USAGE') \
+           OR CASE WHEN current_setting('server_version_num')::int >= 170000 \
+             THEN has_table_privilege(c.oid, 'MAINTAIN') END)";
+    let row = db.first(COUNTED, &[]).await?;
+    row.map(|row| {
+        let mut columns = Columns::of(&row);
+        Ok((columns.take()?, columns.take()?))
+    })
+    .transpose()
 }
 
-/// The option INDEX_CLEANUP because the dead entries are what is slow, even if few pages have them.
-async fn vacuum(db: &Db) -> Result<(), WorldError> {
-    db.simple("VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) hookline.messages").await
+/// Removes dead rows; returns how many are left. The option INDEX_CLEANUP because the dead entries are what
+/// is slow, even if few pages have them.
+async fn vacuum(db: &Db) -> Result<i64, WorldError> {
+    const LEFT: &str = "SELECT pg_stat_get_dead_tuples('hookline.messages'::regclass)";
+    db.simple("VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) hookline.messages").await?;
+    let row = db.first(LEFT, &[]).await?;
+    Ok(row.map(|row| Columns::of(&row).take()).transpose()?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_vacuumed_for_many_dead_rows() {
+        assert!(!is_worth_it(DEAD_MIN - 1, 0, 0));
+        assert!(is_worth_it(DEAD_MIN, 0, 0));
+    }
+
+    #[test]
+    fn a_large_table_is_vacuumed_for_more_of_them() {
+        assert!(!is_worth_it(199_999, 1_000_000, 0));
+        assert!(is_worth_it(200_000, 1_000_000, 0));
+    }
+
+    #[test]
+    fn a_table_whose_dead_rows_cannot_be_removed_is_vacuumed_ever_more_rarely() {
+        let (mut left_behind, mut vacuums) = (0, Vec::new());
+        for dead in (0..=1_000_000).step_by(LOOK_AFTER) {
+            if is_worth_it(dead, 0, left_behind) {
+                left_behind = dead;
+                vacuums.push(dead);
+            }
+        }
+        assert_eq!(vacuums, [20_000, 40_000, 80_000, 160_000, 320_000, 640_000]);
+    }
 }
