@@ -49,6 +49,9 @@ const [rounds, singles, many, cycles, worldHooks] = [
 ].map((name) => Number(options[name]));
 const sizes = options.sizes.split(',').map(Number);
 const parts = options.parts.split(',');
+const distanceUs = Number(options['distance-us']);
+if (distanceUs > 0 && (options.parts !== 'resumes' || options['world-postgres'] || options.counts))
+  throw new Error('--distance-us needs --parts resumes --no-world-postgres --no-counts');
 
 await mkdir(options.folder, { recursive: true });
 const folder = await mkdtemp(join(options.folder, 'postgres-'));
@@ -75,7 +78,13 @@ async function end() {
 }
 
 async function run() {
-  const results = { at: new Date().toISOString(), machine: machine(), postgres: server.version };
+  const results = {
+    at: new Date().toISOString(),
+    machine: machine(),
+    postgres: server.version,
+    apart: options.apart,
+    distanceUs,
+  };
   if (options.apart) setApart(server);
   const world = options['world-postgres'] ? await startWorld() : undefined;
   const context = { server, folder, rounds, say, schemaUrl, started };
@@ -111,7 +120,6 @@ function schemaUrl(schema, port = server.port) {
 
 /** The port of the server, or of a proxy through which it is as far away as `--distance-us` says. */
 async function distantPort() {
-  const distanceUs = Number(options['distance-us']);
   if (distanceUs === 0) return server.port;
   const distant = await startDistant(await buildBare('distant'), server.port, distanceUs);
   children.push(distant);

@@ -4,14 +4,14 @@
 //! distant <port of the server> <microseconds each way>
 //! ```
 //!
-//! It prints its own port, and ends with its standard input. Whoever sends again before an answer has come
-//! waits longer than over a real network, so it is for one question at a time.
+//! It prints its own port, and ends with its standard input.
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,14 +45,21 @@ fn join(client: TcpStream, port: u16, distance: Duration) -> std::io::Result<()>
 }
 
 fn carry(mut from: TcpStream, mut to: TcpStream, distance: Duration) {
+    let (sender, under_way) = channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (arrives_at, bytes) in under_way {
+            thread::sleep(arrives_at.saturating_duration_since(Instant::now()));
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
     let mut bytes = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
-        thread::sleep(distance);
-        if to.write_all(&bytes[..length]).is_err() {
+        if sender.send((Instant::now() + distance, bytes[..length].to_vec())).is_err() {
             break;
         }
     }
-    for stream in [from, to] {
-        let _ = stream.shutdown(Shutdown::Both);
-    }
+    let _ = from.shutdown(Shutdown::Both);
 }

@@ -338,7 +338,8 @@ BEGIN
     END IF;
   END IF;
   SELECT h.run_id, h.hook_id, h.spec_version, r.encryption_key_id INTO v_hook
-    FROM hookline.hooks AS h JOIN hookline.runs AS r ON r.run_id = h.run_id
+    FROM hookline.hooks AS h CROSS JOIN LATERAL (SELECT x.encryption_key_id
+      FROM hookline.runs AS x WHERE x.run_id = h.run_id OFFSET 0) AS r
     WHERE h.token_digest = sha256(v_token) AND h.token = v_token AND h.disposed_at_ms IS NULL;
   SELECT * INTO v_received FROM hookline.receive(v_hook.run_id, v_hook.hook_id, v_token,
     CASE WHEN v_hook.spec_version >= 6 THEN 7 ELSE 3 END, '{"token":' || to_json(token)::text || '}',

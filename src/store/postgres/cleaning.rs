@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::connect::{Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db};
@@ -81,23 +82,36 @@ fn clean(
 ) -> Result<(), WorldError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|_| WorldError::closed())?;
-    runtime.block_on(async {
+    let cleaned = runtime.block_on(async {
         tokio::select! {
             cleaned = look_and_clean(connector, left_behind) => cleaned,
             () = closes.notified() => Ok(()),
         }
-    })
+    });
+    // A search for the server's address may go on for long.
+    runtime.shutdown_background();
+    cleaned
 }
 
 async fn look_and_clean(connector: &Connector, left_behind: &AtomicI64) -> Result<(), WorldError> {
-    tokio::time::sleep(COUNTED_AFTER).await;
+    sleep(COUNTED_AFTER).await;
     let db = connector.connect("cleans", LONG_ANSWER_WITHIN).await?;
-    let Some((dead, live)) = counted(&db).await? else { return Ok(()) };
+    let Some(before) = counted(&db).await? else { return Ok(()) };
     // Others may have removed some of them meanwhile.
-    let left = left_behind.fetch_min(dead, Ordering::Relaxed).min(dead);
-    if is_worth_it(dead, live, left) {
-        left_behind.store(vacuum(&db).await?, Ordering::Relaxed);
+    let left = left_behind.fetch_min(before.dead, Ordering::Relaxed).min(before.dead);
+    if !is_worth_it(before.dead, before.live, left) {
+        return Ok(());
     }
+    let vacuumed = vacuum(&db).await;
+    sleep(COUNTED_AFTER).await;
+    let left = match (vacuumed, counted(&db).await?) {
+        // It would fail again.
+        (Err(_), _) => before.dead,
+        (Ok(()), Some(after)) if after.vacuums > before.vacuums => after.dead,
+        // Somebody else is at it.
+        (Ok(()), _) => return Ok(()),
+    };
+    left_behind.store(left, Ordering::Relaxed);
     Ok(())
 }
 
@@ -107,28 +121,38 @@ fn is_worth_it(dead: i64, live: i64, left_behind: i64) -> bool {
     dead - left_behind >= DEAD_MIN.max(left_behind).max(live / 5)
 }
 
-/// The dead and the live rows, as far as the server has counted. `None` if this role may remove none.
-async fn counted(db: &Db) -> Result<Option<(i64, i64)>, WorldError> {
-    const COUNTED: &str = "SELECT s.n_dead_tup, s.n_live_tup \
+/// What the server has counted of the table.
+struct Counted {
+    dead: i64,
+    live: i64,
+    /// By hand, not by autovacuum.
+    vacuums: i64,
+}
+
+/// Counts. `None` if this role may remove no rows.
+async fn counted(db: &Db) -> Result<Option<Counted>, WorldError> {
+    const COUNTED: &str = "SELECT s.n_dead_tup, s.n_live_tup, s.vacuum_count \
          FROM pg_stat_all_tables AS s JOIN pg_class AS c ON c.oid = s.relid \
-         WHERE s.relid = 'hookline.messages'::regclass AND (pg_has_role(c.relowner, 'USAGE') \
-           OR CASE WHEN current_setting('server_version_num')::int >= 170000 \
-             THEN has_table_privilege(c.oid, 'MAINTAIN') END)";
+         JOIN pg_database AS d ON d.datname = current_database() \
+         WHERE s.relid = 'hookline.messages'::regclass \
+           AND (pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE') \
+             OR CASE WHEN current_setting('server_version_num')::int >= 170000 \
+               THEN has_table_privilege(c.oid, 'MAINTAIN') END)";
     let row = db.first(COUNTED, &[]).await?;
     row.map(|row| {
         let mut columns = Columns::of(&row);
-        Ok((columns.take()?, columns.take()?))
+        Ok(Counted { dead: columns.take()?, live: columns.take()?, vacuums: columns.take()? })
     })
     .transpose()
 }
 
-/// Removes dead rows; returns how many are left. The option INDEX_CLEANUP because the dead entries are what
-/// is slow, even if few pages have them.
-async fn vacuum(db: &Db) -> Result<i64, WorldError> {
-    const LEFT: &str = "SELECT pg_stat_get_dead_tuples('hookline.messages'::regclass)";
-    db.simple("VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) hookline.messages").await?;
-    let row = db.first(LEFT, &[]).await?;
-    Ok(row.map(|row| Columns::of(&row).take()).transpose()?.unwrap_or_default())
+/// Removes dead rows, unless somebody else is doing that. The option INDEX_CLEANUP because the dead entries
+/// are what is slow, even if few pages have them.
+async fn vacuum(db: &Db) -> Result<(), WorldError> {
+    if db.is_direct() {
+        db.simple("SET statement_timeout = 0").await?;
+    }
+    db.simple("VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) hookline.messages").await
 }
 
 #[cfg(test)]

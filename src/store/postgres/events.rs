@@ -20,23 +20,34 @@ use crate::error::WorldError;
 use crate::store::EventQuery;
 use crate::store::columns::{ReadColumns, event_from, format_and_bytes};
 
-/// Selects the columns of [`event_of`] from events `e` and their runs `r`. `$1` says whether the
-/// payload is wanted.
+/// Selects the columns of [`event_of`] from events `e` and their runs `r`: of one run that the condition
+/// names, or from these tables. `$1` says whether the payload is wanted.
 macro_rules! select_events {
     () => {
-        select_events!("hookline.events")
+        select_events!("hookline.events AS e JOIN hookline.runs AS r ON r.run_id = e.run_id")
     };
-    ($events:literal) => {
+    ($events_and_runs:expr) => {
         concat!(
             "SELECT e.run_id, e.position, e.event_type, e.correlation_id, e.created_at_ms, \
              e.spec_version, e.data, e.resume_id, e.resume_digest, r.spec_version, \
              CASE WHEN $1 THEN e.payload_format END, CASE WHEN $1 THEN e.payload END FROM ",
-            $events,
-            " AS e JOIN hookline.runs AS r ON r.run_id = e.run_id"
+            $events_and_runs
         )
     };
 }
 pub(super) use select_events;
+
+/// The version of the run with this id, as table `r`.
+macro_rules! version_of {
+    ($run_id:literal) => {
+        concat!(
+            "CROSS JOIN LATERAL (SELECT x.spec_version FROM hookline.runs AS x WHERE x.run_id = ",
+            $run_id,
+            " OFFSET 0) AS r"
+        )
+    };
+}
+pub(super) use version_of;
 
 pub(super) fn event_of(row: &Row) -> Result<Event, WorldError> {
     let mut columns = Columns::of(row);
@@ -98,8 +109,10 @@ pub(super) async fn inputs(
     run_ids: Vec<String>,
 ) -> Result<Vec<((RunId, Position), Option<Payload>)>, WorldError> {
     const INPUTS: &str = "SELECT e.run_id, e.position, e.payload_format, e.payload \
-         FROM hookline.runs AS r JOIN hookline.events AS e \
-           ON e.run_id = r.run_id AND e.position = r.input_position WHERE r.run_id = ANY ($1)";
+         FROM unnest($1) AS k(run_id) CROSS JOIN LATERAL (SELECT x.input_position \
+           FROM hookline.runs AS x WHERE x.run_id = k.run_id OFFSET 0) AS r \
+         CROSS JOIN LATERAL (SELECT l.* FROM hookline.events AS l \
+           WHERE l.run_id = k.run_id AND l.position = r.input_position OFFSET 0) AS e";
     let rows = db.rows(INPUTS, &values![run_ids]).await?;
     let input_of = |row: &Row| {
         let mut columns = Columns::of(row);
@@ -201,9 +214,9 @@ pub(super) async fn attributes_set(
     db: &Db,
     (run_ids, names): (Vec<String>, Vec<String>),
 ) -> Result<HashSet<EntityKey>, WorldError> {
-    const SET: &str = "SELECT k.run_id, k.id FROM unnest($1, $2) AS k(run_id, id) WHERE EXISTS (\
-         SELECT 1 FROM hookline.events AS e WHERE e.correlation_id = k.id AND e.run_id = k.run_id \
-         AND e.event_type = 'attr_set')";
+    const SET: &str = "SELECT k.run_id, k.id FROM unnest($1, $2) AS k(run_id, id) \
+         CROSS JOIN LATERAL (SELECT FROM hookline.events AS e WHERE e.correlation_id = k.id \
+           AND e.run_id = k.run_id AND e.event_type = 'attr_set' LIMIT 1) AS e";
     let rows = db.rows(SET, &values![run_ids, names]).await?;
     let key_of = |row: &Row| {
         let mut columns = Columns::of(row);
@@ -264,11 +277,12 @@ pub(super) async fn log_ends(
     limit: usize,
 ) -> Result<Vec<Event>, WorldError> {
     const ENDS: &str = concat!(
-        select_events!(
-            "unnest($2, $3) AS k(run_id, after) CROSS JOIN LATERAL (\
-               SELECT l.* FROM hookline.events AS l \
-               WHERE l.run_id = k.run_id AND l.position > k.after ORDER BY l.position LIMIT $4)"
-        ),
+        select_events!(concat!(
+            "unnest($2, $3) AS k(run_id, after) ",
+            version_of!("k.run_id"),
+            " CROSS JOIN LATERAL (SELECT l.* FROM hookline.events AS l WHERE l.run_id = k.run_id \
+               AND l.position > k.after ORDER BY l.position LIMIT $4) AS e"
+        )),
         " ORDER BY e.run_id, e.position"
     );
     let (run_ids, after): (Vec<String>, Vec<i64>) =

@@ -1,7 +1,7 @@
 //! Table `hooks`.
 
 use super::db::{Columns, Db, values};
-use super::rows::payload_from;
+use super::rows::{payload_at, payload_from};
 use super::runs::run_columns;
 use super::writes::{Does, Kind, Write};
 use crate::domain::hook::Hook;
@@ -35,8 +35,8 @@ macro_rules! select_views {
             $more,
             " FROM ",
             $hooks,
-            " AS h LEFT JOIN hookline.events AS m \
-             ON $1 AND m.run_id = h.run_id AND m.position = h.metadata_position",
+            " AS h",
+            payload_at!("m", "$1", "h.run_id", "h.metadata_position"),
             $joins
         )
     };
@@ -234,7 +234,8 @@ pub(super) async fn with_run_by_token(
     const WITH_RUN: &str = concat!(
         select_views!(
             concat!(", ", run_columns!()),
-            " JOIN hookline.runs AS r ON r.run_id = h.run_id",
+            " CROSS JOIN LATERAL (SELECT x.* FROM hookline.runs AS x \
+               WHERE x.run_id = h.run_id OFFSET 0) AS r",
             with_token!("$2")
         ),
         " WHERE",
@@ -251,7 +252,8 @@ pub(super) async fn with_run_by_token(
 pub(super) const RECEIVE_PLAINLY: &str = concat!(
     select_views!(
         concat!(", ", run_columns!(), ", x.outcome, x.now_ms, x.queue_ms, x.message_id"),
-        " JOIN hookline.runs AS r ON r.run_id = h.run_id CROSS JOIN LATERAL hookline.receive(\
+        " CROSS JOIN LATERAL (SELECT x.* FROM hookline.runs AS x WHERE x.run_id = h.run_id OFFSET 0) AS r \
+         CROSS JOIN LATERAL hookline.receive(\
          CASE WHEN h.metadata_position IS NULL AND r.encryption_key_id IS NULL AND h.spec_version > 1 \
          THEN r.run_id END, h.hook_id, h.token, CASE WHEN h.spec_version >= 6 THEN 7 ELSE 3 END, $4, \
          1::smallint, $5, NULL, NULL, NULL, $6, $7, false, $8, $9, $10) AS x",
@@ -297,7 +299,7 @@ pub(super) async fn by_id(
         is_live!(),
         " AND",
         is_kept!("$3"),
-        " ORDER BY h.run_id LIMIT 1"
+        " ORDER BY h.run_id || '' LIMIT 1"
     );
     let row = db.first(BY_ID, &values![resolve_data, hook_id, now_ms]).await?;
     row.map(|row| view_from(&mut Columns::of(&row))).transpose()

@@ -140,7 +140,7 @@ pub(super) async fn all(db: &Db) -> Result<Vec<HeldLease>, WorldError> {
 pub(super) async fn expired(db: &Db, now_ms: i64) -> Result<Vec<HeldLease>, WorldError> {
     const EXPIRED: &str = "SELECT message_id, lease_token, lease_owner, lease_expires_at_ms \
          FROM hookline.messages WHERE lease_token IS NOT NULL AND lease_expires_at_ms <= $1 \
-         ORDER BY message_id FOR UPDATE SKIP LOCKED";
+         ORDER BY message_id + 0 FOR UPDATE SKIP LOCKED";
     held(db, EXPIRED, &values![now_ms]).await
 }
 

@@ -36,8 +36,13 @@ pub(super) async fn groups(db: &Db) -> Result<Vec<OpenRuns>, WorldError> {
 
 /// At most `limit` open runs that a release continues, locked.
 pub(super) async fn of(db: &Db, release_id: &str, limit: usize) -> Result<Vec<RunId>, WorldError> {
-    const OF: &str = "SELECT run_id FROM hookline.runs WHERE completed_at_ms IS NULL \
-         AND release_id = $1 ORDER BY run_id LIMIT $2 FOR NO KEY UPDATE";
+    // They are found in the order of the index, and locked in that of the ids, as everybody locks runs.
+    const OF: &str = "SELECT r.run_id FROM hookline.runs AS r WHERE r.run_id = ANY (ARRAY(\
+           SELECT x.run_id FROM hookline.runs AS x \
+           WHERE x.completed_at_ms IS NULL AND x.release_id = $1 \
+           ORDER BY x.release_id, x.spec_version, x.workflow_name, x.run_id LIMIT $2)) \
+         AND num_nulls(r.completed_at_ms) = 1 AND r.release_id || '' = $1 \
+         ORDER BY r.run_id FOR NO KEY UPDATE";
     let rows = db.rows(OF, &values![release_id, limit]).await?;
     rows.iter().map(|row| Columns::of(row).run_id()).collect()
 }

@@ -23,3 +23,22 @@ pub(super) fn payload_from(columns: &mut Columns<'_>) -> Result<Option<Payload>,
 pub(super) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
+
+/// The payload of the event at a position of a run's log, as a table with this name. `wanted` says whether
+/// it is.
+macro_rules! payload_at {
+    ($name:literal, $wanted:literal, $run_id:literal, $position:literal) => {
+        concat!(
+            " LEFT JOIN LATERAL (SELECT x.payload_format, x.payload FROM hookline.events AS x WHERE ",
+            $wanted,
+            " AND x.run_id = ",
+            $run_id,
+            " AND x.position = ",
+            $position,
+            " OFFSET 0) AS ",
+            $name,
+            " ON true"
+        )
+    };
+}
+pub(super) use payload_at;

@@ -35,13 +35,10 @@ macro_rules! select_views {
             ", i.payload_format, i.payload, o.payload_format, o.payload, \
              e.payload_format, e.payload",
             $more,
-            " FROM hookline.runs AS r \
-             LEFT JOIN hookline.events AS i \
-               ON $1 AND i.run_id = r.run_id AND i.position = r.input_position \
-             LEFT JOIN hookline.events AS o \
-               ON $1 AND o.run_id = r.run_id AND o.position = r.output_position \
-             LEFT JOIN hookline.events AS e \
-               ON e.run_id = r.run_id AND e.position = r.error_position",
+            " FROM hookline.runs AS r",
+            $crate::store::postgres::rows::payload_at!("i", "$1", "r.run_id", "r.input_position"),
+            $crate::store::postgres::rows::payload_at!("o", "$1", "r.run_id", "r.output_position"),
+            $crate::store::postgres::rows::payload_at!("e", "true", "r.run_id", "r.error_position"),
             $joins
         )
     };

@@ -1,7 +1,7 @@
 //! Table `steps`.
 
 use super::db::{Columns, Db, Value, values};
-use super::rows::payload_from;
+use super::rows::{payload_at, payload_from};
 use super::writes::{Does, Kind, Write};
 use crate::domain::id::{CorrelationId, RunId};
 use crate::domain::page::{Page, PageRequest, SortOrder};
@@ -22,17 +22,19 @@ macro_rules! columns {
 /// the first two are wanted.
 macro_rules! select_views {
     () => {
+        select_views!("hookline.steps")
+    };
+    ($steps:expr) => {
         concat!(
             "SELECT ",
             columns!(),
             ", i.payload_format, i.payload, o.payload_format, o.payload, \
-             e.payload_format, e.payload FROM hookline.steps AS s \
-             LEFT JOIN hookline.events AS i \
-               ON $1 AND i.run_id = s.run_id AND i.position = s.created_position \
-             LEFT JOIN hookline.events AS o \
-               ON $1 AND o.run_id = s.run_id AND o.position = s.output_position \
-             LEFT JOIN hookline.events AS e \
-               ON e.run_id = s.run_id AND e.position = s.error_position"
+             e.payload_format, e.payload FROM ",
+            $steps,
+            " AS s",
+            payload_at!("i", "$1", "s.run_id", "s.created_position"),
+            payload_at!("o", "$1", "s.run_id", "s.output_position"),
+            payload_at!("e", "true", "s.run_id", "s.error_position")
         )
     };
 }
@@ -149,10 +151,9 @@ pub(super) async fn many(
     db: &Db,
     (run_ids, step_ids): (Vec<String>, Vec<String>),
 ) -> Result<Vec<StepView>, WorldError> {
-    const MANY: &str = concat!(
-        select_views!(),
-        " JOIN unnest($2, $3) AS k(run_id, step_id) \
-         ON s.step_id = k.step_id AND s.run_id = k.run_id"
+    const MANY: &str = select_views!(
+        "unnest($2, $3) AS k(run_id, step_id) CROSS JOIN LATERAL (SELECT l.* FROM hookline.steps AS l \
+           WHERE l.step_id = k.step_id AND l.run_id = k.run_id OFFSET 0)"
     );
     let rows = db.rows(MANY, &values![true, run_ids, step_ids]).await?;
     rows.iter().map(|row| view_from(&mut Columns::of(row))).collect()
