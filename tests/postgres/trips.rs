@@ -5,6 +5,7 @@ use hookline::domain::fence::Fence;
 use hookline::domain::id::HookToken;
 use hookline::domain::message::{Delivery, NewMessage, Purpose};
 use hookline::domain::resume_key::{ResumeDigests, ResumeKey};
+use hookline::error::ErrorKind;
 use hookline::store::{Completion, Outcome};
 
 use crate::kit::rows::*;
@@ -208,4 +209,39 @@ fn messages_and_streams_of_many_runs_cost_few_round_trips() {
     many("ends of streams", &|world, run| {
         settles(|done| world.store.close_stream(format!("stream {run}"), run_id(run), done))
     });
+}
+
+#[test]
+fn look_ups_that_come_together_find_their_own_hooks_in_few_round_trips() {
+    let counted = Counted::new("trips_of_look_ups");
+    let world = &counted.world;
+    world.start_runs(MANY);
+    for run in 1..=MANY {
+        world.does(run, hook_created("h", &format!("token {run}")));
+    }
+    let look_up = |run: u64| {
+        let (done, found) = Completion::channel();
+        let token = HookToken::new(format!("token {run}"));
+        world.store.hook_and_run_by_token(&token).settle(done);
+        found
+    };
+    look_up(1).recv_timeout(PATIENCE).expect("it settles").expect("it is found");
+    let before = counted.proxy.trips();
+    // Some tokens come twice, and some are unknown.
+    let asked: Vec<u64> = (1..=MANY + 10).chain(1..=MANY).collect();
+    let found: Vec<_> = asked.iter().map(|run| look_up(*run)).collect();
+    for (run, found) in asked.into_iter().zip(found) {
+        match found.recv_timeout(PATIENCE).expect("it settles") {
+            Ok((view, of_hook)) => {
+                assert_eq!(view.hook.token.expose(), format!("token {run}"));
+                assert_eq!((&view.hook.run_id, &of_hook.run_id), (&run_id(run), &run_id(run)));
+            }
+            Err(error) => {
+                assert!(run > MANY, "{run}: {error}");
+                assert_eq!(error.kind, ErrorKind::HookNotFound);
+            }
+        }
+    }
+    let trips = counted.proxy.trips() - before;
+    assert!(trips <= TRIPS_MAX, "{trips} round trips");
 }

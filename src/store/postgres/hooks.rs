@@ -1,5 +1,7 @@
 //! Table `hooks`.
 
+use std::collections::HashMap;
+
 use super::db::{Columns, Db, values};
 use super::rows::{payload_at, payload_from};
 use super::runs::run_columns;
@@ -225,13 +227,13 @@ pub(super) async fn view_by_token(
     Ok(likelier(token, views.collect::<Result<_, _>>()?, |view| &view.hook))
 }
 
-/// As [`view_by_token`], and also the hook's run.
-pub(super) async fn with_run_by_token(
+/// The hooks that hold these tokens now, with their metadata and their runs, in the order of the tokens.
+pub(super) async fn with_runs_by_tokens(
     db: &Db,
-    token: &HookToken,
+    tokens: &[HookToken],
     now_ms: i64,
-) -> Result<Option<(HookView, Run)>, WorldError> {
-    const WITH_RUN: &str = concat!(
+) -> Result<Vec<Option<(HookView, Run)>>, WorldError> {
+    const WITH_RUNS: &str = concat!(
         select_views!(
             concat!(", ", run_columns!()),
             " CROSS JOIN LATERAL (SELECT x.* FROM hookline.runs AS x \
@@ -241,13 +243,19 @@ pub(super) async fn with_run_by_token(
         " WHERE",
         is_kept!("$3")
     );
-    let rows = db.rows(WITH_RUN, &values![true, texts_of(token), now_ms]).await?;
-    let both = rows.iter().map(|row| with_run_from(&mut Columns::of(row)));
-    Ok(likelier(token, both.collect::<Result<_, WorldError>>()?, |(view, _)| &view.hook))
+    let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
+    let rows = db.rows(WITH_RUNS, &values![true, texts, now_ms]).await?;
+    let mut of_texts: HashMap<String, (HookView, Run)> = HashMap::new();
+    for row in &rows {
+        let (view, run) = with_run_from(&mut Columns::of(row))?;
+        of_texts.insert(view.hook.token.expose().to_owned(), (view, run));
+    }
+    let of_token = |token: &HookToken| token.texts().find_map(|text| of_texts.get(text)).cloned();
+    Ok(tokens.iter().map(of_token).collect())
 }
 
 /// Calls the function `receive` for the hook that holds a token, unless it does not
-/// [take](crate::domain::hook::takes_plain_payload) plain data. The row is that of [`with_run_by_token`],
+/// [take](crate::domain::hook::takes_plain_payload) plain data. The row is that of [`with_runs_by_tokens`],
 /// and what the function has answered.
 pub(super) const RECEIVE_PLAINLY: &str = concat!(
     select_views!(

@@ -312,7 +312,7 @@ pub(super) async fn take_up_refused(db: &Db) -> Result<usize, WorldError> {
     const TAKE_UP: &str = "UPDATE hookline.messages SET refused_by = NULL, held_at_ms = NULL \
          WHERE message_id = ANY (ARRAY(SELECT message_id FROM hookline.messages \
            WHERE held_at_ms IS NOT NULL OR (refused_by IS NOT NULL AND held_at_ms IS NULL) \
-           ORDER BY message_id FOR UPDATE))";
+           ORDER BY message_id + 0 FOR UPDATE))";
     Ok(db.execute(TAKE_UP, &[]).await? as usize)
 }
 

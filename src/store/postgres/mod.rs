@@ -28,6 +28,7 @@ mod keys;
 mod leases;
 mod loaded;
 mod location;
+mod look_ups;
 mod messages;
 mod migrate;
 mod moving;
@@ -68,6 +69,7 @@ pub use moving::PostgresSide;
 use self::connect::Connector;
 use self::db::Db;
 use self::hosts_time::HostsTime;
+use self::look_ups::LookUps;
 use self::reader::Reader;
 use self::session::Session;
 use self::writer::Writer;
@@ -122,6 +124,7 @@ pub struct PostgresStore {
     connector: Connector,
     /// Look-ups by key, and pages of a log or a stream: nothing that takes long.
     keys: Arc<Reader>,
+    look_ups: Arc<LookUps>,
     /// Everything else: no look-up waits for it.
     lists: Reader,
     session: Arc<Session>,
@@ -245,11 +248,8 @@ impl Store for PostgresStore {
     }
 
     fn hook_and_run_by_token(&self, token: &HookToken) -> Read<(HookView, Run)> {
-        let (token, now_ms) = (token.clone(), self.clock.now_ms());
-        self.later(async move |db: &Db| {
-            let both = hooks::with_run_by_token(db, &token, now_ms).await?;
-            both.ok_or_else(|| WorldError::hook_not_found(token.expose()))
-        })
+        let (look_ups, token) = (Arc::clone(&self.look_ups), token.clone());
+        Read::Later(Box::new(move |done| look_ups.look_up(token, done)))
     }
 
     fn run_by_id(&self, run_id: &RunId) -> Read<Run> {

@@ -9,6 +9,7 @@ use super::connect::{ANSWER_WITHIN, Connector, LONG_ANSWER_WITHIN};
 use super::db::{Columns, Db, values};
 use super::hosts_time::HostsTime;
 use super::location::SessionAt;
+use super::look_ups::LookUps;
 use super::particulars::Suspects;
 use super::reader::Reader;
 use super::session::{Session, SessionState, Way};
@@ -197,6 +198,7 @@ impl PostgresStore {
         Ok(Self {
             writer,
             connector,
+            look_ups: LookUps::new(Arc::clone(&keys), Arc::clone(&clock)),
             keys,
             lists,
             session,
