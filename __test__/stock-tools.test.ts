@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from './crash/harness';
 import { type App, cleanUp as endApps, startApp } from './sdk/harness';
-import { childEnv, cleanUp, newDatabase, newFolder, ROOT, runNode } from './support';
+import { childEnv, cleanUp, newDatabase, newFolder, newWorld, ROOT, runNode } from './support';
 
 const CLI = join(ROOT, 'node_modules', 'workflow', 'bin', 'run.js');
 const runs: Record<string, string> = {};
@@ -20,10 +21,21 @@ beforeAll(async () => {
   await app.hooksReady('waiting');
   runs.streaming = await app.start('streaming', join(ROOT, 'package.json'));
   await app.result(runs.streaming);
+  await appIsIdle();
 }, 120_000);
 
 afterAll(endApps);
 afterAll(cleanUp);
+
+/** The result of a run is there before its delivery has ended. */
+async function appIsIdle(): Promise<void> {
+  const reader = newWorld({ url: database, role: 'reader' });
+  await until('the end of all deliveries', 60_000, async () => {
+    const { due, leased } = (await reader.stats()).messages;
+    return due + leased === 0;
+  });
+  await reader.close();
+}
 
 async function workflow(args: string[]) {
   const { code, stdout, stderr } = await runNode([CLI, ...args, '--backend', 'hookline'], {
