@@ -36,10 +36,7 @@ export function startBare(program, ...place) {
       if (done) throw new Error(`${program} ended at "${command}"`);
       return JSON.parse(value);
     },
-    async stop() {
-      child.stdin.end();
-      if (child.exitCode === null) await new Promise((resolve) => child.once('close', resolve));
-    },
+    stop: () => stop(child),
   };
 }
 
@@ -51,9 +48,12 @@ export async function startDistant(program, serverPort, distanceUs) {
   const { value } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
   return {
     port: Number(value),
-    async stop() {
-      child.stdin.end();
-      if (child.exitCode === null) await new Promise((resolve) => child.once('close', resolve));
-    },
+    stop: () => stop(child),
   };
+}
+
+/** The programs end with their input. */
+async function stop(child) {
+  child.stdin.end();
+  if (child.exitCode === null) await new Promise((resolve) => child.once('close', resolve));
 }

@@ -3,6 +3,7 @@
 use super::db::{Columns, Db, values};
 use super::direct::Backend;
 use super::fault;
+use super::runs::join_run;
 use crate::domain::event::{Event, EventType};
 use crate::domain::id::{CorrelationId, LeaseToken, MessageId, Position, RunId};
 use crate::domain::message::Delivery;
@@ -109,9 +110,12 @@ pub(super) struct Written {
 impl Unanswered {
     /// Asks the server. The process that it was sent to could still begin with it, so that is ended first.
     pub(super) async fn fate(&self, db: &Db) -> Result<Fate<Written>, WorldError> {
-        const WRITTEN: &str = "SELECT e.run_id, e.correlation_id, e.position, e.created_at_ms, \
-             r.spec_version FROM hookline.events AS e \
-             JOIN hookline.runs AS r ON r.run_id = e.run_id WHERE e.write_id = $1";
+        const WRITTEN: &str = concat!(
+            "SELECT e.run_id, e.correlation_id, e.position, e.created_at_ms, r.spec_version \
+             FROM hookline.events AS e",
+            join_run!("e.run_id"),
+            " WHERE e.write_id = $1"
+        );
         if self.backend.is_ending(db).await? {
             return Ok(Fate::UnderWay);
         }

@@ -10,6 +10,7 @@ use super::fault;
 use super::loaded::EntityKey;
 use super::queue_time::reached;
 use super::rows::payload_from;
+use super::runs::join_run;
 use super::writes::{Does, Kind, Write};
 use crate::domain::event::Event;
 use crate::domain::id::{CorrelationId, Position, RunId};
@@ -36,18 +37,6 @@ macro_rules! select_events {
     };
 }
 pub(super) use select_events;
-
-/// The version of the run with this id, as table `r`.
-macro_rules! version_of {
-    ($run_id:literal) => {
-        concat!(
-            "CROSS JOIN LATERAL (SELECT x.spec_version FROM hookline.runs AS x WHERE x.run_id = ",
-            $run_id,
-            " OFFSET 0) AS r"
-        )
-    };
-}
-pub(super) use version_of;
 
 pub(super) fn event_of(row: &Row) -> Result<Event, WorldError> {
     let mut columns = Columns::of(row);
@@ -108,11 +97,12 @@ pub(super) async fn inputs(
     db: &Db,
     run_ids: Vec<String>,
 ) -> Result<Vec<((RunId, Position), Option<Payload>)>, WorldError> {
-    const INPUTS: &str = "SELECT e.run_id, e.position, e.payload_format, e.payload \
-         FROM unnest($1) AS k(run_id) CROSS JOIN LATERAL (SELECT x.input_position \
-           FROM hookline.runs AS x WHERE x.run_id = k.run_id OFFSET 0) AS r \
-         CROSS JOIN LATERAL (SELECT l.* FROM hookline.events AS l \
-           WHERE l.run_id = k.run_id AND l.position = r.input_position OFFSET 0) AS e";
+    const INPUTS: &str = concat!(
+        "SELECT e.run_id, e.position, e.payload_format, e.payload FROM unnest($1) AS k(run_id)",
+        join_run!("k.run_id"),
+        " CROSS JOIN LATERAL (SELECT l.* FROM hookline.events AS l \
+           WHERE l.run_id = k.run_id AND l.position = r.input_position OFFSET 0) AS e"
+    );
     let rows = db.rows(INPUTS, &values![run_ids]).await?;
     let input_of = |row: &Row| {
         let mut columns = Columns::of(row);
@@ -278,8 +268,8 @@ pub(super) async fn log_ends(
 ) -> Result<Vec<Event>, WorldError> {
     const ENDS: &str = concat!(
         select_events!(concat!(
-            "unnest($2, $3) AS k(run_id, after) ",
-            version_of!("k.run_id"),
+            "unnest($2, $3) AS k(run_id, after)",
+            join_run!("k.run_id"),
             " CROSS JOIN LATERAL (SELECT l.* FROM hookline.events AS l WHERE l.run_id = k.run_id \
                AND l.position > k.after ORDER BY l.position LIMIT $4) AS e"
         )),

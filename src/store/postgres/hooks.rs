@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::db::{Columns, Db, values};
 use super::rows::{payload_at, payload_from};
-use super::runs::run_columns;
+use super::runs::{join_run, run_columns};
 use super::writes::{Does, Kind, Write};
 use crate::domain::hook::Hook;
 use crate::domain::id::{CorrelationId, HookToken, RunId};
@@ -26,10 +26,10 @@ macro_rules! columns {
 
 /// The columns of [`view_from`]: the hook, then its metadata. `$1` says whether that is wanted.
 macro_rules! select_views {
-    ($more:expr, $joins:literal) => {
+    ($more:expr, $joins:expr) => {
         select_views!($more, $joins, "hookline.hooks")
     };
-    ($more:expr, $joins:literal, $hooks:expr) => {
+    ($more:expr, $joins:expr, $hooks:expr) => {
         concat!(
             "SELECT ",
             columns!(),
@@ -166,19 +166,30 @@ fn texts_of(token: &HookToken) -> Vec<Vec<u8>> {
     token.texts().map(|text| text.as_bytes().to_vec()).collect()
 }
 
-/// Of several rows, the one with the likelier text.
-fn likelier<T>(token: &HookToken, found: Vec<T>, hook_of: impl Fn(&T) -> &Hook) -> Option<T> {
-    let is_likelier = |it: &T| hook_of(it).token.expose() == token.expose();
-    let at = found.iter().position(is_likelier).unwrap_or(0);
-    found.into_iter().nth(at)
+/// What was found for each of these tokens, by the likelier text.
+fn of_tokens<T: Clone>(
+    tokens: &[HookToken],
+    found: &[T],
+    hook_of: impl Fn(&T) -> &Hook,
+) -> Vec<Option<T>> {
+    let of_texts: HashMap<&str, &T> =
+        found.iter().map(|it| (hook_of(it).token.expose(), it)).collect();
+    let of_token = |token: &HookToken| token.texts().find_map(|text| of_texts.get(text).copied());
+    tokens.iter().map(|token| of_token(token).cloned()).collect()
+}
+
+/// The same for one token.
+fn of_token<T: Clone>(token: &HookToken, found: &[T], hook_of: impl Fn(&T) -> &Hook) -> Option<T> {
+    of_tokens(std::slice::from_ref(token), found, hook_of).pop().flatten()
 }
 
 /// The hook that holds this token in either of its stored forms; it may be over.
 pub(super) async fn by_token(db: &Db, token: &HookToken) -> Result<Option<Hook>, WorldError> {
     const BY_TOKEN: &str = concat!("SELECT ", columns!(), " FROM ", with_token!("$1"), " AS h");
     let rows = db.rows(BY_TOKEN, &values![texts_of(token)]).await?;
-    let hooks = rows.iter().map(|row| hook_from(&mut Columns::of(row)));
-    Ok(likelier(token, hooks.collect::<Result<_, _>>()?, |hook| hook))
+    let hooks: Vec<Hook> =
+        rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
+    Ok(of_token(token, &hooks, |hook| hook))
 }
 
 /// The hooks with these ids in these runs, disposed or not.
@@ -207,11 +218,7 @@ pub(super) async fn live_of(
     let rows = db.rows(LIVE, &values![texts]).await?;
     let hooks: Vec<Hook> =
         rows.iter().map(|row| hook_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
-    let of_token = |token: &HookToken| {
-        let named = hooks.iter().filter(|hook| token.names(&hook.token)).cloned().collect();
-        (token.clone(), likelier(token, named, |hook: &Hook| hook))
-    };
-    Ok(tokens.iter().map(of_token).collect())
+    Ok(tokens.iter().cloned().zip(of_tokens(tokens, &hooks, |hook| hook)).collect())
 }
 
 /// The hook that holds this token now, with its metadata.
@@ -223,8 +230,9 @@ pub(super) async fn view_by_token(
     const VIEW_BY_TOKEN: &str =
         concat!(select_views!("", "", with_token!("$2")), " WHERE", is_kept!("$3"));
     let rows = db.rows(VIEW_BY_TOKEN, &values![true, texts_of(token), now_ms]).await?;
-    let views = rows.iter().map(|row| view_from(&mut Columns::of(row)));
-    Ok(likelier(token, views.collect::<Result<_, _>>()?, |view| &view.hook))
+    let views: Vec<HookView> =
+        rows.iter().map(|row| view_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
+    Ok(of_token(token, &views, |view| &view.hook))
 }
 
 /// The hooks that hold these tokens now, with their metadata and their runs, in the order of the tokens.
@@ -234,24 +242,15 @@ pub(super) async fn with_runs_by_tokens(
     now_ms: i64,
 ) -> Result<Vec<Option<(HookView, Run)>>, WorldError> {
     const WITH_RUNS: &str = concat!(
-        select_views!(
-            concat!(", ", run_columns!()),
-            " CROSS JOIN LATERAL (SELECT x.* FROM hookline.runs AS x \
-               WHERE x.run_id = h.run_id OFFSET 0) AS r",
-            with_token!("$2")
-        ),
+        select_views!(concat!(", ", run_columns!()), join_run!("h.run_id"), with_token!("$2")),
         " WHERE",
         is_kept!("$3")
     );
     let texts: Vec<Vec<u8>> = tokens.iter().flat_map(texts_of).collect();
     let rows = db.rows(WITH_RUNS, &values![true, texts, now_ms]).await?;
-    let mut of_texts: HashMap<String, (HookView, Run)> = HashMap::new();
-    for row in &rows {
-        let (view, run) = with_run_from(&mut Columns::of(row))?;
-        of_texts.insert(view.hook.token.expose().to_owned(), (view, run));
-    }
-    let of_token = |token: &HookToken| token.texts().find_map(|text| of_texts.get(text)).cloned();
-    Ok(tokens.iter().map(of_token).collect())
+    let found: Vec<(HookView, Run)> =
+        rows.iter().map(|row| with_run_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
+    Ok(of_tokens(tokens, &found, |(view, _)| &view.hook))
 }
 
 /// Calls the function `receive` for the hook that holds a token, unless it does not
@@ -260,11 +259,13 @@ pub(super) async fn with_runs_by_tokens(
 pub(super) const RECEIVE_PLAINLY: &str = concat!(
     select_views!(
         concat!(", ", run_columns!(), ", x.outcome, x.now_ms, x.queue_ms, x.message_id"),
-        " CROSS JOIN LATERAL (SELECT x.* FROM hookline.runs AS x WHERE x.run_id = h.run_id OFFSET 0) AS r \
-         CROSS JOIN LATERAL hookline.receive(\
+        concat!(
+            join_run!("h.run_id"),
+            " CROSS JOIN LATERAL hookline.receive(\
          CASE WHEN h.metadata_position IS NULL AND r.encryption_key_id IS NULL AND h.spec_version > 1 \
          THEN r.run_id END, h.hook_id, h.token, CASE WHEN h.spec_version >= 6 THEN 7 ELSE 3 END, $4, \
-         1::smallint, $5, NULL, NULL, NULL, $6, $7, false, $8, $9, $10) AS x",
+         1::smallint, $5, NULL, NULL, NULL, $6, $7, false, $8, $9, $10) AS x"
+        ),
         with_token!("ARRAY[$2]")
     ),
     " WHERE",
@@ -287,11 +288,8 @@ pub(super) async fn live_among(
     let rows = db.rows(LIVE, &values![true, texts]).await?;
     let views: Vec<HookView> =
         rows.iter().map(|row| view_from(&mut Columns::of(row))).collect::<Result<_, _>>()?;
-    let live = tokens.into_iter().filter_map(|token| {
-        let of_token = views.iter().filter(|view| token.names(&view.hook.token)).cloned().collect();
-        likelier(&token, of_token, |view: &HookView| &view.hook).map(|view| (token, view))
-    });
-    Ok(live.collect())
+    let live = of_tokens(&tokens, &views, |view| &view.hook);
+    Ok(tokens.into_iter().zip(live).filter_map(|(token, view)| Some((token, view?))).collect())
 }
 
 /// The hook with this id, if it holds its token now.

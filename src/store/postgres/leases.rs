@@ -29,6 +29,17 @@ macro_rules! is_valid {
 }
 pub(super) use is_valid;
 
+/// The messages `m` that have the leases of the parameters, locked. "lease_token = token" would allow the
+/// index of all leases.
+macro_rules! from_leased {
+    () => {
+        " FROM unnest($1, $2) AS l(id, token) CROSS JOIN LATERAL (\
+           SELECT x.* FROM hookline.messages AS x WHERE x.message_id = l.id \
+           AND x.lease_token IS NOT DISTINCT FROM l.token FOR UPDATE) AS m"
+    };
+}
+pub(super) use from_leased;
+
 /// Leases in the order of their messages, in which everybody locks them.
 pub(super) fn in_order(leases: impl Iterator<Item = (i64, String)>) -> (Vec<i64>, Vec<String>) {
     let mut leases: Vec<(i64, String)> = leases.collect();
@@ -111,11 +122,12 @@ pub(super) async fn extend(
     leases: &[(MessageId, LeaseToken)],
     expires_at_ms: i64,
 ) -> Result<Vec<MessageId>, WorldError> {
-    const EXTEND: &str = "UPDATE hookline.messages SET lease_expires_at_ms = $3 \
-         WHERE message_id = ANY (ARRAY(SELECT m.message_id FROM unnest($1, $2) AS l(id, token) \
-           CROSS JOIN LATERAL (SELECT x.message_id FROM hookline.messages AS x \
-             WHERE x.message_id = l.id AND x.lease_token IS NOT DISTINCT FROM l.token FOR UPDATE) AS m)) \
-         RETURNING message_id";
+    const EXTEND: &str = concat!(
+        "UPDATE hookline.messages SET lease_expires_at_ms = $3 \
+         WHERE message_id = ANY (ARRAY(SELECT m.message_id",
+        from_leased!(),
+        ")) RETURNING message_id"
+    );
     let lease = |(id, token): &(MessageId, LeaseToken)| (id.number(), token.expose().to_owned());
     let (ids, tokens) = in_order(leases.iter().map(lease));
     let rows = db.rows(EXTEND, &values![ids, tokens, expires_at_ms]).await?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::db::Db;
 use super::hooks;
-use super::reader::Reader;
+use super::reader::{Reader, WAITING_READS_MAX, throttled};
 use crate::clock::Clock;
 use crate::domain::id::HookToken;
 use crate::domain::run::Run;
@@ -15,8 +15,6 @@ use crate::store::{Completion, HookView};
 
 /// Look-ups of one statement.
 const TOGETHER_MAX: usize = 256;
-/// Look-ups that may wait. Another one is refused with `Throttled`, so memory stays bounded.
-const WAITING_MAX: usize = 65_536;
 
 /// What a look-up finds.
 type Found = (HookView, Run);
@@ -42,10 +40,9 @@ impl LookUps {
     /// Looks for the live hook with a token, and for its run.
     pub(super) fn look_up(self: &Arc<Self>, token: HookToken, done: Completion<Found>) {
         let mut state = lock(&self.state);
-        if state.waiting.len() >= WAITING_MAX {
+        if state.waiting.len() >= WAITING_READS_MAX {
             drop(state);
-            let message = format!("{WAITING_MAX} look-ups are waiting already");
-            return done.settle(Err(WorldError::throttled(message)));
+            return done.settle(Err(throttled()));
         }
         state.waiting.push((token, done));
         if !mem::replace(&mut state.are_under_way, true) {

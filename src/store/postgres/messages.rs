@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::Row;
 
 use super::db::{Columns, Db, Value, values};
-use super::leases::in_order;
+use super::leases::{from_leased, in_order};
 use super::loaded::LeaseKey;
 use super::rows::without_nul;
 use super::writes::{Does, Kind, Write};
@@ -236,12 +236,11 @@ pub(super) async fn leased(
     db: &Db,
     leases: impl Iterator<Item = (i64, String)>,
 ) -> Result<Vec<(LeaseKey, LeasedRow)>, WorldError> {
-    const LEASED: &str = "SELECT m.message_id, m.lease_token, m.is_wake_up, m.attempt, \
-         m.spec_version, m.queue_name, CASE WHEN m.step_id IS NULL THEN m.run_id END, \
-         m.lease_owner, m.refused_by \
-         FROM unnest($1, $2) AS l(id, token) CROSS JOIN LATERAL (\
-           SELECT x.* FROM hookline.messages AS x \
-           WHERE x.message_id = l.id AND x.lease_token IS NOT DISTINCT FROM l.token FOR UPDATE) AS m";
+    const LEASED: &str = concat!(
+        "SELECT m.message_id, m.lease_token, m.is_wake_up, m.attempt, m.spec_version, m.queue_name, \
+         CASE WHEN m.step_id IS NULL THEN m.run_id END, m.lease_owner, m.refused_by",
+        from_leased!()
+    );
     let (ids, tokens) = in_order(leases);
     let rows = db.rows(LEASED, &values![ids, tokens]).await?;
     let leased = rows.iter().map(|row| {

@@ -22,7 +22,7 @@ use crate::lock::lock;
 use crate::store::Completion;
 
 /// Reads that may wait. Another read is refused with `Throttled`, so memory stays bounded.
-const WAITING_READS_MAX: usize = 65_536;
+pub(super) const WAITING_READS_MAX: usize = 65_536;
 /// How often a read is made whose connection breaks again and again.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -104,8 +104,7 @@ impl Reader {
     ) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_READS_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            let message = format!("{WAITING_READS_MAX} reads are waiting already");
-            return done.settle(Err(WorldError::throttled(message)));
+            return done.settle(Err(throttled()));
         }
         let (waiting, shown) = (Arc::clone(&self.waiting), self.shown.clone());
         self.send(Box::new(move |slot| {
@@ -150,6 +149,11 @@ impl Reader {
             let _ = thread.join();
         }
     }
+}
+
+/// Refuses a read because too many wait.
+pub(super) fn throttled() -> WorldError {
+    WorldError::throttled(format!("{WAITING_READS_MAX} reads are waiting already"))
 }
 
 async fn run(connector: Connector, answer_within: Duration, mut receiver: UnboundedReceiver<Job>) {

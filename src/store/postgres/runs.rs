@@ -22,6 +22,18 @@ macro_rules! run_columns {
 }
 pub(super) use run_columns;
 
+/// Joins the run with this id, as table `r`.
+macro_rules! join_run {
+    ($run_id:literal) => {
+        concat!(
+            " CROSS JOIN LATERAL (SELECT x.* FROM hookline.runs AS x WHERE x.run_id = ",
+            $run_id,
+            " OFFSET 0) AS r"
+        )
+    };
+}
+pub(super) use join_run;
+
 /// The columns of [`view_from`]: the run, then its input, its output and its error. `$1` says whether
 /// the first two are wanted.
 macro_rules! select_views {
@@ -222,8 +234,8 @@ pub(super) async fn ends_among(
 ) -> Result<Vec<(RunId, Option<RunView>)>, WorldError> {
     const ENDED: &str =
         concat!(select_views!(), " WHERE r.run_id = ANY ($2) AND r.completed_at_ms IS NOT NULL");
-    const THERE: &str = "SELECT k.run_id FROM unnest($1) AS k(run_id) CROSS JOIN LATERAL (\
-         SELECT r.created_at_ms FROM hookline.runs AS r WHERE r.run_id = k.run_id OFFSET 0) AS r";
+    const THERE: &str =
+        concat!("SELECT r.run_id FROM unnest($1) AS k(run_id)", join_run!("k.run_id"));
     let texts: Vec<String> = run_ids.iter().map(|run_id| run_id.as_str().to_owned()).collect();
     // First, which are there: a run is made before it ends.
     let there = db.rows(THERE, &values![texts.clone()]).await?;
